@@ -1,0 +1,224 @@
+"""What a renderer receives, and what ``report.json`` holds: data only, nothing to compute.
+
+Every number is a :class:`Value`: it carries its unit, its kind, its interval and n, or the reason
+why it is absent. ``report.json`` is this structure, encoded as it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+
+SCHEMA = "inferometer/report/1"
+
+Kind = Literal["measured", "derived", "interpolated", "declared", "estimated", "simulated"]
+Objective = Literal["throughput", "energy", "cost"]
+Architecture = Literal["dense", "moe"]
+OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
+
+
+class Value(Struct, frozen=True, kw_only=True):
+    """A number with its origin; ``value`` is None exactly when ``reason`` is set.
+
+    ``low`` and ``high`` are the ends of a 95 % interval over ``n`` launches (None when n < 2).
+    """
+
+    value: float | None
+    unit: str
+    kind: Kind
+    n: int = 0
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+    detail: str = ""
+
+
+class MetricInfo(Struct, frozen=True, kw_only=True):
+    """A metric's definition, printed where its numbers are."""
+
+    id: str
+    title: str
+    unit: str
+    direction: Literal["higher", "lower"]
+    formula: str
+    source: str = ""
+
+
+class Stack(Struct, frozen=True, kw_only=True):
+    """What is ranked: engine + version + profile + precision + parallelism."""
+
+    id: str
+    label: str
+    """Short and unique within the report: ``vllm 0.32.0``, or with the profile where it differs."""
+    engine: str
+    version: str
+    profile: str
+    precision: str
+    parallelism: str
+    command: str
+    """The exact launch command, shell-quoted, for the first model; secrets never appear."""
+    environment_variables: dict[str, str]
+    environment: dict[str, Any]
+    resolved_configuration: dict[str, Any]
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A served model. ``routing`` is ``synthetic`` for an upcycled twin's random router."""
+
+    name: str
+    architecture: Architecture
+    total_parameters: int | None
+    active_parameters: int | None
+    weights_bytes: int | None
+    precision: str
+    sha256: str
+    twin_of: str | None = None
+    routing: Literal["none", "trained", "synthetic", "unknown"] = "none"
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One validity check of one cell: name, rule, value seen, verdict."""
+
+    name: str
+    rule: str
+    value: str
+    verdict: Literal["pass", "warn", "fail", "unknown"]
+    detail: str = ""
+
+
+class Cell(Struct, frozen=True, kw_only=True):
+    """One stack x model x workload x load point, over all its launches.
+
+    ``values`` is keyed by metric id; energy metrics by ``metric@meter``.
+    """
+
+    id: str
+    stack: str
+    model: str
+    architecture: Architecture
+    workload: str
+    load: str
+    launches: list[str]
+    values: dict[str, Value]
+    checks: list[Check]
+    valid: bool
+    commands: list[str] = []
+    """The exact launch command of this cell, shell-quoted (one element per distinct command)."""
+
+
+class RankEntry(Struct, frozen=True, kw_only=True):
+    """A stack's place. Shared places are ties; ``place_low..place_high`` is the rank interval."""
+
+    stack: str
+    cell: str
+    place: int
+    place_low: int
+    place_high: int
+    value: Value
+    ratio_to_best: Value
+    """This stack's value over the best one's, paired by round."""
+    verdict: Literal["best", "tie", "behind", "undecided", "alone"]
+    """Against the best point estimate: ``tie`` is equivalence within the margin."""
+
+
+class Unranked(Struct, frozen=True, kw_only=True):
+    """A stack without a place, and why."""
+
+    stack: str
+    reason: str
+    detail: str
+
+
+class Ranking(Struct, frozen=True, kw_only=True):
+    """One objective, one model, one workload, one load point. Never a blend of objectives."""
+
+    objective: Objective
+    metric: str
+    meter: str | None
+    primary: bool
+    """False for a second meter's ranking of the same objective."""
+    model: str
+    architecture: Architecture
+    workload: str
+    load: str
+    n_rounds: int
+    entries: list[RankEntry]
+    unranked: list[Unranked]
+    separated: bool
+    """True when the first place belongs to one stack alone."""
+    minimum_detectable_percent: float | None
+    follows_throughput: str | None
+    """Set when the order is throughput's by construction: the sentence that says so."""
+    kind: Kind
+
+
+class MoeRatio(Struct, frozen=True, kw_only=True):
+    """MoE over dense for one stack: ``ratio`` is paired by round. ``match`` says what is equal."""
+
+    stack: str
+    dense: str
+    moe: str
+    match: str
+    metric: str
+    meter: str | None
+    workload: str
+    load: str
+    ratio: Value
+
+
+class Parity(Struct, frozen=True, kw_only=True):
+    """Agreement of greedy output tokens between two cells.
+
+    ``agreement`` is matching positions over compared positions; ``until_divergence`` is matched
+    tokens over tokens up to and with the first difference of each prompt (one flip counts once).
+    """
+
+    left: str
+    right: str
+    prompts: int
+    tokens: int
+    agreement: float
+    until_divergence: float
+    identical_prompts: int
+    note: str = ""
+
+
+class Missing(Struct, frozen=True, kw_only=True):
+    """Something planned or expected that is not here."""
+
+    what: str
+    reason: str
+    detail: str
+    fix: str = ""
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """Everything a report says."""
+
+    schema: str = SCHEMA
+    title: str
+    preset: str
+    """``quick look`` or empty; printed as a label at the top."""
+    created: str
+    """When the last launch ended, ISO 8601 with zone: from the results, so reports repeat."""
+    plan_sha256: str
+    rounds_planned: int
+    rounds_complete: int
+    window_s: float
+    inferometer_version: str
+    host: dict[str, Any]
+    price: Value
+    """US dollars per hour for the whole machine; ``detail`` names source, date and contract."""
+    stacks: list[Stack]
+    models: list[Model]
+    metrics: list[MetricInfo]
+    cells: list[Cell]
+    rankings: list[Ranking]
+    moe_ratios: list[MoeRatio]
+    parity: list[Parity]
+    missing: list[Missing]
+    warnings: list[str]
+    notes: list[str]
+    study: str
+    """The study file's text."""

@@ -1,0 +1,42 @@
+"""The hooks a plugin may implement.
+
+A plugin is a module named by an entry point in group ``inferometer``::
+
+    [project.entry-points.inferometer]
+    my-engine = "my_package"
+
+and any of the functions below in it, marked with :data:`inferometer.hookimpl`. Built-in engines,
+meters and renderers are found the same way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.engine import Engine
+    from inferometer.meter import EnergyMeter
+    from inferometer.renderer import Renderer
+
+GROUP = "inferometer"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def inferometer_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
+    """Return the engines this plugin adds. Called once, when an engine is first needed."""
+
+
+@hookspec
+def inferometer_meters() -> Sequence[EnergyMeter]:  # type: ignore[empty-body]
+    """Return the meters this plugin adds. Must not touch hardware: that is ``info``'s work."""
+
+
+@hookspec
+def inferometer_renderers() -> Sequence[Renderer]:  # type: ignore[empty-body]
+    """Return the renderers this plugin adds. Called when a report is written."""

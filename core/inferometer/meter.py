@@ -1,0 +1,49 @@
+"""What a meter owes: a source of joules or watts with a scope, opened around one launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inferometer.records import MeterInfo, Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterContext:
+    """What a meter may look at: the session id of the engine's processes, and the study's options
+    for this meter (``[[meters]]`` without ``name``).
+    """  # noqa: D205, D209
+
+    session_id: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class MeterSession(Protocol):
+    """A meter that is being read during one launch."""
+
+    def read(self) -> Sequence[Reading]:
+        """Return one reading per device, stamped with ``time.monotonic_ns`` at the look."""
+
+    def close(self) -> None:
+        """Release whatever was opened."""
+
+
+class EnergyMeter(Protocol):
+    """A source of joules or watts. ``info`` carries a reason where the sensor cannot be read."""
+
+    @property
+    def name(self) -> str:
+        """Return the name used in studies, for example ``declared``."""
+
+    @property
+    def options(self) -> Mapping[str, type]:
+        """Return the option names a study may set, with their types."""
+
+    def info(self, context: MeterContext) -> MeterInfo:
+        """Say what this meter is here, and whether it can be read (``reason`` is None)."""
+
+    def open(self, context: MeterContext) -> MeterSession:
+        """Begin reading. Called only when ``info`` gave no reason."""

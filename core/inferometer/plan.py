@@ -1,0 +1,105 @@
+"""A study expanded: an ordered, content-hashed list of launches. A pure function of the study."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+
+import msgspec
+from msgspec import Struct
+
+from inferometer.study import EngineEntry, LoadEntry, ModelEntry, Protocol, Study, WorkloadEntry
+
+
+class LoadPoint(Struct, frozen=True, kw_only=True):
+    """One workload at one offered load, inside a launch."""
+
+    index: int
+    workload: WorkloadEntry
+    load: LoadEntry
+
+    @property
+    def label(self) -> str:
+        """Return the load in words, as tables show it."""
+        return f"{self.load.concurrency} streams"
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """One planned lifetime of one server. ``id`` is the hash of everything else but the place."""
+
+    id: str
+    round: int
+    position: int
+    stack: str
+    """Stack id: the engine's name, and whatever tells two entries of one engine apart."""
+    engine: EngineEntry
+    model: ModelEntry
+    points: tuple[LoadPoint, ...]
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """The launches in running order. ``sha256`` covers the study, so it names the plan."""
+
+    sha256: str
+    study: str
+    protocol: Protocol
+    launches: tuple[Launch, ...]
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 (hex) of a value's canonical JSON."""
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()
+
+
+def stack_ids(study: Study) -> list[str]:
+    """Return one id per ``[[engines]]`` entry: readable, unique, independent of order."""
+    names = []
+    for entry in study.engines:
+        same = [other for other in study.engines if other.name == entry.name]
+        short = f"{entry.name}-{digest(entry)[:6]}" if len(same) > 1 else entry.name
+        names.append(short)
+    return names
+
+
+def expand(study: Study) -> Plan:
+    """Expand ``study``: each round launches every stack on every model, in random order.
+
+    Odd rounds (counted from 0) run the round before in reverse, so that linear drift cancels
+    over each pair (Bulej et al.; facts on mirrored designs in ``docs/explanation``).
+    """
+    sha256 = digest(study)
+    points = tuple(
+        LoadPoint(index=index, workload=workload, load=load)
+        for index, (workload, load) in enumerate(
+            (workload, load) for workload in study.workloads for load in study.loads
+        )
+    )
+    pairs = [
+        (stack, engine, model)
+        for stack, engine in zip(stack_ids(study), study.engines, strict=True)
+        for model in study.models
+    ]
+    rng = random.Random(study.protocol.seed)  # noqa: S311 -- an order, not a secret
+    launches: list[Launch] = []
+    order = list(pairs)
+    for round_ in range(study.protocol.rounds):
+        if round_ % 2 == 0:
+            order = rng.sample(pairs, len(pairs))
+        else:
+            order = order[::-1]
+        for stack, engine, model in order:
+            body = (round_, engine, model, points, study.protocol)
+            launches.append(
+                Launch(
+                    id=f"r{round_ + 1}-{stack}-{model.name}-{digest(body)[:8]}",
+                    round=round_,
+                    position=len(launches),
+                    stack=stack,
+                    engine=engine,
+                    model=model,
+                    points=points,
+                )
+            )
+    return Plan(
+        sha256=sha256, study=study.name, protocol=study.protocol, launches=tuple(launches)
+    )

@@ -1,0 +1,158 @@
+"""What a measurement leaves behind: the rows and files of the results directory.
+
+Times are integer nanoseconds of one host's monotonic clock (``time.monotonic_ns``); the manifest
+holds one pair of wall and monotonic readings, so that they can be dated. Unknown is None, never 0.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Literal
+
+from msgspec import Struct
+
+SCHEMA = 1
+"""Version of the results directory. 1: first version."""
+
+CHUNK = struct.Struct("<IHHq")
+"""One streamed content event: request index, tokens in it, flags, arrival time in ns. 16 bytes."""
+CHUNK_COUNT_UNKNOWN = 1
+"""Flag: the engine did not say how many tokens this chunk holds (``tokens`` is 0)."""
+
+RequestStatus = Literal["ok", "error", "cut"]
+Phase = Literal["probe", "warmup", "load"]
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One call: a line of ``requests.jsonl``.
+
+    ``cut`` means that the window closed before the answer ended: neither success nor error.
+    ``tokens_from`` says where the per-chunk counts come from: ``ids`` (token ids in each chunk),
+    ``usage`` (continuous usage), or ``none`` (only the final usage is known).
+    """
+
+    index: int
+    load_point: int
+    phase: Phase
+    stream: int
+    prompt: int
+    intended_ns: int
+    sent_ns: int
+    first_ns: int | None = None
+    last_ns: int | None = None
+    end_ns: int | None = None
+    status: RequestStatus = "ok"
+    http_status: int | None = None
+    error: str | None = None
+    finish_reason: str | None = None
+    input_tokens_expected: int
+    output_tokens_expected: int
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    chunks: int = 0
+    tokens_from: Literal["ids", "usage", "none"] = "none"
+    output_sha256: str | None = None
+
+
+class Window(Struct, frozen=True, kw_only=True):
+    """The measured interval of one load point in one launch: ``launch.json``, ``windows``."""
+
+    load_point: int
+    workload: str
+    load: str
+    concurrency: int
+    start_ns: int
+    end_ns: int
+    discarded_ns: int
+    """From the first send of the load to ``start_ns``."""
+    work_sha256: str
+    """Hash of the prompts' token ids and pinned lengths: equal across stacks or not comparable."""
+    prompts: int
+    """Distinct prompts prepared; more requests than this means that prompts were reused."""
+    client_cpu_s: float
+    loop_lag_p99_ms: float
+    send_lag_p99_ms: float
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """One look at a meter: a line of ``readings.jsonl``.
+
+    ``value`` is cumulative joules (unit ``J``) or watts (unit ``W``).
+    """
+
+    meter: str
+    device: str
+    t_ns: int
+    value: float
+    unit: Literal["J", "W"]
+
+
+class MeterInfo(Struct, frozen=True, kw_only=True):
+    """A meter that was asked for, whether it could be read or not.
+
+    ``reason`` is set (and no reading exists) when it could not: ``no_sensor``, ``no_permission``.
+    """
+
+    name: str
+    scope: Literal["L0", "L1", "L2", "L3", "L4"]
+    kind: Literal["measured", "estimated", "declared", "simulated"]
+    method: str
+    """One sentence: what is read or assumed, from where."""
+    follows_throughput: bool = False
+    """True when J/token is throughput relabelled (a constant wattage)."""
+    reason: str | None = None
+    detail: str = ""
+
+
+class Probe(Struct, frozen=True, kw_only=True):
+    """Greedy continuations of fixed prompts, for output parity: a line of ``probes.jsonl``."""
+
+    prompt: int
+    prompt_tokens: int
+    text: str
+    token_ids: list[int]
+    """From the engine where it tells, else the text tokenised again."""
+    ids_from: Literal["engine", "retokenised"]
+
+
+class Failure(Struct, frozen=True, kw_only=True):
+    """Why a launch failed: reason code, stage, message, next step, and the last log lines."""
+
+    reason: str
+    stage: str
+    message: str
+    hint: str = ""
+    log_tail: list[str] = []
+
+
+class LaunchRecord(Struct, frozen=True, kw_only=True):
+    """One launch: ``launches/<id>/launch.json``. Its presence means that the launch is whole.
+
+    ``stack``, ``model`` and ``spec`` are the plan's own (see :mod:`inferometer.plan`).
+    """
+
+    schema: int = SCHEMA
+    id: str
+    plan_sha256: str
+    round: int
+    position: int
+    """Place in the running order of the whole plan, from 0."""
+    stack: dict[str, Any]
+    """``id``, ``engine``, ``engine_version``, ``profile``, ``precision``, ``parallelism``, ``label``."""
+    model: dict[str, Any]
+    """``name``, ``path``, ``sha256``, ``architecture`` (dense or moe), ``total_parameters``, ..."""
+    status: Literal["ok", "failed"]
+    failure: Failure | None = None
+    started_ns: int
+    ended_ns: int
+    ready_s: float | None = None
+    peak_memory_bytes: int | None = None
+    command: list[str] = []
+    environment_variables: dict[str, str] = {}
+    environment: dict[str, Any] = {}
+    """``kind``, ``sha256``, ``python``, ``distributions``."""
+    resolved_configuration: dict[str, Any] = {}
+    windows: list[Window] = []
+    meters: list[MeterInfo] = []
+    host_sha256: str = ""

@@ -1,0 +1,21 @@
+"""What a renderer owes: one file from one comparison."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inferometer.comparison import Comparison
+
+
+class Renderer(Protocol):
+    """Turns a comparison into files. Pure: the same comparison gives the same bytes."""
+
+    @property
+    def name(self) -> str:
+        """Return the format's name, for example ``md``."""
+
+    def render(self, comparison: Comparison) -> Mapping[str, bytes]:
+        """Return file name -> content."""

@@ -1,0 +1,264 @@
+"""The results directory: append-only, whole or absent.
+
+Format history
+    1   first version
+
+Layout::
+
+    RESULTS/
+      study.toml            the study as it was read
+      plan.json             the expanded plan, written before the first launch
+      host.json             this machine (provenance)
+      lock                  held by the process that writes
+      launches/<id>/        one whole launch; renamed into place when everything in it is on disk
+        launch.json         LaunchRecord
+        requests.jsonl      one Request a line
+        chunks.bin          CHUNK records (16 bytes each)
+        readings.jsonl      one Reading a line
+        probes.jsonl        one Probe a line (first round)
+        server.log          the engine's output
+      failed/<id>-<k>/      the k-th failed attempt, same files as far as they got
+      partial/<id>/         the launch in flight; lost, and only it, if the process is killed
+
+A launch is finished when ``launches/<id>/launch.json`` exists. Everything here is standard
+library and msgspec: the analysing half reads it through :mod:`inferometer.tables`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import filelock
+import msgspec
+
+from inferometer.errors import StorageError, UsageError
+from inferometer.plan import Plan
+from inferometer.records import CHUNK, LaunchRecord, Probe, Reading, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+
+
+class Store:
+    """One results directory. Reading needs no lock; writing happens inside :meth:`writing`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    # -- reading ----------------------------------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Return the stored plan, or raise :class:`UsageError` when there is none."""
+        return self._read("plan.json", Plan)
+
+    def study_text(self) -> str:
+        """Return the study file's text as it was stored."""
+        try:
+            return (self.root / "study.toml").read_text(encoding="utf-8")
+        except OSError as error:
+            raise self._absent("study.toml") from error
+
+    def host(self) -> dict[str, object]:
+        """Return what is known of the machine that measured."""
+        return self._read("host.json", dict[str, object])
+
+    def launches(self) -> list[LaunchRecord]:
+        """Return every whole launch, in running order."""
+        return self._records("launches")
+
+    def failures(self) -> list[LaunchRecord]:
+        """Return every failed attempt, in running order."""
+        return self._records("failed")
+
+    def folder(self, launch_id: str) -> Path:
+        """Return the folder of a whole launch."""
+        return self.root / "launches" / launch_id
+
+    def finished(self, launch_id: str) -> bool:
+        """Say whether this launch is whole."""
+        return (self.folder(launch_id) / "launch.json").is_file()
+
+    # -- writing ----------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the directory's lock; drop what a killed run left half done.
+
+        Raises:
+            UsageError: another process is writing here.
+            StorageError: the directory cannot be written.
+        """
+        with storage_errors(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / "lock", timeout=0)
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise UsageError(
+                    f"{self.root}: another inferometer run is writing here",
+                    hint="Wait for it, or give another directory with --results.",
+                ) from error
+        try:
+            with storage_errors(self.root):
+                shutil.rmtree(self.root / "partial", ignore_errors=True)
+            yield
+        finally:
+            lock.release()
+
+    def begin(self, plan: Plan, study_text: str) -> None:
+        """Write plan and study, or check that the stored plan is this one."""
+        with storage_errors(self.root):
+            if (self.root / "plan.json").is_file():
+                stored = self.plan()
+                if stored.sha256 != plan.sha256:
+                    raise UsageError(
+                        f"{self.root}: holds results of another plan "
+                        f"({stored.sha256[:12]}, this one is {plan.sha256[:12]})",
+                        hint="Give another directory with --results, or restore the study file.",
+                    )
+                return
+            write_whole(self.root / "study.toml", study_text.encode())
+            write_whole(self.root / "plan.json", encode(plan))
+
+    def put_host(self, host: dict[str, object]) -> None:
+        """Write the machine's description."""
+        with storage_errors(self.root):
+            write_whole(self.root / "host.json", encode(host))
+
+    def open_launch(self, launch_id: str) -> Path:
+        """Return an empty folder for the launch in flight."""
+        folder = self.root / "partial" / launch_id
+        with storage_errors(self.root):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        return folder
+
+    def close_launch(self, folder: Path, record: LaunchRecord) -> Path:
+        """Make a launch whole: write its record, flush, and rename the folder into place."""
+        with storage_errors(self.root):
+            write_whole(folder / "launch.json", encode(record))
+            for file in folder.iterdir():
+                if file.is_file():
+                    sync(file)
+            sync(folder)
+            target = self._target(record)
+            target.parent.mkdir(exist_ok=True)
+            folder.rename(target)
+            sync(target.parent)
+        return target
+
+    def _target(self, record: LaunchRecord) -> Path:
+        if record.status == "ok":
+            return self.folder(record.id)
+        attempt = 1
+        while (self.root / "failed" / f"{record.id}-{attempt}").exists():
+            attempt += 1
+        return self.root / "failed" / f"{record.id}-{attempt}"
+
+    # -- inside ------------------------------------------------------------------------------
+
+    def _records(self, kind: str) -> list[LaunchRecord]:
+        paths = sorted((self.root / kind).glob("*/launch.json"))
+        records = [decode(path, LaunchRecord) for path in paths]
+        return sorted(records, key=lambda record: (record.position, record.started_ns))
+
+    def _read(self, name: str, type_: type[T]) -> T:
+        path = self.root / name
+        if not path.is_file():
+            raise self._absent(name)
+        return decode(path, type_)
+
+    def _absent(self, name: str) -> UsageError:
+        return UsageError(
+            f"{self.root}: no {name}, so this is not a results directory",
+            hint="Give the directory that `inferometer run` printed.",
+        )
+
+
+@contextmanager
+def storage_errors(root: Path) -> Iterator[None]:
+    """Turn an OSError about ``root`` into a :class:`StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or root
+        raise StorageError(
+            f"{name}: cannot write results: {error.strerror or error}",
+            hint="Free space or fix permissions, then run the same command again: it resumes.",
+        ) from error
+
+
+def append_lines(path: Path, rows: Iterable[object]) -> None:
+    """Append structs as JSON lines and flush them to the operating system."""
+    with storage_errors(path), path.open("ab") as file:
+        file.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+
+
+def append_chunks(path: Path, rows: Iterable[tuple[int, int, int, int]]) -> None:
+    """Append ``(request, tokens, flags, t_ns)`` as fixed-width records."""
+    with storage_errors(path), path.open("ab") as file:
+        file.write(b"".join(CHUNK.pack(*row) for row in rows))
+
+
+def read_lines(path: Path, type_: type[T]) -> Sequence[T]:
+    """Return the rows of a JSON-lines file (none when the file is absent)."""
+    if not path.is_file():
+        return []
+    return [msgspec.json.decode(line, type=type_) for line in path.read_bytes().splitlines()]
+
+
+def requests(folder: Path) -> Sequence[Request]:
+    """Return a launch's requests."""
+    return read_lines(folder / "requests.jsonl", Request)
+
+
+def readings(folder: Path) -> Sequence[Reading]:
+    """Return a launch's meter readings."""
+    return read_lines(folder / "readings.jsonl", Reading)
+
+
+def probes(folder: Path) -> Sequence[Probe]:
+    """Return a launch's parity probes."""
+    return read_lines(folder / "probes.jsonl", Probe)
+
+
+def encode(value: object) -> bytes:
+    """Return readable JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+
+
+def decode(path: Path, type_: type[T]) -> T:
+    """Read one JSON file as ``type_``, or raise :class:`UsageError` naming it."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path}: not readable as {getattr(type_, '__name__', type_)}: {error}",
+            hint="The file was edited or damaged; restore it, or delete its folder to re-measure.",
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or absent, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a directory to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
