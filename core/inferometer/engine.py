@@ -88,7 +88,7 @@ class LaunchContext:
 class Command:
     """What to start. ``files`` (name -> text) are written beside it; ``{files}`` in an argument
     stands for their folder.
-    """  # noqa: D205, D209
+    """  # noqa: D205
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class Completion:
     stream: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class FailureClass:
     """A log pattern (regular expression) with the reason it stands for and a remedy."""
 
@@ -142,6 +142,10 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """Return the name used in studies, for example ``vllm``."""
+
+    @property
+    def distributions(self) -> Sequence[str]:
+        """Return the distributions that may hold the engine; the first found gives its version."""
 
     @property
     def takes(self) -> Literal["ids", "text"]:

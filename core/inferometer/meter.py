@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inferometer.records import MeterInfo, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterContext:
-    """What a meter may look at: the session id of the engine's processes, and the study's options
-    for this meter (``[[meters]]`` without ``name``).
-    """  # noqa: D205, D209
+    """What a meter may look at: the engine's processes, and the study's options for this meter."""
 
     session_id: int
+    cpu_seconds: Callable[[], float]
+    """Returns the CPU seconds the engine's processes have used so far."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

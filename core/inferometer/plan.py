@@ -83,10 +83,7 @@ def expand(study: Study) -> Plan:
     launches: list[Launch] = []
     order = list(pairs)
     for round_ in range(study.protocol.rounds):
-        if round_ % 2 == 0:
-            order = rng.sample(pairs, len(pairs))
-        else:
-            order = order[::-1]
+        order = rng.sample(pairs, len(pairs)) if round_ % 2 == 0 else order[::-1]
         for stack, engine, model in order:
             body = (round_, engine, model, points, study.protocol)
             launches.append(
@@ -100,6 +97,4 @@ def expand(study: Study) -> Plan:
                     points=points,
                 )
             )
-    return Plan(
-        sha256=sha256, study=study.name, protocol=study.protocol, launches=tuple(launches)
-    )
+    return Plan(sha256=sha256, study=study.name, protocol=study.protocol, launches=tuple(launches))

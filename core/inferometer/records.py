@@ -139,7 +139,8 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     position: int
     """Place in the running order of the whole plan, from 0."""
     stack: dict[str, Any]
-    """``id``, ``engine``, ``engine_version``, ``profile``, ``precision``, ``parallelism``, ``label``."""
+    """``id``, ``engine``, ``engine_version``, ``profile``, ``precision``, ``parallelism``,
+    ``label``."""
     model: dict[str, Any]
     """``name``, ``path``, ``sha256``, ``architecture`` (dense or moe), ``total_parameters``, ..."""
     status: Literal["ok", "failed"]

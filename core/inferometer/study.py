@@ -1,37 +1,62 @@
 """The study file: what to compare. Frozen structs; every problem is reported at once.
 
-``load`` reads TOML, names each bad key by its path, and suggests the nearest known key.
+:func:`load` reads TOML, names each bad key by its path, and suggests the nearest known key.
+:func:`dump` writes a study back. ``docs/reference/study.md`` describes every key.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import datetime as dt
+import re
+import tomllib
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Meta, Struct, field
 
+from inferometer import problems
 from inferometer.engine import Profile
+from inferometer.errors import StudyError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Count = Annotated[int, Meta(ge=1)]
+Positive = Annotated[float, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1)]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z",
+        description="at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
+    ),
+]
+"""Becomes part of a folder's name."""
 
 
 class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to measure. ``discard_s`` unset means one residence time, seen in the warm-up."""
 
-    rounds: int = 5
-    window_s: float = 60.0
-    discard_s: float | None = None
-    warmup_requests: int | None = None
+    rounds: Count = 5
+    window_s: Positive = 60.0
+    discard_s: Annotated[float, Meta(ge=0)] | None = None
+    warmup_requests: Annotated[int, Meta(ge=0)] | None = None
     """Requests answered before the load begins; unset means one per stream."""
     seed: int = 1
     probe: bool = True
     """Send 20 fixed prompts in the first round and compare greedy answers between stacks."""
-    ready_timeout_s: float | None = None
-    request_timeout_s: float = 600.0
+    ready_timeout_s: Positive | None = None
+    request_timeout_s: Positive = 600.0
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Serve on this port instead of a free one; refused when something listens there."""
 
 
 class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one hour of the whole machine costs. A price without source and date is refused."""
 
-    usd_per_hour: float
-    source: str
+    usd_per_hour: Positive
+    source: Text
     date: str
     """ISO 8601 day on which the price was true."""
     contract: Literal["on-demand", "reserved", "spot", "negotiated", "owned", "assumed"]
@@ -40,13 +65,13 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class EngineEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[engines]]``: one stack. ``python`` names an existing interpreter instead of a venv."""
 
-    name: str
+    name: Name
     profile: Profile = "defaults"
-    python: str | None = None
-    dtype: str = "bfloat16"
-    tensor_parallel_size: int = 1
-    max_model_len: int | None = None
-    max_num_seqs: int | None = None
+    python: Text | None = None
+    dtype: Text = "bfloat16"
+    tensor_parallel_size: Count = 1
+    max_model_len: Count | None = None
+    max_num_seqs: Count | None = None
     prefix_caching: bool | None = None
     graphs: bool | None = None
     seed: int | None = 0
@@ -57,9 +82,9 @@ class EngineEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[models]]``: a directory with ``config.json``, or a packaged model by name."""
 
-    name: str
-    path: str | None = None
-    packaged: str | None = None
+    name: Name
+    path: Text | None = None
+    packaged: Text | None = None
     twin_of: str | None = None
     """Name of the dense model of this study that this MoE model is compared with."""
 
@@ -67,33 +92,220 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class WorkloadEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[workloads]]``: prompts of exact token length from real text, pinned output length."""
 
-    name: str
-    input_tokens: int
-    output_tokens: int
+    name: Name
+    input_tokens: Count
+    output_tokens: Count
 
 
 class LoadEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[loads]]``: closed loop, ``concurrency`` streams."""
 
-    concurrency: int
+    concurrency: Count
 
 
-class MeterEntry(Struct, frozen=True, kw_only=True):
+class MeterEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[[meters]]``: a meter by name with its own options."""
 
-    name: str
+    name: Text
     options: dict[str, Any] = field(default_factory=dict)
 
 
 class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole study. ``preset`` is printed as a label on everything made from it."""
 
-    name: str
+    name: Text
     preset: str = ""
     protocol: Protocol = Protocol()
     price: Price | None = None
-    engines: tuple[EngineEntry, ...]
-    models: tuple[ModelEntry, ...]
-    workloads: tuple[WorkloadEntry, ...]
-    loads: tuple[LoadEntry, ...]
+    engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]
+    models: Annotated[tuple[ModelEntry, ...], Meta(min_length=1)]
+    workloads: Annotated[tuple[WorkloadEntry, ...], Meta(min_length=1)]
+    loads: Annotated[tuple[LoadEntry, ...], Meta(min_length=1)]
     meters: tuple[MeterEntry, ...] = ()
+
+
+def load(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        UsageError: the file is missing, unreadable or not TOML (the message has the line).
+        StudyError: it is TOML, but no study; the error lists every problem.
+    """
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """Return the text of a study file, or raise :class:`UsageError`."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path}: no such study file", hint=f"Write one with: inferometer init {path}"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror}", hint="Give the path of a study file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: not UTF-8 (byte {error.start})", hint="Save the file as UTF-8."
+        ) from error
+
+
+def parse(text: str, name: str) -> Study:
+    """Return the study written in ``text``; ``name`` stands for the file in messages.
+
+    Raises:
+        UsageError: not TOML.
+        StudyError: no study; lists every problem by key path.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name}: not TOML: {error}", hint="Correct that line.") from error
+    _accept_unquoted_day(document)
+    found = [*problems.find(document, Study), *_rules(document)]
+    if found:
+        raise StudyError(name, problems.in_file_order(found, document))
+    return msgspec.convert(document, Study)
+
+
+def dump(study: Study) -> str:
+    """Return ``study`` as TOML without the keys that have their default value."""
+    tables: list[str] = []
+    for key, value in _given(study).items():
+        if isinstance(value, Struct):
+            tables.append(f"\n[{key}]\n{_lines(value)}")
+        elif isinstance(value, tuple | list):
+            tables += [f"\n[[{key}]]\n{_lines(entry)}" for entry in value]
+        else:
+            tables.append(f"{key} = {_toml(value)}\n")
+    # Plain keys must stand before the first table.
+    return "".join(sorted(tables, key=lambda part: part.startswith("\n")))
+
+
+def _lines(struct: Struct) -> str:
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in _given(struct).items())
+
+
+def _given(struct: Struct) -> dict[str, Any]:
+    fields = msgspec.structs.fields(struct)
+    values = {info.name: (getattr(struct, info.name), info) for info in fields}
+    return {
+        name: value
+        for name, (value, info) in values.items()
+        if info.required or value not in (info.default, None, {}, ())
+    }
+
+
+def _toml(value: object) -> str:
+    match value:
+        case dict():
+            return f"{{ {', '.join(f'{_toml(k)} = {_toml(v)}' for k, v in value.items())} }}"
+        case list() | tuple():
+            return f"[{', '.join(_toml(item) for item in value)}]"
+        case str():
+            # A JSON string without escaped surrogates is a TOML basic string, but for DEL.
+            return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
+        case bool():
+            return str(value).lower()
+    return repr(value)
+
+
+def _accept_unquoted_day(document: dict[str, Any]) -> None:
+    """Let ``date = 2026-11-22`` mean the same with and without quotes."""
+    price = document.get("price")
+    if isinstance(price, dict) and type(price.get("date")) is dt.date:
+        price["date"] = price["date"].isoformat()
+
+
+def _rules(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Find what types cannot say. Values of a wrong type are left to the walker."""
+    yield from _doubles(document)
+    yield from _model_sources(document)
+    yield from _twins(document)
+    yield from _price_day(document)
+    yield from _lengths(document)
+
+
+def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+    entries = document.get(key)
+    if not isinstance(entries, list):
+        return []
+    return [
+        (f"{key}[{index}]", entry) for index, entry in enumerate(entries) if isinstance(entry, dict)
+    ]
+
+
+def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    unique = {"models": "name", "workloads": "name", "loads": "concurrency", "meters": "name"}
+    for key, name in unique.items():
+        first: dict[str, str] = {}
+        for place, entry in _tables(document, key):
+            if name in entry and (value := repr(entry[name])) in first:
+                yield f"{place}.{name}", f"{problems.shown(entry[name])} is also {first[value]}"
+            elif name in entry:
+                first[value] = place
+    seen: dict[str, str] = {}
+    for place, entry in _tables(document, "engines"):
+        same = repr(sorted(entry.items()))
+        if same in seen:
+            yield place, f"is the same stack as {seen[same]}; rounds are set in [protocol]"
+        seen.setdefault(same, place)
+
+
+def _model_sources(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    for place, entry in _tables(document, "models"):
+        if ("path" in entry) == ("packaged" in entry):
+            got = "both" if "path" in entry else "neither"
+            yield place, f"needs exactly one of 'path' and 'packaged', has {got}"
+
+
+def _twins(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    entries = _tables(document, "models")
+    dense = [str(entry.get("name")) for _, entry in entries if "twin_of" not in entry]
+    for place, entry in entries:
+        twin = entry.get("twin_of")
+        if isinstance(twin, str) and twin not in dense:
+            known = ", ".join(dense) or "none"
+            yield (
+                f"{place}.twin_of",
+                f"{problems.shown(twin)} is no dense model of this study; dense: {known}",
+            )
+
+
+def _price_day(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    price = document.get("price")
+    text = price.get("date") if isinstance(price, dict) else None
+    if not isinstance(text, str):
+        return
+    day = _day(text)
+    if day is None:
+        yield "price.date", f"{problems.shown(text)} is no day; write it as 2026-01-31"
+        return
+    # Today where the day begins first, so that no zone sees its own today refused.
+    latest = dt.datetime.now(dt.timezone(dt.timedelta(hours=14))).date()
+    if day > latest:
+        yield "price.date", f"{text} is in the future; give the day on which the price was seen"
+
+
+def _day(text: str) -> dt.date | None:
+    # fromisoformat alone would also take 20260131 and 2026-W05-6.
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _lengths(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    for place, entry in _tables(document, "engines"):
+        limit = entry.get("max_model_len")
+        for where, work in _tables(document, "workloads"):
+            sizes = (work.get("input_tokens"), work.get("output_tokens"))
+            if not (isinstance(limit, int) and all(isinstance(size, int) for size in sizes)):
+                continue
+            total = sum(size for size in sizes if isinstance(size, int))
+            if 0 < limit < total:
+                yield f"{place}.max_model_len", f"{limit} is less than the {total} of {where}"

@@ -1,0 +1,41 @@
+# Two commands on a fresh machine (git, Python 3.11+, make; no GPU):
+#   make quickstart   measure two real engines and leave a report
+#   make test         install and pass every check and test
+# Both are safe to repeat. The environments of the engines are cached outside this checkout.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RESULTS ?= results/quickstart
+
+.PHONY: quickstart test lint unit engines install clean
+
+# Installed again only when what it is made from has changed.
+$(VENV)/.installed: pyproject.toml plugins/inferometer-transformers/pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --editable plugins/inferometer-transformers
+	touch $@
+
+install: $(VENV)/.installed
+
+quickstart: install
+	$(BIN)/inferometer quickstart --results $(RESULTS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Unit, conformance and packaging tests first: they fail in seconds; engines take minutes.
+test: lint
+	$(BIN)/python -m pytest
+
+unit: install
+	$(BIN)/python -m pytest -m "not engine"
+
+engines: install
+	$(BIN)/python -m pytest -m engine
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

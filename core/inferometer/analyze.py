@@ -1,0 +1,118 @@
+"""From a results directory to everything a report says. Reads files only; runs no engine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import inferometer
+from inferometer import remarks, validity
+from inferometer.cells import Evidence, build_cells, build_models, build_stacks
+from inferometer.comparison import Comparison, Value
+from inferometer.contests import build_moe_ratios, build_rankings
+from inferometer.errors import UsageError
+from inferometer.metrics.catalogue import METRICS
+from inferometer.metrics.evaluate import evaluate
+from inferometer.parity import parities
+from inferometer.store import Store
+from inferometer.study import parse
+from inferometer.tables import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from inferometer.records import LaunchRecord
+    from inferometer.study import Price
+
+NO_PRICE = Value(
+    value=None, unit="USD/h", kind="declared", reason="no_price", detail="the study has no [price]"
+)
+
+
+def analyze(results_root: Path) -> Comparison:
+    """Analyse a results directory, whole or not: what is missing is told, never guessed.
+
+    Raises:
+        UsageError: it is no results directory, a file is damaged, or it holds launches that
+            cannot be pooled.
+    """
+    store = Store(results_root)
+    evidence = gather(store)
+    models = build_models(evidence)
+    stacks = build_stacks(evidence)
+    cells = build_cells(evidence, models)
+    rankings = build_rankings(evidence, models, cells)
+    parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
+    host = _host(store)
+    study = evidence.study
+    return Comparison(
+        title=study.name,
+        preset=study.preset,
+        created=created(host, evidence.recorded()),
+        plan_sha256=evidence.plan.sha256,
+        rounds_planned=evidence.plan.protocol.rounds,
+        rounds_complete=remarks.rounds_complete(evidence),
+        window_s=evidence.plan.protocol.window_s,
+        inferometer_version=inferometer.__version__,
+        host=host,
+        price=price_value(study.price),
+        stacks=stacks,
+        models=models,
+        metrics=[metric.info for metric in METRICS],
+        cells=cells,
+        rankings=rankings,
+        moe_ratios=build_moe_ratios(evidence, models, cells),
+        parity=parity,
+        missing=remarks.missing(evidence),
+        warnings=remarks.warnings(evidence, cells, stacks, rankings, parity),
+        notes=remarks.notes(evidence, models, study.preset),
+        study=store.study_text(),
+    )
+
+
+def gather(store: Store) -> Evidence:
+    """Read a results directory and evaluate every metric and check."""
+    study = parse(store.study_text(), str(store.root / "study.toml"))
+    tables = scan(store)
+    return Evidence(
+        plan=store.plan(),
+        study=study,
+        records=store.launches(),
+        failures=store.failures(),
+        tables=tables,
+        points=evaluate(tables, study.price),
+        checks=validity.judge(tables),
+    )
+
+
+def price_value(price: Price | None) -> Value:
+    """Return the price per hour with its source, date and contract in ``detail``."""
+    if price is None:
+        return NO_PRICE
+    return Value(
+        value=price.usd_per_hour,
+        unit="USD/h",
+        kind="estimated" if price.contract == "assumed" else "declared",
+        detail=f"{price.source}, {price.date}, {price.contract}",
+    )
+
+
+def created(host: Mapping[str, object], records: Sequence[LaunchRecord]) -> str:
+    """Return when the last launch ended, ISO 8601 in UTC; empty when it cannot be known.
+
+    ``host`` holds one reading of both clocks, ``wall_ns`` and ``monotonic_ns``.
+    """
+    wall, monotonic = host.get("wall_ns"), host.get("monotonic_ns")
+    if not records or not isinstance(wall, int) or not isinstance(monotonic, int):
+        return ""
+    ended = wall + max(record.ended_ns for record in records) - monotonic
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ended // 1000)
+    return moment.isoformat(timespec="seconds")
+
+
+def _host(store: Store) -> dict[str, object]:
+    try:
+        return store.host()
+    except UsageError:
+        return {}

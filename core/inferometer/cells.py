@@ -1,0 +1,244 @@
+"""What was compared: stacks, models and cells, from the plan and what the launches recorded."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import polars as pl
+
+from inferometer import redact, stats, validity
+from inferometer.comparison import Cell, Model, Stack, Value
+from inferometer.metrics.catalogue import METRICS
+from inferometer.ranking import worst_kind
+from inferometer.tables import model_name, stack_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from inferometer.comparison import Check, Kind
+    from inferometer.metrics.declaration import Metric
+    from inferometer.plan import LoadPoint, Plan
+    from inferometer.records import LaunchRecord, MeterInfo
+    from inferometer.study import Study
+    from inferometer.tables import Tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything an analysis looks at: read once, then only looked at."""
+
+    plan: Plan
+    study: Study
+    records: Sequence[LaunchRecord]
+    failures: Sequence[LaunchRecord]
+    tables: Tables
+    points: pl.DataFrame
+    """The long table of :func:`inferometer.metrics.evaluate.evaluate`."""
+    checks: Mapping[validity.Point, Sequence[Check]]
+
+    @property
+    def load_points(self) -> tuple[LoadPoint, ...]:
+        """Return the load points, the same in every launch."""
+        return self.plan.launches[0].points if self.plan.launches else ()
+
+    @property
+    def stacks(self) -> list[str]:
+        """Return the planned stack ids, sorted: the running order is random."""
+        return sorted({launch.stack for launch in self.plan.launches})
+
+    @property
+    def meters(self) -> dict[str, MeterInfo]:
+        """Return each meter once, in the study's order; a launch that could read it goes first."""
+        found: dict[str, MeterInfo] = {}
+        for record in self.records:
+            for info in record.meters:
+                if info.name not in found or (found[info.name].reason and not info.reason):
+                    found[info.name] = info
+        wanted = [entry.name for entry in self.study.meters]
+        rest = [name for name in found if name not in wanted]
+        return {name: found[name] for name in [*wanted, *rest] if name in found}
+
+    def recorded(self) -> list[LaunchRecord]:
+        """Return whole launches, then failed ones."""
+        return [*self.records, *self.failures]
+
+
+class Values(NamedTuple):
+    """One metric of one cell: by round where known, else why not."""
+
+    by_round: dict[int, float]
+    kind: Kind
+    reasons: list[tuple[str, str]]
+    """Reason and detail of each launch without a number."""
+    details: list[str]
+
+
+def build_stacks(evidence: Evidence) -> list[Stack]:
+    """Return every planned stack, as its first launch recorded it."""
+    stacks = [_stack(evidence, stack) for stack in evidence.stacks]
+    labels = [stack.label for stack in stacks]
+    return [_relabelled(stack, labels.count(stack.label)) for stack in stacks]
+
+
+def build_models(evidence: Evidence) -> list[Model]:
+    """Return every model that some launch recorded, in the study's order."""
+    found = {model_name(record): record.model for record in reversed(evidence.recorded())}
+    names = [entry.name for entry in evidence.study.models if entry.name in found]
+    names += sorted(set(found) - set(names))
+    return [
+        Model(
+            name=name,
+            architecture=found[name].get("architecture") or "dense",
+            total_parameters=found[name].get("total_parameters"),
+            active_parameters=found[name].get("active_parameters"),
+            weights_bytes=found[name].get("weights_bytes"),
+            precision=str(found[name].get("precision") or "unknown"),
+            sha256=str(found[name].get("sha256") or ""),
+            twin_of=found[name].get("twin_of"),
+            routing=found[name].get("routing") or "unknown",
+        )
+        for name in names
+    ]
+
+
+def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
+    """Return a cell for every planned stack, known model and load point, with data or without."""
+    groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
+    return [
+        _cell(evidence, stack, model, point, groups.get((stack, model.name, point.index)))
+        for model in models
+        for point in evidence.load_points
+        for stack in evidence.stacks
+    ]
+
+
+def values(rows: pl.DataFrame, metric: str, meter: str | None) -> Values:
+    """Return one metric of one cell's ``rows`` of the long table."""
+    rows = rows.filter(pl.col("metric") == metric, pl.col("meter").eq_missing(meter))
+    fit = rows.filter(pl.col("value").is_not_null())
+    unfit = rows.filter(pl.col("value").is_null())
+    return Values(
+        by_round=dict(fit.select("round", "value").iter_rows()),
+        kind=worst_kind((fit if fit.height else rows)["kind"].to_list()),
+        reasons=list(unfit.select("reason", "detail").iter_rows()),
+        details=[text for text in fit["detail"].unique(maintain_order=True) if text],
+    )
+
+
+def absent(evidence: Evidence, stack: str, model: str) -> tuple[str, str]:
+    """Return reason and detail for a stack that has no whole launch of a model."""
+    for record in reversed(evidence.failures):
+        if (stack_id(record), model_name(record)) == (stack, model) and record.failure:
+            last = record.failure.log_tail[-1:]
+            parts = [f"{record.failure.stage}: {record.failure.message}", *last]
+            return record.failure.reason, "; last line: ".join(parts)
+    return "not_run", "planned, not launched yet"
+
+
+def command(record: LaunchRecord) -> str:
+    """Return the launch command, quoted for a shell; secrets are hidden."""
+    return shlex.join(redact.argv(record.command))
+
+
+def _stack(evidence: Evidence, stack: str) -> Stack:
+    record = next((r for r in evidence.recorded() if stack_id(r) == stack), None)
+    first = [
+        r
+        for entry in evidence.study.models
+        for r in evidence.recorded()
+        if stack_id(r) == stack and model_name(r) == entry.name
+    ]
+    record = first[0] if first else record
+    entry = next(launch.engine for launch in evidence.plan.launches if launch.stack == stack)
+    known: dict[str, Any] = record.stack if record else {}
+    return Stack(
+        id=stack,
+        label=str(known.get("label") or stack),
+        engine=str(known.get("engine") or entry.name),
+        version=str(known.get("engine_version") or "unknown"),
+        profile=str(known.get("profile") or entry.profile),
+        precision=str(known.get("precision") or entry.dtype),
+        parallelism=str(known.get("parallelism") or f"TP{entry.tensor_parallel_size}"),
+        command=command(record) if record else "",
+        environment_variables=redact.tree(record.environment_variables) if record else {},
+        environment=record.environment if record else {},
+        resolved_configuration=record.resolved_configuration if record else {},
+    )
+
+
+def _relabelled(stack: Stack, same: int) -> Stack:
+    if same == 1:
+        return stack
+    return Stack(**{**_fields(stack), "label": f"{stack.label} ({stack.id})"})
+
+
+def _fields(stack: Stack) -> dict[str, Any]:
+    return {name: getattr(stack, name) for name in stack.__struct_fields__}
+
+
+def _cell(
+    evidence: Evidence, stack: str, model: Model, point: LoadPoint, rows: pl.DataFrame | None
+) -> Cell:
+    whole = [r for r in evidence.records if (stack_id(r), model_name(r)) == (stack, model.name)]
+    keys = [(record.id, point.index) for record in whole]
+    checks = validity.combine({key: evidence.checks[key] for key in keys if key in evidence.checks})
+    why = (
+        ("failed", "the launch has no window here")
+        if whole
+        else absent(evidence, stack, model.name)
+    )
+    return Cell(
+        id=cell_id(stack, model.name, point),
+        stack=stack,
+        model=model.name,
+        architecture=model.architecture,
+        workload=point.workload.name,
+        load=point.label,
+        launches=[record.id for record in whole],
+        values={
+            key: _value(metric, values(rows, metric.id, meter) if rows is not None else None, why)
+            for key, metric, meter in columns(evidence)
+        },
+        checks=checks,
+        valid=validity.valid(checks),
+        commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
+    )
+
+
+def cell_id(stack: str, model: str, point: LoadPoint) -> str:
+    """Return a cell's id."""
+    return f"{stack}/{model}/{point.workload.name}/{point.load.concurrency}"
+
+
+def columns(evidence: Evidence) -> Iterator[tuple[str, Metric, str | None]]:
+    """Return the keys of ``Cell.values`` with their metric and meter."""
+    for metric in METRICS:
+        if metric.grain != "meter":
+            yield metric.id, metric, None
+            continue
+        for meter in evidence.meters:
+            yield f"{metric.id}@{meter}", metric, meter
+
+
+def _value(metric: Metric, found: Values | None, why: tuple[str, str]) -> Value:
+    if found is None or not found.by_round:
+        reason, detail = found.reasons[0] if found and found.reasons else why
+        kind = found.kind if found else "measured"
+        return Value(value=None, unit=metric.unit, kind=kind, reason=reason, detail=detail)
+    seen = stats.estimate(list(found.by_round.values()), log=metric.positive)
+    details = list(found.details)
+    if found.reasons:
+        count = len(found.reasons)
+        details.append(f"{count} further launches without a number: {found.reasons[0][0]}")
+    low = seen.low if metric.positive or seen.low is None else max(seen.low, 0.0)
+    return Value(
+        value=seen.value,
+        unit=metric.unit,
+        kind=found.kind,
+        n=seen.n,
+        low=low,
+        high=seen.high,
+        detail="; ".join(details),
+    )

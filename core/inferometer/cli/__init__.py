@@ -1,0 +1,117 @@
+"""The command line: a lazy group, and the one place where errors become text and exit codes.
+
+stdout carries results only; progress, warnings and errors go to stderr. Exit codes are those of
+``docs/reference/exit-codes.md``.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+import inferometer
+from inferometer.errors import InferometerError, Interrupted, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+COMMANDS = {
+    "quickstart": "Measure what this machine can, with nothing to prepare.",
+    "init": "Write a commented study file to start from.",
+    "plan": "Show what a study would run, and for how long.",
+    "run": "Measure a study, or resume it, and report.",
+    "report": "Rank stored results and write the report.",
+    "plugins": "List engines, meters and report formats, with their problems.",
+}
+"""Name -> help line, kept here so that ``--help`` imports no command."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are the modules beside this one, imported when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
+        """Return the names in the order a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- as above
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"inferometer.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest among the lazy names too."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(inferometer.__version__, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Which LLM inference stack should serve your model: by throughput, energy and cost."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = list(sys.argv[1:] if args is None else args)
+    try:
+        _catch_signals()
+        result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one place: see _ended
+        return _ended(error, words)
+    return result if isinstance(result, int) else 0
+
+
+def _ended(error: BaseException, words: Sequence[str]) -> int:
+    """Say how a command ended, and return the exit code."""
+    import shlex
+    import traceback
+
+    match error:
+        case click.ClickException():
+            error.show()
+            return error.exit_code
+        case click.Abort() | KeyboardInterrupt():
+            ours: InferometerError = Interrupted("interrupted; what is finished is kept")
+        case InferometerError():
+            ours = error
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            hint = "Free space, then run the same command again."
+            ours = StorageError(str(error), hint=hint)
+        case _:
+            traceback.print_exception(error)
+            ours = InferometerError("this is a bug in inferometer", hint="Report the lines above.")
+    if isinstance(ours, Interrupted) and not ours.hint:
+        ours.hint = f"Resume with: {shlex.join(['inferometer', *words])}"
+    click.echo(f"error: {ours.message}", err=True)
+    if ours.hint:
+        click.echo(f"hint: {ours.hint}", err=True)
+    return ours.exit_code
+
+
+def _catch_signals() -> None:
+    """Let SIGTERM and a lost terminal end the program the way Ctrl-C does: engines are stopped."""
+    import signal
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signal's signature
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
+            signal.signal(number, stop)

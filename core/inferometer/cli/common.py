@@ -1,0 +1,105 @@
+"""What several commands need: a study checked against the plugins, and columns of text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inferometer.errors import StudyError, closest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from inferometer.plugins import Registry
+    from inferometer.study import Study
+
+
+def check_names(study: Study, registry: Registry, place: str) -> None:
+    """Refuse engines, packaged models, meters and options that nobody knows, all at once.
+
+    Raises:
+        StudyError: names each by its key path.
+    """
+    problems = [
+        *_unknown("engines", [entry.name for entry in study.engines], registry.engines()),
+        *_unknown_models(study),
+        *_unknown("meters", [entry.name for entry in study.meters], registry.meters()),
+        *_options(study, registry),
+    ]
+    if not problems:
+        return
+    error = StudyError(place, problems)
+    broken = [f"{row.module}: {row.problem}" for row in registry.problems()]
+    if broken:
+        error.hint = f"A plugin is broken, which may be why. {'; '.join(broken)}"
+    raise error
+
+
+def check_paths(study: Study, place: str) -> None:
+    """Refuse models and interpreters that are not there, before environments take minutes.
+
+    Raises:
+        StudyError: names each by its key path.
+    """
+    problems = []
+    for index, engine in enumerate(study.engines):
+        if engine.python is not None and not Path(engine.python).expanduser().is_file():
+            problems.append((f"engines[{index}].python", f"no file {engine.python}"))
+    for index, model in enumerate(study.models):
+        config = Path(model.path or "").expanduser() / "config.json"
+        if model.path is not None and not config.is_file():
+            problems.append((f"models[{index}].path", f"no file {config}"))
+    if problems:
+        raise StudyError(place, problems)
+
+
+def columns(rows: Sequence[Sequence[object]]) -> Iterator[str]:
+    """Yield rows as aligned lines, two spaces between columns."""
+    table = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _unknown(
+    key: str, names: Iterable[str], known: Mapping[str, object]
+) -> Iterator[tuple[str, str]]:
+    for index, name in enumerate(names):
+        if name not in known:
+            near = closest(name, known)
+            hint = f"; did you mean {near!r}?" if near else ""
+            listed = ", ".join(sorted(known)) or "none"
+            kind = key.removesuffix("s")
+            yield f"{key}[{index}].name", f"no {kind} named {name!r}{hint} (installed: {listed})"
+
+
+def _unknown_models(study: Study) -> Iterator[tuple[str, str]]:
+    from inferometer.packaged import PACKAGED
+
+    for index, model in enumerate(study.models):
+        if model.packaged is not None and model.packaged not in PACKAGED:
+            near = closest(model.packaged, PACKAGED)
+            hint = f"; did you mean {near!r}?" if near else ""
+            text = f"no packaged model {model.packaged!r}{hint} (known: {', '.join(PACKAGED)})"
+            yield f"models[{index}].packaged", text
+
+
+def _options(study: Study, registry: Registry) -> Iterator[tuple[str, str]]:
+    meters = registry.meters()
+    for index, entry in enumerate(study.meters):
+        known = meters[entry.name].options if entry.name in meters else None
+        if known is None:
+            continue
+        for name, value in entry.options.items():
+            key = f"meters[{index}].options.{name}"
+            if name not in known:
+                listed = ", ".join(sorted(known)) or "none"
+                yield key, f"meter {entry.name!r} has no such option (known: {listed})"
+            elif not _is(value, known[name]):
+                yield key, f"expected {known[name].__name__}, got {value!r}"
+
+
+def _is(value: object, type_: type) -> bool:
+    if isinstance(value, bool):
+        return type_ is bool
+    return isinstance(value, int | float if type_ is float else type_)

@@ -1,0 +1,94 @@
+"""``inferometer plan``: what would run, in which order, for about how long."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from inferometer.plan import Launch, Plan
+
+START_S = 60.0
+"""Assumed: an engine loads a small model in 10 to 60 s, and may compile in its first requests."""
+SETTLE_S = 15.0
+"""Assumed: warm-up and discarded time before a window."""
+PROBE_S = 20.0
+"""Assumed: the 20 fixed prompts of the first round."""
+ASSUMED = (
+    f"estimate: {START_S:.0f} s to start an engine, {SETTLE_S:.0f} s to settle each load point, "
+    f"{PROBE_S:.0f} s to probe in the first round; engine environments are built once before that"
+)
+
+
+@click.command("plan")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(study: Path, as_json: bool) -> None:
+    """Show what STUDY would run, and for how long. Starts nothing."""
+    import msgspec
+
+    from inferometer import plan as plans
+    from inferometer import study as studies
+    from inferometer.cli.common import check_names
+    from inferometer.plugins import Registry
+
+    loaded = studies.load(study)
+    check_names(loaded, Registry(), str(study))
+    plan = plans.expand(loaded)
+    if as_json:
+        document = msgspec.json.encode(_document(plan))
+        click.echo(msgspec.json.format(document, indent=1).decode())
+    else:
+        click.echo("\n".join(_lines(plan)))
+
+
+def estimate_s(plan: Plan) -> float:
+    """Return the assumed length of a plan in seconds; an estimate, and to be called one."""
+    return sum(_launch_s(plan, launch) for launch in plan.launches)
+
+
+def _launch_s(plan: Plan, launch: Launch) -> float:
+    protocol = plan.protocol
+    settle = SETTLE_S if protocol.discard_s is None else protocol.discard_s
+    probe = PROBE_S if protocol.probe and launch.round == 0 else 0.0
+    return START_S + probe + len(launch.points) * (settle + protocol.window_s)
+
+
+def _lines(plan: Plan) -> list[str]:
+    from inferometer.cli.common import columns
+    from inferometer.progress import duration
+
+    rows = [("", "round", "launch", "stack", "model", "load points")]
+    rows += [
+        (
+            str(launch.position + 1),
+            str(launch.round + 1),
+            launch.id,
+            launch.stack,
+            launch.model.name,
+            ", ".join(f"{point.workload.name} at {point.label}" for point in launch.points),
+        )
+        for launch in plan.launches
+    ]
+    return [
+        f"study  {plan.study}",
+        f"plan   {plan.sha256}",
+        "",
+        *columns(rows),
+        "",
+        f"{len(plan.launches)} launches, about {duration(estimate_s(plan))}",
+        f"({ASSUMED})",
+    ]
+
+
+def _document(plan: Plan) -> dict[str, Any]:
+    return {
+        "sha256": plan.sha256,
+        "study": plan.study,
+        "estimate_s": estimate_s(plan),
+        "estimate_assumes": ASSUMED,
+        "protocol": plan.protocol,
+        "launches": plan.launches,
+    }

@@ -1,0 +1,114 @@
+"""``inferometer report``: stored results -> ranking -> files. Measures nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from inferometer.comparison import Comparison
+    from inferometer.renderer import Renderer
+
+
+@click.command("report")
+@click.argument("results", type=click.Path(path_type=Path))
+@click.option("--format", "formats", help="Formats to write, separated by commas; all by default.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write to; report/ inside the results directory by default.",
+)
+def command(results: Path, formats: str | None, out: Path | None) -> None:
+    """Rank the stored RESULTS and write the report; print its text on stdout."""
+    from inferometer.plugins import Registry
+    from inferometer.store import Store
+
+    Store(results).plan()  # a wrong directory is said before the analysis is imported
+    chosen = _choose(Registry().renderers(), formats)
+    from inferometer.analyze import analyze
+
+    folder = out or results / "report"
+    files = render(analyze(results), chosen, folder)
+    text = [content for name, content in files if name == "text"]
+    for content in text:
+        click.echo(content, nl=not content.endswith(b"\n"))
+    click.echo(f"report: {folder}", err=True)
+
+
+def render(
+    comparison: Comparison, renderers: Mapping[str, Renderer], folder: Path
+) -> list[tuple[str, bytes]]:
+    """Write every renderer's files into ``folder``; return ``(format, content)`` of each.
+
+    A renderer that fails does not keep the others from writing.
+
+    Raises:
+        InferometerError: a renderer failed, or two gave the same file; what is sound is written.
+        StorageError: the folder cannot be written.
+    """
+    from inferometer.errors import InferometerError
+
+    written: dict[Path, tuple[str, bytes]] = {}
+    problems = []
+    for name, renderer in renderers.items():
+        try:
+            files = _rendered(renderer, comparison)
+            for file, content in files.items():
+                _write(_inside(folder, file), content, name, written)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise InferometerError(
+            f"formats that could not be rendered: {'; '.join(problems)}",
+            hint=f"The others are in {folder}. Report this to the format's author.",
+        )
+    return list(written.values())
+
+
+def _rendered(renderer: Renderer, comparison: Comparison) -> dict[str, bytes]:
+    """Call a stranger's code: what it raises is a ValueError, what it prints goes to stderr."""
+    from inferometer.plugins import stdout_to_stderr
+
+    try:
+        with stdout_to_stderr():
+            return dict(renderer.render(comparison))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+
+
+def _choose(known: Mapping[str, Renderer], formats: str | None) -> dict[str, Renderer]:
+    from inferometer.errors import UsageError
+
+    if formats is None:
+        return dict(known)
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise UsageError.unknown("report format", name, known, place="--format")
+    if not names:
+        raise UsageError("--format names no format", hint=f"Known: {', '.join(sorted(known))}.")
+    return {name: known[name] for name in names}
+
+
+def _inside(folder: Path, file: str) -> Path:
+    parts = PurePosixPath(file).parts
+    if not parts or file.startswith("/") or ".." in parts:
+        raise ValueError(f"file name {file!r} leads out of the report's folder")
+    return folder.joinpath(*parts)
+
+
+def _write(path: Path, content: bytes, name: str, written: dict[Path, tuple[str, bytes]]) -> None:
+    from inferometer.store import storage_errors, write_whole
+
+    if path in written:
+        raise ValueError(f"{path.name} is also written by {written[path][0]}")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+    written[path] = (name, content)

@@ -1,0 +1,78 @@
+"""``inferometer run``: measure or resume, then have the results analysed by another process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from inferometer.plugins import Registry
+    from inferometer.study import Study
+
+
+@click.command("run")
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Results directory; by default one under results/ that is named after study and plan.",
+)
+def command(study: Path, results: Path | None) -> None:
+    """Measure STUDY, or resume it, and report.
+
+    The same command line resumes: launches that are finished are not measured again.
+    """
+    from inferometer import plan as plans
+    from inferometer import study as studies
+    from inferometer.cli.common import check_names, check_paths
+    from inferometer.plugins import Registry
+
+    text = studies.read(study)
+    loaded = studies.parse(text, str(study))
+    registry = Registry()
+    check_names(loaded, registry, str(study))
+    check_paths(loaded, str(study))
+    if results is None:
+        results = Path("results") / f"{study.stem}-{plans.expand(loaded).sha256[:8]}"
+    measure(loaded, text, results, registry)
+
+
+def measure(study: Study, text: str, results: Path, registry: Registry) -> None:
+    """Run every launch that is not finished, then report.
+
+    Raises:
+        IncompleteError: some launches failed; the rest is stored and reported.
+        InferometerError: whatever kept the runner from going on.
+    """
+    from inferometer import progress, runner
+    from inferometer.errors import IncompleteError
+
+    display = progress.choose()
+    try:
+        outcome = runner.run(study, text, results, registry, display)
+    finally:
+        display.done()
+    click.echo(f"results: {outcome.results}", err=True)
+    code = analyse(outcome.results)
+    if outcome.failed:
+        raise IncompleteError(
+            f"{outcome.failed} of {outcome.planned} launches failed; the others are stored",
+            hint=f"See {outcome.results / 'failed'}; run the same command again to retry them.",
+        )
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def analyse(results: Path) -> int:
+    """Report in another process and return its exit code.
+
+    Measuring never shares a process with the analysis: importing it costs memory and time that
+    belong to the engines. ``-P`` keeps the working directory's files from shadowing modules.
+    """
+    line = [sys.executable, "-P", "-m", "inferometer", "report", str(results)]
+    code = subprocess.run(line, check=False).returncode
+    return code if code >= 0 else 128 - code  # killed by a signal: as a shell says it

@@ -1,0 +1,251 @@
+"""Which rankings and which MoE ratios a study has, and who takes part in each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer import ranking, stats
+from inferometer.cells import absent, cell_id, values
+from inferometer.comparison import MoeRatio, Value
+from inferometer.metrics.catalogue import BY_ID
+from inferometer.ranking import Contest, Entrant, worst_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import polars as pl
+
+    from inferometer.cells import Evidence
+    from inferometer.comparison import Cell, Model, Objective, Ranking
+    from inferometer.plan import LoadPoint
+    from inferometer.records import MeterInfo
+
+METRIC: dict[Objective, str] = {
+    "throughput": "output_tok_s",
+    "energy": "energy_j_per_output_token",
+    "cost": "usd_per_mtok_output",
+}
+COST_FOLLOWS = "cost follows throughput here by construction: one hourly price for every stack"
+ENERGY_FOLLOWS = (
+    "energy follows throughput here by construction: one constant wattage for every stack"
+)
+_WHY_INVALID = {
+    "errors": "failed",
+    "little's law": "failed",
+    "token counting": "failed",
+    "closed under load": "starved",
+    "client headroom": "starved",
+    "window length": "too_few_samples",
+}
+"""Reason of a failed check; every other check is about unequal work: ``parity_failed``."""
+
+
+def build_rankings(
+    evidence: Evidence, models: Sequence[Model], cells: Sequence[Cell]
+) -> list[Ranking]:
+    """Return every ranking: each objective (energy: each meter), model and load point."""
+    by_id = {cell.id: cell for cell in cells}
+    groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
+    return [
+        found
+        for model in models
+        for point in evidence.load_points
+        for objective, meter, primary, follows in _subjects(evidence)
+        for found in ranking.rank(
+            _contest(model, point, objective, meter, primary=primary, follows=follows),
+            [
+                _entrant(evidence, by_id[cell_id(stack, model.name, point)], rows, objective, meter)
+                for stack in evidence.stacks
+                for rows in [groups.get((stack, model.name, point.index))]
+            ],
+        )
+    ]
+
+
+def primary_meter(meters: Mapping[str, MeterInfo]) -> str | None:
+    """Return the meter the energy ranking goes by; None when none could be read.
+
+    Measured before estimated meters that see the load, those before constants (J/token is then
+    throughput relabelled); among equals the study's order.
+    """
+    readable = [info for info in meters.values() if info.reason is None]
+    return min(readable, key=_standing).name if readable else None
+
+
+def _standing(info: MeterInfo) -> int:
+    if info.follows_throughput:
+        return 3
+    return {"measured": 0, "estimated": 1}.get(info.kind, 2)
+
+
+def _subjects(evidence: Evidence) -> Iterator[tuple[Objective, str | None, bool, str | None]]:
+    """Return objective, meter, whether primary, and the sentence on following throughput."""
+    meters = evidence.meters
+    first = primary_meter(meters)
+    yield "throughput", None, True, None
+    if first is None:
+        yield "energy", None, True, None
+    for name in sorted(meters, key=lambda name: name != first):
+        info = meters[name]
+        if info.reason is None:
+            follows = ENERGY_FOLLOWS if info.follows_throughput else None
+            yield "energy", name, name == first, follows
+    yield "cost", None, True, COST_FOLLOWS
+
+
+def _contest(
+    model: Model,
+    point: LoadPoint,
+    objective: Objective,
+    meter: str | None,
+    *,
+    primary: bool,
+    follows: str | None,
+) -> Contest:
+    metric = BY_ID[METRIC[objective]]
+    return Contest(
+        objective=objective,
+        metric=metric.id,
+        unit=metric.unit,
+        higher_is_better=metric.direction == "higher",
+        meter=meter,
+        primary=primary,
+        model=model.name,
+        architecture=model.architecture,
+        workload=point.workload.name,
+        load=point.label,
+        follows_throughput=follows,
+    )
+
+
+def _entrant(
+    evidence: Evidence,
+    cell: Cell,
+    rows: pl.DataFrame | None,
+    objective: Objective,
+    meter: str | None,
+) -> Entrant:
+    reason, detail = absent(evidence, cell.stack, cell.model)
+    if rows is None:
+        if cell.launches:
+            reason, detail = "failed", "the launch has no window here"
+        return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
+    wrong = [check for check in cell.checks if check.verdict == "fail"]
+    if wrong:
+        words = "; ".join(f"{check.name}: {check.value}" for check in wrong)
+        why = _WHY_INVALID.get(wrong[0].name, "parity_failed")
+        return Entrant(stack=cell.stack, cell=cell.id, reason=why, detail=f"invalid: {words}")
+    if objective == "energy" and meter is None:
+        reason, detail = no_meter(evidence.meters)
+        return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
+    found = values(rows, METRIC[objective], meter)
+    if not found.by_round:
+        reason, detail = found.reasons[0] if found.reasons else ("not_run", "not measured here")
+        return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
+    return Entrant(stack=cell.stack, cell=cell.id, by_round=found.by_round, kind=found.kind)
+
+
+def no_meter(meters: Mapping[str, MeterInfo]) -> tuple[str, str]:
+    """Return reason and detail for energy when no meter could be read."""
+    if not meters:
+        return "no_sensor", "the study asked for no meter"
+    words = "; ".join(f"{name}: {info.detail or info.method}" for name, info in meters.items())
+    return next(iter(meters.values())).reason or "no_sensor", words
+
+
+def build_moe_ratios(
+    evidence: Evidence, models: Sequence[Model], cells: Sequence[Cell]
+) -> list[MoeRatio]:
+    """Return MoE over dense on each stack, for tok/s, J/token of each meter and $/Mtok."""
+    by_id = {cell.id: cell for cell in cells}
+    groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
+    subjects = [(o, meter) for o, meter, _, _ in _subjects(evidence) if o != "energy" or meter]
+    return [
+        MoeRatio(
+            stack=stack,
+            dense=dense.name,
+            moe=moe.name,
+            match=match_words(dense, moe),
+            metric=METRIC[objective],
+            meter=meter,
+            workload=point.workload.name,
+            load=point.label,
+            ratio=_ratio(
+                [by_id[cell_id(stack, model.name, point)] for model in (moe, dense)],
+                [groups.get((stack, model.name, point.index)) for model in (moe, dense)],
+                METRIC[objective],
+                meter,
+                _unequal(evidence, stack, (dense.name, moe.name), point.index),
+            ),
+        )
+        for dense, moe in pairs(models)
+        for point in evidence.load_points
+        for stack in evidence.stacks
+        for objective, meter in subjects
+    ]
+
+
+def pairs(models: Sequence[Model]) -> list[tuple[Model, Model]]:
+    """Return (dense, MoE): a twin with its own dense model, any other MoE with every dense one."""
+    dense = [model for model in models if model.architecture == "dense"]
+    return [
+        (left, right)
+        for right in models
+        if right.architecture == "moe"
+        for left in dense
+        if right.twin_of in {None, left.name}
+    ]
+
+
+def match_words(dense: Model, moe: Model) -> str:
+    """Say what is equal between the two models of a pair."""
+    if moe.twin_of == dense.name:
+        words = "total active function: equal quality by construction (upcycled twin)"
+        if moe.routing == "synthetic":
+            words += "; the routing is synthetic, so this is MoE overhead, not a trained MoE"
+        return words
+    return (
+        f"nothing matched, quality differs: {_count(moe.active_parameters)} active of "
+        f"{_count(moe.total_parameters)} parameters against {_count(dense.total_parameters)}"
+    )
+
+
+def _count(parameters: int | None) -> str:
+    return "unknown" if parameters is None else f"{parameters:,}"
+
+
+def _unequal(evidence: Evidence, stack: str, models: tuple[str, str], load_point: int) -> bool:
+    """Say whether the two models got different work in any round."""
+    windows = evidence.tables.windows.select("stack", "model", "round", "load_point", "work_sha256")
+    seen: dict[int, set[str]] = {}
+    for window_stack, model, round_, point, work in windows.iter_rows():
+        if window_stack == stack and model in models and point == load_point:
+            seen.setdefault(round_, set()).add(work)
+    return any(len(works) > 1 for works in seen.values())
+
+
+def _ratio(
+    cells: Sequence[Cell],
+    rows: Sequence[pl.DataFrame | None],
+    metric: str,
+    meter: str | None,
+    unequal: bool,
+) -> Value:
+    found = [values(frame, metric, meter) for frame in rows if frame is not None]
+    kind = worst_kind(["derived", *(part.kind for part in found)])
+    for cell in cells:
+        value = cell.values[f"{metric}@{meter}" if meter else metric]
+        if value.reason is not None:
+            words = f"{cell.model}: {value.detail}"
+            return Value(value=None, unit="ratio", kind=kind, reason=value.reason, detail=words)
+    wrong = [cell.model for cell in cells if not cell.valid]
+    if wrong or unequal:
+        words = f"invalid: {', '.join(wrong)}" if wrong else "the models got different prompts"
+        return Value(value=None, unit="ratio", kind=kind, reason="parity_failed", detail=words)
+    ratio = stats.paired_ratio(found[0].by_round, found[1].by_round)
+    if ratio is None:
+        words = "no round has both models"
+        return Value(value=None, unit="ratio", kind=kind, reason="too_few_samples", detail=words)
+    return Value(
+        value=ratio.value, unit="ratio", kind=kind, n=ratio.n, low=ratio.low, high=ratio.high
+    )

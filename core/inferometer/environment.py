@@ -1,0 +1,286 @@
+"""Engine environments: a venv per locked requirements, built once and kept in the cache.
+
+Layout, under ``<cache>/environments/<name>-<hash16>/``::
+
+    lock            held while building; a second process waits
+    build.log       pip's whole output, kept
+    lock.txt        the requirements that were installed
+    venv-XXXXXXXX/  the environment (a venv cannot be moved, so it is built where it stays)
+    complete.json   written last: it names the venv and says that it is whole
+
+Without ``complete.json`` whatever stands there is half-built and is removed. Each attempt gets a
+folder of its own, so that a pip that outlived a killed build cannot write into the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform as host
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal
+
+import platformdirs
+
+from inferometer.engine import Platform
+from inferometer.errors import EnvironmentBuildError, UsageError
+from inferometer.installing import PipOutput, cache_errors, clean_variables, held, run_logged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from inferometer.engine import Requirements
+
+Accelerator = Literal["cpu", "cuda", "rocm"]
+
+# Runs in the environment's interpreter, which may be older than ours.
+PROBE = """
+import importlib.metadata as m, json, platform
+found = {}
+for d in m.distributions():
+    if d.metadata["Name"]:
+        found.setdefault(d.metadata["Name"], d.version)
+print(json.dumps({"python": platform.python_version(), "distributions": found}))
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """An interpreter and what is installed with it.
+
+    ``sha256`` covers the interpreter's version and every distribution's: equal hashes, equal
+    software. ``distributions`` is keyed by normalised name; ``version`` is the engine's.
+    """
+
+    python: Path
+    sha256: str
+    kind: Literal["venv", "python"]
+    distributions: Mapping[str, str]
+    version: str
+
+    def record(self) -> dict[str, Any]:
+        """Return what a launch record keeps of the environment."""
+        return {
+            "kind": self.kind,
+            "sha256": self.sha256,
+            "python": str(self.python),
+            "distributions": dict(self.distributions),
+        }
+
+
+def cache_root() -> Path:
+    """Return where environments and models are kept: ``INFEROMETER_CACHE``, or the user's cache."""
+    chosen = os.environ.get("INFEROMETER_CACHE")
+    return Path(chosen or platformdirs.user_cache_dir("inferometer")).expanduser().absolute()
+
+
+def accelerator() -> Accelerator:
+    """Return what this machine can compute on, from drivers alone (nothing is imported)."""
+    if Path("/proc/driver/nvidia/version").exists() or shutil.which("nvidia-smi"):
+        return "cuda"
+    return "rocm" if Path("/dev/kfd").exists() else "cpu"
+
+
+def current_platform(accelerator_: Accelerator | None = None) -> Platform:
+    """Return the platform of this process; an accelerator given here is not looked for."""
+    machine = host.machine().lower()
+    return Platform(
+        system=host.system().lower(),
+        machine={"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine),
+        python=f"{sys.version_info.major}.{sys.version_info.minor}",
+        accelerator=accelerator_ or accelerator(),
+    )
+
+
+def key(requirements: Requirements, platform: Platform) -> str:
+    """Return the hash (hex) that names an environment's folder: what it holds, and for what."""
+    lines = (line.split("#")[0].strip() for line in requirements.lock.splitlines())
+    pins = [line for line in lines if line]
+    content = [pins, requirements.distribution, str(platform)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def prepare(
+    requirements: Requirements,
+    platform: Platform,
+    cache_root: Path,
+    progress: Callable[[str], None],
+) -> Environment:
+    """Return the environment of ``requirements``, built now if it is not in the cache.
+
+    Raises:
+        EnvironmentBuildError: it could not be built, or was changed since; names log and remedy.
+    """
+    name = f"{_normal(requirements.distribution)}-{key(requirements, platform)[:16]}"
+    home = cache_root.expanduser().absolute() / "environments" / name
+    with cache_errors(EnvironmentBuildError, home):
+        home.mkdir(parents=True, exist_ok=True)
+        with held(home / "lock", lambda: progress(f"waiting: {home} is being built elsewhere")):
+            found = _stored(home, requirements.distribution)
+            if found is None:
+                found = _build(home, requirements, progress)
+    return found
+
+
+def existing(python: Path, distribution: str) -> Environment:
+    """Return the environment of a user's interpreter.
+
+    Raises:
+        UsageError: there is no such interpreter, or ``distribution`` is not installed in it.
+    """
+    path = python.expanduser().absolute()  # not resolved: a venv's interpreter is a symlink
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise UsageError(
+            f"{path}: no interpreter there",
+            hint="Give the path of an executable, such as /opt/engine/bin/python.",
+        )
+    try:
+        return _environment(path, "python", distribution)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        raise UsageError(
+            f"{path}: does not work as a Python interpreter: {error}",
+            hint=f"Try `{path} --version`.",
+        ) from error
+    except LookupError as error:
+        raise UsageError(
+            f"{path}: {distribution} is not installed in this environment",
+            hint=f"Run `{path} -m pip install {distribution}`, or leave `python` out of the "
+            "study to have an environment built.",
+        ) from error
+
+
+# -- inside ----------------------------------------------------------------------------------
+
+
+def _normal(name: str) -> str:
+    """Return a distribution's name as package indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _environment(python: Path, kind: Literal["venv", "python"], distribution: str) -> Environment:
+    """Ask an interpreter what it has; LookupError when ``distribution`` is not among it."""
+    done = subprocess.run(
+        [str(python), "-c", PROBE],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        cwd="/",
+        env=clean_variables(),
+        check=False,
+        timeout=120,
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"exit status {done.returncode}: {last}")
+    answer = json.loads(done.stdout.strip().rpartition("\n")[2])
+    distributions = {_normal(name): version for name, version in answer["distributions"].items()}
+    content = [answer["python"], sorted(distributions.items())]
+    return Environment(
+        python=python,
+        sha256=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+        kind=kind,
+        distributions=dict(sorted(distributions.items())),
+        version=distributions[_normal(distribution)],
+    )
+
+
+def _stored(home: Path, distribution: str) -> Environment | None:
+    """Return the whole environment in ``home``, or None when it has to be built.
+
+    One that is whole but no longer works or differs is an error, not rebuilt: it may be in use.
+    """
+    try:
+        marker = json.loads((home / "complete.json").read_text(encoding="utf-8"))
+        python = home / str(marker["venv"]) / "bin" / "python"
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    if not python.exists():  # the interpreter it was made from is gone: nothing can be using it
+        return None
+    try:
+        found = _environment(python, "venv", distribution)
+        problem = (
+            "" if found.sha256 == marker.get("sha256") else "its Python or a distribution changed"
+        )
+    except (OSError, ValueError, LookupError, subprocess.TimeoutExpired) as error:
+        problem = str(error)
+    if problem:
+        raise EnvironmentBuildError(
+            f"{home}: no longer the environment that was built: {problem}",
+            hint=f"Delete {home} to have it built again, or name your own interpreter with "
+            "`python` in the study.",
+        )
+    return found
+
+
+def _build(home: Path, requirements: Requirements, progress: Callable[[str], None]) -> Environment:
+    """Build the environment in ``home``, whose lock is held, and mark it whole."""
+    (home / "complete.json").unlink(missing_ok=True)
+    for left in home.glob("venv-*"):
+        progress(f"removing a half-built environment: {left}")
+        shutil.rmtree(left, ignore_errors=True)
+    venv = Path(tempfile.mkdtemp(prefix="venv-", dir=home))
+    try:
+        (home / "lock.txt").write_text(requirements.lock, encoding="utf-8")
+        with (home / "build.log").open("w", encoding="utf-8") as log:
+            _install(venv, home, requirements, log, progress)
+        found = _environment(venv / "bin" / "python", "venv", requirements.distribution)
+        _mark(home, {"venv": venv.name, "sha256": found.sha256, "version": found.version})
+    except (LookupError, ValueError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentBuildError(
+            f"{requirements.distribution}: installed, but cannot be read back: {error!r}",
+            hint=f"Read {home / 'build.log'}: does the lock hold {requirements.distribution}?",
+        ) from error
+    finally:
+        if not (home / "complete.json").exists():
+            shutil.rmtree(venv, ignore_errors=True)
+    return found
+
+
+def _mark(home: Path, content: object) -> None:
+    """Write ``complete.json`` so that it is whole or absent."""
+    temporary = home / ".complete.json.tmp"
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(home / "complete.json")
+
+
+def _install(
+    venv: Path,
+    home: Path,
+    requirements: Requirements,
+    log: IO[str],
+    progress: Callable[[str], None],
+) -> None:
+    """Create the venv and install the lock; ask the optional index only for what is missing."""
+    name = requirements.distribution
+    progress(f"{name}: creating an environment in {venv}")
+    output = PipOutput(name, requirements.lock, progress)
+    if run_logged([sys.executable, "-m", "venv", venv], log=log, line=output):
+        raise output.error(EnvironmentBuildError, home / "build.log")
+    pip: list[str | Path] = [
+        venv / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
+    pip += ["--progress-bar=off", "-r", home / "lock.txt"]
+    output = PipOutput(name, requirements.lock, progress)
+    status = run_logged(pip, log=log, line=output)
+    if status and output.missing and requirements.optional_index:
+        progress(f"{name}: {output.missing} is not on the usual indexes; asking the optional one")
+        pip += ["--extra-index-url", requirements.optional_index]
+        output = PipOutput(name, requirements.lock, progress)
+        status = run_logged(pip, log=log, line=output)
+    if status:
+        raise output.error(EnvironmentBuildError, home / "build.log")

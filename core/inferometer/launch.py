@@ -1,0 +1,252 @@
+"""One lifetime of one engine server, as a context manager.
+
+The engine runs under :mod:`inferometer.scripts.supervise`, in a session of its own, so that it
+ends when we do, in whatever way we do. Its output goes to ``server.log``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inferometer.errors import LaunchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from inferometer.engine import Command, FailureClass, Readiness
+
+SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
+LOG_TAIL_LINES = 200
+GRACE_S = 15.0
+KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
+"""Variables an engine inherits. Everything else, secrets first of all, stays with us."""
+KEEP_PREFIXES = ("CUDA_", "NVIDIA_", "ROCR_", "HIP_")
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONUNBUFFERED": "1",
+    "NO_COLOR": "1",
+}
+EXCEPTION = re.compile(
+    r"^(?:\([^)]*\)\s*)?(?:[A-Z]+ [\d\-: ]+\[[^\]]*\] )?((?:\w+\.)*\w*(?:Error|Exception)\b.*)"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that answers. ``session_id`` is the session of the engine's processes."""
+
+    host: str
+    port: int
+    session_id: int
+    ready_s: float
+    log: Path
+    dead: Callable[[], str | None]
+    """Says why the server is gone, or None while it runs."""
+
+    def get_json(self, path: str) -> object | None:
+        """GET ``path`` and decode its JSON; None when the server has no such answer."""
+        status, body = fetch(self.host, self.port, path, timeout_s=10.0)
+        if status != 200:
+            return None
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(body, type=object)
+        return None
+
+
+def scrubbed(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment an engine gets: a few inherited names, quiet settings, ``extra``."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in KEEP or name.startswith(KEEP_PREFIXES)
+    }
+    return {**kept, **QUIET, **extra}
+
+
+@contextmanager
+def serve(
+    command: Command,
+    *,
+    host: str,
+    port: int,
+    readiness: Readiness,
+    failures: Sequence[FailureClass],
+    folder: Path,
+    deadline_s: float | None = None,
+) -> Iterator[Server]:
+    """Start ``command``, wait until it answers, and leave nothing behind.
+
+    Raises:
+        LaunchError: it did not start, died while loading, or was not ready in time; the message
+            holds the first exception of its log, the error the last 200 lines.
+    """
+    log = folder / "server.log"
+    process = _start(command, folder, log)
+    supervised = _Supervised(process, log, failures)
+    try:
+        pid = supervised.engine_pid()
+        ready_s = _wait_ready(supervised, host, port, readiness, deadline_s)
+        yield Server(
+            host=host,
+            port=port,
+            session_id=pid,
+            ready_s=ready_s,
+            log=log,
+            dead=supervised.why_dead,
+        )
+    finally:
+        supervised.stop()
+
+
+def _start(command: Command, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+    files = folder / "files"
+    if command.files:
+        files.mkdir(exist_ok=True)
+    for name, text in command.files.items():
+        (files / name).write_text(text, encoding="utf-8")
+    argv = [part.replace("{files}", str(files)) for part in command.argv]
+    return subprocess.Popen(
+        [sys.executable, "-I", str(SUPERVISOR), str(GRACE_S), str(log), "--", *argv],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=scrubbed(command.env),
+        start_new_session=True,
+    )
+
+
+class _Supervised:
+    """Our end of the supervisor: its pid line, its last line, and the pipe that holds it."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], log: Path, failures: Sequence[FailureClass]
+    ) -> None:
+        self.process = process
+        self.log = log
+        self.failures = failures
+        self.left: int | None = None
+
+    def engine_pid(self) -> int:
+        said = self._line()
+        if "pid" not in said:
+            why = said.get("error", "no reason given")
+            raise LaunchError(
+                f"the engine's command could not be started: {why}",
+                hint="Check the interpreter or path in the study's [[engines]] entry.",
+            )
+        return int(str(said["pid"]))
+
+    def _line(self) -> dict[str, object]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        return msgspec.json.decode(line, type=dict[str, object]) if line.strip() else {}
+
+    def why_dead(self) -> str | None:
+        if self.process.poll() is None:
+            return None
+        code = self._line().get("exit") if self.left is None else None
+        return f"the engine ended by itself (exit code {code})"
+
+    def failure(self, message: str, *, stage: str, reason: str = "failed") -> LaunchError:
+        tail = log_tail(self.log)
+        text = "\n".join(tail)
+        cause = first_exception(self.log)
+        for known in self.failures:
+            if re.search(known.pattern, text):
+                reason, hint = known.reason, known.remedy
+                break
+        else:
+            hint = f"Read the log: {self.log}"
+        said = f"{message}: {cause}" if cause else message
+        return LaunchError(said, hint=hint, reason=reason, stage=stage, log_tail=tail)
+
+    def stop(self) -> None:
+        """End the engine and prove that nothing of it is left."""
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+        try:
+            self.process.wait(timeout=GRACE_S + 30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        if self.process.returncode not in (0, 127):
+            raise LaunchError(
+                "processes of the engine could not be ended",
+                hint="Look for them with `ps`; a process in state D waits for a device.",
+                stage="stop",
+            )
+
+
+def _wait_ready(
+    supervised: _Supervised,
+    host: str,
+    port: int,
+    readiness: Readiness,
+    deadline_s: float | None,
+) -> float:
+    limit = readiness.deadline_s if deadline_s is None else deadline_s
+    began = time.monotonic()
+    while True:
+        if why := supervised.why_dead():
+            raise supervised.failure(f"{why} before it was ready", stage="load")
+        with suppress(OSError, http.client.HTTPException):
+            if fetch(host, port, readiness.path, timeout_s=2.0)[0] == 200:
+                return time.monotonic() - began
+        if time.monotonic() - began > limit:
+            raise supervised.failure(
+                f"the engine was not ready after {limit:.0f} s", stage="ready", reason="not_ready"
+            )
+        time.sleep(0.2)
+
+
+def fetch(host: str, port: int, path: str, *, timeout_s: float) -> tuple[int, bytes]:
+    """GET ``path``; return status and body (at most 8 MiB)."""
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read(8 << 20)
+    finally:
+        connection.close()
+
+
+def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> list[str]:
+    """Return the last lines of a log, without control characters."""
+    if not log.is_file():
+        return []
+    with log.open(encoding="utf-8", errors="replace") as file:
+        return [plain(line.rstrip("\n")) for line in deque(file, maxlen=lines)]
+
+
+def first_exception(log: Path) -> str | None:
+    """Return the first exception line of a log: the child's, which is the cause."""
+    if not log.is_file():
+        return None
+    with log.open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if found := EXCEPTION.match(plain(line.strip())):
+                return found.group(1)[:500]
+    return None
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without terminal control sequences: an engine's words are untrusted."""
+    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
+    return "".join(char for char in text if char == "\t" or char.isprintable())

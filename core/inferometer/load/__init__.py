@@ -1,0 +1,1 @@
+"""The load path: offer requests to a server, stamp what comes back, count tokens."""

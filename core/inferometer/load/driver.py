@@ -1,0 +1,82 @@
+"""Run a load from ordinary code: start an event loop, offer, return what happened.
+
+Both functions block; stop them with ``should_stop`` or Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, TypeVar
+
+import uvloop
+
+from inferometer.load.answer import Answer
+from inferometer.load.closed import ClosedLoop
+from inferometer.load.http import Target
+from inferometer.load.offer import Body, Hooks, LoadPlan, LoadResult, Source, never
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+
+__all__ = [
+    "Answer",
+    "Body",
+    "Hooks",
+    "LoadPlan",
+    "LoadResult",
+    "Source",
+    "Target",
+    "collect",
+    "drive",
+]
+
+T = TypeVar("T")
+
+
+def drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks | None = None) -> LoadResult:
+    """Offer ``plan`` to ``target`` and return what happened; blocks until it is over.
+
+    Raises:
+        LaunchError: the server is gone, answers nothing but errors, or ``should_stop`` said so.
+    """
+    return _blocking(ClosedLoop(target, source, plan, hooks or Hooks()).run())
+
+
+def collect(
+    target: Target,
+    bodies: Sequence[Body],
+    concurrency: int,
+    *,
+    request_timeout_s: float = 600.0,
+    load_point: int = -1,
+    first_index: int = 0,
+    should_stop: Callable[[], str | None] = never,
+) -> list[Answer]:
+    """Send ``bodies`` once, the first alone, and return their answers in that order.
+
+    Requests carry phase ``probe`` and ``load_point`` (-1: none). Failed ones are answers whose
+    request has status ``error``. Raises LaunchError as :func:`drive` does.
+    """
+    plan = LoadPlan(
+        concurrency=concurrency,
+        warmup_requests=len(bodies),
+        requests=0,
+        request_timeout_s=request_timeout_s,
+        load_point=load_point,
+        first_index=first_index,
+    )
+    load = ClosedLoop(target, bodies.__getitem__, plan, Hooks(should_stop=should_stop), "probe")
+    return _blocking(load.run_answers())
+
+
+def _blocking(main: Coroutine[None, None, T]) -> T:
+    """Run on a loop of its own; Ctrl-C cancels ``main`` and comes out as KeyboardInterrupt."""
+    collecting = gc.isenabled()
+    gc.disable()  # a collection among a million kept packets would stop every stream
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+    finally:
+        if collecting:
+            gc.enable()

@@ -1,0 +1,239 @@
+"""A lean HTTP/1.1 client for streamed answers: stamp when bytes arrive, understand them later.
+
+One :class:`Client` is one stream of a load: one keep-alive connection, one request in flight. The
+hot path is :meth:`Connection.data_received`, which reads the clock once per packet and keeps the
+raw body bytes. HTTP client libraries cost 3 to 8 times the processor time per event and stamp
+late in bursts (``docs/explanation``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, cast
+
+import httptools
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT_S = 10.0
+
+Outcome = Literal["open", "complete", "refused", "lost", "truncated", "timeout", "protocol"]
+"""``open``: not ended, or cut by us. ``refused``: no connection. ``lost``: closed before the first
+byte of an answer. ``truncated``: closed inside the answer. ``protocol``: not HTTP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where requests go. ``tls`` set means HTTPS with that context."""
+
+    host: str
+    port: int
+    path: str = "/v1/completions"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    tls: ssl.SSLContext | None = None
+
+    def head(self) -> bytes:
+        """Return the request head up to the value of ``content-length``; it never changes."""
+        lines = [f"POST {self.path} HTTP/1.1", f"host: {self.host}:{self.port}"]
+        names = {name.lower() for name in self.headers}
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        if "content-type" not in names:
+            lines.append("content-type: application/json")
+        return ("\r\n".join(lines) + "\r\ncontent-length: ").encode("latin-1")
+
+
+def frame(head: bytes, body: bytes) -> bytes:
+    """Return the bytes of one whole request; ``head`` comes from :meth:`Target.head`."""
+    return b"%b%d\r\n\r\n%b" % (head, len(body), body)
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request and what came back. Times are ``time.monotonic_ns``; 0 means never.
+
+    ``packets`` are ``(arrival ns, body bytes)``, without HTTP framing, in order of arrival; a
+    packet that completed several HTTP chunks is several entries with one stamp.
+    """
+
+    sent_ns: int = 0
+    end_ns: int = 0
+    status: int | None = None
+    packets: list[tuple[int, bytes]] = field(default_factory=list)
+    outcome: Outcome = "open"
+    detail: str = ""
+    retried: bool = False
+
+    def body(self) -> bytes:
+        """Return the whole body."""
+        return b"".join(part for _, part in self.packets)
+
+
+class Connection(asyncio.Protocol):
+    """One TCP connection; calls ``done`` (a future) when the exchange given to it has ended."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._exchange: Exchange | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._now = 0
+        self._answered = False
+        self._until_eof = False
+        self._framed = False
+
+    @property
+    def usable(self) -> bool:
+        """Say whether another request may be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, request: bytes, exchange: Exchange) -> asyncio.Future[None]:
+        """Write ``request``; the future resolves when ``exchange`` has its outcome."""
+        assert self._transport is not None
+        self._exchange = exchange
+        self._answered = self._framed = self._until_eof = False
+        self._done = asyncio.get_running_loop().create_future()
+        exchange.sent_ns = time.monotonic_ns()
+        self._transport.write(request)
+        return self._done
+
+    def close(self) -> None:
+        """Drop the connection at once; an exchange in flight stays ``open``."""
+        self._exchange = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    def expire(self) -> None:
+        """End the exchange in flight as ``timeout``."""
+        self._finish("timeout", "no complete answer within the request timeout")
+        self.close()
+
+    # -- asyncio ---------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        # uvloop's transports do not inherit from asyncio.Transport
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Stamp, then let the parser take the HTTP framing off."""
+        self._now = time.monotonic_ns()
+        if self._exchange is None:  # bytes nobody asked for, such as a 408 before an idle close
+            self.close()
+            return
+        self._answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._finish("protocol", f"the answer is not HTTP/1.1: {error}")
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the exchange in flight: whole if its end is the connection's, else not."""
+        self._now = time.monotonic_ns()
+        reason = str(exc) if exc else "closed by the server"
+        if not self._answered:
+            self._finish("lost", f"connection lost before an answer: {reason}")
+        elif self._until_eof and exc is None:
+            self._finish("complete")
+        else:
+            self._finish("truncated", f"connection lost inside the answer: {reason}")
+        self._transport = None
+
+    # -- httptools -------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, _value: bytes) -> None:
+        """Note whether the body says where it ends."""
+        if name.lower() in (b"content-length", b"transfer-encoding"):
+            self._framed = True
+
+    def on_headers_complete(self) -> None:
+        """Keep the status code."""
+        if self._exchange is not None:
+            self._exchange.status = self._parser.get_status_code()
+            self._until_eof = not self._framed
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body with the stamp of the packet that brought it."""
+        if self._exchange is not None:
+            self._exchange.packets.append((self._now, body))
+
+    def on_message_complete(self) -> None:
+        """End the exchange; close when the server said that it will."""
+        if self._exchange is None:
+            return
+        if self._exchange.status is not None and self._exchange.status < 200:
+            self._framed = self._until_eof = False
+            return  # 1xx: the answer proper follows
+        keep = self._parser.should_keep_alive()
+        self._finish("complete")
+        if not keep and self._transport is not None:
+            self._transport.close()
+
+    def _finish(self, outcome: Outcome, detail: str = "") -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is None:
+            return
+        exchange.end_ns = self._now if outcome == "complete" else time.monotonic_ns()
+        exchange.outcome, exchange.detail = outcome, detail
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+
+class Client:
+    """One stream's connection to a target, opened again when needed. Not for two tasks at once."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._connection: Connection | None = None
+
+    async def open(self) -> None:
+        """Connect now, so that no request pays for it. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        target = self._target
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            _, self._connection = await loop.create_connection(
+                Connection, target.host, target.port, ssl=target.tls
+            )
+
+    def close(self) -> None:
+        """Drop the connection at once; the server sees a client that went away."""
+        if self._connection is not None:
+            self._connection.close()
+
+    async def ask(self, request: bytes, exchange: Exchange, timeout_s: float) -> None:
+        """Send ``request`` and wait until ``exchange`` has its outcome; nothing is raised.
+
+        A kept-alive connection that the server had closed without a byte of an answer is opened
+        again and the request sent once more (RFC 9112, 9.3.1); ``sent_ns`` is then the later send.
+        """
+        kept = self._connection is not None and self._connection.usable
+        await self._once(request, exchange, timeout_s)
+        if kept and exchange.outcome == "lost":
+            exchange.retried = True
+            exchange.outcome, exchange.detail = "open", ""
+            self._connection = None
+            await self._once(request, exchange, timeout_s)
+
+    async def _once(self, request: bytes, exchange: Exchange, timeout_s: float) -> None:
+        if self._connection is None or not self._connection.usable:
+            try:
+                await self.open()
+            except OSError as error:  # TimeoutError is one
+                exchange.sent_ns = exchange.sent_ns or time.monotonic_ns()
+                exchange.end_ns = time.monotonic_ns()
+                exchange.outcome = "refused"
+                exchange.detail = f"no connection to {self._target.host}:{self._target.port}: " + (
+                    str(error) or type(error).__name__
+                )
+                return
+        connection = self._connection
+        assert connection is not None
+        timer = asyncio.get_running_loop().call_later(timeout_s, connection.expire)
+        try:
+            await connection.send(request, exchange)
+        finally:
+            timer.cancel()

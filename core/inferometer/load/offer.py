@@ -1,0 +1,88 @@
+"""What is offered to a server and what comes of it: the values of the load path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferometer.records import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One request to send: JSON bytes, prompt index, tokens in it, tokens wanted."""
+
+    content: bytes
+    prompt: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPlan:
+    """What to offer.
+
+    ``warmup_requests`` None means one alone, then one per stream. ``discard_s`` None means one
+    residence time: the mean E2E of the warm-up after the first, at least 1 s. ``requests`` set
+    means: after the warm-up has drained, exactly that many and no window. ``first_index`` numbers
+    the first request within its launch.
+    """
+
+    concurrency: int
+    window_s: float = 60.0
+    discard_s: float | None = None
+    warmup_requests: int | None = None
+    requests: int | None = None
+    request_timeout_s: float = 600.0
+    load_point: int = 0
+    first_index: int = 0
+
+
+def ignore(_t_ns: int) -> None:
+    """Do nothing at a bound of the window."""
+
+
+def never() -> str | None:
+    """Give no reason to stop."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hooks:
+    """Called from inside the loop; keep them short, for stamps wait meanwhile.
+
+    ``on_window_start`` and ``on_window_end`` get the bound's monotonic ns right after it was
+    taken. ``should_stop`` is polled every 0.2 s; a text ends the load with a LaunchError.
+    """
+
+    on_window_start: Callable[[int], None] = ignore
+    on_window_end: Callable[[int], None] = ignore
+    should_stop: Callable[[], str | None] = never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadResult:
+    """What one load point left behind. Times are monotonic ns.
+
+    ``chunks`` are ``(request index, tokens, flags, t_ns)`` in request order. In the mode
+    ``requests=N`` start and end are the first send and the last end. ``discarded_ns`` runs from
+    the first send after the warm-up to ``start_ns``. Lags are p99 inside the window.
+    """
+
+    requests: list[Request]
+    chunks: list[tuple[int, int, int, int]]
+    start_ns: int
+    end_ns: int
+    discarded_ns: int
+    client_cpu_s: float
+    loop_lag_p99_ms: float
+    send_lag_p99_ms: float
+    retries: int
+    """Stale keep-alive connections opened again."""
+
+
+Source = Callable[[int], Body]
+"""Gives the i-th request, from 0 (the warm-up's come first). It is called between two requests of
+a stream, so it must be quick: build the bytes beforehand."""

@@ -1,0 +1,260 @@
+"""Turn one captured answer into content events and token counts, after the request has ended.
+
+Server-sent events of the OpenAI text-completion shape (chat deltas are understood too). A token is
+counted by ``token_ids`` or by ``usage``, never by chunks or texts: one chunk may hold many tokens,
+and a token may have no text.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from inferometer.records import CHUNK_COUNT_UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_TOKENS = 0xFFFF
+"""Tokens one event record can hold (``records.CHUNK``)."""
+
+
+class _Details(Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _Usage(Struct, gc=False):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class _Delta(Struct):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[Any] | None = None
+
+
+class _Choice(Struct):
+    text: str | None = None
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    token_ids: list[int] | None = None
+    prompt_token_ids: list[int] | None = None
+
+    def generated(self) -> str:
+        """Return the visible text: of a completion, or of a chat delta."""
+        if self.delta is None:
+            return self.text or ""
+        return (
+            (self.delta.reasoning_content or self.delta.reasoning or "")
+            + (self.delta.content or "")
+            + (self.text or "")
+        )
+
+
+class _Chunk(Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+    object: str = ""
+    message: str | None = None
+    prompt_token_ids: list[int] | None = None
+
+
+_chunks = msgspec.json.Decoder(_Chunk)
+
+
+class Decoded(Struct):
+    """What an answer says.
+
+    ``events`` are ``(arrival ns, tokens, flags)`` of content events, as in ``records.CHUNK``.
+    ``ended`` means that a ``finish_reason`` or ``[DONE]`` was seen. ``error`` is the first thing
+    that makes the answer a failure. Counts are None where the engine did not tell.
+    """
+
+    events: list[tuple[int, int, int]] = []
+    text: str = ""
+    token_ids: list[int] = []
+    prompt_token_ids: list[int] | None = None
+    finish_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    tokens_from: Literal["ids", "usage", "none"] = "none"
+    ended: bool = False
+    error: str | None = None
+
+
+def decode(packets: Sequence[tuple[int, bytes]], *, whole: bool = True) -> Decoded:
+    """Decode the body of one 200 answer.
+
+    ``packets`` are ``(arrival ns, bytes)``. An event's stamp is the arrival of the packet that
+    completed its line. ``whole`` False (a cut answer) asks for no end and no agreeing totals.
+    """
+    reader = _Reader()
+    for t_ns, line in _lines(packets, whole=whole):
+        if not line.startswith(b"data:"):
+            if line.startswith(b"{"):  # not a stream: one JSON answer, or an error
+                reader.take(t_ns, line)
+            continue
+        data = line[5:].strip()
+        if data == b"[DONE]":
+            reader.out.ended = True
+        elif data:
+            reader.take(t_ns, data)
+    return reader.close(whole=whole)
+
+
+def _lines(packets: Sequence[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with the stamp of the packet in which its end arrived."""
+    rest = b""
+    t_ns = 0
+    for t_ns, part in packets:
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            if line:
+                yield t_ns, line
+    if rest and whole:
+        yield t_ns, rest
+
+
+class _Reader:
+    """State while the chunks of one answer go by."""
+
+    def __init__(self) -> None:
+        self.out = Decoded()
+        self._texts: list[str] = []
+        self._used = 0
+        self._continuous = False
+        """A chunk before the final one carried usage."""
+        self._uncounted = False
+        """A content chunk came without ids and usage: growth can no longer be placed."""
+
+    def take(self, t_ns: int, data: bytes) -> None:
+        """Read one ``data:`` payload."""
+        try:
+            chunk = _chunks.decode(data)
+        except msgspec.DecodeError as error:
+            self._fail(f"unreadable event: {error}: {data[:200]!r}")
+            return
+        if chunk.error is not None or chunk.object == "error":
+            self._fail(_message(chunk, data))
+            return
+        if chunk.prompt_token_ids is not None:
+            self.out.prompt_token_ids = chunk.prompt_token_ids
+        tokens, content, final = self._choices(chunk)
+        increase = self._usage(chunk.usage)
+        if chunk.choices:
+            self._count(
+                t_ns, tokens, increase, content=content, final=final, told=self._told(chunk)
+            )
+
+    def _count(
+        self, t_ns: int, tokens: int, increase: int, *, content: bool, final: bool, told: bool
+    ) -> None:
+        """Add a content event, counted by ids, else by growing usage, else not at all."""
+        if tokens:
+            self.out.tokens_from = "ids"
+            self._event(t_ns, tokens)
+        elif increase and not self._uncounted and (content or self._continuous or not final):
+            if self.out.tokens_from == "none":
+                self.out.tokens_from = "usage"
+            self._event(t_ns, increase)
+        elif content and told:
+            self._event(t_ns, 0)  # text held back until now; its tokens are counted already
+        elif content:
+            self._uncounted = True
+            self.out.events.append((t_ns, 0, CHUNK_COUNT_UNKNOWN))
+
+    def _choices(self, chunk: _Chunk) -> tuple[int, bool, bool]:
+        """Return (token ids, whether there is visible content, whether an end is announced)."""
+        tokens, content, final = 0, False, False
+        for choice in chunk.choices:
+            if choice.token_ids:
+                self.out.token_ids += choice.token_ids
+                tokens += len(choice.token_ids)
+            if choice.prompt_token_ids is not None:
+                self.out.prompt_token_ids = choice.prompt_token_ids
+            text = choice.generated()
+            if text:
+                self._texts.append(text)
+            content |= bool(text or (choice.delta is not None and choice.delta.tool_calls))
+            if choice.finish_reason is not None:
+                self.out.finish_reason = choice.finish_reason
+                self.out.ended = final = True
+        return tokens, content, final
+
+    def _usage(self, usage: _Usage | None) -> int:
+        """Keep the totals; return by how many tokens the answer grew."""
+        if usage is None:
+            return 0
+        out = self.out
+        if usage.prompt_tokens is not None:
+            out.input_tokens = usage.prompt_tokens
+        details = usage.prompt_tokens_details
+        if details is not None and details.cached_tokens is not None:
+            out.cached_tokens = details.cached_tokens
+        if usage.completion_tokens is None:
+            return 0
+        out.output_tokens = usage.completion_tokens
+        increase, self._used = usage.completion_tokens - self._used, usage.completion_tokens
+        self._continuous |= not self.out.ended
+        return increase
+
+    def _told(self, chunk: _Chunk) -> bool:
+        """Say whether the engine told that this chunk holds no new token."""
+        if any(choice.token_ids is not None for choice in chunk.choices):
+            return True
+        usage = chunk.usage
+        return usage is not None and usage.completion_tokens is not None and not self._uncounted
+
+    def _event(self, t_ns: int, tokens: int) -> None:
+        while tokens > MAX_TOKENS:
+            self.out.events.append((t_ns, MAX_TOKENS, 0))
+            tokens -= MAX_TOKENS
+        self.out.events.append((t_ns, tokens, 0))
+
+    def _fail(self, text: str) -> None:
+        if self.out.error is None:
+            self.out.error = text
+
+    def close(self, *, whole: bool) -> Decoded:
+        """Check what can only be checked at the end."""
+        out = self.out
+        out.text = "".join(self._texts)
+        if out.output_tokens is None and out.token_ids and not self._uncounted:
+            out.output_tokens = len(out.token_ids)
+        if not whole:
+            return out
+        if not out.ended:
+            self._fail("the stream ended without a finish_reason or [DONE]")
+        if out.token_ids and out.output_tokens != len(out.token_ids):
+            self._fail(
+                f"usage says {out.output_tokens} output tokens, "
+                f"but {len(out.token_ids)} token ids were streamed"
+            )
+        if not out.events and not out.output_tokens:
+            self._fail("the answer held no generated content")
+        return out
+
+
+def error_text(status: int | None, body: bytes) -> str:
+    """Return one line about a refused request: the engine's own words, in either error shape."""
+    try:
+        words = _message(_chunks.decode(body), body)
+    except msgspec.DecodeError:
+        words = body[:300].decode("utf-8", "replace")
+    return f"HTTP {status}: {' '.join(words.split())}" if words else f"HTTP {status}"
+
+
+def _message(chunk: _Chunk, data: bytes) -> str:
+    error = chunk.error
+    if isinstance(error, dict) and error.get("message"):
+        return str(error["message"])
+    if isinstance(error, str) and error:
+        return error
+    return chunk.message or data[:300].decode("utf-8", "replace")

@@ -1,0 +1,348 @@
+"""One launch, from a planned one to a stored one: serve, probe, load, meter, record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferometer import redact, store, workload
+from inferometer.engine import Completion, LaunchContext, Unsupported
+from inferometer.errors import LaunchError, UsageError
+from inferometer.launch import serve
+from inferometer.load.driver import Body, Hooks, LoadPlan, collect, drive
+from inferometer.load.http import Target
+from inferometer.meter import MeterContext
+from inferometer.metering import Sampler
+from inferometer.ports import lease
+from inferometer.prepare import prompts, tokenizer_of
+from inferometer.processes import cpu_seconds
+from inferometer.records import Failure, LaunchRecord, MeterInfo, Probe, Window
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from inferometer.engine import Engine
+    from inferometer.launch import Server
+    from inferometer.load.driver import LoadResult
+    from inferometer.meter import EnergyMeter
+    from inferometer.plan import Launch, LoadPoint, Plan
+    from inferometer.prepare import Prepared
+    from inferometer.progress import Progress
+    from inferometer.study import MeterEntry
+
+HOST = "127.0.0.1"
+PROBE_TOKENS = 64
+INDEX_STEP = 10_000_000
+"""Request indices of load point k begin at k times this: unique within a launch."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a launch so far; what is missing when it fails stays empty."""
+
+    command: list[str]
+    variables: dict[str, str]
+    ready_s: float | None
+    memory: int | None
+    configuration: dict[str, Any]
+    windows: list[Window]
+    meters: list[MeterInfo]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Live:
+    """A launch whose server answers. ``model`` is the name requests use."""
+
+    launch: Launch
+    folder: Path
+    server: Server
+    engine: Engine
+    model: str
+    target: Target
+    tokenizer: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Everything launches share: the plan, what was prepared, the meters, where to write."""
+
+    plan: Plan
+    prepared: Prepared
+    meters: Sequence[tuple[MeterEntry, EnergyMeter]]
+    results: store.Store
+    host_sha256: str
+    progress: Progress
+
+    def measure(self, launch: Launch) -> LaunchRecord:
+        """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
+        folder = self.results.open_launch(launch.id)
+        seen = _Seen([], {}, None, None, {}, [], [])
+        started_ns = time.monotonic_ns()
+        failure = None
+        try:
+            self._run(launch, folder, seen)
+        except (LaunchError, Unsupported) as error:
+            failure = failed(error)
+            self.progress.warn(f"{launch.id}: {error}")
+        record = self._record(launch, seen, failure, started_ns)
+        self.results.close_launch(folder, record)
+        return record
+
+    # -- one launch ---------------------------------------------------------------------------
+
+    def _run(self, launch: Launch, folder: Path, seen: _Seen) -> None:
+        stack = self.prepared.stacks[launch.stack]
+        protocol = self.plan.protocol
+        tokenizer = tokenizer_of(launch, self.prepared)
+        with lease(self.prepared.cache / "ports", HOST, protocol.port) as port:
+            command = stack.engine.command(self._context(launch, port))
+            seen.command = redact.argv(list(command.argv))
+            seen.variables = redact.tree(dict(command.env))
+            self.progress.stage("starting the engine")
+            with serve(
+                command,
+                host=HOST,
+                port=port,
+                readiness=stack.engine.readiness,
+                failures=stack.engine.failures,
+                folder=folder,
+                deadline_s=protocol.ready_timeout_s,
+            ) as server:
+                seen.ready_s = server.ready_s
+                seen.configuration = resolved(stack.engine, server)
+                live = _Live(
+                    launch=launch,
+                    folder=folder,
+                    server=server,
+                    engine=stack.engine,
+                    model=str(self.prepared.models[launch.model.name].path),
+                    target=Target(host=HOST, port=port, path=stack.engine.endpoint),
+                    tokenizer=tokenizer,
+                )
+                self._load(live, seen)
+
+    def _load(self, live: _Live, seen: _Seen) -> None:
+        """Probe and load a live server while its meters are read."""
+        launch, server = live.launch, live.server
+        contexts = {meter.name: meter_context(entry, server) for entry, meter in self.meters}
+        infos = [meter.info(contexts[meter.name]) for _, meter in self.meters]
+        sessions = {
+            meter.name: meter.open(contexts[meter.name])
+            for (_, meter), info in zip(self.meters, infos, strict=True)
+            if info.reason is None
+        }
+        with Sampler(sessions, server.session_id) as sampler:
+            if launch.round == 0 and self.plan.protocol.probe:
+                self.progress.stage("greedy probe")
+                rows = probe(live, launch.points[0].load.concurrency)
+                store.append_lines(live.folder / "probes.jsonl", rows)
+            for point in launch.points:
+                self.progress.stage(f"{point.workload.name}, {point.label}")
+                seen.windows.append(self._point(live, point, sampler))
+        store.append_lines(live.folder / "readings.jsonl", sampler.readings)
+        seen.memory = sampler.peak_memory_bytes
+        seen.meters = [broken(info, sampler) for info in infos]
+
+    def _point(self, live: _Live, point: LoadPoint, sampler: Sampler) -> Window:
+        protocol = self.plan.protocol
+        work = prompts(live.tokenizer, point, live.launch.round, protocol.seed)
+        bodies = request_bodies(live.engine, live.model, work, point.workload.output_tokens)
+        result = drive(
+            live.target,
+            lambda index: bodies[index % len(bodies)],
+            LoadPlan(
+                concurrency=point.load.concurrency,
+                warmup_requests=protocol.warmup_requests,
+                discard_s=protocol.discard_s,
+                window_s=protocol.window_s,
+                request_timeout_s=protocol.request_timeout_s,
+                load_point=point.index,
+                first_index=point.index * INDEX_STEP,
+            ),
+            Hooks(
+                on_window_start=lambda _t: sampler.look(),
+                on_window_end=lambda _t: sampler.look(),
+                should_stop=live.server.dead,
+            ),
+        )
+        store.append_lines(live.folder / "requests.jsonl", result.requests)
+        store.append_chunks(live.folder / "chunks.bin", result.chunks)
+        return window(point, result, work)
+
+    # -- pieces -------------------------------------------------------------------------------
+
+    def _context(self, launch: Launch, port: int) -> LaunchContext:
+        stack = self.prepared.stacks[launch.stack]
+        model = self.prepared.models[launch.model.name]
+        return LaunchContext(
+            python=stack.environment.python,
+            version=stack.environment.version,
+            model_path=model.path,
+            model_name=str(model.path),
+            host=HOST,
+            port=port,
+            platform=self.prepared.platform,
+            spec=stack.spec,
+            profile=stack.entry.profile,
+            cores=self.prepared.cores,
+            memory_bytes=self.prepared.memory_bytes,
+        )
+
+    def _record(
+        self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
+    ) -> LaunchRecord:
+        stack = self.prepared.stacks[launch.stack]
+        model = self.prepared.models[launch.model.name]
+        return LaunchRecord(
+            id=launch.id,
+            plan_sha256=self.plan.sha256,
+            round=launch.round,
+            position=launch.position,
+            stack=stack.describe(),
+            model=model.describe(stack.entry.dtype),
+            status="ok" if failure is None else "failed",
+            failure=failure,
+            started_ns=started_ns,
+            ended_ns=time.monotonic_ns(),
+            ready_s=seen.ready_s,
+            peak_memory_bytes=seen.memory,
+            command=seen.command,
+            environment_variables=seen.variables,
+            environment=stack.environment.record(),
+            resolved_configuration=seen.configuration,
+            windows=seen.windows,
+            meters=seen.meters,
+            host_sha256=self.host_sha256,
+        )
+
+
+def meter_context(entry: MeterEntry, server: Server) -> MeterContext:
+    """Return what a meter may look at during this launch."""
+    return MeterContext(
+        session_id=server.session_id,
+        cpu_seconds=lambda: cpu_seconds(server.session_id),
+        options=entry.options,
+    )
+
+
+def failed(error: LaunchError | Unsupported) -> Failure:
+    """Return what is stored of a failed launch."""
+    if isinstance(error, Unsupported):
+        return Failure(reason="unsupported", stage="command", message=redact.text(str(error)))
+    return Failure(
+        reason=error.reason,
+        stage=error.stage,
+        message=redact.text(error.message),
+        hint=error.hint,
+        log_tail=[redact.text(line) for line in error.log_tail],
+    )
+
+
+def resolved(engine: Engine, server: Server) -> dict[str, Any]:
+    """Return what the engine says of its configuration, by path, without secrets."""
+    answers = {path: server.get_json(path) for path in engine.resolved_configuration}
+    return {path: redact.tree(answer) for path, answer in answers.items() if answer is not None}
+
+
+def request_bodies(
+    engine: Engine, model: str, work: workload.PromptSet, output_tokens: int
+) -> list[Body]:
+    """Return the request bodies of a prompt set in the engine's words, ready to send."""
+    return [
+        Body(
+            content=msgspec.json.encode(
+                engine.request(
+                    Completion(
+                        model=model,
+                        prompt_ids=ids,
+                        prompt_text=text,
+                        output_tokens=output_tokens,
+                    )
+                )
+            ),
+            prompt=index,
+            input_tokens=len(ids),
+            output_tokens=output_tokens,
+        )
+        for index, (ids, text) in enumerate(zip(work.ids, work.text, strict=True))
+    ]
+
+
+def probe(live: _Live, concurrency: int) -> list[Probe]:
+    """Send the fixed prompts and return the greedy answers; it warms the engine up as well.
+
+    Raises:
+        LaunchError: a probe got no answer, so neither would the load.
+    """
+    work = workload.probe_prompts(live.tokenizer)
+    bodies = request_bodies(live.engine, live.model, work, PROBE_TOKENS)
+    rows = []
+    for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
+        if answer.request.status != "ok":
+            raise LaunchError(
+                f"a probe request failed: {answer.request.error}",
+                hint="See the engine's log; the request fields may not fit this version.",
+                stage="serve",
+            )
+        ids = list(answer.token_ids)
+        rows.append(
+            Probe(
+                prompt=answer.request.prompt,
+                prompt_tokens=answer.request.input_tokens or 0,
+                text=answer.text,
+                token_ids=ids or workload.tokenise(live.tokenizer, answer.text),
+                ids_from="engine" if ids else "retokenised",
+            )
+        )
+    return rows
+
+
+def window(point: LoadPoint, result: LoadResult, work: workload.PromptSet) -> Window:
+    """Return the stored description of a measured window."""
+    return Window(
+        load_point=point.index,
+        workload=point.workload.name,
+        load=point.label,
+        concurrency=point.load.concurrency,
+        start_ns=result.start_ns,
+        end_ns=result.end_ns,
+        discarded_ns=result.discarded_ns,
+        work_sha256=work.sha256(point.workload.output_tokens),
+        prompts=len(work.ids),
+        client_cpu_s=result.client_cpu_s,
+        loop_lag_p99_ms=result.loop_lag_p99_ms,
+        send_lag_p99_ms=result.send_lag_p99_ms,
+    )
+
+
+def broken(info: MeterInfo, sampler: Sampler) -> MeterInfo:
+    """Return ``info``, with a reason where the meter failed while it was read."""
+    if info.name not in sampler.broken:
+        return info
+    return msgspec.structs.replace(info, reason="failed", detail=sampler.broken[info.name])
+
+
+def chosen_meters(
+    entries: Sequence[MeterEntry], available: dict[str, EnergyMeter]
+) -> list[tuple[MeterEntry, EnergyMeter]]:
+    """Return the study's meters.
+
+    Raises:
+        UsageError: a meter or one of its options is unknown.
+    """
+    chosen = []
+    for entry in entries:
+        if entry.name not in available:
+            raise UsageError.unknown("meter", entry.name, available, place="[[meters]] name")
+        meter = available[entry.name]
+        for option in entry.options:
+            if option not in meter.options:
+                raise UsageError.unknown(
+                    f"option of meter {entry.name!r}", option, meter.options, place="[[meters]]"
+                )
+        chosen.append((entry, meter))
+    return chosen

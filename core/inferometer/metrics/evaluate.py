@@ -1,0 +1,142 @@
+"""From tables to one number per launch, load point and metric: the long table of points."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from inferometer.metrics.catalogue import METRICS
+from inferometer.metrics.energy import energies
+from inferometer.metrics.windows import KEY, population, totals
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from inferometer.comparison import Kind
+    from inferometer.metrics.declaration import Metric
+    from inferometer.study import Price
+    from inferometer.tables import Tables
+
+POINTS = pl.Schema(
+    {
+        "launch": pl.String(),
+        "stack": pl.String(),
+        "model": pl.String(),
+        "round": pl.Int64(),
+        "load_point": pl.Int64(),
+        "metric": pl.String(),
+        "meter": pl.String(),
+        "value": pl.Float64(),
+        "kind": pl.String(),
+        "reason": pl.String(),
+        "detail": pl.String(),
+    }
+)
+"""``value`` is null exactly when ``reason`` is not; ``meter`` is null outside grain ``meter``."""
+_ABSENT = {
+    "usd_per_hour": ("no_price", "the study has no [price]"),
+    "output_tokens": ("too_few_samples", "no output token was counted in the window"),
+    "input_tokens": ("too_few_samples", "no first token fell in the window"),
+    "completed": ("too_few_samples", "no request ended in the window"),
+    "ended": ("too_few_samples", "no request ended in the window"),
+}
+"""Reason and words for a column that is null and brings no reason of its own."""
+_APPORTIONED = "token times apportioned from usage"
+
+
+def evaluate(
+    tables: Tables, price: Price | None = None, metrics: Sequence[Metric] = METRICS
+) -> pl.DataFrame:
+    """Return every metric at every launch and load point (schema :data:`POINTS`)."""
+    window = totals(tables, price)
+    ended = population(tables)
+    by_meter = window.join(energies(tables), on=KEY, how="inner", maintain_order="left")
+    rows: list[tuple[Any, ...]] = []
+    for metric in metrics:
+        if metric.grain == "request":
+            frame = window.join(
+                _aggregate(metric, ended), on=KEY, how="left", maintain_order="left"
+            )
+        else:
+            base = by_meter if metric.grain == "meter" else window
+            frame = base.with_columns(_value=metric.expression)
+        rows.extend(_points(metric, frame, price))
+    return pl.DataFrame(rows, schema=POINTS, orient="row")
+
+
+def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:
+    return ended.group_by(KEY, maintain_order=True).agg(
+        _value=metric.expression.cast(pl.Float64),
+        _requests=pl.col(metric.requires[0]).count(),
+        _failed=pl.col("finished").not_().sum(),
+    )
+
+
+def _points(metric: Metric, frame: pl.DataFrame, price: Price | None) -> Iterator[tuple[Any, ...]]:
+    for row in frame.iter_rows(named=True):
+        value, reason, detail = _outcome(metric, row)
+        yield (
+            row["launch"],
+            row["stack"],
+            row["model"],
+            row["round"],
+            row["load_point"],
+            metric.id,
+            row.get("meter"),
+            value,
+            _kind(metric, row, price),
+            reason,
+            detail,
+        )
+
+
+def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
+    """Return value, reason and detail: exactly one of value and reason is None."""
+    if metric.grain == "request":
+        return _request_outcome(metric, row)
+    for column in metric.requires:
+        if row[column] is None:
+            usual = _ABSENT.get(column, ("failed", f"{column} is unknown in this window"))
+            reason = row.get(f"{column}_reason") or usual[0]
+            return None, reason, row.get(f"{column}_detail") or usual[1]
+    value = row["_value"]
+    if value is None or not math.isfinite(value) or (metric.positive and value <= 0):
+        return None, "too_few_samples", "nothing was counted in this window"
+    detail = (row["energy_j_detail"] or "") if metric.grain == "meter" else ""
+    if "output_tokens" in metric.requires and row["tokens_known"] is False:
+        detail = "; ".join(filter(None, (detail, _APPORTIONED)))
+    return value, None, detail
+
+
+def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
+    requests, value = row["_requests"] or 0, row["_value"]
+    if requests < metric.least_requests:
+        words = f"{requests} requests ended in the window, {metric.least_requests} are needed"
+        return None, "too_few_samples", words
+    if value is None or math.isnan(value):
+        return None, "too_few_samples", "no request finished in the window"
+    if math.isinf(value):
+        return None, "failed", "so many requests failed that this percentile was never reached"
+    failed = row["_failed"]
+    return value, None, f"{failed} failed requests are unfinished" if failed else ""
+
+
+def _kind(metric: Metric, row: dict[str, Any], price: Price | None) -> Kind:
+    if row["simulated"]:
+        return "simulated"
+    if metric.grain == "meter":
+        return _energy_kind(metric, row["meter_kind"])
+    if metric.priced:
+        return "estimated" if price is not None and price.contract == "assumed" else "derived"
+    return "measured"
+
+
+def _energy_kind(metric: Metric, meter: str) -> Kind:
+    """Return the kind: declared watts are declared, joules made from them are estimated."""
+    if meter == "simulated":
+        return "simulated"
+    if meter == "measured":
+        return "measured"
+    return "declared" if meter == "declared" and metric.id == "mean_power_w" else "estimated"

@@ -1,0 +1,200 @@
+"""What a model directory holds: its facts, its weight files, and the hash of its content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from inferometer.architecture import LARGEST_JSON, Config, Tensors, describe, read_json
+from inferometer.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+Routing = Literal["trained", "synthetic", "none"]
+TENSOR_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+SUFFIXES = (".json", ".jinja", ".model", ".tiktoken")
+NAMES = ("merges.txt", "vocab.txt")
+"""Small files that change what an engine does: these suffixes and names."""
+MARKER = "inferometer.json"
+"""What made a model that is not as its authors published it; no engine reads it."""
+LARGE = 1 << 24
+
+
+class ModelFacts(Struct, frozen=True, kw_only=True):
+    """A model directory in numbers. Unknown is None.
+
+    ``active_parameters`` are those that work on one token, with all embeddings (vendors leave
+    them out at times). ``counted`` says where the totals come from: the formulas, or tensor shapes
+    (then exact). ``kv_bytes_per_token`` is at the model's own ``dtype``
+    and leaves sliding windows out. ``sha256`` covers what engines read, not the folder's name.
+    """
+
+    architecture: Literal["dense", "moe"]
+    model_type: str
+    total_parameters: int
+    active_parameters: int
+    counted: Literal["formula", "tensors"]
+    experts: int | None = None
+    top_k: int | None = None
+    hidden: int
+    layers: int
+    kv_bytes_per_token: int | None = None
+    dtype: str | None = None
+    context_length: int | None = None
+    weights_bytes: int
+    sha256: str
+    routing: Routing
+
+
+def inspect(directory: Path, cache_root: Path) -> ModelFacts:
+    """Return the facts of a model directory; hashes of large files are kept in the cache.
+
+    Raises:
+        UsageError: something is missing, or ``config.json`` makes no sense; names file and field.
+    """
+    path = directory.expanduser().absolute()
+    if not path.is_dir():
+        raise UsageError(
+            f"{path}: no model directory there",
+            hint="Give a directory that holds config.json and *.safetensors, or a packaged model.",
+        )
+    try:
+        config = Config(path / "config.json")
+        weights = weight_files(path)
+        return ModelFacts(
+            **describe(config, read_tensors(weights)),
+            weights_bytes=sum(file.stat().st_size for file in weights),
+            sha256=content_sha256(path, weights, cache_root),
+            routing=_routing(path, config.experts),
+        )
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename or path}: cannot be read: {error.strerror or error}",
+            hint="Fix the permissions of the model directory.",
+        ) from error
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Return the safetensors files that engines load, in order of name."""
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        shards = read_json(index).get("weight_map")
+        names = set(map(str, shards.values())) if isinstance(shards, dict) else set()
+    elif (directory / "model.safetensors").is_file():
+        names = {"model.safetensors"}
+    else:
+        names = {file.name for file in directory.glob("*.safetensors")}
+    if not names:
+        raise UsageError(
+            f"{directory}: no weights (*.safetensors)",
+            hint="Download the model's safetensors files into it, or convert it to safetensors.",
+        )
+    for name in names:
+        if "/" in name or "\0" in name or not (directory / name).is_file():
+            raise UsageError(
+                f"{index}: names {name!r}, which is not in the directory",
+                hint="The download is not complete; fetch the missing files.",
+            )
+    return [directory / name for name in sorted(names)]
+
+
+def read_tensors(files: Iterable[Path]) -> Tensors:
+    """Count the elements of all tensors from the files' headers.
+
+    A safetensors file starts with the header's length (8 bytes, little endian) and the header:
+    JSON, tensor name -> dtype, shape, data offsets.
+    """
+    elements: dict[str, int] = {}
+    for file in files:
+        try:
+            for dtype, count in _header(file):
+                elements[dtype] = elements.get(dtype, 0) + count
+        except (struct.error, ValueError, TypeError, RecursionError) as error:
+            raise UsageError(
+                f"{file}: not a whole safetensors file: {error}",
+                hint="The download is not complete, or a pointer stands in place of the file.",
+            ) from error
+    most = max(elements, key=lambda dtype: elements[dtype], default="")
+    return Tensors(elements=sum(elements.values()), dtype=TENSOR_TYPES.get(most))
+
+
+class _Tensor(Struct):
+    """One entry of a safetensors header."""
+
+    dtype: str
+    shape: Annotated[list[Annotated[int, Meta(ge=0, le=1 << 40)]], Meta(max_length=16)]
+    data_offsets: tuple[int, int]
+
+
+def _header(file: Path) -> Iterable[tuple[str, int]]:
+    """Return type and number of elements of each tensor; ValueError when bytes are missing."""
+    size = file.stat().st_size
+    with file.open("rb") as opened:
+        (length,) = struct.unpack("<Q", opened.read(8))
+        if length > min(size, LARGEST_JSON):
+            raise ValueError(f"{size:,} bytes cannot hold its header")
+        raw = msgspec.json.decode(opened.read(length), type=dict[str, msgspec.Raw])
+    raw.pop("__metadata__", None)
+    tensors = [msgspec.json.decode(entry, type=_Tensor) for entry in raw.values()]
+    needed = 8 + length + max((tensor.data_offsets[1] for tensor in tensors), default=0)
+    if size < needed:
+        raise ValueError(f"{size:,} bytes of {needed:,}")
+    return [(tensor.dtype, prod(tensor.shape)) for tensor in tensors]
+
+
+def content_sha256(directory: Path, weights: Sequence[Path], cache_root: Path) -> str:
+    """Hash what engines read in a model directory: names and contents, in order of name."""
+    small = [
+        file
+        for file in directory.iterdir()
+        if (file.suffix in SUFFIXES or file.name in NAMES)
+        and file.name != MARKER
+        and file.is_file()
+    ]
+    total = hashlib.sha256()
+    for file in sorted({*small, *weights}, key=lambda file: file.name):
+        total.update(f"{file.name}\0{_file_sha256(file, cache_root)}\n".encode())
+    return total.hexdigest()
+
+
+def _file_sha256(file: Path, cache_root: Path) -> str:
+    """Hash a file; the hash of a large one is kept, keyed by path, size, inode and times."""
+    stat = file.stat()
+    if stat.st_size < LARGE:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    known = [str(file), stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+    key = hashlib.sha256(msgspec.json.encode(known)).hexdigest()
+    kept = cache_root / "hashes" / key
+    try:
+        text = kept.read_text(encoding="ascii")
+        if len(text) == 64:
+            return text
+    except (OSError, ValueError):
+        pass  # not kept yet
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not truth
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = kept.with_name(f".{key}-{os.getpid()}")
+        temporary.write_text(digest, encoding="ascii")
+        temporary.replace(kept)
+    return digest
+
+
+def _routing(directory: Path, experts: int) -> Routing:
+    """Return where the router comes from: a marker says so when it was drawn, not trained."""
+    if not experts:
+        return "none"
+    marker = directory / MARKER
+    if not marker.exists():
+        return "trained"
+    return "synthetic" if read_json(marker).get("routing") == "synthetic" else "trained"

@@ -1,0 +1,205 @@
+"""Everything a plan needs before its first launch: environments, models, prompts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from inferometer import environment, packaged, workload
+from inferometer.engine import LaunchSpec, Unsupported
+from inferometer.errors import MachineError, UsageError
+from inferometer.model import inspect
+
+if TYPE_CHECKING:
+    from inferometer.engine import Engine, Platform
+    from inferometer.environment import Environment
+    from inferometer.model import ModelFacts
+    from inferometer.plan import Launch, LoadPoint, Plan
+    from inferometer.plugins import Registry
+    from inferometer.progress import Progress
+    from inferometer.study import EngineEntry, ModelEntry
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedStack:
+    """An engine with the environment it runs in."""
+
+    id: str
+    entry: EngineEntry
+    engine: Engine
+    environment: Environment
+
+    @property
+    def spec(self) -> LaunchSpec:
+        """Return how the model is to be served."""
+        entry = self.entry
+        return LaunchSpec(
+            dtype=entry.dtype,
+            max_model_len=entry.max_model_len,
+            tensor_parallel_size=entry.tensor_parallel_size,
+            max_num_seqs=entry.max_num_seqs,
+            prefix_caching=entry.prefix_caching,
+            graphs=entry.graphs,
+            seed=entry.seed,
+            extra_args=entry.extra_args,
+            extra_env=entry.extra_env,
+        )
+
+    def describe(self) -> dict[str, object]:
+        """Return the stack as :class:`~inferometer.records.LaunchRecord` stores it."""
+        entry = self.entry
+        label = f"{entry.name} {self.environment.version}"
+        if self.id != entry.name or entry.profile != "defaults":
+            label += f" ({entry.profile}, {self.id.rpartition('-')[2]})"
+        return {
+            "id": self.id,
+            "engine": entry.name,
+            "engine_version": self.environment.version,
+            "profile": entry.profile,
+            "precision": entry.dtype,
+            "parallelism": f"TP{entry.tensor_parallel_size}",
+            "label": label,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedModel:
+    """A model directory and what its ``config.json`` says."""
+
+    entry: ModelEntry
+    path: Path
+    facts: ModelFacts
+
+    def describe(self, precision: str) -> dict[str, object]:
+        """Return the model as :class:`~inferometer.records.LaunchRecord` stores it."""
+        facts = self.facts
+        return {
+            "name": self.entry.name,
+            "path": str(self.path),
+            "sha256": facts.sha256,
+            "architecture": facts.architecture,
+            "total_parameters": facts.total_parameters,
+            "active_parameters": facts.active_parameters,
+            "weights_bytes": facts.weights_bytes,
+            "precision": precision,
+            "twin_of": self.entry.twin_of,
+            "routing": facts.routing,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the measuring loop works with."""
+
+    platform: Platform
+    stacks: dict[str, PreparedStack]
+    models: dict[str, PreparedModel]
+    cache: Path
+    cores: int
+    memory_bytes: int
+
+
+def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
+    """Build or find every environment and model of ``plan``.
+
+    Raises:
+        UsageError: an engine or a model is unknown or missing.
+        MachineError: an environment cannot be had on this platform.
+    """
+    platform = environment.current_platform(environment.accelerator())
+    engines = registry.engines()
+    root = environment.cache_root()
+    entries = {launch.stack: launch.engine for launch in plan.launches}
+    for entry in entries.values():
+        if entry.name not in engines:
+            raise UsageError.unknown("engine", entry.name, engines, place="[[engines]] name")
+    stacks = {}
+    for stack_id, entry in entries.items():
+        progress.stage(f"environment of {entry.name}")
+        built = _environment(engines[entry.name], entry, platform, root, progress)
+        stacks[stack_id] = PreparedStack(stack_id, entry, engines[entry.name], built)
+    models = {}
+    for model in {launch.model.name: launch.model for launch in plan.launches}.values():
+        progress.stage(f"model {model.name}")
+        path = _model_path(model, stacks, root, progress)
+        models[model.name] = PreparedModel(model, path, inspect(path, root))
+    return Prepared(
+        platform=platform,
+        stacks=stacks,
+        models=models,
+        cache=root,
+        cores=len(os.sched_getaffinity(0)),
+        memory_bytes=psutil.virtual_memory().total,
+    )
+
+
+def _environment(
+    engine: Engine, entry: EngineEntry, platform: Platform, root: Path, progress: Progress
+) -> Environment:
+    if entry.python is not None:
+        return _existing(engine, Path(entry.python))
+    try:
+        requirements = engine.requirements(platform)
+    except Unsupported as error:
+        raise MachineError(
+            str(error), hint=f"Set `python` under [[engines]] name = {entry.name!r}."
+        ) from error
+    return environment.prepare(requirements, platform, root, progress.note)
+
+
+def _existing(engine: Engine, python: Path) -> Environment:
+    problem: UsageError | None = None
+    for distribution in engine.distributions:
+        try:
+            return environment.existing(python, distribution)
+        except UsageError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _model_path(
+    entry: ModelEntry, stacks: dict[str, PreparedStack], root: Path, progress: Progress
+) -> Path:
+    if entry.packaged is None:
+        assert entry.path is not None
+        return Path(entry.path).expanduser().resolve()
+    pythons = [stack.environment.python for stack in stacks.values()]
+    for python in pythons:
+        if packaged.can_convert(python):
+            return packaged.ensure(entry.packaged, python, root, progress.note)
+    ready = packaged.available(entry.packaged, root)
+    if ready is not None:
+        return ready
+    raise MachineError(
+        f"packaged model {entry.packaged!r}: no engine of this study can convert its weights",
+        hint="Add the transformers engine to the study: its environment has what is needed.",
+    )
+
+
+@cache
+def prompts(tokenizer: Path, point: LoadPoint, round_: int, seed: int) -> workload.PromptSet:
+    """Return the prompts of one load point in one round: the same for every stack and model."""
+    return workload.build(
+        tokenizer,
+        point.workload.input_tokens,
+        max(512, 64 * point.load.concurrency),
+        seed=seed + round_,
+        salt=point.index,
+    )
+
+
+def tokenizer_of(launch: Launch, prepared: Prepared) -> Path:
+    """Return the tokenizer file of a launch's model, or say that it is missing."""
+    path = prepared.models[launch.model.name].path / "tokenizer.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{path}: missing, so prompts of exact length cannot be made",
+            hint="Save the tokenizer with the model (tokenizer.save_pretrained).",
+        )
+    return path

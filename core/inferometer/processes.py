@@ -1,0 +1,59 @@
+"""What the kernel says of an engine's processes: everything in one session, from ``/proc``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROC = Path("/proc")
+
+
+def _stats(session_id: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield (pid, fields of /proc/pid/stat after the name) of every process in a session."""
+    for entry in os.scandir(PROC):
+        if not entry.name.isdigit():
+            continue
+        try:
+            text = (PROC / entry.name / "stat").read_text(errors="replace")
+        except OSError:
+            continue
+        fields = text.rpartition(")")[2].split()
+        if int(fields[3]) == session_id:
+            yield int(entry.name), fields
+
+
+def cpu_seconds(session_id: int) -> float:
+    """Return CPU seconds (user and system) of a session, waited-for children included.
+
+    Source: proc(5), fields utime, stime, cutime, cstime, in clock ticks. A process that ends
+    moves from the first pair to its parent's second pair when it is waited for.
+    """
+    ticks = sum(sum(map(int, fields[11:15])) for _, fields in _stats(session_id))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_bytes(session_id: int) -> int | None:
+    """Return memory in use by a session in bytes, or None when it has no process.
+
+    Private resident pages of each process, plus the largest shared part once (proc(5), statm):
+    plain sums of RSS would count shared libraries and shared weights once per process.
+    """
+    private, shared, seen = 0, 0, False
+    for pid, _ in _stats(session_id):
+        try:
+            fields = (PROC / str(pid) / "statm").read_text().split()
+        except OSError:
+            continue
+        seen = True
+        private += int(fields[1]) - int(fields[2])
+        shared = max(shared, int(fields[2]))
+    return (private + shared) * os.sysconf("SC_PAGE_SIZE") if seen else None
+
+
+def alive(session_id: int) -> list[int]:
+    """Return the processes of a session that have not ended."""
+    return [pid for pid, fields in _stats(session_id) if fields[0] != "Z"]

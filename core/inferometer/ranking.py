@@ -1,0 +1,290 @@
+"""Places with ties, from launches paired by round.
+
+One objective, one model, one workload, one load point at a time. Objectives are never blended,
+scopes and simulated numbers never mixed. Pairs: simultaneous 95 % intervals of log ratios
+(:mod:`inferometer.stats`); rank intervals after Mogstad, Romano, Shaikh and Wilhelm (2024).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from inferometer import stats
+from inferometer.comparison import Kind, RankEntry, Ranking, Unranked, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from inferometer.comparison import Architecture, Objective
+
+MARGIN = 0.02
+"""Equivalence: two stacks whose ratio lies inside 1 -+ 2 % with certainty are a tie."""
+Pair = Literal["better", "worse", "tie", "undecided"]
+_KINDS: tuple[Kind, ...] = (
+    "measured",
+    "derived",
+    "interpolated",
+    "declared",
+    "estimated",
+    "simulated",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """What is ranked: one objective by one metric (of one meter), at one load point."""
+
+    objective: Objective
+    metric: str
+    unit: str
+    higher_is_better: bool
+    meter: str | None = None
+    primary: bool = True
+    model: str
+    architecture: Architecture
+    workload: str
+    load: str
+    follows_throughput: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entrant:
+    """One stack in a contest: its value in each round, or the reason why it cannot take part."""
+
+    stack: str
+    cell: str
+    by_round: Mapping[int, float] = field(default_factory=dict)
+    kind: Kind = "measured"
+    reason: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Stacks from best to worst: places, rank intervals and the verdicts behind them."""
+
+    names: list[str]
+    places: list[int]
+    lows: list[int]
+    highs: list[int]
+    verdicts: list[Pair]
+    """Of each stack against the best point estimate, seen from the stack."""
+    ratios: list[stats.Estimate]
+    """Each stack's value over the best one's, simultaneous intervals."""
+    values: list[stats.Estimate]
+    rounds: int
+    spread: stats.Spread
+
+
+def worst_kind(kinds: Iterable[Kind]) -> Kind:
+    """Return the kind of a number made from numbers of these kinds."""
+    return max(kinds, key=_KINDS.index, default="measured")
+
+
+def verdict(difference: float, half_width: float, margin: float = MARGIN) -> Pair:
+    """Judge a pair from its log ratio, oriented so that more is better.
+
+    ``better``/``worse``: the interval excludes 0. ``tie``: it lies inside the margin.
+    """
+    if not math.isfinite(half_width):
+        return "undecided"
+    if abs(difference) > half_width:
+        return "better" if difference > 0 else "worse"
+    inside = abs(difference) + half_width <= math.log1p(margin)
+    return "tie" if inside else "undecided"
+
+
+def order(
+    values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool, margin: float = MARGIN
+) -> Order:
+    """Order stacks by their values (stack -> round -> value) over the rounds all of them have.
+
+    Raises:
+        ValueError: there is no such round.
+    """
+    rounds = stats.complete_rounds(values)
+    if not rounds:
+        raise ValueError("no round is complete for all stacks")
+    logs = np.log(np.array([[values[name][r] for name in values] for r in rounds], dtype=float))
+    spread = stats.spread(logs)
+    means = logs.mean(axis=0)
+    sign = 1.0 if higher_is_better else -1.0
+    by_merit = sorted(range(len(means)), key=lambda i: (-sign * means[i], list(values)[i]))
+    best = by_merit[0]
+
+    def pair(i: int, j: int) -> Pair:
+        return verdict(sign * float(means[i] - means[j]), spread.half_width, margin)
+
+    better = [sum(pair(j, i) == "better" for j in by_merit) for i in by_merit]
+    worse = [sum(pair(j, i) == "worse" for j in by_merit) for i in by_merit]
+    names = [list(values)[i] for i in by_merit]
+    return Order(
+        names=names,
+        places=[1 + count for count in better],
+        lows=[1 + count for count in better],
+        highs=[len(names) - count for count in worse],
+        verdicts=[pair(i, best) for i in by_merit],
+        ratios=[_ratio(float(means[i] - means[best]), i == best, spread) for i in by_merit],
+        values=[stats.estimate([values[name][r] for r in rounds]) for name in names],
+        rounds=len(rounds),
+        spread=spread,
+    )
+
+
+def _ratio(difference: float, best: bool, spread: stats.Spread) -> stats.Estimate:
+    n, half = spread.rounds, spread.half_width
+    if best:
+        return stats.Estimate(value=1.0, low=1.0, high=1.0, n=n)
+    if not math.isfinite(half):
+        return stats.Estimate(value=math.exp(difference), low=None, high=None, n=n)
+    return stats.Estimate(
+        value=math.exp(difference),
+        low=math.exp(difference - half),
+        high=math.exp(difference + half),
+        n=n,
+    )
+
+
+def rank(contest: Contest, entrants: Sequence[Entrant]) -> list[Ranking]:
+    """Rank the entrants that can be ranked; name the others with their reasons.
+
+    Simulated and real stacks are ranked apart: one ranking each, where both are there.
+    """
+    fit = [entrant for entrant in entrants if entrant.reason is None]
+    unfit = [entrant for entrant in entrants if entrant.reason is not None]
+    groups = [
+        [entrant for entrant in fit if (entrant.kind == "simulated") is simulated]
+        for simulated in (False, True)
+    ]
+    groups = [group for group in groups if group] or [[]]
+    return [
+        _ranking(contest, group, unfit if index == 0 else []) for index, group in enumerate(groups)
+    ]
+
+
+def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant]) -> Ranking:
+    ranked, left_out = comparable(fit)
+    unranked = [
+        Unranked(stack=entrant.stack, reason=entrant.reason or "not_run", detail=entrant.detail)
+        for entrant in (*unfit, *left_out)
+    ]
+    kind = worst_kind(entrant.kind for entrant in ranked)
+    result = None
+    if ranked:
+        result = order(
+            {entrant.stack: entrant.by_round for entrant in ranked},
+            higher_is_better=contest.higher_is_better,
+        )
+    entries = _entries(contest, {e.stack: e for e in ranked}, result) if result else []
+    detectable = result.spread.detectable if result else math.inf
+    return Ranking(
+        objective=contest.objective,
+        metric=contest.metric,
+        meter=contest.meter,
+        primary=contest.primary,
+        model=contest.model,
+        architecture=contest.architecture,
+        workload=contest.workload,
+        load=contest.load,
+        n_rounds=result.rounds if result else 0,
+        entries=entries,
+        unranked=unranked,
+        separated=sum(entry.place == 1 for entry in entries) == 1 and len(entries) > 1,
+        minimum_detectable_percent=(
+            math.expm1(detectable) * 100 if math.isfinite(detectable) else None
+        ),
+        follows_throughput=contest.follows_throughput,
+        kind=kind,
+    )
+
+
+def comparable(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[Entrant]]:
+    """Split into those that share rounds, and those left out for lack of them.
+
+    Only rounds that all have count. While fewer than two are shared, the stack with the fewest
+    rounds is left out if that brings two: one bad stack must not undo the others' comparison.
+    """
+    kept = list(entrants)
+    shared = len(stats.complete_rounds({e.stack: e.by_round for e in kept}))
+    for entrant in sorted(entrants, key=lambda e: len(e.by_round)):
+        if shared >= 2 or len(kept) < 2:
+            break
+        rest = [other for other in kept if other is not entrant]
+        fewer = len(stats.complete_rounds({e.stack: e.by_round for e in rest}))
+        if fewer > shared:
+            kept, shared = rest, fewer
+    out = [
+        Entrant(
+            stack=entrant.stack,
+            cell=entrant.cell,
+            kind=entrant.kind,
+            reason="too_few_samples",
+            detail=f"{len(entrant.by_round)} rounds, too few of them shared with the others",
+        )
+        for entrant in entrants
+        if entrant not in kept
+    ]
+    return (kept, out) if shared else ([], [*out, *_unpaired(kept)])
+
+
+def _unpaired(entrants: Iterable[Entrant]) -> list[Entrant]:
+    return [
+        Entrant(
+            stack=entrant.stack,
+            cell=entrant.cell,
+            kind=entrant.kind,
+            reason="too_few_samples",
+            detail="no round is complete for all stacks",
+        )
+        for entrant in entrants
+    ]
+
+
+def _entries(contest: Contest, entrants: Mapping[str, Entrant], result: Order) -> list[RankEntry]:
+    return [
+        RankEntry(
+            stack=name,
+            cell=entrants[name].cell,
+            place=result.places[i],
+            place_low=result.lows[i],
+            place_high=result.highs[i],
+            value=_value(result.values[i], contest.unit, entrants[name].kind, result.rounds),
+            ratio_to_best=_value(
+                result.ratios[i],
+                "ratio",
+                worst_kind(["derived", entrants[name].kind]),
+                result.rounds,
+            ),
+            verdict=_against_best(result, i),
+        )
+        for i, name in enumerate(result.names)
+    ]
+
+
+def _against_best(
+    result: Order, index: int
+) -> Literal["best", "tie", "behind", "undecided", "alone"]:
+    if len(result.names) == 1:
+        return "alone"
+    if index == 0:
+        return "best"
+    seen = result.verdicts[index]
+    if seen == "tie":
+        return "tie"
+    return "behind" if seen == "worse" else "undecided"
+
+
+def _value(estimate: stats.Estimate, unit: str, kind: Kind, rounds: int) -> Value:
+    return Value(
+        value=estimate.value,
+        unit=unit,
+        kind=kind,
+        n=estimate.n,
+        low=estimate.low,
+        high=estimate.high,
+        detail=f"over the {rounds} rounds that all ranked stacks have",
+    )

@@ -1,0 +1,46 @@
+"""Keep secrets out of results, logs and reports: one place that knows what looks like one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+HIDDEN = "[hidden]"
+NAME = re.compile(
+    r"(?:^|[_\-.])(?:api[_\-]?key|token|secret|password|passwd|credentials?|auth(?:orization)?)$",
+    re.IGNORECASE,
+)
+VALUE = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_\-]{16,}|Bearer\s+\S+)")
+
+
+def text(value: str) -> str:
+    """Hide anything in ``value`` that has the shape of a key or a token."""
+    return VALUE.sub(HIDDEN, value)
+
+
+def argv(parts: list[str]) -> list[str]:
+    """Hide the values of secret-looking flags (``--api-key X``, ``--hf-token=X``)."""
+    shown: list[str] = []
+    hide_next = False
+    for part in parts:
+        flag, equals, _ = part.partition("=")
+        if hide_next:
+            shown.append(HIDDEN)
+        elif flag.startswith("-") and equals and NAME.search(flag.lstrip("-")):
+            shown.append(f"{flag}={HIDDEN}")
+        else:
+            shown.append(text(part))
+        hide_next = part.startswith("-") and not equals and bool(NAME.search(part.lstrip("-")))
+    return shown
+
+
+def tree(value: Any) -> Any:
+    """Hide secrets in a JSON value, by key and by shape."""
+    if isinstance(value, dict):
+        return {
+            key: HIDDEN if NAME.search(str(key)) and isinstance(item, str) and item else tree(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, list):
+        return [tree(item) for item in value]
+    return text(value) if isinstance(value, str) else value

@@ -1,0 +1,215 @@
+"""What a report must say beside its numbers: what is missing, doubtful, or was not done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer.cells import absent
+from inferometer.comparison import Missing
+from inferometer.tables import model_name, stack_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from inferometer.cells import Evidence
+    from inferometer.comparison import Cell, Model, Parity, Ranking, Stack
+
+FEW_ROUNDS = 5
+AGREEMENT = 0.98
+"""Correct engines match over 98 % of greedy tokens."""
+_RESUME = "Run the same command again: it resumes with the launches that are missing."
+
+
+def missing(evidence: Evidence) -> list[Missing]:
+    """Return everything planned or expected that is not here, with reason and next step."""
+    return [*_launches(evidence), *_meters(evidence), *_price(evidence)]
+
+
+def warnings(
+    evidence: Evidence,
+    cells: Sequence[Cell],
+    stacks: Sequence[Stack],
+    rankings: Sequence[Ranking],
+    parity: Sequence[Parity],
+) -> list[str]:
+    """Return what makes these numbers doubtful, worst first."""
+    return [
+        *_simulated(evidence),
+        *_checks(cells),
+        *_disagreement(parity),
+        *_unseparated(rankings),
+        *_precisions(stacks),
+        *_retried(evidence),
+    ]
+
+
+def notes(evidence: Evidence, models: Sequence[Model], preset: str) -> list[str]:
+    """Return how to read the numbers, and what was not measured."""
+    return [*_scope(evidence, preset), *_energy(evidence), *_cost(evidence), *_models(models)]
+
+
+def rounds_complete(evidence: Evidence) -> int:
+    """Return the number of rounds of which every planned launch is whole."""
+    done = {record.id for record in evidence.records}
+    rounds = {launch.round for launch in evidence.plan.launches}
+    open_ = {launch.round for launch in evidence.plan.launches if launch.id not in done}
+    return len(rounds - open_)
+
+
+def _launches(evidence: Evidence) -> Iterator[Missing]:
+    done = {record.id for record in evidence.records}
+    failed = {record.id: record for record in evidence.failures}
+    groups: dict[tuple[str, str, str, str, str], list[int]] = {}
+    for launch in evidence.plan.launches:
+        if launch.id in done:
+            continue
+        record = failed.get(launch.id)
+        reason, detail, fix = "not_run", "planned, not launched yet", _RESUME
+        if record is not None and record.failure is not None:
+            reason, detail = absent(evidence, launch.stack, launch.model.name)
+            fix = record.failure.hint or _RESUME
+        key = (launch.stack, launch.model.name, reason, detail, fix)
+        groups.setdefault(key, []).append(launch.round + 1)
+    for (stack, model, reason, detail, fix), rounds in groups.items():
+        what = f"{stack} on {model}, {_rounds(rounds)}"
+        yield Missing(what=what, reason=reason, detail=detail, fix=fix)
+
+
+def _rounds(rounds: Sequence[int]) -> str:
+    return f"round{'s' if len(rounds) > 1 else ''} {', '.join(map(str, sorted(rounds)))}"
+
+
+def _meters(evidence: Evidence) -> Iterator[Missing]:
+    seen = evidence.meters
+    for info in seen.values():
+        if info.reason is not None:
+            yield Missing(
+                what=f"energy meter {info.name} ({info.scope})",
+                reason=info.reason,
+                detail=info.detail or info.method,
+                fix="`inferometer doctor` tells what this machine can read.",
+            )
+    if not evidence.records:
+        return
+    for entry in evidence.study.meters:
+        if entry.name not in seen:
+            words = "no launch mentions it"
+            yield Missing(what=f"energy meter {entry.name}", reason="not_run", detail=words)
+    if not evidence.study.meters and not seen:
+        yield Missing(
+            what="energy",
+            reason="no_sensor",
+            detail="the study asked for no meter",
+            fix="Add [[meters]] to the study.",
+        )
+
+
+def _price(evidence: Evidence) -> Iterator[Missing]:
+    if evidence.study.price is None:
+        yield Missing(
+            what="cost",
+            reason="no_price",
+            detail="the study has no [price]",
+            fix="Add [price] with usd_per_hour, source, date and contract.",
+        )
+
+
+def _simulated(evidence: Evidence) -> Iterator[str]:
+    launches = evidence.tables.launches
+    made_up = int(launches["simulated"].sum())
+    if made_up:
+        yield f"SIMULATED: no engine was run in {made_up} of {launches.height} launches"
+
+
+def _checks(cells: Sequence[Cell]) -> Iterator[str]:
+    for cell in cells:
+        for check in cell.checks:
+            if check.verdict == "fail":
+                words = f" ({check.detail})" if check.detail else ""
+                yield f"{cell.id} is invalid and not ranked: {check.name}: {check.value}{words}"
+    doubts: dict[str, list[str]] = {}
+    for cell in cells:
+        for check in cell.checks:
+            if check.verdict == "warn":
+                doubts.setdefault(check.name, []).append(f"{cell.id} ({check.value})")
+    for name, where in doubts.items():
+        yield f"check {name!r} warns for {', '.join(where)}"
+
+
+def _disagreement(parity: Sequence[Parity]) -> Iterator[str]:
+    for pair in parity:
+        if pair.until_divergence < AGREEMENT:
+            yield (
+                f"{pair.left} and {pair.right} agree on {pair.until_divergence:.1%} of greedy "
+                f"tokens up to the first difference ({AGREEMENT:.0%} is usual)"
+            )
+
+
+def _unseparated(rankings: Sequence[Ranking]) -> Iterator[str]:
+    single = [r for r in rankings if len(r.entries) > 1 and r.n_rounds < 2]
+    if single:
+        yield (
+            f"{len(single)} rankings rest on one complete round: nothing says how far launches "
+            "differ, so no place can be told from another"
+        )
+
+
+def _precisions(stacks: Sequence[Stack]) -> Iterator[str]:
+    seen = sorted({stack.precision for stack in stacks})
+    if len(seen) > 1:
+        yield f"stacks of different precision are ranked together: {', '.join(seen)}"
+
+
+def _retried(evidence: Evidence) -> Iterator[str]:
+    done = {record.id for record in evidence.records}
+    again: dict[tuple[str, str], int] = {}
+    for record in evidence.failures:
+        if record.id in done:
+            key = (stack_id(record), model_name(record))
+            again[key] = again.get(key, 0) + 1
+    for (stack, model), count in sorted(again.items()):
+        yield f"{stack} on {model}: {count} failed attempts before launches that succeeded"
+
+
+def _scope(evidence: Evidence, preset: str) -> Iterator[str]:
+    if preset:
+        yield f"Preset {preset!r}: made to be fast, not to decide a purchase."
+    rounds = evidence.plan.protocol.rounds
+    if rounds < FEW_ROUNDS:
+        many = "launch" if rounds == 1 else "launches"
+        yield f"n = {rounds} {many} per cell is few: intervals are wide ({FEW_ROUNDS} are usual)."
+    yield (
+        "Load is a closed loop of streams: latencies are those at this concurrency. "
+        "Open-loop latency was not measured."
+    )
+    if len(evidence.load_points) == 1:
+        yield "One load point only: nothing is said about other loads or lengths."
+    yield "Answer quality was not measured; output parity compares greedy answers only."
+
+
+def _energy(evidence: Evidence) -> Iterator[str]:
+    readable = [info for info in evidence.meters.values() if info.reason is None]
+    for info in readable:
+        yield f"Energy by {info.name} ({info.scope}, {info.kind}): {info.method}"
+    if not any(info.scope in {"L2", "L3", "L4"} for info in readable):
+        yield "No meter at the wall: power supplies, fans and disks are not in any joule here."
+    if readable and all(info.kind != "measured" for info in readable):
+        yield "No energy here was measured by an instrument: joules are estimated or declared."
+
+
+def _cost(evidence: Evidence) -> Iterator[str]:
+    price = evidence.study.price
+    if price is None:
+        return
+    yield f"Cost is {price.usd_per_hour:g} USD per hour for the whole machine, busy or idle."
+    if price.contract == "assumed":
+        yield "The price is assumed: costs are estimates, their order is throughput's."
+
+
+def _models(models: Iterable[Model]) -> Iterator[str]:
+    for model in models:
+        if model.routing == "synthetic":
+            yield (
+                f"{model.name}: synthetic routing (random router of an upcycled twin). It shows "
+                "MoE overhead at equal quality and stands for no trained MoE model."
+            )

@@ -1,0 +1,80 @@
+"""A study measured: prepare, then every launch that is not finished yet, in the plan's order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inferometer import plan as planning
+from inferometer import provenance
+from inferometer.measure import Bench, chosen_meters
+from inferometer.prepare import prepare
+from inferometer.store import Store
+
+if TYPE_CHECKING:
+    from inferometer.plan import Launch, Plan
+    from inferometer.plugins import Registry
+    from inferometer.progress import Progress
+    from inferometer.study import Study
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a run leaves: where, and how many launches were planned, are finished, failed."""
+
+    results: Path
+    planned: int
+    finished: int
+    failed: int
+
+
+def run(
+    study: Study, study_text: str, results: Path, registry: Registry, progress: Progress
+) -> RunOutcome:
+    """Measure ``study`` into ``results``. What is finished there already is not run again.
+
+    A launch that fails is stored as failed, and the same stack on the same model is not tried
+    again in this run; everything else goes on. Interrupting loses the launch in flight only.
+
+    Raises:
+        UsageError: the study names something that is not there, or ``results`` holds another plan.
+        MachineError: an environment cannot be built, or the results cannot be written.
+    """
+    plan = planning.expand(study)
+    meters = chosen_meters(study.meters, registry.meters())
+    store = Store(results)
+    with store.writing():
+        store.begin(plan, study_text)
+        prepared = prepare(plan, registry, progress)
+        host = provenance.describe_host()
+        store.put_host({**host, **provenance.clock_pair()})
+        bench = Bench(plan, prepared, meters, store, provenance.host_sha256(host), progress)
+        failed = measure_all(bench, plan, store)
+    progress.done()
+    finished = sum(store.finished(launch.id) for launch in plan.launches)
+    return RunOutcome(results, len(plan.launches), finished, failed)
+
+
+def measure_all(bench: Bench, plan: Plan, store: Store) -> int:
+    """Measure what is left of ``plan``; return how many planned launches did not finish."""
+    lost: set[tuple[str, str]] = set()
+    failed = 0
+    for launch in plan.launches:
+        if store.finished(launch.id):
+            continue
+        key = (launch.stack, launch.model.name)
+        if key in lost:
+            bench.progress.warn(f"{launch.id}: not run, because an earlier round of it failed")
+            failed += 1
+            continue
+        bench.progress.launch(launch.position + 1, len(plan.launches), label(launch))
+        if bench.measure(launch).status == "failed":
+            lost.add(key)
+            failed += 1
+    return failed
+
+
+def label(launch: Launch) -> str:
+    """Return a launch in words, for the progress display."""
+    return f"round {launch.round + 1}, {launch.stack} on {launch.model.name}"

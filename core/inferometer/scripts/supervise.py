@@ -1,0 +1,131 @@
+"""Start one engine and guarantee its end. Runs as ``python supervise.py GRACE_S LOG -- ARGV...``.
+
+The process that started us holds the other end of our standard input. When it closes (we were
+asked to stop, or our parent died in any way, also by ``SIGKILL``), the engine gets ``SIGTERM``,
+then ``GRACE_S`` seconds, then every process descending from it gets ``SIGKILL``. Being a child
+subreaper (``prctl(2)``), we see orphans too, whatever session they moved to.
+
+Standard output carries one JSON object a line: ``{"pid": n}`` at the start,
+``{"exit": code, "left": n}`` at the end, ``left`` being the processes that could not be ended.
+Only the standard library; needs Linux.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+ORPHAN_GRACE_S = 2.0
+
+
+def descendants(root: int) -> list[int]:
+    """Return every live process below ``root``, from /proc."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                    fields = file.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if fields[0] != "Z":
+                parents[int(name)] = int(fields[1])
+    found: list[int] = []
+    frontier = {root}
+    while frontier:
+        frontier = {pid for pid, parent in parents.items() if parent in frontier}
+        found += frontier
+    return found
+
+
+def reap() -> None:
+    """Collect every child that has ended; the engine itself is left to ``subprocess``."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def kill_all(deadline_s: float) -> int:
+    """SIGKILL everything below us until nothing is left; return what remains at the deadline."""
+    end = time.monotonic() + deadline_s
+    while True:
+        left = descendants(os.getpid())
+        if not left or time.monotonic() > end:
+            return len(left)
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.05)
+        reap()
+
+
+def wait_for_end(engine: "subprocess.Popen[bytes]") -> None:
+    """Return when the engine has ended or our parent has let go of standard input."""
+    while engine.poll() is None:
+        readable, _, _ = select.select([sys.stdin], [], [], 0.2)
+        if readable and not os.read(0, 4096):
+            return
+
+
+def stop(engine: "subprocess.Popen[bytes]", grace_s: float) -> None:
+    """SIGTERM the engine; give it ``grace_s`` to go, and what it leaves ``ORPHAN_GRACE_S``."""
+    if engine.poll() is None:
+        engine.terminate()
+    end = time.monotonic() + grace_s
+    while engine.poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    end = min(end, time.monotonic() + ORPHAN_GRACE_S)
+    while descendants(os.getpid()) and time.monotonic() < end:
+        reap()
+        time.sleep(0.05)
+
+
+def say(**fields: object) -> None:
+    """Write one JSON line; our reader may be gone."""
+    with contextlib.suppress(OSError):
+        os.write(1, json.dumps(fields).encode() + b"\n")
+
+
+def ignore(_number: int, _frame: object) -> None:
+    """Outlive signals meant for our parent. A handler, unlike SIG_IGN, is not inherited."""
+
+
+def main() -> int:
+    """Run the engine named after ``--``."""
+    grace_s, log = float(sys.argv[1]), sys.argv[2]
+    argv = sys.argv[sys.argv.index("--") + 1 :]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ignore)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with open(log, "ab", buffering=0) as output:
+        try:
+            engine = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            say(error=f"{argv[0]}: {error.strerror}")
+            return 127
+    say(pid=engine.pid)
+    wait_for_end(engine)
+    stop(engine, grace_s)
+    left = kill_all(10.0)
+    say(exit=engine.wait(), left=left)
+    return 0 if left == 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

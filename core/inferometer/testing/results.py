@@ -1,0 +1,293 @@
+"""Synthetic results directories for tests: whole numbers in, whole numbers out.
+
+No engine is run, so every launch says ``environment.kind = "simulated"`` and everything computed
+from it is labelled simulated. Each stream emits one token every ``concurrency / rate`` seconds
+and sends its next request the moment the last one ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from inferometer import plan as plans
+from inferometer.records import (
+    Failure,
+    LaunchRecord,
+    MeterInfo,
+    Probe,
+    Reading,
+    Request,
+    Window,
+)
+from inferometer.store import Store, append_chunks, append_lines
+from inferometer.study import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from inferometer.plan import Launch, Plan
+
+SECOND = 1_000_000_000
+BEGIN = 100 * SECOND
+"""Monotonic time of the first send in each launch; one launch a thousand seconds."""
+METER = MeterInfo(
+    name="fixture", scope="L0", kind="simulated", method="a constant made up by the test"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fixture:
+    """What to make up. ``rates`` is stack -> output tok/s; the rest applies to all stacks.
+
+    ``dense_over_moe`` divides the rate of the model ``moe`` (made when it is in ``models``).
+    ``drift`` multiplies a rate: (stack, round) -> factor. ``failed`` and ``absent`` launches are
+    (stack, round). ``meter=None`` leaves energy out; ``power_w`` is per stack or for all.
+    ``counted=False`` flags every event's token count as unknown.
+    """
+
+    rates: Mapping[str, float]
+    models: tuple[str, ...] = ("dense",)
+    rounds: int = 3
+    window_s: int = 10
+    concurrency: int = 4
+    input_tokens: int = 20
+    output_tokens: int = 10
+    usd_per_hour: float | None = 3.6
+    contract: str = "on-demand"
+    meter: MeterInfo | None = METER
+    power_w: float | Mapping[str, float] = 80.0
+    dense_over_moe: float = 2.0
+    drift: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    failed: frozenset[tuple[str, int]] = frozenset()
+    absent: frozenset[tuple[str, int]] = frozenset()
+    counted: bool = True
+    host_sha256: str = "0" * 64
+
+    def study_text(self) -> str:
+        """Return the study as TOML."""
+        lines = ['name = "fixture"', 'preset = "simulated fixture"', "[protocol]"]
+        lines += [f"rounds = {self.rounds}", f"window_s = {self.window_s}.0"]
+        if self.usd_per_hour is not None:
+            lines += ["[price]", f"usd_per_hour = {self.usd_per_hour}", 'source = "made up"']
+            lines += ['date = "2026-01-01"', f'contract = "{self.contract}"']
+        for stack in self.rates:
+            lines += ["[[engines]]", f'name = "{stack}"']
+        for model in self.models:
+            lines += ["[[models]]", f'name = "{model}"', 'packaged = "fixture"']
+            lines += ['twin_of = "dense"'] if model == "moe" else []
+        lines += ["[[workloads]]", 'name = "small"', f"input_tokens = {self.input_tokens}"]
+        lines += [f"output_tokens = {self.output_tokens}"]
+        lines += ["[[loads]]", f"concurrency = {self.concurrency}"]
+        if self.meter is not None:
+            lines += ["[[meters]]", f'name = "{self.meter.name}"']
+        return "\n".join(lines) + "\n"
+
+    def rate(self, launch: Launch) -> float:
+        """Return the output tok/s of a launch."""
+        rate = self.rates[launch.stack] * self.drift.get((launch.stack, launch.round), 1.0)
+        return rate / self.dense_over_moe if launch.model.name == "moe" else rate
+
+    def power(self, stack: str) -> float:
+        """Return the watts of a stack."""
+        return self.power_w if isinstance(self.power_w, int | float) else self.power_w[stack]
+
+
+def write_results(root: Path, fixture: Fixture) -> Store:
+    """Write a results directory for ``fixture`` through :class:`Store`, and return it."""
+    text = fixture.study_text()
+    plan = plans.expand(parse(text, "fixture"))
+    store = Store(root)
+    with store.writing():
+        store.begin(plan, text)
+        store.put_host({"cpu": "made up", "wall_ns": 1_767_225_600 * SECOND, "monotonic_ns": 0})
+        for launch in plan.launches:
+            key = (launch.stack, launch.round)
+            if key in fixture.failed:
+                write_failure(store, fixture, plan, launch)
+            elif key not in fixture.absent:
+                write_launch(store, fixture, plan, launch)
+    return store
+
+
+def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> Path:
+    """Write one whole launch and return its folder."""
+    folder = store.open_launch(launch.id)
+    origin = BEGIN + launch.position * 1000 * SECOND
+    start = origin + SECOND
+    end = start + fixture.window_s * SECOND
+    requests, chunks = _load(fixture, fixture.rate(launch), origin, end)
+    append_lines(folder / "requests.jsonl", requests)
+    append_chunks(folder / "chunks.bin", chunks)
+    if fixture.meter is not None and fixture.meter.reason is None:
+        append_lines(folder / "readings.jsonl", _readings(fixture, launch, origin, end))
+    if launch.round == 0:
+        append_lines(folder / "probes.jsonl", _probes())
+    windows = [
+        Window(
+            load_point=point.index,
+            workload=point.workload.name,
+            load=point.label,
+            concurrency=fixture.concurrency,
+            start_ns=start,
+            end_ns=end,
+            discarded_ns=SECOND,
+            work_sha256=plans.digest((launch.round, point)),
+            prompts=len(requests),
+            client_cpu_s=0.1,
+            loop_lag_p99_ms=0.5,
+            send_lag_p99_ms=0.5,
+        )
+        for point in launch.points
+    ]
+    return store.close_launch(folder, _record(fixture, plan, launch, origin, end, windows=windows))
+
+
+def write_failure(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> Path:
+    """Write one failed attempt and return its folder."""
+    folder = store.open_launch(launch.id)
+    origin = BEGIN + launch.position * 1000 * SECOND
+    failure = Failure(
+        reason="failed",
+        stage="load",
+        message="the engine died while loading the model",
+        hint="Give it more memory.",
+        log_tail=["loading", "out of memory"],
+    )
+    record = _record(fixture, plan, launch, origin, origin + SECOND, failure=failure)
+    return store.close_launch(folder, record)
+
+
+def _record(
+    fixture: Fixture,
+    plan: Plan,
+    launch: Launch,
+    started_ns: int,
+    ended_ns: int,
+    *,
+    failure: Failure | None = None,
+    windows: list[Window] | None = None,
+) -> LaunchRecord:
+    return LaunchRecord(
+        id=launch.id,
+        plan_sha256=plan.sha256,
+        round=launch.round,
+        position=launch.position,
+        stack=_stack(launch),
+        model=_model(launch.model.name),
+        status="failed" if failure else "ok",
+        failure=failure,
+        started_ns=started_ns,
+        ended_ns=ended_ns,
+        command=["fixture", "--model", launch.model.name, "--api-key", "secret"],
+        environment={"kind": "simulated"},
+        windows=windows or [],
+        meters=[fixture.meter] if fixture.meter is not None and not failure else [],
+        host_sha256=fixture.host_sha256,
+    )
+
+
+def _stack(launch: Launch) -> dict[str, Any]:
+    return {
+        "id": launch.stack,
+        "engine": launch.engine.name,
+        "engine_version": "0",
+        "profile": launch.engine.profile,
+        "precision": launch.engine.dtype,
+        "parallelism": "TP1",
+        "label": f"{launch.stack} 0",
+    }
+
+
+def _model(name: str) -> dict[str, Any]:
+    moe = name == "moe"
+    return {
+        "name": name,
+        "path": f"models/{name}",
+        "sha256": ("1" if moe else "0") * 64,
+        "architecture": "moe" if moe else "dense",
+        "total_parameters": 8000 if moe else 1000,
+        "active_parameters": 2000 if moe else 1000,
+        "weights_bytes": 16000 if moe else 2000,
+        "precision": "bfloat16",
+        "twin_of": "dense" if moe else None,
+        "routing": "synthetic" if moe else "none",
+    }
+
+
+def _load(
+    fixture: Fixture, rate: float, origin: int, end: int
+) -> tuple[list[Request], list[tuple[int, int, int, int]]]:
+    gap = round(fixture.concurrency / rate * SECOND)
+    requests: list[Request] = []
+    chunks: list[tuple[int, int, int, int]] = []
+    for stream in range(fixture.concurrency):
+        sent = origin + stream * gap // fixture.concurrency
+        while sent < end:
+            times = [sent + gap * (token + 1) for token in range(fixture.output_tokens)]
+            seen = [t for t in times if t < end]
+            index = len(requests)
+            requests.append(
+                _request(fixture, index=index, stream=stream, sent=sent, seen=seen, end=end)
+            )
+            flags = (1, 0) if fixture.counted else (0, 1)
+            chunks += [(index, *flags, t) for t in seen]
+            sent = times[-1]
+    return requests, sorted(chunks, key=lambda chunk: chunk[3])
+
+
+def _request(
+    fixture: Fixture, *, index: int, stream: int, sent: int, seen: list[int], end: int
+) -> Request:
+    whole = len(seen) == fixture.output_tokens
+    return Request(
+        index=index,
+        load_point=0,
+        phase="load",
+        stream=stream,
+        prompt=index,
+        intended_ns=sent,
+        sent_ns=sent,
+        first_ns=seen[0] if seen else None,
+        last_ns=seen[-1] if seen else None,
+        end_ns=seen[-1] if whole else end,
+        status="ok" if whole else "cut",
+        http_status=200,
+        finish_reason="length" if whole else None,
+        input_tokens_expected=fixture.input_tokens,
+        output_tokens_expected=fixture.output_tokens,
+        input_tokens=fixture.input_tokens if whole else None,
+        output_tokens=fixture.output_tokens if whole else None,
+        cached_tokens=0 if whole else None,
+        chunks=len(seen),
+        tokens_from="ids" if fixture.counted else "none",
+    )
+
+
+def _readings(fixture: Fixture, launch: Launch, origin: int, end: int) -> list[Reading]:
+    assert fixture.meter is not None
+    watts = fixture.power(launch.stack)
+    return [
+        Reading(
+            meter=fixture.meter.name,
+            device="device-0",
+            t_ns=t,
+            value=watts * (t - origin) / SECOND,
+            unit="J",
+        )
+        for t in range(origin, end + 2 * SECOND, SECOND)
+    ]
+
+
+def _probes() -> list[Probe]:
+    return [
+        Probe(
+            prompt=prompt,
+            prompt_tokens=4,
+            text="one two three four",
+            token_ids=[1, 2, 3, 4],
+            ids_from="engine",
+        )
+        for prompt in range(5)
+    ]

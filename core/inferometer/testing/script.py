@@ -1,0 +1,185 @@
+"""What the oracle will write for one request, and when: a pure function of request and options."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from inferometer.testing.oracle import Options
+
+WORDS = ("the", "a", "of", "light", "wave", "phase", "two", "beams", "meet", "and", "add", "up")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write: when (seconds after arrival), what, and how many tokens are in it."""
+
+    due_s: float
+    data: bytes
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A whole answer: streamed (``steps``) or in one piece (``whole``)."""
+
+    prompt_tokens: int
+    tokens: int
+    stream: bool
+    steps: list[Step]
+    whole: dict[str, Any]
+
+    def with_fault(self, fault: str, options: Options) -> Script:
+        """Return the script with ``fault`` in its middle."""
+        half = max(1, len(self.steps) // 2)
+        if fault == "truncate":
+            return dataclasses.replace(self, steps=self.steps[:half])
+        if fault == "error":
+            body = error_body(options.error_shape, 503, "overloaded on purpose")
+            error = Step(self.steps[half - 1].due_s, _event(body) + b"data: [DONE]\n\n", 0)
+            return dataclasses.replace(self, steps=[*self.steps[:half], error])
+        return self
+
+
+def error_body(shape: str, status: int, message: str) -> dict[str, Any]:
+    """Return an error as engines word it: nested (vLLM) or flat (SGLang)."""
+    error = {"message": message, "type": "oracle", "param": None, "code": status}
+    return {"object": "error", **error} if shape == "flat" else {"error": error}
+
+
+def script(request: dict[str, Any], options: Options) -> Script:
+    """Plan the answer to ``request``. Raises KeyError or ValueError for a bad one."""
+    ids = _prompt_ids(request["prompt"], options)
+    total = options.tokens if options.tokens is not None else int(request.get("max_tokens", 16))
+    if total < 1:
+        raise ValueError(f"max_tokens must be at least 1, not {total}")
+    first = sum(ids)
+    tokens = [(first + i) % len(WORDS) for i in range(total)]
+    chunks, due = [], options.ttft_ms * 1e-3
+    size = options.tokens_per_chunk
+    for start in range(0, total, size):
+        held = min(size, total - start)
+        due += options.itl_ms * 1e-3 * held if start else 0.0
+        chunks.append(Step(due, _chunk(options, tokens, start, ids), held))
+    steps = _merged(chunks, options.merge)
+    steps += [Step(steps[-1].due_s, data, 0) for data in _tail(options, total, len(ids))]
+    return Script(
+        prompt_tokens=len(ids),
+        tokens=total,
+        stream=bool(request.get("stream", False)),
+        steps=steps,
+        whole=_whole(options, tokens, len(ids)),
+    )
+
+
+def _merged(chunks: list[Step], merge: int) -> list[Step]:
+    groups = [chunks[i : i + merge] for i in range(0, len(chunks), merge)]
+    return [
+        Step(
+            group[-1].due_s,
+            b"".join(step.data for step in group),
+            sum(step.tokens for step in group),
+        )
+        for group in groups
+    ]
+
+
+def _prompt_ids(prompt: object, options: Options) -> list[int]:
+    if isinstance(prompt, str):
+        if options.tokenizer is not None:
+            return _tokenised(options.tokenizer, prompt)
+        return [len(word) for word in prompt.split()]
+    if isinstance(prompt, list) and all(isinstance(token, int) for token in prompt):
+        return list(prompt)
+    raise ValueError("prompt must be a string or a list of token ids")
+
+
+def _tokenised(path: str, text: str) -> list[int]:
+    return list(_tokenizer(path).encode(text).ids)
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(path: str) -> Tokenizer:
+    from tokenizers import Tokenizer  # noqa: PLC0415 -- most oracles need none
+
+    return Tokenizer.from_file(path)
+
+
+def _chunk(options: Options, tokens: list[int], start: int, prompt: list[int]) -> bytes:
+    """Return the event of the chunk that begins at token ``start``."""
+    part = tokens[start : start + options.tokens_per_chunk]
+    number = start // options.tokens_per_chunk
+    words = [WORDS[token] for token in part]
+    text = "".join(f" {word}" for word in words)
+    if options.empty_text_every and (number + 1) % options.empty_text_every == 0:
+        text = ""
+    comment = b": keep-alive\n\n" if options.comments else b""
+    if options.usage != "vllm":
+        return comment + _event(_completion(options, [{"index": 0, "text": text}]))
+    done = start + len(part)
+    choice: dict[str, Any] = {
+        "index": 0,
+        "text": text,
+        "logprobs": None,
+        "finish_reason": "length" if done == len(tokens) else None,
+        "stop_reason": None,
+        "prompt_token_ids": prompt if options.token_ids and start == 0 else None,
+        "token_ids": part if options.token_ids else None,
+    }
+    body = _completion(options, [choice])
+    if options.continuous_usage:
+        body["usage"] = _usage(options, len(prompt), done)
+    return comment + _event(body)
+
+
+def _tail(options: Options, total: int, prompt_tokens: int) -> list[bytes]:
+    """Return the events after the last content."""
+    told = total + 1 if options.fault == "wrong_usage" else total
+    usage = _usage(options, prompt_tokens, told)
+    if options.usage == "vllm":
+        return [_event({**_completion(options, []), "usage": usage}) + b"data: [DONE]\n\n"]
+    body = _completion(options, [{"finish_reason": "length", "index": 0, "text": ""}])
+    if options.usage == "transformers":
+        body["usage"] = usage
+    return [_event(body)]
+
+
+def _whole(options: Options, tokens: list[int], prompt_tokens: int) -> dict[str, Any]:
+    text = "".join(f" {WORDS[token]}" for token in tokens)
+    choice = {"index": 0, "text": text, "finish_reason": "length"}
+    return {
+        **_completion(options, [choice]),
+        "usage": _usage(options, prompt_tokens, len(tokens)),
+    }
+
+
+def _completion(options: Options, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 1,
+        "model": options.model,
+        "choices": choices,
+    }
+
+
+def _usage(options: Options, prompt: int, completion: int) -> dict[str, Any]:
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "total_tokens": prompt + completion,
+        "completion_tokens": completion,
+    }
+    if options.usage == "vllm":
+        usage["prompt_tokens_details"] = {"cached_tokens": options.cached_tokens}
+    return usage
+
+
+def _event(body: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(body) + b"\n\n"

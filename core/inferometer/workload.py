@@ -1,0 +1,181 @@
+"""Prompts of exact token length from real text, cold by construction.
+
+The text is the language reference that ships with Python (``pydoc_data.topics``): real English,
+on every machine, without a download. Random or repeated tokens would route mixture-of-experts
+models unrealistically and mislead speculative decoding.
+
+A prompt's ids are what the tokenizer makes of its text *with* special tokens, because that is what
+a server does to a text: where the tokenizer adds a beginning-of-sequence token, it is ``ids[0]``
+and one of the ``input_tokens``, so ``usage.prompt_tokens`` equals ``input_tokens`` whether ids or
+text are sent.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+from tokenizers import Tokenizer
+
+from inferometer.errors import MachineError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ATTEMPTS = 40
+PROBES = 20
+PROBE_WORDS = 10
+PROBE_COPIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """Prompts as token ids and as text that encodes to exactly those ids."""
+
+    ids: list[list[int]]
+    text: list[str]
+    special_tokens: int
+    """How many of each prompt's ids the tokenizer adds by itself (a BOS: 1)."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def sha256(self, output_tokens: int) -> str:
+        """Return the hash of the work: every id in order and the pinned output length."""
+        return hashlib.sha256(msgspec.json.encode((self.ids, output_tokens))).hexdigest()
+
+
+def build(
+    tokenizer_path: Path, input_tokens: int, count: int, seed: int, salt: str | int = ""
+) -> PromptSet:
+    """Make ``count`` prompts of exactly ``input_tokens`` tokens; the same for the same arguments.
+
+    Each begins with a hash of (``seed``, ``salt``, its index), so no two share a prefix and no
+    prefix cache is warm; then real text from a random place. ``seed`` is the round's, ``salt``
+    the load point's.
+
+    Raises:
+        UsageError: no readable tokenizer there, or the length is too short for salt and text.
+        MachineError: this Python has no ``pydoc_data``.
+    """
+    tokenizer = load_tokenizer(tokenizer_path)
+    words = corpus()
+    length = _words_for(tokenizer, input_tokens)
+    ids: list[list[int]] = [[] for _ in range(count)]
+    texts = [""] * count
+    missing = list(range(count))
+    for attempt in range(ATTEMPTS):
+        keys = [f"{seed}/{salt}/{i}/{attempt}" for i in missing]
+        drafts = [_draft(words, length + attempt, key) for key in keys]
+        for i, draft in zip(missing, _exact(tokenizer, drafts, input_tokens), strict=True):
+            if draft is not None:
+                ids[i], texts[i] = draft
+        missing = [i for i in missing if not ids[i]]
+        if not missing:
+            return PromptSet(ids, texts, tokenizer.num_special_tokens_to_add(is_pair=False))
+    raise UsageError(
+        f"{tokenizer_path}: no text of exactly {input_tokens} tokens found for "
+        f"{len(missing)} of {count} prompts",
+        hint="Ask for longer prompts: input_tokens of 32 and more work with common tokenizers.",
+    )
+
+
+def probe_prompts(tokenizer_path: Path) -> PromptSet:
+    """Return 20 fixed prompts for output parity: one line of ten words, five times over.
+
+    The task is copying from context. A correct engine is then sure of every next token, whereas in
+    free text two tokens often score within bfloat16's rounding of each other, and engines that
+    are both right part ways at the first such tie (``core/decisions`` has the measurements).
+    """
+    tokenizer = load_tokenizer(tokenizer_path)
+    found = _passages(corpus())
+    step = len(found) // PROBES
+    passages = found[: PROBES * step : step]
+    texts = [f"{passage}\n" * PROBE_COPIES for passage in passages]
+    ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+    return PromptSet(ids, texts, tokenizer.num_special_tokens_to_add(is_pair=False))
+
+
+def tokenise(tokenizer_path: Path, text: str) -> list[int]:
+    """Return the ids of generated ``text``, without special tokens."""
+    ids: list[int] = load_tokenizer(tokenizer_path).encode(text, add_special_tokens=False).ids
+    return ids
+
+
+def _passages(words: tuple[str, ...]) -> list[str]:
+    """Return every run of ``PROBE_WORDS`` plain words that begins a sentence."""
+    plain = [re.fullmatch(r"[A-Za-z]+[,.]?", word) is not None for word in words]
+    return [
+        " ".join(words[i : i + PROBE_WORDS])
+        for i in range(1, len(words) - PROBE_WORDS)
+        if words[i - 1].endswith(".") and all(plain[i : i + PROBE_WORDS])
+    ]
+
+
+@functools.lru_cache(maxsize=4)
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Read a ``tokenizer.json`` and switch its truncation and padding off."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises bare Exception
+        raise UsageError(
+            f"{path}: not a readable tokenizer.json: {error}",
+            hint="Models need a Hugging Face tokenizer.json beside config.json.",
+        ) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@functools.lru_cache(maxsize=1)
+def corpus() -> tuple[str, ...]:
+    """Return the words of Python's language reference, in a fixed order, ASCII only."""
+    try:
+        from pydoc_data.topics import topics  # noqa: PLC0415 -- absent in cut-down Pythons
+    except ImportError as error:
+        raise MachineError(
+            "this Python has no pydoc_data.topics, from which prompts are made",
+            hint="Install the whole standard library (Debian: libpython3-stdlib).",
+        ) from error
+    text = " ".join(topics[name] for name in sorted(topics))
+    return tuple(word for word in text.split() if word.isascii() and word.isprintable())
+
+
+def _words_for(tokenizer: Tokenizer, tokens: int) -> int:
+    """Return how many words hold at least ``tokens`` tokens, nearly always."""
+    sample = corpus()[:2000]
+    ids = tokenizer.encode(" ".join(sample), add_special_tokens=False).ids
+    return int(1.15 * tokens * len(sample) / len(ids)) + 8
+
+
+def _draft(words: tuple[str, ...], length: int, key: str) -> str:
+    """Return a salt and ``length`` words from a random place, wrapping round; made by ``key``."""
+    salt = hashlib.sha256(key.encode()).hexdigest()
+    start = int(salt[8:], 16) % len(words)
+    taken = words[start : start + length]
+    while len(taken) < length:
+        taken += words[: length - len(taken)]
+    return " ".join((salt[:8], *taken))
+
+
+def _exact(
+    tokenizer: Tokenizer, drafts: list[str], tokens: int
+) -> list[tuple[list[int], str] | None]:
+    """Cut each draft behind its last wanted token; keep it if it encodes to just that many."""
+    special = tokenizer.num_special_tokens_to_add(is_pair=False)
+    wanted = tokens - special
+    if wanted < 1:
+        raise UsageError(f"input_tokens = {tokens}: the tokenizer itself adds {special}")
+    long = tokenizer.encode_batch(drafts, add_special_tokens=False)
+    cuts = [
+        draft[: encoding.offsets[wanted - 1][1]] if len(encoding.ids) >= wanted else ""
+        for draft, encoding in zip(drafts, long, strict=True)
+    ]
+    return [
+        (encoding.ids, cut) if len(encoding.ids) == tokens else None
+        for cut, encoding in zip(cuts, tokenizer.encode_batch_fast(cuts), strict=True)
+    ]

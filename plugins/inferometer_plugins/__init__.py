@@ -1,0 +1,1 @@
+"""Bundled plugins that are neither engine nor report."""

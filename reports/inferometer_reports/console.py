@@ -1,0 +1,98 @@
+"""The answer and the rankings for a terminal of 100 columns, and the same as ``report.txt``.
+
+Foreign text is never read as Rich markup: it enters as :class:`rich.text.Text`, made printable.
+"""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from inferometer.comparison import OBJECTIVES
+from inferometer_reports import words
+from inferometer_reports.escape import line
+from inferometer_reports.numbers import with_interval
+from inferometer_reports.view import (
+    ARCHITECTURE_WORDS,
+    ARCHITECTURES,
+    View,
+    by_place,
+    key_of,
+    place_words,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from inferometer.comparison import Comparison, Ranking
+
+WIDTH = 100
+
+
+def render(comparison: Comparison) -> Mapping[str, bytes]:
+    """Return ``report.txt``: the summary as plain text."""
+    file = StringIO()
+    console = Console(
+        file=file, width=WIDTH, color_system=None, force_terminal=False, emoji=False, _environ={}
+    )
+    print_summary(comparison, console)
+    lines = [text.rstrip() for text in file.getvalue().splitlines()]
+    return {"report.txt": ("\n".join(lines) + "\n").encode()}
+
+
+def print_summary(comparison: Comparison, console: Console) -> None:
+    """Print the answers, how sure they are, and one table of all primary rankings."""
+    view = View(comparison)
+    console.print(Text(line(comparison.title), style="bold"))
+    console.print(_text(words.label(view)))
+    console.print(_text(words.kinds(view)))
+    banner = words.banner(view)
+    if banner:
+        console.print(Text(banner, style="bold reverse"))
+    console.print()
+    for statement in (*words.answers(view), None, *words.context(view)):
+        console.print(_text(statement) if statement else Text())
+    console.print()
+    for architecture in ARCHITECTURES:
+        for objective in OBJECTIVES:
+            _print_rankings(view, view.rankings(objective, architecture), console)
+
+
+def _text(statement: words.Statement) -> Text:
+    return Text.assemble((line(statement.lead), "bold"), " ", line(statement.text))
+
+
+def _print_rankings(view: View, rankings: Iterable[Ranking], console: Console) -> None:
+    for ranking in rankings:
+        if ranking.entries:
+            console.print(_table(view, ranking))
+
+
+def _table(view: View, ranking: Ranking) -> Table:
+    architecture = ARCHITECTURE_WORDS[ranking.architecture]
+    title = f"{ranking.objective.capitalize()}, {architecture}: {line(ranking.model)}, "
+    title += f"{line(ranking.workload)}, {line(ranking.load)}"
+    table = Table(
+        box=SIMPLE_HEAD,
+        title=Text(title, style="bold"),
+        title_justify="left",
+        width=WIDTH,
+        pad_edge=False,
+    )
+    value = Text(line(view.metric_title(key_of(ranking.metric, ranking.meter))))
+    for header, ratio in (("Place", 0), ("Stack", 3), (value, 3), ("n", 0), ("Ratio to best", 3)):
+        table.add_column(header, ratio=ratio or None, overflow="fold")
+    for entry in by_place(ranking):
+        cells = [
+            place_words(ranking, entry),
+            line(view.label(entry.stack)),
+            with_interval(entry.value),
+        ]
+        cells += [str(entry.value.n), with_interval(entry.ratio_to_best)]
+        table.add_row(*(Text(cell) for cell in cells))
+    return table

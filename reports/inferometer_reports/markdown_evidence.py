@@ -1,0 +1,153 @@
+"""The sections of ``report.md`` that let a reader doubt: every cell, check and gap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer_reports import words
+from inferometer_reports.escape import block, markdown, table
+from inferometer_reports.numbers import number, with_interval
+from inferometer_reports.reasons import reason_words
+from inferometer_reports.verdicts import span
+from inferometer_reports.view import ARCHITECTURE_TITLES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import Cell
+    from inferometer_reports.view import View
+
+
+def details(view: View) -> list[str]:
+    """Return every value: one table per model and load point, the stacks side by side."""
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in view.comparison.cells:
+        groups.setdefault((cell.model, cell.workload, cell.load), []).append(cell)
+    lines = ["## Details: every cell", ""]
+    for place, cells in groups.items():
+        architecture = ARCHITECTURE_TITLES[cells[0].architecture]
+        lines += [f"### {architecture}: {markdown(', '.join(place))}", ""]
+        lines += _details(view, cells)
+    return lines
+
+
+def _details(view: View, cells: Sequence[Cell]) -> list[str]:
+    keys = dict.fromkeys(key for cell in cells for key in cell.values)
+    header = ["Metric", *(markdown(view.label(cell.stack)) for cell in cells), "n", "Kind"]
+    rows = [_detail_row(view, cells, key) for key in keys]
+    about = ", ".join(_about(cell) for cell in cells)
+    return [f"Cells: {about}.", "", *table(header, rows)]
+
+
+def _about(cell: Cell) -> str:
+    launches = words.plural(len(cell.launches), "launch", "launches")
+    return f"{markdown(cell.id)} ({launches}{', **invalid**' if failed(cell) else ''})"
+
+
+def _detail_row(view: View, cells: Sequence[Cell], key: str) -> list[str]:
+    values = [cell.values.get(key) for cell in cells]
+    present = [value for value in values if value is not None and value.value is not None]
+    counts = {value.n for value in present}
+    kinds = dict.fromkeys(value.kind for value in present)
+    return [
+        markdown(view.metric_title(key)),
+        *("n/a (not run)" if value is None else with_interval(value) for value in values),
+        span(min(counts), max(counts)) if counts else "none",
+        ", ".join(kinds) or "none",
+    ]
+
+
+def failed(cell: Cell) -> bool:
+    """Say whether a check failed; a cell that never ran is missing, not invalid."""
+    return any(check.verdict == "fail" for check in cell.checks)
+
+
+def checks(view: View) -> list[str]:
+    """Return the validity checks: what did not pass, then every rule with its count."""
+    troubles = list(view.troubles())
+    lines = ["## Validity checks", "", block(words.checks(view).text), ""]
+    more = view.comparison.warnings[words.MOST :]
+    lines += [*(f"- {block(warning)}" for warning in more), ""] if more else []
+    if troubles:
+        rows = [
+            [
+                markdown(check.verdict.upper() if check.verdict == "fail" else check.verdict),
+                markdown(check.name),
+                markdown(cell.id),
+                markdown(check.value) or "none",
+                markdown(check.rule),
+                markdown(check.detail) or "none",
+            ]
+            for cell, check in troubles
+        ]
+        lines += table(["Verdict", "Check", "Cell", "Seen", "Rule", "Detail"], rows)
+    rules = [(check.name, check.rule) for cell in view.comparison.cells for check in cell.checks]
+    if not rules:
+        return lines
+    rows = [
+        [markdown(name), markdown(rule), str(_passed(view, name, rule)), str(rules.count(key))]
+        for key in dict.fromkeys(rules)
+        for name, rule in [key]
+    ]
+    return [*lines, *table(["Check", "Rule", "Cells passed", "Cells checked"], rows)]
+
+
+def _passed(view: View, name: str, rule: str) -> int:
+    return sum(
+        check.verdict == "pass" and (check.name, check.rule) == (name, rule)
+        for cell in view.comparison.cells
+        for check in cell.checks
+    )
+
+
+def parity(view: View) -> list[str]:
+    """Return the agreement of greedy output between cells."""
+    lines = ["## Output parity", ""]
+    if not view.comparison.parity:
+        return [*lines, "Not compared: no pair of stacks answered the probe prompts.", ""]
+    header = ["Left", "Right", "Prompts", "Tokens", "Agreement", "Until first difference"]
+    header += ["Identical prompts", "Note"]
+    rows = [
+        [
+            markdown(item.left),
+            markdown(item.right),
+            str(item.prompts),
+            str(item.tokens),
+            f"{number(item.agreement * 100)} %",
+            f"{number(item.until_divergence * 100)} %",
+            str(item.identical_prompts),
+            markdown(item.note) or "none",
+        ]
+        for item in view.comparison.parity
+    ]
+    return [
+        *lines,
+        (
+            "Greedy tokens that agree, position by position, and up to the first difference of "
+            "each prompt (one flip counts once). Batching alone makes some differences."
+        ),
+        "",
+        *table(header, rows),
+    ]
+
+
+def missing(view: View) -> list[str]:
+    """Return what is not here, why, and how to get it."""
+    comparison = view.comparison
+    lines = ["## Missing and excluded", ""]
+    invalid = [cell.id for cell in comparison.cells if failed(cell)]
+    if not comparison.missing and not invalid:
+        cells = words.plural(len(comparison.cells), "cell")
+        return [*lines, f"Nothing is missing: {cells}, all valid.", ""]
+    if invalid:
+        lines += [f"Invalid, never ranked: {markdown(', '.join(invalid))}.", ""]
+    rows = [
+        [
+            markdown(item.what),
+            markdown(reason_words(item.reason)),
+            markdown(item.detail) or "none given",
+            markdown(item.fix) or "not known",
+        ]
+        for item in comparison.missing
+    ]
+    return [*lines, *(table(["What", "Why", "Detail", "How to fix"], rows) if rows else [])]

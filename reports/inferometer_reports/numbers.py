@@ -1,0 +1,90 @@
+"""How every output rounds: three significant figures, or fewer where the interval is wider."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from inferometer_reports.reasons import reason_words
+
+if TYPE_CHECKING:
+    from inferometer.comparison import Value
+
+FIGURES = 3
+TAGS = {"estimated": "est.", "simulated": "sim.", "declared": "decl.", "interpolated": "~"}
+"""What stands beside a number that nobody measured. Measured and derived carry nothing."""
+
+
+def number(value: float, half_width: float | None = None, *, figures: int = FIGURES) -> str:
+    """Return ``value`` with ``figures`` significant figures, fewer if ``half_width`` is wide.
+
+    Digits below two figures of the interval's half width say nothing and are rounded away; one
+    figure of the value itself always stays, so nothing becomes 0 by rounding.
+    """
+    if not math.isfinite(value):
+        return "n/a (not a finite number)"
+    return _fixed(value, _decimals(value, half_width, figures))
+
+
+def _decimals(value: float, half_width: float | None, figures: int) -> int:
+    """Return the decimal places to show; negative rounds tens, hundreds and so on."""
+    places = figures - 1 - _magnitude(value, figures)
+    if half_width:
+        first_figure = -_magnitude(value, 1) if value else places
+        places = max(min(places, 1 - _magnitude(half_width, 2)), first_figure)
+    return places
+
+
+def _magnitude(value: float, figures: int) -> int:
+    """Return the power of ten of ``value`` once it is rounded to ``figures`` (0 for 0)."""
+    return int(f"{value:.{figures - 1}e}".partition("e")[2]) if value else 0
+
+
+def _fixed(value: float, places: int) -> str:
+    if value and not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{max(places + _magnitude(value, FIGURES), 0)}e}"
+    rounded = round(value, places) + 0.0  # never "-0"
+    return f"{rounded:.{max(places, 0)}f}"
+
+
+def interval(value: Value) -> str:
+    """Return ``low to high`` with the decimals of the value, or the words for its absence."""
+    if value.value is None:
+        return reason_words(value.reason)
+    half_width = _half_width(value)
+    if half_width is None or value.low is None or value.high is None:
+        return "no interval"
+    places = _decimals(value.value, half_width, FIGURES)
+    return f"{_fixed(value.low, places)} to {_fixed(value.high, places)}"
+
+
+def point(value: Value, suffix: str = "") -> str:
+    """Return the number (and ``suffix``) with the tag of its kind, or ``n/a (why)``."""
+    if value.value is None:
+        return f"n/a ({reason_words(value.reason)})"
+    text = f"{number(value.value, _half_width(value))}{suffix}"
+    tag = TAGS.get(value.kind)
+    if tag == "~":
+        return f"~{text}"
+    return f"{text} {tag}" if tag else text
+
+
+def with_interval(value: Value) -> str:
+    """Return ``201 (195 to 208)``, ``201 (no interval)`` or ``n/a (why)``."""
+    if value.value is None or not math.isfinite(value.value):
+        return point(value)
+    if value.low == value.high == value.value:  # the best against itself
+        return point(value)
+    return f"{point(value)} ({interval(value)})"
+
+
+def percent(value: float) -> str:
+    """Return a percentage with up to two significant figures: ``6.4 %``, ``6 %``, ``12 %``."""
+    return f"{number(value, figures=2).removesuffix('.0')} %"
+
+
+def _half_width(value: Value) -> float | None:
+    if value.low is None or value.high is None:
+        return None
+    half_width = abs(value.high - value.low) / 2
+    return half_width if math.isfinite(half_width) else None

@@ -1,0 +1,32 @@
+"""Why a number is absent, in words. A missing value is never 0, blank or a dash."""
+
+from __future__ import annotations
+
+WORDS = {
+    "not_run": "not run",
+    "failed": "failed",
+    "not_ready": "not ready in time",
+    "unsupported": "the engine does not support it",
+    "no_sensor": "no power sensor",
+    "no_permission": "no permission to read the sensor",
+    "coverage_low": "the sensor covered too little of the window",
+    "no_price": "no price given",
+    "too_few_samples": "too few samples",
+    "slo_never_met": "SLO never met",
+    "out_of_range": "outside the measured range",
+    "stale": "stale",
+    "withheld": "withheld",
+    "disputed": "two instruments disagree",
+    "uncorroborated": "one instrument alone",
+    "clock_unsure": "clock not certain",
+    "starved": "the load generator could not keep up",
+    "parity_failed": "the stacks got unequal work",
+    "synthetic_routing": "random router, not a trained model",
+}
+
+
+def reason_words(reason: str | None) -> str:
+    """Return the words for a reason code; an unknown code is shown as it is."""
+    if not reason:
+        return "no reason given"
+    return WORDS.get(reason, reason.replace("_", " "))

@@ -1,0 +1,229 @@
+"""The sentence of one ranking, and of one question over all its load points.
+
+Rules over numbers: a lead needs ``separated``, an order needs two rounds, and what could not be
+seen is said. Text is plain; each output escapes it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from inferometer_reports.numbers import interval, number, percent, point, with_interval
+from inferometer_reports.reasons import reason_words
+from inferometer_reports.view import ARCHITECTURE_WORDS, by_place, key_of, leaders, unit_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from inferometer.comparison import Architecture, Objective, RankEntry, Ranking, Value
+    from inferometer_reports.view import View
+
+POINTS_IN_WORDS = 3
+"""Up to so many load points each get a clause of the answer; more are counted."""
+
+
+def times(ratio: Value) -> str:
+    """Return ``1.24x (95 % 1.18 to 1.31, n = 3)``."""
+    if ratio.value is None:
+        return f"ratio {point(ratio)}"
+    span = interval(ratio)
+    span = span if span == "no interval" else f"95 % {span}"
+    return f"{point(ratio, 'x')} ({span}, n = {ratio.n})"
+
+
+def inverse(ratio: Value) -> Value:
+    """Return the best's value over this stack's, from this stack's over the best's."""
+    if not ratio.value or ratio.value < 0:
+        return ratio
+    low = 1 / ratio.high if ratio.high else None
+    high = 1 / ratio.low if ratio.low and ratio.low > 0 else None
+    return replace(ratio, value=1 / ratio.value, low=low, high=high)
+
+
+class Verdict(NamedTuple):
+    """A ranking in words: ``head`` + ``figure`` + ``tail``, and what belongs after it."""
+
+    head: str
+    figure: str = ""
+    tail: str = ""
+    unseen: str = ""
+    left_out: str = ""
+
+    @property
+    def clause(self) -> str:
+        """Return the whole verdict, without the final stop."""
+        return f"{self.head}{self.figure}{self.tail}{self.unseen}{self.left_out}"
+
+
+def clause(view: View, ranking: Ranking) -> str:
+    """Return the verdict of one ranking, without the final stop."""
+    return verdict(view, ranking).clause
+
+
+def verdict(view: View, ranking: Ranking) -> Verdict:
+    """Return the verdict of one ranking."""
+    entries = by_place(ranking)
+    first = leaders(ranking) if entries else []
+    if not entries:
+        return Verdict(f"not ranked: {_unranked(view, ranking) or 'no result'}")
+    if len(entries) == 1:
+        found = _alone(view, ranking, entries[0])
+    elif ranking.n_rounds < 2:
+        names = listing(view.label(entry.stack) for entry in entries)
+        found = Verdict(f"one launch each of {names}: no interval, so no order")
+    elif ranking.separated and len(first) == 1:
+        found = _lead(view, ranking, entries)
+    else:
+        found = _no_winner(view, ranking, first if len(first) > 1 else entries[:2])
+    left_out = f"; not ranked: {_unranked(view, ranking)}" if ranking.unranked else ""
+    return found._replace(left_out=left_out)
+
+
+def _alone(view: View, ranking: Ranking, entry: RankEntry) -> Verdict:
+    info = view.metric(ranking.metric)
+    unit = f" {unit_name(info.unit)}" if info else ""
+    seen = f"{with_interval(entry.value)}{unit}, n = {entry.value.n}"
+    return Verdict(f"only {view.label(entry.stack)} was measured: ", seen)
+
+
+def _lead(view: View, ranking: Ranking, entries: Sequence[RankEntry]) -> Verdict:
+    best, second = (view.label(entry.stack) for entry in entries[:2])
+    ratio = times(inverse(entries[1].ratio_to_best))
+    return Verdict(f"{best} leads: ", ratio, f" the {noun(view, ranking)} of {second}")
+
+
+def _no_winner(view: View, ranking: Ranking, first: Sequence[RankEntry]) -> Verdict:
+    best = next((entry for entry in first if entry.verdict == "best"), first[0])
+    others = [entry for entry in first if entry is not best]
+    ratio = times(inverse(others[0].ratio_to_best)).replace("x ", " ", 1)
+    names = listing(view.label(entry.stack) for entry in first)
+    pair = ""
+    if len(others) > 1:
+        pair = f" of {view.label(best.stack)} to {view.label(others[0].stack)}"
+    if all(entry.verdict == "tie" for entry in others):
+        return Verdict(f"a tie of {names}: ratio{pair} ", ratio, ", equal within the margin")
+    blind = ranking.minimum_detectable_percent
+    unseen = f"; differences under {percent(blind)} could not have been seen" if blind else ""
+    return Verdict(
+        f"no clear winner among {names}: ratio{pair} ",
+        ratio,
+        unseen="" if ranking.follows_throughput else unseen,
+    )
+
+
+def noun(view: View, ranking: Ranking) -> str:
+    """Return the metric's title as it stands inside a sentence."""
+    title = view.metric_title(key_of(ranking.metric, ranking.meter), unit=False)
+    return title[:1].lower() + title[1:] if title[1:2].islower() else title
+
+
+def _unranked(view: View, ranking: Ranking) -> str:
+    """Return ``no power sensor (A and B); failed (C)``."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for item in ranking.unranked:
+        groups[reason_words(item.reason)].append(view.label(item.stack))
+    return "; ".join(f"{words} ({listing(names)})" for words, names in groups.items())
+
+
+def answer(view: View, objective: Objective, architecture: Architecture) -> str:
+    """Return the answer to one question: which stack leads in ``objective``."""
+    every = view.rankings(objective, architecture)
+    if not every:
+        return _no_ranking(view, objective, architecture)
+    rankings = [ranking for ranking in every if ranking.kind != "simulated"] or every
+    if len(rankings) == 1:
+        text = clause(view, rankings[0])
+    elif len(rankings) <= POINTS_IN_WORDS:
+        text = _by_point(view, rankings)
+    else:
+        text = _counted(view, rankings)
+    sentences = [text]
+    if any(ranking.follows_throughput and ranking.entries for ranking in rankings):
+        sentences[0] = f"follows throughput by construction: {text}"
+    if len(rankings) < len(every):
+        sentences.append("Simulated stacks are ranked apart")
+    sentences += _contradictions(view, rankings)
+    return f"{'. '.join(sentences)}."
+
+
+def _no_ranking(view: View, objective: Objective, architecture: Architecture) -> str:
+    if architecture not in view.architectures:
+        return f"not ranked: no {ARCHITECTURE_WORDS[architecture]} model was launched."
+    if objective == "cost" and view.comparison.price.value is None:
+        return f"not ranked: {reason_words(view.comparison.price.reason)}."
+    reasons = {m.reason for m in view.comparison.missing if objective in m.what.lower()}
+    found = listing(reason_words(reason) for reason in sorted(reasons))
+    return f"not ranked: {found or 'no result'}."
+
+
+def _by_point(view: View, rankings: Sequence[Ranking]) -> str:
+    """Return one clause for all points with the same verdict, a figure for each point."""
+    groups: dict[Verdict, list[tuple[str, str]]] = defaultdict(list)
+    for name, ranking in zip(point_names(rankings), rankings, strict=True):
+        found = verdict(view, ranking)
+        groups[found._replace(figure="", unseen="")].append((name, found.figure))
+    texts = []
+    for shape, points in groups.items():
+        named = ", ".join(f"at {name} {figure}".rstrip() for name, figure in points)
+        joint = "" if points[0][1] else " "
+        texts.append(shape._replace(figure=f"{joint}{named}").clause)
+    return "; ".join(texts)
+
+
+def _counted(view: View, rankings: Sequence[Ranking]) -> str:
+    """Return how often each stack leads, with the span of its lead over the second."""
+    leads: dict[str, list[float]] = defaultdict(list)
+    for ranking in rankings:
+        first = leaders(ranking) if ranking.entries else []
+        if ranking.separated and ranking.n_rounds >= 2 and len(ranking.entries) > 1:
+            ratio = inverse(by_place(ranking)[1].ratio_to_best).value
+            leads[first[0].stack].extend([ratio] if ratio is not None else [])
+    parts = [
+        f"{view.label(stack)} leads at {len(ratios)} of {len(rankings)} load points "
+        f"({number(min(ratios))}x to {number(max(ratios))}x the {noun(view, rankings[0])} "
+        "of the second)"
+        for stack, ratios in leads.items()
+        if ratios
+    ]
+    rest = len(rankings) - sum(len(ratios) for ratios in leads.values())
+    if rest:
+        parts.append(f"no clear winner at {rest} of {len(rankings)} load points")
+    return "; ".join(parts)
+
+
+def _contradictions(view: View, rankings: Sequence[Ranking]) -> list[str]:
+    """Name the other meters whose order begins differently."""
+    meters = {
+        other.meter or "a meter without a name"
+        for ranking in rankings
+        for other in view.second_opinions(ranking)
+        if other.entries and _first(other) != _first(ranking)
+    }
+    return [f"Another meter says otherwise: {listing(sorted(meters))}"] if meters else []
+
+
+def _first(ranking: Ranking) -> set[str]:
+    return {entry.stack for entry in leaders(ranking)} if ranking.entries else set()
+
+
+def point_names(rankings: Sequence[Ranking]) -> list[str]:
+    """Return what tells the rankings of one question apart: the load, the workload, the model."""
+    columns = [[getattr(r, field) for r in rankings] for field in ("model", "workload", "load")]
+    varying = [column for column in columns if len(set(column)) > 1]
+    return [", ".join(names) for names in zip(*varying, strict=True)]
+
+
+def listing(names: Iterable[str]) -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``."""
+    items = list(names)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def span(low: int, high: int) -> str:
+    """Return ``1`` or ``1 to 2``."""
+    return str(low) if low == high else f"{low} to {high}"

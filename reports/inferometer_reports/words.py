@@ -1,0 +1,196 @@
+"""The report's sentences: pure rules over the comparison, the same in every output.
+
+Each function returns plain text (a :class:`Statement` or nothing); outputs escape it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from inferometer.comparison import OBJECTIVES
+from inferometer_reports.numbers import percent, point
+from inferometer_reports.reasons import reason_words
+from inferometer_reports.verdicts import answer, listing, times
+from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import MoeRatio, Objective
+    from inferometer_reports.view import View
+
+MOST = 4
+"""How many missing things or failing checks are named at the top."""
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+class Statement(NamedTuple):
+    """A sentence with the words that name its subject."""
+
+    lead: str
+    text: str
+
+
+def answers(view: View) -> list[Statement]:
+    """Return the verdict of every objective, dense and MoE."""
+    return [
+        Statement(
+            f"{objective.capitalize()}, {ARCHITECTURE_WORDS[architecture]}:",
+            answer(view, objective, architecture),
+        )
+        for objective in OBJECTIVES
+        for architecture in ARCHITECTURES
+    ]
+
+
+def context(view: View) -> list[Statement]:
+    """Return what stands right below the answers: how sure, what is missing, MoE to dense."""
+    found = [how_sure(view), by_construction(view), not_measured(view), moe_to_dense(view)]
+    return [*(statement for statement in found if statement), checks(view)]
+
+
+def label(view: View) -> Statement:
+    """Return the preset and what it means: how many rounds at how many load points."""
+    comparison = view.comparison
+    quick = comparison.preset == "quick look"
+    rounds = plural(comparison.rounds_complete, f"{'short ' if quick else ''}round")
+    if comparison.rounds_complete < comparison.rounds_planned:
+        rounds = f"{comparison.rounds_complete} of {comparison.rounds_planned} rounds complete"
+    size = f"{rounds}, {plural(len(view.points), 'load point')}"
+    advice = "; for a decision run a full study." if quick else "."
+    return Statement(f"{(comparison.preset or 'study').upper()}:", size + advice)
+
+
+def kinds(view: View) -> Statement:
+    """Return where each objective's numbers come from."""
+    parts = []
+    for objective in OBJECTIVES:
+        found = view.kinds_of(objective, primary=True)
+        second = view.kinds_of(objective, primary=False)
+        words = listing(found) or "not ranked"
+        also = f" (second meter: {listing(second)})" if second and second != found else ""
+        parts.append(f"{objective} {words}{also}")
+    return Statement("Kinds of number:", f"{', '.join(parts)}.")
+
+
+def banner(view: View) -> str | None:
+    """Return the warning over the whole report when anything in it was simulated."""
+    if "simulated" not in view.kinds:
+        return None
+    return "SIMULATED: numbers marked sim. come from a simulator; no engine was measured for them."
+
+
+def how_sure(view: View) -> Statement:
+    """Return the rounds and the smallest difference each objective could have shown."""
+    comparison = view.comparison
+    rounds = f"{comparison.rounds_complete} of {comparison.rounds_planned} rounds complete"
+    design = f"{rounds}, every stack launched anew in each; windows of {comparison.window_s:g} s."
+    seen = [part for objective in OBJECTIVES if (part := _detectable(view, objective))]
+    if not seen:
+        return Statement("How sure:", f"{design} The smallest detectable difference is not known.")
+    return Statement("How sure:", f"{design} Smallest detectable difference: {', '.join(seen)}.")
+
+
+def _detectable(view: View, objective: Objective) -> str:
+    found = [
+        ranking.minimum_detectable_percent
+        for architecture in ARCHITECTURES
+        for ranking in view.rankings(objective, architecture)
+        if ranking.minimum_detectable_percent is not None
+    ]
+    if not found:
+        return ""
+    low, high = percent(min(found)), percent(max(found))
+    return f"{objective} {low if low == high else f'{low} to {high}'}"
+
+
+def by_construction(view: View) -> Statement | None:
+    """Return why an objective's order is throughput's, where it is."""
+    found = [
+        ranking.follows_throughput.rstrip(". ")
+        for ranking in view.comparison.rankings
+        if ranking.follows_throughput and ranking.primary and ranking.entries
+    ]
+    if not found:
+        return None
+    return Statement("Not independent:", f"{'; '.join(dict.fromkeys(found))}.")
+
+
+def not_measured(view: View) -> Statement:
+    """Return what is absent and why."""
+    missing = view.comparison.missing
+    if not missing:
+        return Statement("Not measured:", "nothing is missing.")
+    parts = [f"{item.what}: {reason_words(item.reason)}" for item in missing]
+    return Statement("Not measured:", f"{_most(parts)}.")
+
+
+def moe_to_dense(view: View) -> Statement | None:
+    """Return each stack's MoE-to-dense throughput, and what such a ratio can say."""
+    ratios = view.comparison.moe_ratios
+    if not ratios:
+        return None
+    metrics = [r.metric for r in view.comparison.rankings if r.objective == "throughput"]
+    chosen = [r for r in ratios if r.metric in metrics] or list(ratios)
+    chosen = [ratio for ratio in chosen if ratio.metric == chosen[0].metric]
+    stacks = dict.fromkeys(ratio.stack for ratio in chosen)
+    parts = [
+        f"{view.label(stack)} {_span([r for r in chosen if r.stack == stack])}" for stack in stacks
+    ]
+    title = view.metric_title(chosen[0].metric, unit=False)
+    text = f"{title}: {'; '.join(parts)}."
+    return Statement("MoE to dense:", f"{text} {routing_words(view)}".strip())
+
+
+def routing_words(view: View) -> str:
+    """Return what a MoE-to-dense ratio means, by the origin of the router."""
+    routing = {model.routing for model in view.comparison.models if model.architecture == "moe"}
+    if "synthetic" in routing:
+        return (
+            "The router is random (synthetic routing): this shows MoE overhead at equal quality, "
+            "not how a trained MoE model runs."
+        )
+    return "The router's origin is unknown." if "unknown" in routing else ""
+
+
+def _span(ratios: Sequence[MoeRatio]) -> str:
+    present = [ratio.ratio for ratio in ratios if ratio.ratio.value is not None]
+    if len(ratios) == 1 or not present:
+        return times(ratios[0].ratio)
+    low = min(present, key=lambda ratio: ratio.value or 0.0)
+    high = max(present, key=lambda ratio: ratio.value or 0.0)
+    return f"{point(low, 'x')} to {point(high, 'x')} over {len(present)} load points"
+
+
+def checks(view: View) -> Statement:
+    """Return the validity checks' result; those that failed are named."""
+    troubles = list(view.troubles())
+    total = sum(len(cell.checks) for cell in view.comparison.cells)
+    if not total:
+        return Statement("Checks:", "no validity check was run.")
+    verdicts = [check.verdict for _, check in troubles]
+    passed = f"{total - len(troubles)} of {total} passed"
+    others = [
+        f"{verdicts.count(verdict)} {word}"
+        for verdict, word in (("warn", "with a warning"), ("unknown", "could not be decided"))
+        if verdict in verdicts
+    ]
+    failed = [f"{check.name} in {cell.id}" for cell, check in troubles if check.verdict == "fail"]
+    failing = f"FAILED: {_most(failed)}" if failed else "none failed"
+    return Statement("Checks:", f"{', '.join([passed, *others])}; {failing}.")
+
+
+def _most(parts: Sequence[str]) -> str:
+    more = len(parts) - MOST
+    shown = "; ".join(parts[:MOST])
+    return f"{shown}; and {more} more, listed below" if more > 0 else shown
+
+
+def plural(number_of: int, noun: str, many: str = "") -> str:
+    """Return ``three rounds`` or ``one round``."""
+    return f"{count(number_of)} {noun if number_of == 1 else many or f'{noun}s'}"
+
+
+def count(number_of: int) -> str:
+    """Return a small whole number as a word."""
+    return COUNTS[number_of] if 0 <= number_of < len(COUNTS) else str(number_of)

@@ -1,0 +1,52 @@
+"""What importing costs: the modules that must not be there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+TABLES = {"numpy", "polars", "scipy"}
+ENGINES = {"sglang", "tensorrt_llm", "torch", "transformers", "vllm"}
+HEAVY = {*TABLES, *ENGINES, "altair", "jinja2", "pynvml", "rich", "tokenizers", "uvloop"}
+
+
+def imported(code: str) -> set[str]:
+    """Return the top-level modules in a fresh interpreter after ``code``; stdout is its own."""
+    program = f"{code}\nimport sys\nprint('MODULES', *{{m.partition('.')[0] for m in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split()[1:])
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import inferometer", {*HEAVY, "click", "msgspec"}),
+        ("import inferometer.engine, inferometer.meter, inferometer.renderer", HEAVY),
+        ("from inferometer.cli import main; main(['--help'])", {*HEAVY, "msgspec"}),
+        ("from inferometer.cli import main; main(['--version'])", {*HEAVY, "msgspec"}),
+        ("from inferometer.cli import main; main(['plugins'])", HEAVY),
+        ("from inferometer.cli import main; main(['plan', '/absent.toml'])", HEAVY),
+        ("from inferometer.cli import main; main(['report', '/absent'])", HEAVY),
+        ("import inferometer.api", HEAVY),
+        ("import inferometer.runner", {*TABLES, *ENGINES, "pynvml"}),
+        ("import inferometer.quickstart, inferometer.provenance", HEAVY),
+        ("import inferometer.analyze", ENGINES | {"uvloop", "pynvml"}),
+    ],
+)
+def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:
+    assert imported(code) & absent == set()
+
+
+def test_help_imports_no_command() -> None:
+    program = (
+        "import sys; from inferometer.cli import main; main(['--help']);"
+        "print(*[m for m in sys.modules if m.startswith('inferometer.cli.')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == ""

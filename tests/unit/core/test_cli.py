@@ -1,0 +1,466 @@
+"""The command line: what goes to stdout, what to stderr, and how it ends."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+
+import inferometer
+from inferometer import analyze, cli, errors, plan, plugins, quickstart, runner, study
+from inferometer.cli import init as init_command
+from inferometer.cli import report as report_command
+from inferometer.cli import run as run_command
+from inferometer.store import Store
+
+Capture = pytest.CaptureFixture[str]
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(autouse=True)
+def _restore_signals() -> Iterator[None]:
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a study file: the template."""
+    file = tmp_path / "study.toml"
+    assert cli.main(["init", str(file)]) == 0
+    return file
+
+
+def outcome(results: Path, failed: int = 0) -> runner.RunOutcome:
+    return runner.RunOutcome(results, planned=4, finished=4 - failed, failed=failed)
+
+
+# -- the group ---------------------------------------------------------------------------
+
+
+def test_help_lists_every_command_without_importing_one(capsys: Capture) -> None:
+    assert cli.main(["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for name, text in cli.COMMANDS.items():
+        assert f"  {name} " in out
+        assert text in out
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_each_command_is_the_module_of_its_name(name: str) -> None:
+    command = importlib.import_module(f"inferometer.cli.{name}").command
+    assert command.name == name
+    assert len(command.get_short_help_str(200)) > 10
+
+
+def test_version(capsys: Capture) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"inferometer {inferometer.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["rn"], "Did you mean 'run'?"),
+        (["plan", "s.toml", "--jsn"], "Did you mean '--json'?"),
+        (["plan"], "Missing argument 'STUDY'"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2(words: list[str], text: str, capsys: Capture) -> None:
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert text in err
+
+
+# -- errors ------------------------------------------------------------------------------
+
+
+def fail_with(error: BaseException, monkeypatch: Patch) -> None:
+    def run(*_: object) -> runner.RunOutcome:
+        raise error
+
+    monkeypatch.setattr(runner, "run", run)
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.UsageError, errors.InconclusiveError, errors.StorageError, errors.LaunchError]
+)
+def test_our_errors_are_two_lines_and_their_code(
+    kind: type[errors.InferometerError], path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    fail_with(kind("it broke", hint="Mend it."), monkeypatch)
+    capsys.readouterr()
+    assert cli.main(["run", str(path)]) == kind.exit_code
+    assert capsys.readouterr() == ("", "error: it broke\nhint: Mend it.\n")
+
+
+def test_any_other_error_is_shown_in_full_and_called_a_bug(
+    path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    fail_with(ZeroDivisionError("oops"), monkeypatch)
+    assert cli.main(["run", str(path)]) == 1
+    err = capsys.readouterr().err
+    assert "Traceback" in err
+    assert "this is a bug in inferometer" in err
+
+
+def test_a_full_disk_is_no_bug(path: Path, monkeypatch: Patch, capsys: Capture) -> None:
+    fail_with(OSError(errno.ENOSPC, "No space left on device"), monkeypatch)
+    assert cli.main(["run", str(path)]) == 6
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), errors.Interrupted("stopped")])
+def test_an_interruption_says_how_to_resume(
+    error: BaseException, path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    fail_with(error, monkeypatch)
+    assert cli.main(["run", str(path), "--results", "a b"]) == 130
+    assert f"hint: Resume with: inferometer run {path} --results 'a b'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_a_run_with_130(number: signal.Signals, path: Path) -> None:
+    program = (
+        "import sys, time\n"
+        "from inferometer import cli, runner\n"
+        "def run(*_):\n"
+        "    print('measuring', flush=True)\n"
+        "    time.sleep(60)\n"
+        "runner.run = run\n"
+        f"sys.exit(cli.main(['run', {str(path)!r}]))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "measuring\n"
+        begin = time.monotonic()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert time.monotonic() - begin < 20
+    assert "hint: Resume with: inferometer run" in err
+
+
+# -- init and plan -----------------------------------------------------------------------
+
+
+def test_the_template_is_a_study_and_every_engine_of_it_is_known(path: Path) -> None:
+    loaded = study.load(path)
+    assert loaded.models[1].twin_of == loaded.models[0].name
+    assert cli.main(["plan", str(path)]) == 0
+
+
+def test_what_the_template_comments_out_is_valid_too(path: Path) -> None:
+    lines = init_command.template(path).splitlines()
+    switched_on = [re.sub(r"^# (?=\[\[|\w+ = )", "", line) for line in lines]
+    assert sum(new != old for new, old in zip(switched_on, lines, strict=True)) == 8
+    loaded = study.parse("\n".join(switched_on), "template")
+    assert [entry.name for entry in loaded.engines] == ["vllm", "transformers"]
+
+
+def test_init_leaves_an_existing_file_alone(path: Path, capsys: Capture) -> None:
+    path.write_text("mine")
+    capsys.readouterr()
+    assert cli.main(["init", str(path)]) == 2
+    assert path.read_text() == "mine"
+    assert capsys.readouterr().err.startswith(f"error: {path}: exists\n")
+
+
+def test_plan_prints_launches_count_estimate_and_hash(path: Path, capsys: Capture) -> None:
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    expanded = plan.expand(study.load(path))
+    assert f"plan   {expanded.sha256}" in out
+    places = [out.index(launch.id) for launch in expanded.launches]
+    assert places == sorted(places)
+    # 10 launches of 60 s and two points of 60 + 15 s each, and two probes of 20 s
+    assert "10 launches, about 36 min\n(estimate: 60 s to start an engine" in out
+
+
+def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
+    capsys.readouterr()
+    assert cli.main(["plan", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["estimate_s"] == 10 * (60 + 2 * 75) + 2 * 20
+    assert [launch["position"] for launch in document["launches"]] == list(range(10))
+
+
+def test_plan_names_everything_the_plugins_do_not_know(path: Path, capsys: Capture) -> None:
+    text = path.read_text().replace('name = "vllm"', 'name = "vlm"').replace("power_w", "watts")
+    path.write_text(text.replace('name = "rapl"', 'name = "rapp"'))
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "engines[0].name: no engine named 'vlm'; did you mean 'vllm'? (installed: " in err
+    assert "meters[1].name: no meter named 'rapp'; did you mean 'rapl'?" in err
+    assert "meters[0].options.watts: meter 'declared' has no such option (known: power_w)" in err
+
+
+def test_a_packaged_model_that_nobody_knows_is_named(path: Path, capsys: Capture) -> None:
+    path.write_text(path.read_text().replace('packaged = "smollm2-135m"', 'packaged = "smollm"'))
+    assert cli.main(["plan", str(path)]) == 2
+    assert "models[0].packaged: no packaged model 'smollm'; did you" in capsys.readouterr().err
+
+
+def test_a_wrong_option_type_is_named(path: Path, capsys: Capture) -> None:
+    path.write_text(path.read_text().replace("power_w = 65.0", 'power_w = "65"'))
+    assert cli.main(["plan", str(path)]) == 2
+    assert "meters[0].options.power_w: expected float, got '65'" in capsys.readouterr().err
+
+
+def test_a_broken_plugin_is_mentioned_where_it_may_be_why(
+    path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    monkeypatch.setenv(plugins.VARIABLE, "meters,vlm")
+    assert cli.main(["plan", str(path)]) == 2
+    assert "named in INFEROMETER_PLUGINS, but not installed" in capsys.readouterr().err
+
+
+# -- run ---------------------------------------------------------------------------------
+
+
+def test_run_measures_then_reports_in_another_process(
+    path: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    calls: list[object] = []
+
+    def measured(loaded: study.Study, text: str, results: Path, *_: object) -> runner.RunOutcome:
+        calls.append((loaded, text, results))
+        return outcome(results)
+
+    def child(line: list[str], *, check: bool) -> SimpleNamespace:
+        calls.append((line, check))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(runner, "run", measured)
+    monkeypatch.setattr(subprocess, "run", child)
+    capsys.readouterr()
+    results = tmp_path / "out"
+    assert cli.main(["run", str(path), "--results", str(results)]) == 0
+    assert calls == [
+        (study.load(path), path.read_text(), results),
+        ([sys.executable, "-P", "-m", "inferometer", "report", str(results)], False),
+    ]
+    assert capsys.readouterr() == ("", f"results: {results}\n")
+
+
+def test_run_refuses_what_is_not_there_before_it_builds(path: Path, capsys: Capture) -> None:
+    text = path.read_text().replace('packaged = "smollm2-135m"', 'path = "/absent/model"')
+    path.write_text(text.replace('name = "vllm"', 'name = "vllm"\npython = "/absent/python"'))
+    assert cli.main(["plan", str(path)]) == 0  # may be planned for another machine
+    assert cli.main(["run", str(path)]) == 2
+    err = capsys.readouterr().err
+    assert "engines[0].python: no file /absent/python" in err
+    assert "models[0].path: no file /absent/model/config.json" in err
+
+
+def test_a_report_that_was_killed_is_not_a_success(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=-9))
+    assert run_command.analyse(Path("x")) == 137
+
+
+def test_results_are_named_after_study_and_plan(path: Path, monkeypatch: Patch) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr(run_command, "measure", lambda _s, _t, results, _r: seen.append(results))
+    sha256 = plan.expand(study.load(path)).sha256
+    cli.main(["run", str(path)])
+    path.write_text(path.read_text() + "# a comment changes nothing\n")
+    cli.main(["run", str(path)])
+    path.write_text(path.read_text().replace("rounds = 5", "rounds = 6"))
+    cli.main(["run", str(path)])
+    assert seen[:2] == [Path("results") / f"study-{sha256[:8]}"] * 2
+    assert seen[2] != seen[0]
+
+
+@pytest.mark.parametrize(
+    ("failed", "reported", "code"), [(0, 0, 0), (1, 0, 5), (0, 4, 4), (1, 4, 5)]
+)
+def test_the_exit_code_of_run(
+    failed: int, reported: int, code: int, *, path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(runner, "run", lambda *_: outcome(Path("out"), failed))
+    monkeypatch.setattr(run_command, "analyse", lambda _: reported)
+    assert cli.main(["run", str(path)]) == code
+    assert ("1 of 4 launches failed" in capsys.readouterr().err) == bool(failed)
+
+
+# -- report ------------------------------------------------------------------------------
+
+
+class Fake:
+    """A renderer that writes one file, or does what it should not."""
+
+    def __init__(self, name: str, file: str = "", error: BaseException | None = None) -> None:
+        self.name = name
+        self.file = file or f"report.{name}"
+        self.error = error
+
+    def render(self, comparison: object) -> dict[str, bytes]:
+        sys.stdout.write("chatter\n")
+        if self.error is not None:
+            raise self.error
+        return {self.file: f"{self.name} of {comparison}\n".encode()}
+
+
+@pytest.fixture
+def results(tmp_path: Path, path: Path, monkeypatch: Patch) -> Path:
+    root = tmp_path / "results"
+    store = Store(root)
+    with store.writing():
+        store.begin(plan.expand(study.load(path)), path.read_text())
+    monkeypatch.setattr(analyze, "analyze", lambda results: f"<{results.name}>")
+    return root
+
+
+def render_with(monkeypatch: Patch, *renderers: Fake) -> None:
+    known = {renderer.name: renderer for renderer in renderers}
+    monkeypatch.setattr(plugins.Registry, "renderers", lambda _: known)
+
+
+def test_report_writes_every_format_and_prints_the_text(
+    results: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    render_with(monkeypatch, Fake("md"), Fake("text", "report.txt"), Fake("svg", "charts/a.svg"))
+    capsys.readouterr()
+    assert cli.main(["report", str(results)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "text of <results>\n"
+    assert f"report: {results / 'report'}" in err
+    assert (results / "report" / "report.md").read_bytes() == b"md of <results>\n"
+    assert (results / "report" / "charts" / "a.svg").is_file()
+
+
+def test_report_writes_what_is_asked_where_it_is_asked(
+    results: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    render_with(monkeypatch, Fake("md"), Fake("json"), Fake("text"))
+    capsys.readouterr()
+    out = tmp_path / "x" / "y"
+    assert cli.main(["report", str(results), "--format", "md, json", "--out", str(out)]) == 0
+    assert sorted(file.name for file in out.iterdir()) == ["report.json", "report.md"]
+    assert capsys.readouterr().out == ""
+    assert cli.main(["report", str(results), "--format", "mdd"]) == 2
+    assert "Did you mean 'md'?" in capsys.readouterr().err
+    assert cli.main(["report", str(results), "--format", ","]) == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        (Fake("bad", error=RuntimeError("no")), "bad: RuntimeError: no"),
+        (Fake("bad", error=SystemExit(0)), "bad: SystemExit: 0"),
+        (Fake("bad", "../out.md"), "bad: file name '../out.md' leads out of the report's folder"),
+        (Fake("bad", "/etc/out"), "bad: file name '/etc/out' leads out of the report's folder"),
+        (Fake("bad", "report.md"), "report.md is also written by"),
+    ],
+)
+def test_a_failing_format_does_not_cost_the_others(
+    bad: Fake, text: str, results: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    render_with(monkeypatch, Fake("json"), bad, Fake("md"))
+    assert cli.main(["report", str(results)]) == 1
+    assert text in capsys.readouterr().err
+    assert (results / "report" / "report.json").is_file()
+    assert (results / "report" / "report.md").is_file()
+
+
+def test_report_refuses_what_is_no_results_directory(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["report", str(tmp_path)]) == 2
+    assert "not a results directory" in capsys.readouterr().err
+
+
+def test_a_report_that_cannot_be_written_ends_with_6(
+    results: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    render_with(monkeypatch, Fake("md"))
+    (results / "report").write_text("in the way")
+    assert cli.main(["report", str(results)]) == 6
+    assert str(results / "report") in capsys.readouterr().err
+
+
+def test_inside_allows_folders() -> None:
+    assert report_command._inside(Path("/r"), "a/b.svg") == Path("/r/a/b.svg")
+
+
+# -- plugins and quickstart --------------------------------------------------------------
+
+
+def test_plugins_lists_things_and_problems(monkeypatch: Patch, capsys: Capture) -> None:
+    monkeypatch.setenv(plugins.VARIABLE, "meters,nothing")
+    assert cli.main(["plugins"]) == 0
+    out = capsys.readouterr().out
+    assert f"meter   declared  inferometer {inferometer.__version__}" in out
+    assert out.splitlines()[-1].startswith("problem: plugin nothing")
+    assert cli.main(["plugins", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["name"] for row in rows} >= {"declared", "nothing"}
+
+
+@pytest.fixture
+def quick(tmp_path: Path, monkeypatch: Patch) -> Path:
+    """Let quickstart measure nothing; return its results directory."""
+    monkeypatch.setattr(quickstart, "check_machine", lambda _host, _cache: "disk: enough")
+    monkeypatch.setattr(runner, "run", lambda _s, _t, results, *_: outcome(results))
+    monkeypatch.setattr(run_command, "analyse", lambda _: 0)
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "new" / "results"
+
+
+def test_quickstart_says_what_it_chose_and_writes_the_study(quick: Path, capsys: Capture) -> None:
+    assert cli.main(["quickstart", "--yes", "--results", str(quick)]) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "engine vllm: " in err
+    assert "disk: enough" in err
+    loaded = study.load(quick.parent / "quickstart.toml")
+    assert loaded.preset == "quick look"
+    assert f"{len(plan.expand(loaded).launches)} launches, about" in err
+    assert cli.main(["quickstart", "--yes", "--results", str(quick)]) == 0  # resumes
+
+
+def test_quickstart_does_not_overwrite_a_study_that_was_changed(
+    quick: Path, capsys: Capture
+) -> None:
+    assert cli.main(["quickstart", "--yes", "--results", str(quick)]) == 0
+    path = quick.parent / "quickstart.toml"
+    path.write_text(path.read_text().replace("rounds = 3", "rounds = 9"))
+    assert cli.main(["quickstart", "--yes", "--results", str(quick)]) == 2
+    assert f"Run it with `inferometer run {path}`" in capsys.readouterr().err
+    assert "rounds = 9" in path.read_text()
+
+
+@pytest.mark.parametrize(("terminal", "asked"), [(True, 1), (False, 0)])
+def test_quickstart_asks_a_person_only(
+    terminal: bool, asked: int, quick: Path, monkeypatch: Patch
+) -> None:
+    questions: list[str] = []
+
+    def confirm(text: str, **_: object) -> bool:
+        questions.append(text)
+        return False
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: terminal))
+    monkeypatch.setattr(click, "confirm", confirm)
+    assert cli.main(["quickstart", "--results", str(quick)]) == 0
+    assert len(questions) == asked
+    assert (quick.parent / "quickstart.toml").exists() == (not asked)

@@ -1,0 +1,197 @@
+"""Launching: readiness, causes of failure, and that nothing is left behind, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inferometer import launch, processes
+from inferometer.engine import Command, FailureClass, Readiness
+from inferometer.errors import LaunchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SERVER = """
+import http.server, os, subprocess, sys, signal, time
+{before}
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.end_headers()
+        self.wfile.write(b'{{"a": 1}}')
+    def log_message(self, *args): pass
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+ORPHAN = """
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"],
+                         start_new_session=True)
+open(sys.argv[2], "w").write(str(child.pid))
+"""
+STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(tmp_path: Path, before: str = "", *, deadline_s: float = 20.0):  # type: ignore[no-untyped-def]
+    script = tmp_path / "server.py"
+    script.write_text(SERVER.format(before=before))
+    port = free_port()
+    return launch.serve(
+        Command(argv=(sys.executable, str(script), str(port), str(tmp_path / "child"))),
+        host="127.0.0.1",
+        port=port,
+        readiness=Readiness(),
+        failures=(FailureClass(r"No available memory", "no_kv_room", "Lower max_model_len."),),
+        folder=tmp_path,
+        deadline_s=deadline_s,
+    )
+
+
+def gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_server_answers_and_nothing_is_left(tmp_path: Path) -> None:
+    with start(tmp_path) as server:
+        assert server.ready_s > 0
+        assert server.dead() is None
+        assert processes.alive(server.session_id)
+        assert processes.cpu_seconds(server.session_id) > 0
+        assert (processes.memory_bytes(server.session_id) or 0) > 1 << 20
+        session = server.session_id
+    assert processes.alive(session) == []
+    assert processes.memory_bytes(session) is None
+
+
+def test_a_child_in_another_session_is_ended_too(tmp_path: Path) -> None:
+    with start(tmp_path, ORPHAN):
+        orphan = int((tmp_path / "child").read_text())
+        assert not gone_now(orphan)
+    assert gone(orphan)
+
+
+def gone_now(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_server_that_ignores_sigterm_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch, "GRACE_S", 0.5)
+    with start(tmp_path, STUBBORN) as server:
+        session = server.session_id
+    assert processes.alive(session) == []
+
+
+def test_death_while_loading_names_the_first_exception_and_a_remedy(tmp_path: Path) -> None:
+    before = (
+        "print('(Engine pid=7) ERROR 11-22 00:00:01 [core.py:1] ValueError: No available memory "
+        "for the cache blocks', flush=True)\nprint('RuntimeError: Engine core failed', flush=True)"
+        "\nsys.exit(3)"
+    )
+    with pytest.raises(LaunchError) as caught, start(tmp_path, before):
+        pass
+    assert "ended by itself (exit code 3)" in caught.value.message
+    assert "ValueError: No available memory for the cache blocks" in caught.value.message
+    assert caught.value.reason == "no_kv_room"
+    assert caught.value.hint == "Lower max_model_len."
+    assert caught.value.stage == "load"
+    assert any("RuntimeError" in line for line in caught.value.log_tail)
+
+
+def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(LaunchError) as caught, start(tmp_path, "time.sleep(99)", deadline_s=0.5):
+        pass
+    assert caught.value.reason == "not_ready"
+    assert "not ready after" in caught.value.message
+
+
+def test_a_command_that_is_not_there_says_so(tmp_path: Path) -> None:
+    with (
+        pytest.raises(LaunchError, match="No such file"),
+        launch.serve(
+            Command(argv=("/nowhere/python",)),
+            host="127.0.0.1",
+            port=1,
+            readiness=Readiness(),
+            failures=(),
+            folder=tmp_path,
+        ),
+    ):
+        pass
+
+
+def test_death_while_serving_is_seen(tmp_path: Path) -> None:
+    with start(tmp_path) as server:
+        os.kill(server.session_id, signal.SIGKILL)
+        for _ in range(100):
+            if why := server.dead():
+                break
+            time.sleep(0.05)
+        assert why is not None
+        assert "ended by itself" in why
+
+
+def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    (tmp_path / "server.py").write_text(SERVER.format(before=ORPHAN))
+    script.write_text(
+        textwrap.dedent(f"""
+        import sys, time
+        from pathlib import Path
+        from inferometer import launch
+        from inferometer.engine import Command, Readiness
+        folder = Path({str(tmp_path)!r})
+        port = {free_port()}
+        argv = (sys.executable, str(folder / "server.py"), str(port), str(folder / "child"))
+        with launch.serve(Command(argv=argv), host="127.0.0.1", port=port, readiness=Readiness(),
+                          failures=(), folder=folder) as server:
+            print(server.session_id, flush=True)
+            time.sleep(300)
+        """)
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    session = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert gone(session)
+    assert gone(int((tmp_path / "child").read_text()))
+
+
+def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrst")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    variables = launch.scrubbed({"EXTRA": "1"})
+    assert "HF_TOKEN" not in variables
+    assert variables["CUDA_VISIBLE_DEVICES"] == "0"
+    assert variables["EXTRA"] == "1"
+    assert variables["HF_HUB_OFFLINE"] == "1"
+
+
+def test_control_characters_do_not_reach_the_terminal() -> None:
+    assert launch.plain("\x1b[31mred\x1b[0m\x07 text") == "red text"

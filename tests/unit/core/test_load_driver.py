@@ -1,0 +1,275 @@
+"""The closed loop against the oracle: exact counts, honest ends. No assertion on speed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from inferometer.errors import LaunchError
+from inferometer.load import closed
+from inferometer.load.driver import Body, Hooks, LoadPlan, Target, collect, drive
+from inferometer.testing.oracle import Options, Oracle
+
+if TYPE_CHECKING:
+    from inferometer.load.driver import LoadResult
+
+TOKENS = 12
+
+
+def source(index: int) -> Body:
+    request = {"prompt": [index, 1, 2], "max_tokens": TOKENS, "stream": True}
+    return Body(msgspec.json.encode(request), index, 3, TOKENS)
+
+
+def window(oracle: Oracle, hooks: Hooks | None = None, streams: int = 4) -> LoadResult:
+    plan = LoadPlan(concurrency=streams, window_s=0.4, discard_s=0.1)
+    return drive(Target("127.0.0.1", oracle.port), source, plan, hooks)
+
+
+def counted(oracle: Oracle, requests: int = 20, streams: int = 4) -> LoadResult:
+    plan = LoadPlan(concurrency=streams, warmup_requests=0, requests=requests)
+    return drive(Target("127.0.0.1", oracle.port), source, plan)
+
+
+@pytest.mark.parametrize(
+    ("options", "chunks", "tokens_from"),
+    [
+        (Options(), 12, "ids"),
+        (Options(token_ids=False), 12, "usage"),
+        (Options(token_ids=False, continuous_usage=False), 12, "none"),
+        (Options(usage="transformers"), 12, "none"),
+        (Options(usage="transformers", empty_text_every=4), 9, "none"),
+        (Options(empty_text_every=3), 12, "ids"),
+        (Options(empty_text_every=12, token_ids=False), 12, "usage"),
+        (Options(tokens_per_chunk=5), 3, "ids"),
+        (Options(tokens_per_chunk=16, token_ids=False), 1, "usage"),
+        (Options(merge=5), 12, "ids"),
+        (Options(split=True), 12, "ids"),
+        (Options(comments=True), 12, "ids"),
+        (Options(framing="close"), 12, "ids"),
+        (Options(connection_close=True), 12, "ids"),
+    ],
+)
+def test_tokens_are_exact_whatever_the_packets(
+    options: Options, chunks: int, tokens_from: str
+) -> None:
+    with Oracle(options) as oracle:
+        result = counted(oracle, requests=9, streams=3)
+        truth = oracle.truth
+    assert [r.status for r in result.requests] == ["ok"] * 9
+    assert {r.output_tokens for r in result.requests} == {t.tokens for t in truth} == {TOKENS}
+    assert {(r.input_tokens, r.chunks, r.tokens_from) for r in result.requests} == {
+        (3, chunks, tokens_from)
+    }
+    if tokens_from != "none":
+        assert sum(tokens for _, tokens, _, _ in result.chunks) == 9 * TOKENS
+
+
+def test_stamps_follow_the_writes() -> None:
+    with Oracle(Options(tokens_per_chunk=3, split=True)) as oracle:
+        result = counted(oracle, requests=1, streams=1)
+        (truth,) = oracle.truth
+    stamps = [(t_ns, tokens) for _, tokens, _, t_ns in result.chunks]
+    assert len(stamps) == len(truth.writes)
+    for (seen_ns, seen), (written_ns, written) in zip(stamps, truth.writes, strict=True):
+        assert seen == written
+        assert 0 <= seen_ns - written_ns < 50e6
+    (request,) = result.requests
+    assert (request.first_ns, request.last_ns) == (stamps[0][0], stamps[-1][0])
+
+
+def test_a_window_closes_under_load_and_excludes_the_warm_up() -> None:
+    bounds: list[int] = []
+    with Oracle(Options()) as oracle:
+        result = window(oracle, Hooks(on_window_start=bounds.append, on_window_end=bounds.append))
+        truth = oracle.truth
+    assert bounds == [result.start_ns, result.end_ns]
+    assert result.end_ns - result.start_ns >= 0.39e9  # timers count whole ms
+    assert result.discarded_ns >= 0.09e9
+    count = Counter((r.phase, r.status) for r in result.requests)
+    assert count["warmup", "ok"] == 5
+    assert count["load", "cut"] == 4
+    assert count["load", "ok"] > 4
+    warm = [r for r in result.requests if r.phase == "warmup"]
+    assert all(r.end_ns is not None and r.end_ns <= result.start_ns for r in warm)
+    assert all(r.sent_ns < result.end_ns for r in result.requests)
+    assert warm[0].end_ns is not None
+    assert warm[0].end_ns <= min(r.sent_ns for r in result.requests[1:])
+    assert len(truth) == len(result.requests)
+    assert {t.outcome for t in truth} == {"ok", "gone"}
+    for request in result.requests:
+        if request.status == "cut":
+            assert request.chunks <= TOKENS
+            assert request.end_ns is None
+
+
+def test_the_load_goes_on_without_draining() -> None:
+    with Oracle(Options()) as oracle:
+        result = window(oracle)
+    load = [r for r in result.requests if r.phase == "load"]
+    warm_end = max(r.end_ns or 0 for r in result.requests if r.phase == "warmup")
+    assert min(r.sent_ns for r in load) <= warm_end + 50e6
+    for stream in range(4):
+        mine = [r for r in load if r.stream == stream]
+        for before, after in itertools.pairwise(mine):
+            assert after.intended_ns == before.end_ns
+            assert after.sent_ns >= after.intended_ns
+
+
+def test_unset_discard_is_a_residence_time_and_at_least_a_second() -> None:
+    with Oracle(Options(ttft_ms=1, itl_ms=0)) as oracle:
+        plan = LoadPlan(concurrency=2, window_s=0.1, warmup_requests=2)
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert result.discarded_ns >= 0.99e9
+
+
+def test_a_fixed_number_is_sent_once_each_and_answered() -> None:
+    with Oracle(Options()) as oracle:
+        plan = LoadPlan(
+            concurrency=4, warmup_requests=3, requests=10, first_index=100, load_point=2
+        )
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert sorted(r.index for r in result.requests) == list(range(100, 113))
+    assert sorted(r.prompt for r in result.requests) == list(range(13))
+    assert {r.load_point for r in result.requests} == {2}
+    load = [r for r in result.requests if r.phase == "load"]
+    assert len(load) == 10
+    assert result.start_ns <= min(r.sent_ns for r in load)
+    assert result.end_ns == max(r.end_ns or 0 for r in load)
+
+
+def test_pauses_between_loads_meet_idle_closes_unharmed() -> None:
+    with Oracle(Options(idle_close_s=0.02, ttft_ms=40)) as oracle:
+        result = counted(oracle)
+    assert {r.status for r in result.requests} == {"ok"}
+
+
+def test_a_stale_connection_is_counted_as_a_retry_not_as_a_failure() -> None:
+    with Oracle(Options(fault="reset", fault_every=3)) as oracle:
+        result = counted(oracle, requests=6, streams=1)
+    assert [r.status for r in result.requests] == ["ok"] * 6
+    assert result.retries == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (Options(fault="error", fault_every=4), 200, "overloaded on purpose"),
+        (Options(fault="error", fault_every=4, error_shape="flat"), 200, "overloaded on purpose"),
+        (Options(fault="truncate", fault_every=4), 200, "truncated"),
+        (Options(fault="503", fault_every=4), 503, "HTTP 503: refused on purpose"),
+        (Options(fault="400", fault_every=4, error_shape="flat"), 400, "HTTP 400: refused"),
+    ],
+)
+def test_failures_are_requests_too(options: Options, status: int, words: str) -> None:
+    with Oracle(options) as oracle:
+        result = counted(oracle, requests=12)
+    failed = [r for r in result.requests if r.status == "error"]
+    assert len(failed) == 3
+    assert {r.http_status for r in failed} == {status}
+    assert all(words in str(r.error) for r in failed)
+    assert sum(r.status == "ok" for r in result.requests) == 9
+
+
+def test_wrong_usage_is_an_error() -> None:
+    with Oracle(Options(fault="wrong_usage")) as oracle:
+        result = counted(oracle, requests=1)
+    assert result.requests[0].error == (
+        "usage says 13 output tokens, but 12 token ids were streamed"
+    )
+
+
+def test_a_slow_answer_times_out() -> None:
+    with Oracle(Options(ttft_ms=2000)) as oracle:
+        plan = LoadPlan(concurrency=1, warmup_requests=0, requests=1, request_timeout_s=0.05)
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert "timeout" in str(result.requests[0].error)
+
+
+def test_a_server_that_refuses_the_warm_up_is_not_measured() -> None:
+    with (
+        Oracle(Options(fault="400")) as oracle,
+        pytest.raises(LaunchError, match=r"every one of 3 .* failed: HTTP 400") as info,
+    ):
+        window(oracle, streams=2)
+    assert info.value.stage == "serve"
+
+
+def test_a_server_that_dies_ends_the_load() -> None:
+    with Oracle(Options()) as oracle:
+        threading.Timer(0.3, oracle.stop).start()
+        plan = LoadPlan(concurrency=2, window_s=30, discard_s=0.0)
+        with pytest.raises(LaunchError, match="the server is gone") as info:
+            drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert (info.value.reason, info.value.stage) == ("failed", "serve")
+
+
+def test_nobody_listening_is_a_launch_error() -> None:
+    with pytest.raises(LaunchError, match=r"127\.0\.0\.1:1: the server is gone"):
+        drive(Target("127.0.0.1", 1), source, LoadPlan(concurrency=1))
+
+
+def test_should_stop_ends_the_load_with_its_words() -> None:
+    began = time.monotonic()
+    with Oracle(Options()) as oracle, pytest.raises(LaunchError, match="exit code 9"):
+        drive(
+            Target("127.0.0.1", oracle.port),
+            source,
+            LoadPlan(concurrency=2, window_s=30),
+            Hooks(should_stop=lambda: "exit code 9" if time.monotonic() > began + 0.2 else None),
+        )
+
+
+def test_a_failing_source_or_hook_is_not_swallowed() -> None:
+    def fail(_: int) -> Body:
+        raise RuntimeError("no more prompts")
+
+    def hook(_: int) -> None:
+        raise RuntimeError("no meter")
+
+    with Oracle(Options()) as oracle:
+        with pytest.raises(RuntimeError, match="no more prompts"):
+            drive(Target("127.0.0.1", oracle.port), fail, LoadPlan(concurrency=1))
+        with pytest.raises(RuntimeError, match="no meter"):
+            window(oracle, Hooks(on_window_start=hook))
+
+
+def test_control_c_comes_out_promptly_with_connections_closed() -> None:
+    with Oracle(Options(itl_ms=5000)) as oracle:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            drive(Target("127.0.0.1", oracle.port), source, LoadPlan(concurrency=2))
+        time.sleep(0.1)
+        assert [t.outcome for t in oracle.truth] == ["gone"]
+
+
+def test_memory_pressure_changes_nothing_but_when_answers_are_decoded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(closed, "HOLD_BYTES", 1)
+    with Oracle(Options()) as oracle:
+        result = counted(oracle)
+    assert {(r.status, r.output_tokens, r.chunks) for r in result.requests} == {("ok", 12, 12)}
+
+
+def test_collect_returns_answers_in_order() -> None:
+    with Oracle(Options(fault="503", fault_every=5)) as oracle:
+        target = Target("127.0.0.1", oracle.port)
+        answers = collect(target, [source(i) for i in range(9)], 3, first_index=50)
+    assert [a.request.prompt for a in answers] == list(range(9))
+    assert [a.request.index for a in answers] == list(range(50, 59))
+    assert {a.request.phase for a in answers} == {"probe"}
+    assert sum(a.request.status == "error" for a in answers) == 1
+    good = answers[2]
+    assert good.token_ids == [(2 + 1 + 2 + i) % 12 for i in range(TOKENS)]
+    assert good.prompt_token_ids == [2, 1, 2]
+    assert len(good.text.split()) == TOKENS
+    assert [chunk[0] for chunk in good.chunks] == [52] * TOKENS

@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inferometer.metrics.catalogue import BY_ID, METRICS
+from inferometer.metrics.energy import device_energy, energies
+from inferometer.metrics.evaluate import evaluate
+from inferometer.records import MeterInfo
+from inferometer.study import Price
+from inferometer.tables import Tables, scan
+from inferometer.testing.results import SECOND, Fixture, write_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PRICE = Price(usd_per_hour=3.6, source="made up", date="2026-01-01", contract="on-demand")
+MEASURED = MeterInfo(name="m", scope="L0", kind="measured", method="made up")
+
+
+def tables(tmp_path: Path, **options: Any) -> Tables:
+    options = {"rates": {"a": 40.0}, "rounds": 1, **options}
+    return scan(write_results(tmp_path / "r", Fixture(**options)))
+
+
+def real(found: Tables) -> Tables:
+    return replace(found, launches=found.launches.with_columns(simulated=pl.lit(value=False)))
+
+
+def number(points: pl.DataFrame, metric: str, column: str = "value") -> Any:
+    return points.filter(pl.col("metric") == metric)[column].item()
+
+
+def test_whole_numbers(tmp_path: Path) -> None:
+    points = evaluate(tables(tmp_path), PRICE)
+    expected = {
+        "output_tok_s": 40,  # 4 streams, a token every 100 ms each
+        "input_tok_s": 80,  # 4 requests a second of 20 prompt tokens
+        "total_tok_s": 120,
+        "requests_s": 4,
+        "error_rate": 0,
+        "ttft_ms": 100,
+        "ttft_p50_ms": 100,
+        "ttft_intended_ms": 100,
+        "tpot_ms": 100,
+        "e2e_ms": 1000,
+        "interactivity_tok_s_user": 10,
+        "energy_j_per_output_token": 2,  # 80 W / 40 tok/s
+        "energy_j_per_total_token": 80 / 120,
+        "output_tokens_per_j": 0.5,
+        "mean_power_w": 80,
+        "usd_per_mtok_output": 25,  # 0.001 USD/s / 40 tok/s * 1e6
+        "usd_per_mtok_total": 0.001 / 120 * 1e6,
+    }
+    for metric, value in expected.items():
+        assert number(points, metric) == pytest.approx(value), metric
+    assert points["kind"].unique().to_list() == ["simulated"]
+
+
+def test_uncounted_events_give_the_same_throughput(tmp_path: Path) -> None:
+    points = evaluate(tables(tmp_path, counted=False), PRICE)
+    assert number(points, "output_tok_s") == pytest.approx(40)
+    assert "apportioned" in number(points, "output_tok_s", "detail")
+
+
+def test_value_and_reason_exclude_each_other(tmp_path: Path) -> None:
+    points = evaluate(tables(tmp_path))
+    assert (points["value"].is_null() == points["reason"].is_not_null()).all()
+    assert number(points, "usd_per_mtok_output", "reason") == "no_price"
+    assert number(points, "e2e_p99_ms", "reason") == "too_few_samples"
+
+
+def test_kinds(tmp_path: Path) -> None:
+    points = evaluate(real(tables(tmp_path, meter=MEASURED)), PRICE)
+    assert number(points, "output_tok_s", "kind") == "measured"
+    assert number(points, "usd_per_mtok_output", "kind") == "derived"
+    assert number(points, "energy_j_per_output_token", "kind") == "measured"
+    assert "uncorroborated" in number(points, "energy_j_per_output_token", "detail")
+
+
+def test_declared_watts_make_estimated_joules_and_an_assumed_price_estimated_cost(
+    tmp_path: Path,
+) -> None:
+    declared = MeterInfo(name="d", scope="L1", kind="declared", method="typed")
+    price = Price(usd_per_hour=3.6, source="none", date="2026-01-01", contract="assumed")
+    points = evaluate(real(tables(tmp_path, meter=declared)), price)
+    assert number(points, "energy_j_per_output_token", "kind") == "estimated"
+    assert number(points, "mean_power_w", "kind") == "declared"
+    assert number(points, "usd_per_mtok_output", "kind") == "estimated"
+
+
+def test_a_failed_request_is_unfinished_for_ever(tmp_path: Path) -> None:
+    found = tables(tmp_path, window_s=20)  # 80 requests end in the window
+    failed = pl.col("index") % 2 == 0
+    status = pl.when(failed).then(pl.lit("error")).otherwise(pl.col("status"))
+    found = replace(found, requests=found.requests.with_columns(status=status))
+    points = evaluate(found)
+    assert number(points, "ttft_ms") == pytest.approx(100)  # of those that finished
+    assert "unfinished" in number(points, "ttft_ms", "detail")
+    assert number(points, "ttft_p90_ms") is None
+    assert number(points, "ttft_p90_ms", "reason") == "failed"
+    assert 0.4 < number(points, "error_rate") < 0.6
+
+
+def test_a_cut_request_is_neither_success_nor_error(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    assert (found.requests["status"] == "cut").sum() > 0
+    points = evaluate(found)
+    assert number(points, "error_rate") == 0
+    assert number(points, "requests_s") == 4
+
+
+@pytest.mark.parametrize("gone", ["readings", "requests", "chunks"])
+def test_missing_rows_never_become_a_number(tmp_path: Path, gone: str) -> None:
+    found = tables(tmp_path)
+    points = evaluate(replace(found, **{gone: getattr(found, gone).clear()}), PRICE)
+    assert not (points.filter(pl.col("metric") != "error_rate")["value"] == 0).any()
+    energy = points.filter(pl.col("meter").is_not_null())
+    assert energy.height == 4
+    if gone == "readings":
+        assert energy["reason"].to_list() == ["coverage_low"] * 4
+    if gone == "chunks":
+        assert number(points, "output_tok_s", "reason") is not None
+
+
+def test_an_unreadable_meter_passes_its_reason_on(tmp_path: Path) -> None:
+    info = MeterInfo(
+        name="rapl", scope="L1", kind="measured", method="counters", reason="no_permission"
+    )
+    points = evaluate(tables(tmp_path, meter=info))
+    energy = points.filter(pl.col("meter") == "rapl")
+    assert energy["reason"].unique().to_list() == ["no_permission"]
+    assert energy["value"].null_count() == energy.height
+
+
+def joules(t_s: list[float], values: list[float], unit: str, gap: float = 99.0) -> Any:
+    times = np.array([int(t * SECOND) for t in t_s])
+    window = (10 * SECOND, 20 * SECOND)
+    return device_energy(times, np.array(values, dtype=float), unit, *window, longest_gap_s=gap)
+
+
+def test_a_counter_is_interpolated_at_the_edges() -> None:
+    # 100 W from 0 to 15 s, 200 W after: 500 J + 1000 J in [10, 20]
+    assert joules([5, 15, 25], [500, 1500, 3500], "J").energy_j == 1500
+
+
+def test_power_is_a_trapezoid_with_interpolated_edges() -> None:
+    # 100 W rising to 200 W over [5, 25]: 125 W at 10 s, 175 W at 20 s, mean 150 W
+    assert joules([5, 25], [100, 200], "W").energy_j == pytest.approx(1500)
+    assert joules([5, 15, 25], [100, 100, 200], "W").energy_j == pytest.approx(500 + 625)
+
+
+@pytest.mark.parametrize(
+    ("t_s", "values", "unit", "reason"),
+    [
+        ([11, 25], [0, 100], "J", "coverage_low"),
+        ([5, 19], [0, 100], "J", "coverage_low"),
+        ([5], [100], "W", "coverage_low"),
+        ([], [], "J", "coverage_low"),
+        ([5, 12, 14, 25], [0, 100, 50, 200], "J", "failed"),
+        ([5, 15, 25], [10, float("nan"), 10], "W", "failed"),
+        ([5, 25], [7, 7], "J", "failed"),
+        ([5, 25], [0, 0], "W", "failed"),
+    ],
+)
+def test_doubtful_readings_give_a_reason_and_no_number(
+    t_s: list[float], values: list[float], unit: str, reason: str
+) -> None:
+    found = joules(t_s, values, unit)
+    assert found.energy_j is None
+    assert found.reason == reason
+
+
+def test_a_gap_in_the_readings_is_low_coverage() -> None:
+    assert joules([5, 25], [0, 100], "J", gap=3.0).reason == "coverage_low"
+
+
+def test_a_device_lost_in_one_launch_is_a_hole_and_not_a_saving(tmp_path: Path) -> None:
+    found = tables(tmp_path, rounds=2)
+    second = found.readings.filter(pl.col("round") == 0).with_columns(device=pl.lit("device-1"))
+    energy = energies(replace(found, readings=pl.concat([found.readings, second])))
+    by_round = energy.join(found.launches.select("launch", "round"), on="launch").sort("round")
+    assert by_round["energy_j"].to_list() == [1600, None]
+    assert by_round["energy_j_reason"].to_list() == [None, "coverage_low"]
+
+
+@pytest.mark.parametrize(("factor", "reason"), [(1.01, None), (1.2, "disputed")])
+def test_two_instruments_agree_or_are_disputed(
+    tmp_path: Path, factor: float, reason: str | None
+) -> None:
+    found = tables(tmp_path, meter=MEASURED)
+    other = found.readings.with_columns(meter=pl.lit("n"), value=pl.col("value") * factor)
+    info = found.meters.with_columns(name=pl.lit("n"))
+    both = replace(
+        found,
+        readings=pl.concat([found.readings, other]),
+        meters=pl.concat([found.meters, info]),
+    )
+    energy = energies(both)
+    assert energy["energy_j_reason"].to_list() == [reason, reason]
+    assert energy["energy_j"].is_null().to_list() == [reason is not None] * 2
+
+
+def test_declarations_are_complete() -> None:
+    assert len(BY_ID) == len(METRICS)
+    assert all(metric.formula and metric.unit and metric.title for metric in METRICS)
+    assert BY_ID["ttft_p90_ms"].least_requests == 30
+    assert BY_ID["ttft_p99_ms"].least_requests == 300

@@ -1,0 +1,84 @@
+"""The plan: a pure function of the study, balanced over rounds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from inferometer import plan
+from inferometer.study import (
+    EngineEntry,
+    LoadEntry,
+    ModelEntry,
+    Protocol,
+    Study,
+    WorkloadEntry,
+)
+
+
+def make(rounds: int = 4, seed: int = 1) -> Study:
+    return Study(
+        name="t",
+        protocol=Protocol(rounds=rounds, seed=seed),
+        engines=(
+            EngineEntry(name="a"),
+            EngineEntry(name="b"),
+            EngineEntry(name="b", dtype="float16"),
+        ),
+        models=(ModelEntry(name="m", path="/m"), ModelEntry(name="n", path="/n")),
+        workloads=(
+            WorkloadEntry(name="short", input_tokens=1, output_tokens=2),
+            WorkloadEntry(name="long", input_tokens=3, output_tokens=4),
+        ),
+        loads=(LoadEntry(concurrency=1), LoadEntry(concurrency=8)),
+    )
+
+
+def pairs(expanded: plan.Plan, round_: int) -> list[tuple[str, str]]:
+    return [(it.stack, it.model.name) for it in expanded.launches if it.round == round_]
+
+
+def test_every_round_launches_every_stack_on_every_model_once() -> None:
+    expanded = plan.expand(make())
+    assert len(expanded.launches) == 4 * 3 * 2
+    for round_ in range(4):
+        assert set(Counter(pairs(expanded, round_)).values()) == {1}
+        assert len(pairs(expanded, round_)) == 6
+    assert [launch.position for launch in expanded.launches] == list(range(24))
+
+
+def test_odd_rounds_mirror_the_round_before() -> None:
+    expanded = plan.expand(make())
+    assert pairs(expanded, 1) == pairs(expanded, 0)[::-1]
+    assert pairs(expanded, 3) == pairs(expanded, 2)[::-1]
+    assert pairs(expanded, 2) != pairs(expanded, 0)  # drawn anew; true of this seed
+
+
+def test_the_same_study_gives_the_same_plan_and_another_seed_another() -> None:
+    assert plan.expand(make()) == plan.expand(make())
+    assert plan.expand(make(seed=2)).sha256 != plan.expand(make()).sha256
+
+
+def test_launch_ids_are_unique_and_can_name_folders() -> None:
+    ids = [launch.id for launch in plan.expand(make()).launches]
+    assert len(set(ids)) == len(ids)
+    assert all(set(id_) <= set("abcdefghijklmnopqrstuvwxyz0123456789-._") for id_ in ids)
+
+
+def test_entries_of_one_engine_are_told_apart_whatever_their_order() -> None:
+    study = make()
+    a, *bs = plan.stack_ids(study)
+    assert a == "a"
+    assert len(set(bs)) == 2
+    reversed_ = msgspec.structs.replace(study, engines=study.engines[::-1])
+    assert plan.stack_ids(reversed_) == [*bs[::-1], a]
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_each_launch_meets_every_workload_at_every_load(index: int) -> None:
+    point = plan.expand(make()).launches[5].points[index]
+    expected = [("short", 1), ("short", 8), ("long", 1), ("long", 8)]
+    assert (point.workload.name, point.load.concurrency) == expected[index]
+    assert point.index == index

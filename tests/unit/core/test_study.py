@@ -1,0 +1,298 @@
+"""The study file: everything wrong with it is said at once, by key path."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from inferometer import plan, problems, study
+from inferometer.errors import StudyError, UsageError
+
+GOOD = """
+name = "t"
+
+[protocol]
+rounds = 2
+window_s = 10
+
+[price]
+usd_per_hour = 1.5
+source = "list price"
+date = "2026-01-31"
+contract = "on-demand"
+
+[[engines]]
+name = "vllm"
+extra_args = ["--a"]
+extra_env = { A = "1" }
+
+[[engines]]
+name = "vllm"
+dtype = "float16"
+
+[[models]]
+name = "dense"
+path = "/models/dense"
+
+[[models]]
+name = "moe"
+packaged = "smollm2-135m-moe"
+twin_of = "dense"
+
+[[workloads]]
+name = "chat"
+input_tokens = 64
+output_tokens = 32
+
+[[loads]]
+concurrency = 8
+
+[[meters]]
+name = "declared"
+options = { power_w = 65 }
+"""
+
+
+def found(text: str) -> list[tuple[str, str]]:
+    with pytest.raises(StudyError) as caught:
+        study.parse(text, "s.toml")
+    return list(caught.value.problems)
+
+
+def test_a_good_study_is_read() -> None:
+    got = study.parse(GOOD, "s.toml")
+    assert got.protocol == study.Protocol(rounds=2, window_s=10.0)
+    assert [entry.dtype for entry in got.engines] == ["bfloat16", "float16"]
+    assert got.engines[0].extra_env == {"A": "1"}
+    assert got.models[1].twin_of == "dense"
+    assert got.meters == (study.MeterEntry(name="declared", options={"power_w": 65}),)
+
+
+def test_a_whole_number_is_as_good_as_a_fraction() -> None:
+    other = study.parse(GOOD.replace("window_s = 10\n", "window_s = 10.0\n"), "s.toml")
+    assert plan.expand(other) == plan.expand(study.parse(GOOD, "s.toml"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "text"),
+    [
+        ('name = "t"', "", "name", "missing: text in quotes is needed"),
+        ('name = "t"', 'name = ""', "name", "must not be empty"),
+        ('name = "t"', "name = 3", "name", "expected text in quotes, got 3"),
+        ('name = "t"', 'name = "t"\nprize = 1', "prize", "unknown key; did you mean 'price'?"),
+        ("rounds = 2", "rounds = 0", "protocol.rounds", "must be at least 1, is 0"),
+        (
+            "rounds = 2",
+            "rounds = 2.5",
+            "protocol.rounds",
+            "expected a whole number, got 2.5",
+        ),
+        ("rounds = 2", "port = 65536", "protocol.port", "must be at most 65535, is 65536"),
+        ("rounds = 2", "rounds = true", "protocol.rounds", "expected a whole number, got true"),
+        ("window_s = 10", "window_s = 0", "protocol.window_s", "must be greater than 0, is 0"),
+        (
+            "window_s = 10",
+            "window_s = inf",
+            "protocol.window_s",
+            "must be a finite number, is inf",
+        ),
+        ("window_s = 10", "window_s = nan", "protocol.window_s", "must be a finite number, is nan"),
+        (
+            "window_s = 10",
+            "discard_s = -1",
+            "protocol.discard_s",
+            "must be at least 0, is -1",
+        ),
+        ("[protocol]", "[[protocol]]", "protocol", "expected a table, got an array"),
+        (
+            'name = "vllm"\ndtype = "float16"',
+            'name = "vllm"\ndtyp = "float16"',
+            "engines[1].dtyp",
+            "unknown key; did you mean 'dtype'?",
+        ),
+        (
+            'name = "vllm"\ndtype = "float16"',
+            'name = "vllm"\nextra_args = ["--a"]\nextra_env = { A = "1" }',
+            "engines[1]",
+            "is the same stack as engines[0]; rounds are set in [protocol]",
+        ),
+        (
+            'dtype = "float16"',
+            'profile = "tunned"',
+            "engines[1].profile",
+            "\"tunned\" is not one of defaults, equalized, tuned; did you mean 'tuned'?",
+        ),
+        (
+            'dtype = "float16"',
+            "max_model_len = 95",
+            "engines[1].max_model_len",
+            "95 is less than the 96 of workloads[0]",
+        ),
+        (
+            'extra_args = ["--a"]',
+            'extra_args = ["--a", 1]',
+            "engines[0].extra_args[1]",
+            "expected text in quotes, got 1",
+        ),
+        ('A = "1"', "A = 1", "engines[0].extra_env.A", "expected text in quotes, got 1"),
+        (
+            'name = "chat"',
+            'name = "a/b"',
+            "workloads[0].name",
+            "\"a/b\" is not at most 64 letters, digits, '.', '_' and '-', a letter or digit first",
+        ),
+        (
+            'path = "/models/dense"',
+            "",
+            "models[0]",
+            "needs exactly one of 'path' and 'packaged', has neither",
+        ),
+        (
+            'path = "/models/dense"',
+            'path = "/m"\npackaged = "p"',
+            "models[0]",
+            "needs exactly one of 'path' and 'packaged', has both",
+        ),
+        (
+            'twin_of = "dense"',
+            'twin_of = "moe"',
+            "models[1].twin_of",
+            '"moe" is no dense model of this study; dense: dense',
+        ),
+        (
+            'name = "moe"',
+            'name = "dense"',
+            "models[1].name",
+            '"dense" is also models[0]',
+        ),
+        ("input_tokens = 64", "input_tokens = 0", "workloads[0].input_tokens", "must be at least"),
+        ("concurrency = 8", "concurrency = 0", "loads[0].concurrency", "must be at least 1, is 0"),
+        (
+            "concurrency = 8",
+            "concurrency = 8\n[[loads]]\nconcurrency = 8",
+            "loads[1].concurrency",
+            "8 is also loads[0]",
+        ),
+        (
+            "[[loads]]",
+            "[loads]",
+            "loads",
+            "expected an array of tables: write [[loads]], got a table",
+        ),
+        (
+            "options = { power_w = 65 }",
+            "power_w = 65",
+            "meters[0].power_w",
+            "unknown key; known: name, options",
+        ),
+        (
+            "usd_per_hour = 1.5",
+            "usd_per_hour = 0",
+            "price.usd_per_hour",
+            "must be greater than 0, is 0",
+        ),
+        ('source = "list price"', "", "price.source", "missing: text in quotes is needed"),
+        ("2026-01-31", "2026-02-30", "price.date", '"2026-02-30" is no day; write it as'),
+        ("2026-01-31", "20260131", "price.date", '"20260131" is no day; write it as'),
+        ("2026-01-31", "9999-01-31", "price.date", "9999-01-31 is in the future"),
+        (
+            '"on-demand"',
+            '"spott"',
+            "price.contract",
+            '"spott" is not one of assumed, negotiated, on-demand, owned, reserved, spot',
+        ),
+    ],
+)
+def test_one_problem_is_one_line_at_its_key(old: str, new: str, key: str, text: str) -> None:
+    assert GOOD.count(old) >= 1
+    ((got_key, got_text),) = found(GOOD.replace(old, new, 1))
+    assert got_key == key
+    assert got_text.startswith(text)
+
+
+def test_every_problem_is_found_at_once_in_file_order() -> None:
+    text = GOOD.replace("rounds = 2", "rounds = 0").replace("concurrency = 8", "streams = 8")
+    text = text.replace('path = "/models/dense"', "").replace("2026-01-31", "soon")
+    assert [key for key, _ in found(text)] == [
+        "protocol.rounds",
+        "price.date",
+        "models[0]",
+        "loads[0].concurrency",
+        "loads[0].streams",
+    ]
+
+
+@pytest.mark.parametrize("key", ["engines", "models", "workloads", "loads"])
+def test_each_list_needs_one_entry(key: str) -> None:
+    empty = {"name": "t", "engines": [], "models": [], "workloads": [], "loads": []}
+    assert (key, "needs at least 1 entry") in problems.find(empty, study.Study)
+    del empty[key]
+    assert (key, "missing: an array is needed") in problems.find(empty, study.Study)
+
+
+def test_a_day_needs_no_quotes() -> None:
+    got = study.parse(GOOD.replace('"2026-01-31"', "2026-01-31"), "s.toml")
+    assert got.price is not None
+    assert got.price.date == "2026-01-31"
+
+
+def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text('name = "t"\n[protocol\n')
+    with pytest.raises(UsageError, match=r"s\.toml: not TOML: .*line 2"):
+        study.load(path)
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such study file"):
+        study.load(tmp_path / "absent.toml")
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        study.load(tmp_path)
+    path = tmp_path / "latin.toml"
+    path.write_bytes(b'name = "\xe9"\n')
+    with pytest.raises(UsageError, match=r"latin\.toml: not UTF-8 \(byte 8\)"):
+        study.load(path)
+
+
+def test_a_byte_order_mark_and_windows_lines_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert study.load(path) == study.parse(GOOD, "s.toml")
+
+
+def test_dump_is_read_back_as_the_same_study() -> None:
+    whole = study.parse(GOOD, "s.toml")
+    odd = msgspec.structs.replace(whole, name='a "b" \\ \n é \x7f', preset="quick look")
+    for one in (whole, odd):
+        assert study.parse(study.dump(one), "dump") == one
+    assert "dtype" not in study.dump(whole).partition("[[engines]]")[2].partition("[[")[0]
+
+
+def test_the_reference_has_every_key_with_its_default() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "study.md").read_text()
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| .* \| (`.*`|required|unset) \| .* \|$", text, re.MULTILINE
+    )
+    tables: dict[str, type[msgspec.Struct]] = {
+        "protocol": study.Protocol,
+        "price": study.Price,
+        "engines": study.EngineEntry,
+        "models": study.ModelEntry,
+        "workloads": study.WorkloadEntry,
+        "loads": study.LoadEntry,
+        "meters": study.MeterEntry,
+    }
+    everything: list[tuple[str, type[msgspec.Struct]]] = [("", study.Study), *tables.items()]
+    expected = {}
+    for table, struct in everything:
+        for info in msgspec.structs.fields(struct):
+            if table or info.name not in tables:
+                value = "required" if info.required else "unset"
+                if not info.required and info.default is not None:
+                    empty = {} if info.default is msgspec.NODEFAULT else info.default
+                    value = f"`{study._toml(empty).replace('{  }', '{}')}`"
+                expected[f"{table}.{info.name}".lstrip(".")] = value
+    assert dict(rows) == expected

@@ -1,0 +1,139 @@
+"""Prompts against small tokenizers trained in the test: no hub, no model."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from inferometer import workload
+from inferometer.errors import MachineError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Kind = Literal["bytes", "bos", "metaspace"]
+
+
+@pytest.fixture(scope="module")
+def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
+    made: dict[Kind, Path] = {}
+
+    def make(kind: Kind) -> Path:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind) / "tokenizer.json"
+            train(kind).save(str(made[kind]))
+        return made[kind]
+
+    return make
+
+
+def train(kind: Kind) -> Tokenizer:
+    """A BPE tokenizer of 800 tokens, as decoders (bytes, bos) or as Llama 2 (metaspace) have it."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=False))
+    if kind == "metaspace":
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        alphabet = [chr(code) for code in range(33, 127)]
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=800,
+        special_tokens=["<unk>", "<s>"],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([" ".join(workload.corpus()[:3000])], trainer)
+    if kind == "bos":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)]
+        )
+    return tokenizer
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bos", "metaspace"])
+@pytest.mark.parametrize("tokens", [24, 128, 700])
+def test_lengths_are_exact_and_text_gives_the_same_ids(
+    path_of: Callable[[Kind], Path], kind: Kind, tokens: int
+) -> None:
+    path = path_of(kind)
+    prompts = workload.build(path, tokens, 30, seed=1)
+    tokenizer = Tokenizer.from_file(str(path))
+    assert len(prompts) == 30
+    assert {len(ids) for ids in prompts.ids} == {tokens}
+    assert [tokenizer.encode(text).ids for text in prompts.text] == prompts.ids
+    assert prompts.special_tokens == (kind == "bos")
+    if kind == "bos":
+        assert {ids[0] for ids in prompts.ids} == {1}
+
+
+def test_the_same_arguments_give_the_same_work(path_of: Callable[[Kind], Path]) -> None:
+    path = path_of("bytes")
+    first = workload.build(path, 40, 10, seed=1, salt=0)
+    again = workload.build(path, 40, 10, seed=1, salt=0)
+    assert first == again
+    assert first.sha256(8) == again.sha256(8) != first.sha256(9)
+    longer = workload.build(path, 40, 12, seed=1, salt=0)
+    assert longer.ids[:10] == first.ids
+    for other in (
+        workload.build(path, 40, 10, seed=2, salt=0),
+        workload.build(path, 40, 10, seed=1, salt=1),
+    ):
+        assert other.sha256(8) != first.sha256(8)
+        assert not {tuple(ids[:16]) for ids in other.ids} & {tuple(ids[:16]) for ids in first.ids}
+
+
+def test_no_two_prompts_share_a_cache_block(path_of: Callable[[Kind], Path]) -> None:
+    prompts = workload.build(path_of("bytes"), 32, 400, seed=1)
+    assert len({tuple(ids[:16]) for ids in prompts.ids}) == 400
+
+
+def test_text_wraps_round_for_very_long_prompts(path_of: Callable[[Kind], Path]) -> None:
+    tokens = 3 * len(workload.corpus())
+    prompts = workload.build(path_of("bytes"), tokens, 1, seed=1)
+    assert len(prompts.ids[0]) == tokens
+
+
+def test_impossible_lengths_are_refused(path_of: Callable[[Kind], Path]) -> None:
+    with pytest.raises(UsageError, match="input_tokens = 1"):
+        workload.build(path_of("bos"), 1, 1, seed=1)
+
+
+def test_probes_are_passages_to_copy(path_of: Callable[[Kind], Path]) -> None:
+    prompts = workload.probe_prompts(path_of("bos"))
+    assert len(prompts) == len(set(prompts.text)) == 20
+    for text, ids in zip(prompts.text, prompts.ids, strict=True):
+        *lines, rest = text.split("\n")
+        assert len(lines) == 5
+        assert rest == ""
+        assert len(set(lines)) == 1
+        assert len(lines[0].split()) == 10
+        assert ids[0] == 1
+    assert prompts == workload.probe_prompts(path_of("bos"))
+
+
+def test_answers_are_tokenised_without_special_tokens(path_of: Callable[[Kind], Path]) -> None:
+    path = path_of("bos")
+    ids = workload.tokenise(path, "the statement")
+    assert 1 not in ids
+    assert Tokenizer.from_file(str(path)).decode(ids) == "the statement"
+
+
+def test_a_missing_or_broken_tokenizer_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}")
+    for path in (tmp_path / "absent.json", tmp_path / "tokenizer.json"):
+        with pytest.raises(UsageError, match=r"\.json: not a readable tokenizer\.json"):
+            workload.load_tokenizer(path)
+
+
+def test_a_python_without_its_reference_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload.corpus.cache_clear()
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    with pytest.raises(MachineError, match="no pydoc_data"):
+        workload.corpus()
+    workload.corpus.cache_clear()

@@ -1,0 +1,292 @@
+"""A small comparison, built from whole numbers: two stacks, a dense model and its MoE twin."""
+
+from __future__ import annotations
+
+from inferometer.comparison import (
+    Architecture,
+    Cell,
+    Check,
+    Comparison,
+    Kind,
+    MetricInfo,
+    Missing,
+    Model,
+    MoeRatio,
+    Objective,
+    Parity,
+    RankEntry,
+    Ranking,
+    Stack,
+    Unranked,
+    Value,
+)
+
+TOKENS = "output_tok_s"
+JOULES = "energy_j_per_output_token"
+DOLLARS = "usd_per_mtok_output"
+POINT = ("chat", "8 streams")
+MODELS: dict[Architecture, str] = {"dense": "smol-135m", "moe": "smol-135m-moe"}
+
+# Output tok/s per architecture and stack; everything else follows from these.
+SPEEDS: dict[Architecture, dict[str, float]] = {
+    "dense": {"vllm": 200.0, "transformers": 160.0},
+    "moe": {"vllm": 63.0, "transformers": 62.0},
+}
+WATTS = 50.0
+PRICE_USD_PER_HOUR = 0.36
+
+
+def value(number: float, unit: str, kind: Kind = "measured", *, half: float = 0.04) -> Value:
+    """A value over three launches whose interval is ``half`` of it on either side."""
+    return Value(
+        value=number,
+        unit=unit,
+        kind=kind,
+        n=3,
+        low=number * (1 - half),
+        high=number * (1 + half),
+    )
+
+
+def absent(unit: str, reason: str, kind: Kind = "measured") -> Value:
+    return Value(value=None, unit=unit, kind=kind, reason=reason)
+
+
+def cell(stack: str, architecture: Architecture) -> Cell:
+    speed = SPEEDS[architecture][stack]
+    joules = WATTS / speed
+    values = {
+        TOKENS: value(speed, "tok/s"),
+        "ttft_p50_ms": value(41.26, "ms", half=0.2),
+        "ttft_p99_ms": absent("ms", "too_few_samples"),
+        "tpot_p50_ms": value(8000 / speed, "ms"),
+        f"{JOULES}@rapl": value(joules * 0.9, "J/token"),
+        f"{JOULES}@declared": value(joules, "J/token", "estimated"),
+        f"{JOULES}@nvml": absent("J/token", "no_sensor"),
+        DOLLARS: value(PRICE_USD_PER_HOUR / 3600 / speed * 1e6, "USD/Mtok", "derived"),
+    }
+    failing = stack == "transformers" and architecture == "moe"
+    checks = [
+        Check(name="littles_law", rule="within 2 %", value="0.4 %", verdict="pass"),
+        Check(
+            name="error_rate",
+            rule="< 1 %",
+            value="0.5 %" if failing else "0 %",
+            verdict="warn" if failing else "pass",
+            detail="2 of 400 requests timed out" if failing else "",
+        ),
+    ]
+    return Cell(
+        id=f"{stack}-{architecture}",
+        stack=stack,
+        model=MODELS[architecture],
+        architecture=architecture,
+        workload=POINT[0],
+        load=POINT[1],
+        launches=[f"r{n}-{stack}-{architecture}" for n in (1, 2, 3)],
+        values=values,
+        checks=checks,
+        valid=True,
+        commands=[f"python -m {stack}.server --model '/models/{MODELS[architecture]}' --port 8000"],
+    )
+
+
+def entries(
+    cells: list[Cell], key: str, *, separated: bool, higher: bool = True
+) -> list[RankEntry]:
+    found = sorted(cells, key=lambda c: c.values[key].value or 0.0, reverse=higher)
+    best = found[0].values[key]
+    places = [1, 2] if separated else [1, 1]
+    result = []
+    for one, place in zip(found, places, strict=True):
+        seen = one.values[key]
+        assert seen.value is not None
+        assert best.value is not None
+        first = one is found[0]
+        ratio = value(seen.value / best.value, "ratio", seen.kind, half=0.0 if first else 0.05)
+        result.append(
+            RankEntry(
+                stack=one.stack,
+                cell=one.id,
+                place=place,
+                place_low=1 if not separated else place,
+                place_high=2 if not separated else place,
+                value=seen,
+                ratio_to_best=ratio,
+                verdict="best" if first else ("behind" if separated else "undecided"),
+            )
+        )
+    return result
+
+
+def ranking(
+    cells: list[Cell], objective: Objective, metric: str, *, meter: str | None = None
+) -> Ranking:
+    architecture = cells[0].architecture
+    separated = architecture == "dense"
+    key = f"{metric}@{meter}" if meter else metric
+    by_design = "energy follows throughput here by construction: one constant wattage"
+    kind: Kind = cells[0].values[key].kind
+    return Ranking(
+        objective=objective,
+        metric=metric,
+        meter=meter,
+        primary=meter in {None, "rapl"},
+        model=MODELS[architecture],
+        architecture=architecture,
+        workload=POINT[0],
+        load=POINT[1],
+        n_rounds=3,
+        entries=entries(cells, key, separated=separated, higher=objective == "throughput"),
+        unranked=[],
+        separated=separated,
+        minimum_detectable_percent=6.0,
+        follows_throughput=(
+            by_design
+            if meter == "declared"
+            else "cost follows throughput here by construction: one hourly price for every stack"
+            if objective == "cost"
+            else None
+        ),
+        kind=kind,
+    )
+
+
+def rankings(cells: list[Cell]) -> list[Ranking]:
+    found: list[Ranking] = []
+    for architecture in MODELS:
+        own = [one for one in cells if one.architecture == architecture]
+        found += [
+            ranking(own, "throughput", TOKENS),
+            ranking(own, "energy", JOULES, meter="rapl"),
+            ranking(own, "energy", JOULES, meter="declared"),
+            ranking(own, "cost", DOLLARS),
+        ]
+    return found
+
+
+def stack(id_: str, version: str) -> Stack:
+    return Stack(
+        id=id_,
+        label=f"{id_} {version}",
+        engine=id_,
+        version=version,
+        profile="defaults",
+        precision="bfloat16",
+        parallelism="tp1",
+        command=f"python -m {id_}.server --model /models/smol-135m --port 8000",
+        environment_variables={"HF_HUB_OFFLINE": "1", "MESSAGE": "two words"},
+        environment={"kind": "venv", "python": "3.11.9"},
+        resolved_configuration={"max_num_seqs": 256 if id_ == "vllm" else 64, f"{id_}_only": True},
+    )
+
+
+def models() -> list[Model]:
+    return [
+        Model(
+            name=name,
+            architecture=architecture,
+            total_parameters=135_000_000 if architecture == "dense" else 500_000_000,
+            active_parameters=135_000_000 if architecture == "dense" else 200_000_000,
+            weights_bytes=None if architecture == "moe" else 270_000_000,
+            precision="bfloat16",
+            sha256="ab" * 32,
+            twin_of=MODELS["dense"] if architecture == "moe" else None,
+            routing="synthetic" if architecture == "moe" else "none",
+        )
+        for architecture, name in MODELS.items()
+    ]
+
+
+def metrics() -> list[MetricInfo]:
+    rows = [
+        (TOKENS, "Output throughput", "tok/s", "higher", "output tokens in the window / window"),
+        ("ttft_p50_ms", "TTFT p50", "ms", "lower", "median of first content event - send"),
+        ("ttft_p99_ms", "TTFT p99", "ms", "lower", "99th percentile of the same"),
+        ("tpot_p50_ms", "TPOT p50", "ms", "lower", "median of (E2E - TTFT) / (tokens - 1)"),
+        (JOULES, "Energy per output token", "J/token", "lower", "J in window / output tokens"),
+        (DOLLARS, "Cost per million output tokens", "USD/Mtok", "lower", "USD/s / (tok/s) * 1e6"),
+    ]
+    return [
+        MetricInfo(
+            id=id_,
+            title=title,
+            unit=unit,
+            direction="higher" if direction == "higher" else "lower",
+            formula=formula,
+        )
+        for id_, title, unit, direction, formula in rows
+    ]
+
+
+def moe_ratios() -> list[MoeRatio]:
+    return [
+        MoeRatio(
+            stack=name,
+            dense=MODELS["dense"],
+            moe=MODELS["moe"],
+            match="the same function, by sparse upcycling",
+            metric=metric,
+            meter=meter,
+            workload=POINT[0],
+            load=POINT[1],
+            ratio=value(speed if metric == TOKENS else 1 / speed, "ratio"),
+        )
+        for metric, meter in ((TOKENS, None), (JOULES, "rapl"))
+        for name, speed in (
+            (name, SPEEDS["moe"][name] / SPEEDS["dense"][name]) for name in SPEEDS["dense"]
+        )
+    ]
+
+
+def comparison() -> Comparison:
+    cells = [cell(name, kind) for kind in MODELS for name in ("vllm", "transformers")]
+    return Comparison(
+        title="Two stacks on one CPU",
+        preset="quick look",
+        created="2026-11-21T12:00:00+00:00",
+        plan_sha256="cd" * 32,
+        rounds_planned=3,
+        rounds_complete=3,
+        window_s=30.0,
+        inferometer_version="0.1.0",
+        host={"cpu": {"model": "Example CPU", "cores": 2}, "memory_bytes": 8_000_000_000},
+        price=Value(
+            value=PRICE_USD_PER_HOUR,
+            unit="USD/h",
+            kind="declared",
+            detail="example.com price list, 2026-11-01, on-demand",
+        ),
+        stacks=[stack("vllm", "0.32.0"), stack("transformers", "5.19.0")],
+        models=models(),
+        metrics=metrics(),
+        cells=cells,
+        rankings=rankings(cells),
+        moe_ratios=moe_ratios(),
+        parity=[
+            Parity(
+                left="vllm-dense",
+                right="transformers-dense",
+                prompts=20,
+                tokens=640,
+                agreement=0.9531,
+                until_divergence=0.99,
+                identical_prompts=18,
+            )
+        ],
+        missing=[
+            Missing(
+                what="accelerator energy (nvml)",
+                reason="no_sensor",
+                detail="no NVIDIA driver on this host",
+                fix="run on a machine with an NVIDIA GPU",
+            )
+        ],
+        warnings=[],
+        notes=["Rounds are mirrored: each second round runs the one before in reverse."],
+        study='name = "Two stacks on one CPU"\npreset = "quick look"\n',
+    )
+
+
+def unranked(name: str) -> Unranked:
+    return Unranked(stack=name, reason="no_sensor", detail="asked for nvml")

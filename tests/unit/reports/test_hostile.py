@@ -1,0 +1,107 @@
+"""Text from engines, models and studies cannot break out of where it stands."""
+
+import re
+import unicodedata
+
+from markdown_it import MarkdownIt
+from msgspec.structs import replace
+from tests.unit.reports import factory
+
+from inferometer.comparison import Comparison, Missing
+from inferometer_reports import console, escape, markdown
+
+NAME = "<script>|`\n\x1b[31m*x*[a](javascript:b)_y_\u202e&lt;\r\n| --- |\n```\n# Heading\n[bold]"
+OWN_HTML = {
+    "<details><summary>Configuration</summary>\n",
+    "</details>\n",
+}
+
+
+def hostile() -> Comparison:
+    base = factory.comparison()
+    stack = replace(
+        base.stacks[0],
+        label=NAME,
+        version=NAME,
+        environment_variables={NAME: NAME},
+        resolved_configuration={NAME: {NAME: NAME}, "list": [NAME]},
+    )
+    cells = [replace(cell, id=cell.id + NAME, model=NAME, commands=[NAME]) for cell in base.cells]
+    rankings = [
+        replace(
+            ranking,
+            model=NAME,
+            load=NAME,
+            follows_throughput=NAME,
+            unranked=[factory.unranked(NAME)],
+            entries=[replace(entry, cell=entry.cell + NAME) for entry in ranking.entries],
+        )
+        for ranking in base.rankings
+    ]
+    return replace(
+        base,
+        title=NAME,
+        stacks=[stack, base.stacks[1]],
+        models=[replace(model, name=NAME, sha256=NAME) for model in base.models],
+        metrics=[replace(metric, title=NAME, formula=NAME) for metric in base.metrics],
+        cells=cells,
+        rankings=rankings,
+        missing=[Missing(what=NAME, reason=NAME, detail=NAME, fix=NAME)],
+        warnings=[NAME, "1. one", "- two", "# three", "> four"],
+        host={NAME: NAME},
+        study=NAME + "\n````\n~~~\n# Heading",
+    )
+
+
+def test_markdown_keeps_its_structure() -> None:
+    text = markdown.render(hostile())["report.md"].decode()
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    inline = [child for token in tokens for child in token.children or []]
+    assert {t.content for t in tokens if t.type == "html_block"} == OWN_HTML
+    assert not [t for t in inline if t.type in {"html_inline", "link_open", "image", "em_open"}]
+    own_code = {"=1", "?", "inferometer report RESULTS", "report.json"}
+    assert {t.content for t in inline if t.type == "code_inline"} <= own_code
+    assert len([t for t in tokens if t.type == "heading_open" and t.tag == "h1"]) == 1
+    assert not [t for t in tokens if t.type in {"ordered_list_open", "code_block"}]
+
+
+def test_tables_keep_their_columns() -> None:
+    width = 0
+    for line in markdown.render(hostile())["report.md"].decode().splitlines():
+        pipes = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("| ") else 0
+        assert not (pipes and width) or pipes == width, line
+        width = pipes
+
+
+def test_no_control_character_survives() -> None:
+    for files in (markdown.render(hostile()), console.render(hostile())):
+        for content in files.values():
+            found = {unicodedata.category(char) for char in content.decode().replace("\n", "")}
+            assert not found & {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def test_rich_markup_is_text() -> None:
+    text = console.render(hostile())["report.txt"].decode()
+    assert "[bold]" in text
+    assert all(len(line) <= console.WIDTH for line in text.splitlines())
+
+
+def test_fence_is_longer_than_any_inside() -> None:
+    assert escape.fence("a\n````\nb") == ["`````", "a", "````", "b", "`````"]
+    assert escape.fence("\x1b[2J\ttab\r\nend", "toml") == [
+        "```toml",
+        "\N{REPLACEMENT CHARACTER}[2J\ttab",
+        "end",
+        "```",
+    ]
+
+
+def test_long_text_is_cut() -> None:
+    assert len(escape.line("x" * 10_000)) == escape.LIMIT
+
+
+def test_block_starts_are_text() -> None:
+    assert escape.block("1. one") == "&#49;. one"
+    assert escape.block("12) twelve") == "&#49;2) twelve"
+    assert escape.block("# three") == "\\# three"
+    assert escape.block("2026-11-21") == "2026-11-21"

@@ -1,0 +1,163 @@
+"""``report.md``: the golden file, and what must hold for any comparison.
+
+Write the golden file again: ``UPDATE_GOLDEN=1 python -m pytest tests/unit/reports``.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.reports import factory
+
+from inferometer.comparison import Cell, Comparison, RankEntry, Value
+from inferometer_reports.markdown import render
+from inferometer_reports.numbers import with_interval
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "report.md"
+
+
+def lines(comparison: Comparison) -> list[str]:
+    return render(comparison)["report.md"].decode().splitlines()
+
+
+def rows(comparison: Comparison) -> list[list[str]]:
+    return [line[2:-2].split(" | ") for line in lines(comparison) if line.startswith("| ")]
+
+
+def test_golden() -> None:
+    content = render(factory.comparison())["report.md"]
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.parent.mkdir(parents=True, exist_ok=True)
+        GOLDEN.write_bytes(content)
+    assert content == GOLDEN.read_bytes()
+
+
+def test_the_first_lines_answer_every_question() -> None:
+    head = "\n".join(lines(factory.comparison())[:60])
+    for objective in ("Throughput", "Energy", "Cost"):
+        for architecture in ("dense", "MoE"):
+            assert f"- **{objective}, {architecture}:** " in head
+    for subject in ("QUICK LOOK:", "How sure:", "Not measured:", "MoE to dense:", "Checks:"):
+        assert f"**{subject}**" in head
+
+
+def test_the_answer_is_short() -> None:
+    found = lines(factory.comparison())
+    start = found.index("## Answer")
+    end = next(i for i, line in enumerate(found) if line.startswith("**How sure"))
+    words = re.findall(r"[^\s]*\w[^\s]*", " ".join(found[start + 1 : end]))
+    assert len(words) <= 150
+
+
+def test_warnings_never_push_the_answer_out() -> None:
+    many = replace(factory.comparison(), warnings=[f"warning {n}" for n in range(99)])
+    found = lines(many)
+    assert "- **Cost, MoE:**" in "\n".join(found[:60])
+    assert "- warning 0" in found[:60]
+    assert "- warning 98" in found
+
+
+def details(comparison: Comparison) -> dict[str, list[str]]:
+    """Cell id -> its column in the details, from the first metric down."""
+    found: dict[str, list[str]] = {}
+    tables = "\n".join(lines(comparison)).split("## Details: every cell")[1].split("## Validity")[0]
+    for text in tables.split("### ")[1:]:
+        body = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
+        ids = re.findall(r"([\w-]+) \(three launches\)", text)
+        columns = list(zip(*body, strict=True))[1:]
+        found |= {id_: list(column[2:]) for id_, column in zip(ids, columns, strict=False)}
+    return found
+
+
+def test_every_number_in_the_tables_is_the_comparisons() -> None:
+    comparison = factory.comparison()
+    columns = details(comparison)
+    for cell in comparison.cells:
+        assert columns[cell.id] == [with_interval(value) for value in cell.values.values()]
+    ranked = [row for row in rows(comparison) if len(row) == 9 and row[0].lstrip("=").isdigit()]
+    entries = [entry for ranking in comparison.rankings for entry in ranking.entries]
+    assert sorted((row[8], row[3], row[5]) for row in ranked) == sorted(
+        (entry.cell, with_interval(entry.value), with_interval(entry.ratio_to_best))
+        for entry in entries
+    )
+
+
+def test_shared_places() -> None:
+    found = rows(factory.comparison())
+    assert [row[:2] for row in found if row[-1] == "vllm-moe"] == [["=1", "1 to 2"]] * 4
+    assert [row[:2] for row in found if row[-1] == "vllm-dense"] == [["1", "1"]] * 4
+
+
+def absent(value: Value) -> Value:
+    return replace(value, value=None, low=None, high=None, n=0, reason="withheld")
+
+
+def without(comparison: Comparison, cell: Cell, key: str) -> Comparison:
+    gone = replace(cell, values={**cell.values, key: absent(cell.values[key])})
+    return replace(comparison, cells=[gone if c is cell else c for c in comparison.cells])
+
+
+def test_a_deleted_value_becomes_words_and_changes_no_other() -> None:
+    comparison = factory.comparison()
+    before = details(comparison)
+    for cell in comparison.cells:
+        for place, key in enumerate(cell.values):
+            after = details(without(comparison, cell, key))
+            expected = list(before[cell.id])
+            expected[place] = "n/a (withheld)"
+            assert after[cell.id] == expected
+            others = {one.id for one in comparison.cells} - {cell.id}
+            assert all(after[other] == before[other] for other in others)
+
+
+def erased(entry: RankEntry) -> RankEntry:
+    return replace(entry, value=absent(entry.value), ratio_to_best=absent(entry.ratio_to_best))
+
+
+def test_deleted_ranks_and_ratios_are_words_too() -> None:
+    comparison = factory.comparison()
+    rankings = [
+        replace(ranking, entries=[erased(entry) for entry in ranking.entries])
+        for ranking in comparison.rankings
+    ]
+    ratios = [replace(ratio, ratio=absent(ratio.ratio)) for ratio in comparison.moe_ratios]
+    price = absent(comparison.price)
+    empty = replace(comparison, rankings=rankings, moe_ratios=ratios, price=price)
+    ranked = [row for row in rows(empty) if len(row) == 9 and row[0] in {"1", "2", "=1"}]
+    assert len(ranked) == 16
+    assert all(row[3] == row[5] == "n/a (withheld)" for row in ranked)
+    assert "| price | n/a (withheld) |" in lines(empty)
+    assert "vllm 0.32.0 leads: ratio n/a (withheld)" in "\n".join(lines(empty)[:12])
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["stacks", "models", "metrics", "cells", "rankings", "moe_ratios", "parity", "missing"],
+)
+def test_any_part_may_be_empty(field: str) -> None:
+    text = render(replace(factory.comparison(), **{field: []}))["report.md"].decode()
+    assert "|  |" not in text
+    assert "None" not in text
+
+
+def test_launch_commands_can_be_pasted() -> None:
+    text = "\n".join(lines(factory.comparison()))
+    assert (
+        "```bash\nexport HF_HUB_OFFLINE=1\nexport MESSAGE='two words'\n"
+        "python -m vllm.server --model '/models/smol-135m' --port 8000\n```"
+    ) in text
+
+
+def test_unequal_settings_are_named() -> None:
+    assert ["configuration: max_num_seqs", "256", "64"] in rows(factory.comparison())
+
+
+def test_first_place_says_when_nobody_competed() -> None:
+    comparison = factory.comparison()
+    alone = replace(comparison.rankings[0], entries=comparison.rankings[0].entries[:1])
+    single = replace(comparison.rankings[0], n_rounds=1)
+    for ranking, words in ((alone, "(alone)"), (single, "(one launch, no order)")):
+        text = render(replace(comparison, rankings=[ranking]))["report.md"].decode()
+        assert f"first in throughput {words}." in text

@@ -1,0 +1,72 @@
+import math
+
+import pytest
+
+from inferometer.comparison import Value
+from inferometer_reports import numbers
+
+
+@pytest.mark.parametrize(
+    ("value", "half_width", "text"),
+    [
+        (200.0, None, "200"),
+        (201.34, None, "201"),
+        (20134.0, None, "20100"),
+        (0.0412, None, "0.0412"),
+        (9.996, None, "10.0"),
+        (0.0, None, "0.00"),
+        (-0.0, None, "0.00"),
+        (1.24, 0.065, "1.24"),
+        (41.26, 8.2, "41.3"),
+        (201.3, 140.0, "200"),
+        (2.0, 100.0, "2"),
+        (0.04, 5.0, "0.04"),
+        (1.35e8, None, "1.35e+08"),
+        (0.0000123, None, "1.23e-05"),
+        (math.inf, None, "n/a (not a finite number)"),
+        (math.nan, None, "n/a (not a finite number)"),
+    ],
+)
+def test_number(value: float, half_width: float | None, text: str) -> None:
+    assert numbers.number(value, half_width) == text
+
+
+def measured(value: float | None, low: float | None, high: float | None) -> Value:
+    return Value(value=value, unit="tok/s", kind="measured", n=3, low=low, high=high)
+
+
+def test_interval_has_the_decimals_of_the_value() -> None:
+    assert numbers.with_interval(measured(200.4, 192.2, 208.6)) == "200 (192 to 209)"
+    assert numbers.with_interval(measured(1.016, 0.965, 1.067)) == "1.02 (0.96 to 1.07)"
+
+
+def test_absent_interval_is_said() -> None:
+    assert numbers.with_interval(measured(200.0, None, None)) == "200 (no interval)"
+    assert numbers.with_interval(measured(200.0, math.nan, math.inf)) == "200 (no interval)"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("measured", "2.00"),
+        ("derived", "2.00"),
+        ("estimated", "2.00 est."),
+        ("simulated", "2.00 sim."),
+        ("declared", "2.00 decl."),
+        ("interpolated", "~2.00"),
+    ],
+)
+def test_kind_stands_beside_the_number(kind: str, text: str) -> None:
+    value = Value(value=2.0, unit="x", kind=kind, n=1)  # type: ignore[arg-type]  # parametrised
+    assert numbers.point(value) == text
+
+
+def test_missing_value_is_words() -> None:
+    absent = Value(value=None, unit="J/token", kind="measured", reason="no_sensor")
+    assert numbers.with_interval(absent) == "n/a (no power sensor)"
+    unnamed = Value(value=None, unit="J/token", kind="measured")
+    assert numbers.with_interval(unnamed) == "n/a (no reason given)"
+
+
+def test_percent() -> None:
+    assert [numbers.percent(x) for x in (6.0, 6.44, 12.3)] == ["6 %", "6.4 %", "12 %"]

@@ -1,0 +1,178 @@
+"""Every sentence of the catalogue, with numbers that can be checked by eye."""
+
+from msgspec.structs import replace
+from tests.unit.reports import factory
+
+from inferometer.comparison import Comparison, Missing, Ranking, Unranked, Value
+from inferometer_reports import words
+from inferometer_reports.verdicts import answer, clause, inverse, listing
+from inferometer_reports.view import View
+
+
+def first(comparison: Comparison) -> Ranking:
+    return comparison.rankings[0]
+
+
+def said(**changes: object) -> str:
+    """The clause of the first ranking (throughput, dense) after some changes to it."""
+    comparison = factory.comparison()
+    return clause(View(comparison), replace(first(comparison), **changes))
+
+
+def with_rankings(*rankings: Ranking, **changes: object) -> View:
+    return View(replace(factory.comparison(), rankings=list(rankings), **changes))
+
+
+def test_a_lead() -> None:
+    assert said() == (
+        "vllm 0.32.0 leads: 1.25x (95 % 1.19 to 1.32, n = 3) the output throughput of "
+        "transformers 5.19.0"
+    )
+
+
+def test_no_clear_winner_says_what_could_not_be_seen() -> None:
+    comparison = factory.comparison()
+    moe = next(r for r in comparison.rankings if r.architecture == "moe")
+    assert clause(View(comparison), moe) == (
+        "no clear winner among vllm 0.32.0 and transformers 5.19.0: ratio 1.02 "
+        "(95 % 0.97 to 1.07, n = 3); differences under 6 % could not have been seen"
+    )
+
+
+def test_a_tie_is_not_a_missing_winner() -> None:
+    comparison = factory.comparison()
+    moe = next(r for r in comparison.rankings if r.architecture == "moe")
+    tied = [moe.entries[0], replace(moe.entries[1], verdict="tie")]
+    assert clause(View(comparison), replace(moe, entries=tied)) == (
+        "a tie of vllm 0.32.0 and transformers 5.19.0: ratio 1.02 (95 % 0.97 to 1.07, n = 3), "
+        "equal within the margin"
+    )
+
+
+def test_one_launch_each_gives_no_order() -> None:
+    assert said(n_rounds=1) == (
+        "one launch each of vllm 0.32.0 and transformers 5.19.0: no interval, so no order"
+    )
+
+
+def test_one_stack_alone() -> None:
+    ranking = first(factory.comparison())
+    failed = [Unranked(stack="transformers", reason="failed", detail="")]
+    assert said(entries=ranking.entries[:1], unranked=failed, separated=False) == (
+        "only vllm 0.32.0 was measured: 200 (192 to 208) tok/s, n = 3; "
+        "not ranked: failed (transformers 5.19.0)"
+    )
+
+
+def test_nobody_ranked() -> None:
+    left_out = [factory.unranked("vllm"), factory.unranked("transformers")]
+    assert said(entries=[], unranked=left_out) == (
+        "not ranked: no power sensor (vllm 0.32.0 and transformers 5.19.0)"
+    )
+    assert said(entries=[]) == "not ranked: no result"
+
+
+def test_no_ranking_at_all_is_explained() -> None:
+    no_price = Value(value=None, unit="USD/h", kind="declared", reason="no_price")
+    view = with_rankings(price=no_price)
+    assert answer(view, "cost", "dense") == "not ranked: no price given."
+    assert answer(view, "throughput", "dense") == "not ranked: no result."
+    dense = factory.comparison().models[:1]
+    assert answer(with_rankings(models=dense), "energy", "moe") == (
+        "not ranked: no MoE model was launched."
+    )
+    missing = [Missing(what="energy by rapl", reason="no_permission", detail="")]
+    assert answer(with_rankings(missing=missing), "energy", "dense") == (
+        "not ranked: no permission to read the sensor."
+    )
+
+
+def test_two_load_points_get_a_clause_each() -> None:
+    ranking = first(factory.comparison())
+    view = with_rankings(ranking, replace(ranking, load="16 streams", n_rounds=1))
+    text = answer(view, "throughput", "dense")
+    assert text == (
+        "vllm 0.32.0 leads: at 8 streams 1.25x (95 % 1.19 to 1.32, n = 3) the output throughput "
+        "of transformers 5.19.0; one launch each of vllm 0.32.0 and transformers 5.19.0: "
+        "no interval, so no order at 16 streams."
+    )
+
+
+def test_load_points_with_the_same_verdict_share_a_clause() -> None:
+    moe = next(r for r in factory.comparison().rankings if r.architecture == "moe")
+    view = with_rankings(moe, replace(moe, load="16 streams", minimum_detectable_percent=9.0))
+    assert answer(view, "throughput", "moe") == (
+        "no clear winner among vllm 0.32.0 and transformers 5.19.0: ratio at 8 streams 1.02 "
+        "(95 % 0.97 to 1.07, n = 3), at 16 streams 1.02 (95 % 0.97 to 1.07, n = 3)."
+    )
+
+
+def test_many_load_points_are_counted() -> None:
+    ranking = first(factory.comparison())
+    points = [replace(ranking, load=f"{n} streams") for n in range(4)]
+    view = with_rankings(*points, replace(ranking, load="64 streams", separated=False))
+    assert answer(view, "throughput", "dense") == (
+        "vllm 0.32.0 leads at 4 of 5 load points (1.25x to 1.25x the output throughput of the "
+        "second); no clear winner at 1 of 5 load points."
+    )
+
+
+def test_a_second_meter_that_disagrees_is_named() -> None:
+    comparison = factory.comparison()
+    rapl, declared = (r for r in comparison.rankings[:4] if r.objective == "energy")
+    assert "Another meter" not in answer(View(comparison), "energy", "dense")
+    turned = [replace(entry, place=3 - entry.place) for entry in declared.entries]
+    view = with_rankings(rapl, replace(declared, entries=turned))
+    assert "Another meter says otherwise: declared." in answer(view, "energy", "dense")
+
+
+def test_simulated_stacks_are_apart() -> None:
+    ranking = first(factory.comparison())
+    view = with_rankings(ranking, replace(ranking, kind="simulated"))
+    text = answer(view, "throughput", "dense")
+    assert text.startswith("vllm 0.32.0 leads")
+    assert text.endswith("Simulated stacks are ranked apart.")
+    assert words.banner(view)
+    assert words.banner(View(factory.comparison())) is None
+
+
+def test_label_of_presets() -> None:
+    comparison = factory.comparison()
+    assert " ".join(words.label(View(comparison))) == (
+        "QUICK LOOK: three short rounds, one load point; for a decision run a full study."
+    )
+    full = replace(comparison, preset="", rounds_planned=12, rounds_complete=11)
+    assert " ".join(words.label(View(full))) == ("STUDY: 11 of 12 rounds complete, one load point.")
+
+
+def test_kinds_name_the_second_meter() -> None:
+    assert words.kinds(View(factory.comparison())).text == (
+        "throughput measured, energy measured (second meter: estimated), cost derived."
+    )
+
+
+def test_moe_ratio_says_what_it_can_mean() -> None:
+    found = words.moe_to_dense(View(factory.comparison()))
+    assert found
+    assert found.text.startswith(
+        "Output throughput: vllm 0.32.0 0.315x (95 % 0.302 to 0.328, n = 3); transformers 5.19.0"
+    )
+    assert found.text.endswith("MoE overhead at equal quality, not how a trained MoE model runs.")
+
+
+def test_failing_checks_are_named() -> None:
+    comparison = factory.comparison()
+    cell = comparison.cells[0]
+    bad = replace(cell, checks=[replace(cell.checks[0], verdict="fail")])
+    view = View(replace(comparison, cells=[bad]))
+    assert words.checks(view).text == "0 of 1 passed; FAILED: littles_law in vllm-dense."
+
+
+def test_inverse_turns_the_interval_over() -> None:
+    turned = inverse(Value(value=0.5, unit="ratio", kind="derived", n=3, low=0.4, high=0.8))
+    assert (turned.value, turned.low, turned.high) == (2.0, 1.25, 2.5)
+    assert inverse(Value(value=0.0, unit="ratio", kind="derived")).value == 0.0
+
+
+def test_listing() -> None:
+    assert [listing(text) for text in ("", "A", "AB", "ABC")] == ["", "A", "A and B", "A, B and C"]
