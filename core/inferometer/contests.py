@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from inferometer.cells import Evidence
-    from inferometer.comparison import Cell, Model, Objective, Ranking
+    from inferometer.comparison import Cell, Check, Model, Objective, Ranking
     from inferometer.plan import LoadPoint
     from inferometer.records import MeterInfo
 
@@ -132,9 +132,8 @@ def _entrant(
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     wrong = [check for check in cell.checks if check.verdict == "fail"]
     if wrong:
-        words = "; ".join(f"{check.name}: {check.value}" for check in wrong)
-        why = _WHY_INVALID.get(wrong[0].name, "parity_failed")
-        return Entrant(stack=cell.stack, cell=cell.id, reason=why, detail=f"invalid: {words}")
+        reason, detail = _why_invalid(wrong)
+        return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     if objective == "energy" and meter is None:
         reason, detail = no_meter(evidence.meters)
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
@@ -143,6 +142,12 @@ def _entrant(
         reason, detail = found.reasons[0] if found.reasons else ("not_run", "not measured here")
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     return Entrant(stack=cell.stack, cell=cell.id, by_round=found.by_round, kind=found.kind)
+
+
+def _why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
+    """Return reason and detail of a cell that failed these checks."""
+    words = "; ".join(f"{check.name}: {check.value}" for check in failed)
+    return _WHY_INVALID.get(failed[0].name, "parity_failed"), f"invalid: {words}"
 
 
 def no_meter(meters: Mapping[str, MeterInfo]) -> tuple[str, str]:
@@ -200,7 +205,7 @@ def pairs(models: Sequence[Model]) -> list[tuple[Model, Model]]:
 def match_words(dense: Model, moe: Model) -> str:
     """Say what is equal between the two models of a pair."""
     if moe.twin_of == dense.name:
-        words = "total active function: equal quality by construction (upcycled twin)"
+        words = "the same function: equal quality by construction (upcycled twin)"
         if moe.routing == "synthetic":
             words += "; the routing is synthetic, so this is MoE overhead, not a trained MoE"
         return words
@@ -238,9 +243,13 @@ def _ratio(
         if value.reason is not None:
             words = f"{cell.model}: {value.detail}"
             return Value(value=None, unit="ratio", kind=kind, reason=value.reason, detail=words)
-    wrong = [cell.model for cell in cells if not cell.valid]
-    if wrong or unequal:
-        words = f"invalid: {', '.join(wrong)}" if wrong else "the models got different prompts"
+        failed = [check for check in cell.checks if check.verdict == "fail"]
+        if failed:
+            reason, words = _why_invalid(failed)
+            words = f"{cell.model}: {words}"
+            return Value(value=None, unit="ratio", kind=kind, reason=reason, detail=words)
+    if unequal:
+        words = "the models got different prompts"
         return Value(value=None, unit="ratio", kind=kind, reason="parity_failed", detail=words)
     ratio = stats.paired_ratio(found[0].by_round, found[1].by_round)
     if ratio is None:

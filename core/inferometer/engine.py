@@ -144,6 +144,10 @@ class Engine(Protocol):
         """Return the name used in studies, for example ``vllm``."""
 
     @property
+    def simulated(self) -> bool:
+        """Return True for a stand-in: its numbers never rank with measured ones."""
+
+    @property
     def distributions(self) -> Sequence[str]:
         """Return the distributions that may hold the engine; the first found gives its version."""
 

@@ -149,14 +149,17 @@ class Bench:
 
     def _point(self, live: _Live, point: LoadPoint, sampler: Sampler) -> Window:
         protocol = self.plan.protocol
-        work = prompts(live.tokenizer, point, live.launch.round, protocol.seed)
-        bodies = request_bodies(live.engine, live.model, work, point.workload.output_tokens)
+        streams, output = point.load.concurrency, point.workload.output_tokens
+        warmup = streams + 1 if protocol.warmup_requests is None else protocol.warmup_requests
+        work = prompts(live.tokenizer, point, live.launch.round, protocol.seed, warmup)
+        lengths = staggered(output, streams, warmup, len(work))
+        bodies = request_bodies(live.engine, live.model, work, lengths)
         result = drive(
             live.target,
-            lambda index: bodies[index % len(bodies)],
+            lambda index: bodies[wrapped(index, len(bodies), warmup + streams)],
             LoadPlan(
-                concurrency=point.load.concurrency,
-                warmup_requests=protocol.warmup_requests,
+                concurrency=streams,
+                warmup_requests=warmup,
                 discard_s=protocol.discard_s,
                 window_s=protocol.window_s,
                 request_timeout_s=protocol.request_timeout_s,
@@ -171,7 +174,7 @@ class Bench:
         )
         store.append_lines(live.folder / "requests.jsonl", result.requests)
         store.append_chunks(live.folder / "chunks.bin", result.chunks)
-        return window(point, result, work)
+        return window(point, result, work, lengths)
 
     # -- pieces -------------------------------------------------------------------------------
 
@@ -212,7 +215,7 @@ class Bench:
             peak_memory_bytes=seen.memory,
             command=seen.command,
             environment_variables=seen.variables,
-            environment=stack.environment.record(),
+            environment=stack.environment.record() | simulated(stack.engine),
             resolved_configuration=seen.configuration,
             windows=seen.windows,
             meters=seen.meters,
@@ -242,14 +245,40 @@ def failed(error: LaunchError | Unsupported) -> Failure:
     )
 
 
+def simulated(engine: Engine) -> dict[str, str]:
+    """Return what marks a stand-in's launch, so that it never ranks with measured ones."""
+    return {"kind": "simulated"} if engine.simulated else {}
+
+
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:
     """Return what the engine says of its configuration, by path, without secrets."""
     answers = {path: server.get_json(path) for path in engine.resolved_configuration}
     return {path: redact.tree(answer) for path, answer in answers.items() if answer is not None}
 
 
+def wrapped(index: int, count: int, first: int) -> int:
+    """Return which of ``count`` bodies request ``index`` sends; past the end, those from ``first``.
+
+    Prompts used twice are seen by the validity check ``fresh prompts``.
+    """
+    return index if index < count else first + (index - first) % (count - first)
+
+
+def staggered(output_tokens: int, streams: int, warmup: int, count: int) -> list[int]:
+    """Return the output length of each of ``count`` requests: pinned, but for each stream's first.
+
+    The first request of stream k after the warm-up gets (k + 1) / streams of the length, so that
+    the streams are spread over all ages from then on, as they would be after a long time: streams
+    in step make waves that a window cuts anywhere. They end within the discarded residence time.
+    """
+    lengths = [output_tokens] * count
+    for stream in range(min(streams, count - warmup)):
+        lengths[warmup + stream] = max(1, round(output_tokens * (stream + 1) / streams))
+    return lengths
+
+
 def request_bodies(
-    engine: Engine, model: str, work: workload.PromptSet, output_tokens: int
+    engine: Engine, model: str, work: workload.PromptSet, lengths: Sequence[int]
 ) -> list[Body]:
     """Return the request bodies of a prompt set in the engine's words, ready to send."""
     return [
@@ -260,15 +289,15 @@ def request_bodies(
                         model=model,
                         prompt_ids=ids,
                         prompt_text=text,
-                        output_tokens=output_tokens,
+                        output_tokens=length,
                     )
                 )
             ),
             prompt=index,
             input_tokens=len(ids),
-            output_tokens=output_tokens,
+            output_tokens=length,
         )
-        for index, (ids, text) in enumerate(zip(work.ids, work.text, strict=True))
+        for index, (ids, text, length) in enumerate(zip(work.ids, work.text, lengths, strict=True))
     ]
 
 
@@ -279,7 +308,7 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
         LaunchError: a probe got no answer, so neither would the load.
     """
     work = workload.probe_prompts(live.tokenizer)
-    bodies = request_bodies(live.engine, live.model, work, PROBE_TOKENS)
+    bodies = request_bodies(live.engine, live.model, work, [PROBE_TOKENS] * len(work))
     rows = []
     for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
         if answer.request.status != "ok":
@@ -301,7 +330,9 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
     return rows
 
 
-def window(point: LoadPoint, result: LoadResult, work: workload.PromptSet) -> Window:
+def window(
+    point: LoadPoint, result: LoadResult, work: workload.PromptSet, lengths: Sequence[int]
+) -> Window:
     """Return the stored description of a measured window."""
     return Window(
         load_point=point.index,
@@ -311,7 +342,7 @@ def window(point: LoadPoint, result: LoadResult, work: workload.PromptSet) -> Wi
         start_ns=result.start_ns,
         end_ns=result.end_ns,
         discarded_ns=result.discarded_ns,
-        work_sha256=work.sha256(point.workload.output_tokens),
+        work_sha256=work.sha256(lengths),
         prompts=len(work.ids),
         client_cpu_s=result.client_cpu_s,
         loop_lag_p99_ms=result.loop_lag_p99_ms,

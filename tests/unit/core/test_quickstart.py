@@ -63,7 +63,7 @@ def test_both_engines_and_both_models_where_both_work() -> None:
         ("smollm2-135m-moe", "smollm2-135m"),
     ]
     assert (study.protocol.rounds, study.protocol.window_s) == (3, 10.0)
-    assert (study.workloads[0].input_tokens, study.workloads[0].output_tokens) == (64, 32)
+    assert (study.workloads[0].input_tokens, study.workloads[0].output_tokens) == (32, 8)
     assert study.loads[0].concurrency == 8
     assert study.preset == "quick look"
     assert {meter.name: meter.options for meter in study.meters} == {

