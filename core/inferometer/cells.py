@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from inferometer.study import Study
     from inferometer.tables import Tables
 
+PORT = 8000
+"""Stands for whichever port a launch had."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
@@ -138,8 +141,16 @@ def absent(evidence: Evidence, stack: str, model: str) -> tuple[str, str]:
 
 
 def command(record: LaunchRecord) -> str:
-    """Return the launch command, quoted for a shell; secrets are hidden."""
-    return shlex.join(redact.argv(record.command))
+    """Return the launch command, quoted for a shell, at port 8000; secrets are hidden.
+
+    The port is the one thing in which launches of one cell always differ.
+    """
+    own = str(record.port)
+    parts = [
+        f"{part[: -len(own)]}{PORT}" if part == own or part.endswith(f"={own}") else part
+        for part in record.command
+    ]
+    return shlex.join(redact.argv(parts))
 
 
 def _stack(evidence: Evidence, stack: str) -> Stack:

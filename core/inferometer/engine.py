@@ -169,7 +169,10 @@ class Engine(Protocol):
 
     @property
     def resolved_configuration(self) -> Sequence[str]:
-        """Return GET paths whose JSON answers hold the resolved configuration."""
+        """Return GET paths whose JSON answers hold the resolved configuration.
+
+        ``path#key`` keeps only that key of the answer.
+        """
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked requirements for ``platform``, or raise :class:`Unsupported`."""

@@ -44,6 +44,7 @@ INDEX_STEP = 10_000_000
 class _Seen:
     """What is known of a launch so far; what is missing when it fails stays empty."""
 
+    port: int | None
     command: list[str]
     variables: dict[str, str]
     ready_s: float | None
@@ -80,7 +81,7 @@ class Bench:
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
         folder = self.results.open_launch(launch.id)
-        seen = _Seen([], {}, None, None, {}, [], [])
+        seen = _Seen(None, [], {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
         failure = None
         try:
@@ -100,6 +101,7 @@ class Bench:
         tokenizer = tokenizer_of(launch, self.prepared)
         with lease(self.prepared.cache / "ports", HOST, protocol.port) as port:
             command = stack.engine.command(self._context(launch, port))
+            seen.port = port
             seen.command = redact.argv(list(command.argv))
             seen.variables = redact.tree(dict(command.env))
             self.progress.stage("starting the engine")
@@ -213,6 +215,7 @@ class Bench:
             ended_ns=time.monotonic_ns(),
             ready_s=seen.ready_s,
             peak_memory_bytes=seen.memory,
+            port=seen.port,
             command=seen.command,
             environment_variables=seen.variables,
             environment=stack.environment.record() | simulated(stack.engine),
@@ -252,8 +255,15 @@ def simulated(engine: Engine) -> dict[str, str]:
 
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:
     """Return what the engine says of its configuration, by path, without secrets."""
-    answers = {path: server.get_json(path) for path in engine.resolved_configuration}
-    return {path: redact.tree(answer) for path, answer in answers.items() if answer is not None}
+    found = {}
+    for path in engine.resolved_configuration:
+        route, _, key = path.partition("#")
+        answer = server.get_json(route)
+        if key:
+            answer = answer.get(key) if isinstance(answer, dict) else None
+        if answer is not None:
+            found[path] = redact.tree(answer)
+    return found
 
 
 def wrapped(index: int, count: int, first: int) -> int:

@@ -149,6 +149,7 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     ended_ns: int
     ready_s: float | None = None
     peak_memory_bytes: int | None = None
+    port: int | None = None
     command: list[str] = []
     environment_variables: dict[str, str] = {}
     environment: dict[str, Any] = {}

@@ -79,6 +79,12 @@ def _rounds(rounds: Sequence[int]) -> str:
     return f"round{'s' if len(rounds) > 1 else ''} {', '.join(map(str, sorted(rounds)))}"
 
 
+_METER_FIX = {
+    "no_sensor": "Measure on a machine that has the sensor, or add a meter that this one can read.",
+    "no_permission": "Let this user read the file named here, or run as one who may.",
+}
+
+
 def _meters(evidence: Evidence) -> Iterator[Missing]:
     seen = evidence.meters
     for info in seen.values():
@@ -87,7 +93,7 @@ def _meters(evidence: Evidence) -> Iterator[Missing]:
                 what=f"energy meter {info.name} ({info.scope})",
                 reason=info.reason,
                 detail=info.detail or info.method,
-                fix="`inferometer doctor` tells what this machine can read.",
+                fix=_METER_FIX.get(info.reason, "See the detail."),
             )
     if not evidence.records:
         return

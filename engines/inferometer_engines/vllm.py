@@ -69,7 +69,10 @@ class Vllm:
     endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
-    resolved_configuration: Sequence[str] = ("/version", "/server_info?config_format=json")
+    resolved_configuration: Sequence[str] = (
+        "/version",
+        "/server_info?config_format=json#vllm_config",
+    )
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked CPU environment; GPU environments are the user's (``python = ...``)."""

@@ -28,7 +28,7 @@ SETTINGS = 20
 
 def launch(view: View) -> list[str]:
     """Return the exact command of every stack that leads or shares a first place."""
-    lines = ["## Launch the winner", ""]
+    lines = ["## Launch the winner", "", "Port 8000 stands for the port that each launch had.", ""]
     shown: dict[str, None] = {}
     for architecture in view.architectures:
         lines += [f"### {ARCHITECTURE_TITLES[architecture]}", ""]
