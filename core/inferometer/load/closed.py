@@ -60,7 +60,7 @@ class ClosedLoop:
         self.head = target.head()
         warmup = plan.warmup_requests
         self.warmup = plan.concurrency + 1 if warmup is None else warmup
-        self.clients = [Client(target) for _ in range(plan.concurrency)]
+        self.clients = [Client(target, number) for number in range(plan.concurrency)]
         self.calls: list[Call] = []
         self.watch = _Watch()
         self.warm = asyncio.Event()
@@ -180,19 +180,7 @@ class ClosedLoop:
     async def _stream(self, number: int) -> None:
         client, dead, intended_ns = self.clients[number], 0, time.monotonic_ns()
         while self.limit is None or self.next < self.limit:
-            index, self.next = self.next, self.next + 1
-            body = self.source(index)
-            call = Call(
-                index=self.plan.first_index + index,
-                phase=self.first_phase if index < self.warmup else "load",
-                stream=number,
-                prompt=body.prompt,
-                input_tokens=body.input_tokens,
-                output_tokens=body.output_tokens,
-                intended_ns=intended_ns,
-            )
-            self.calls.append(call)
-            request = frame(self.head, body.content)
+            call, request = self._take(number, intended_ns)
             await client.ask(request, call.exchange, self.plan.request_timeout_s)
             self._ended(call)
             dead = dead + 1 if call.exchange.outcome in ("refused", "lost") else 0
@@ -202,6 +190,22 @@ class ClosedLoop:
             if call.exchange.outcome != "complete" or call.exchange.status != 200:
                 await asyncio.sleep(PAUSE_S)
                 intended_ns = time.monotonic_ns()
+
+    def _take(self, stream: int, intended_ns: int) -> tuple[Call, bytes]:
+        """Take the next request: its call, and the bytes to send."""
+        index, self.next = self.next, self.next + 1
+        body = self.source(index)
+        call = Call(
+            index=self.plan.first_index + index,
+            phase=self.first_phase if index < self.warmup else "load",
+            stream=stream,
+            prompt=body.prompt,
+            input_tokens=body.input_tokens,
+            output_tokens=body.output_tokens,
+            intended_ns=intended_ns,
+        )
+        self.calls.append(call)
+        return call, frame(self.head, body.content)
 
     def _ended(self, call: Call) -> None:
         """Keep an ended answer raw; decode the oldest one when too much is held."""
@@ -232,13 +236,17 @@ class ClosedLoop:
     def _discard_s(self) -> float:
         if self.plan.discard_s is not None:
             return self.plan.discard_s
+        return max(1.0, self._request_s())
+
+    def _request_s(self) -> float:
+        """Return the mean duration of the warm-up's requests after the first; 0 without any."""
         warm = [call.exchange for call in self.calls if call.phase == "warmup"]
         times = [
             (exchange.end_ns - exchange.sent_ns) * 1e-9
             for exchange in warm[1:] or warm
             if exchange.outcome == "complete"
         ]
-        return max(1.0, sum(times) / len(times)) if times else 1.0
+        return sum(times) / len(times) if times else 0.0
 
     async def _poll(self) -> None:
         while True:

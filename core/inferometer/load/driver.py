@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, TypeVar
 import uvloop
 
 from inferometer.load.answer import Answer
+from inferometer.load.arrivals import Arrivals
 from inferometer.load.closed import ClosedLoop
 from inferometer.load.http import Target
 from inferometer.load.offer import Body, Hooks, LoadPlan, LoadResult, Source, never
+from inferometer.load.open import OpenLoop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
 __all__ = [
     "Answer",
+    "Arrivals",
     "Body",
     "Hooks",
     "LoadPlan",
@@ -40,7 +43,8 @@ def drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks | None = 
     Raises:
         LaunchError: the server is gone, answers nothing but errors, or ``should_stop`` said so.
     """
-    return _blocking(ClosedLoop(target, source, plan, hooks or Hooks()).run())
+    loop = ClosedLoop if plan.arrivals is None else OpenLoop
+    return _blocking(loop(target, source, plan, hooks or Hooks()).run())
 
 
 def collect(

@@ -33,12 +33,13 @@ class Target:
     host: str
     port: int
     path: str = "/v1/completions"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a key
     tls: ssl.SSLContext | None = None
 
     def head(self) -> bytes:
         """Return the request head up to the value of ``content-length``; it never changes."""
-        lines = [f"POST {self.path} HTTP/1.1", f"host: {self.host}:{self.port}"]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        lines = [f"POST {self.path} HTTP/1.1", f"host: {host}:{self.port}"]
         names = {name.lower() for name in self.headers}
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if "content-type" not in names:
@@ -186,7 +187,8 @@ class Connection(asyncio.Protocol):
 class Client:
     """One stream's connection to a target, opened again when needed. Not for two tasks at once."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, number: int = 0) -> None:
+        self.number = number
         self._target = target
         self._connection: Connection | None = None
 

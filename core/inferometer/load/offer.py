@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from inferometer.load.arrivals import Arrivals
     from inferometer.records import Request
 
 
@@ -28,6 +29,10 @@ class LoadPlan:
     residence time: the mean E2E of the warm-up after the first, at least 1 s. ``requests`` set
     means: after the warm-up has drained, exactly that many and no window. ``first_index`` numbers
     the first request within its launch.
+
+    ``arrivals`` set means an open loop: ``concurrency`` then is the streams of the warm-up, and
+    ``requests`` at most the length of a trace. ``max_in_flight`` caps it (None: no cap); a request
+    that waits for the cap keeps its intended time.
     """
 
     concurrency: int
@@ -38,6 +43,8 @@ class LoadPlan:
     request_timeout_s: float = 600.0
     load_point: int = 0
     first_index: int = 0
+    arrivals: Arrivals | None = None
+    max_in_flight: int | None = None
 
 
 def ignore(_t_ns: int) -> None:

@@ -17,82 +17,26 @@ import argparse
 import asyncio
 import dataclasses
 import socket
+import ssl
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import httptools
 import msgspec
 import uvloop
 
+from inferometer.testing.options import Options, Truth
 from inferometer.testing.script import Script, Step, error_body, script
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+__all__ = ["Options", "Oracle", "Truth", "main"]
+
 SPLIT_GAP_S = 0.004
 """Pause inside a split packet: long enough that the kernel does not join the halves."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How to behave. Times are from the arrival of a request; they do not grow with load."""
-
-    model: str = "oracle"
-    ttft_ms: float = 5.0
-    itl_ms: float = 2.0
-    """Between tokens: a chunk of k tokens follows the one before after k times this."""
-    tokens: int | None = None
-    """Answer length; unset means the request's ``max_tokens``, or 16."""
-    tokens_per_chunk: int = 1
-    usage: Literal["vllm", "transformers", "none"] = "vllm"
-    """Shape of the end: ``choices: []`` with usage and [DONE]; or usage in the final, empty chunk
-    and no [DONE]; or no usage at all."""
-    continuous_usage: bool = True
-    """Usage in every chunk (``vllm`` shape only)."""
-    token_ids: bool = True
-    """Token ids in every chunk (``vllm`` shape only)."""
-    empty_text_every: int = 0
-    """Each n-th chunk has no text though its tokens count."""
-    comments: bool = False
-    """Comment lines between the events."""
-    split: bool = False
-    """Each write goes out in two packets."""
-    merge: int = 1
-    """Chunks in one packet, sent when the last of them is due."""
-    framing: Literal["chunked", "close"] = "chunked"
-    """``close``: the body ends with the connection."""
-    connection_close: bool = False
-    """``Connection: close`` in every answer."""
-    idle_close_s: float | None = None
-    """Close a kept-alive connection that was idle for this long."""
-    fault: Literal["", "error", "truncate", "reset", "400", "503", "wrong_usage"] = ""
-    """``error`` and ``truncate`` strike in mid-stream, ``reset`` before a byte; ``wrong_usage``
-    adds one to the final usage of every answer."""
-    fault_every: int = 1
-    """Strike each n-th completion request."""
-    error_shape: Literal["nested", "flat"] = "nested"
-    ready_after_s: float = 0.0
-    """``/health`` answers 503 until then."""
-    tokenizer: str | None = None
-    """A ``tokenizer.json`` that counts text prompts; unset counts words."""
-    cached_tokens: int = 0
-
-
-class Truth(msgspec.Struct, kw_only=True):
-    """One completion request as the server saw it. Times are ``time.monotonic_ns``."""
-
-    request: int
-    arrived_ns: int
-    prompt_tokens: int
-    writes: list[tuple[int, int]] = []
-    """``(write time, tokens in it)`` of every packet with content."""
-    tokens: int = 0
-    """Output tokens written."""
-    outcome: Literal["open", "ok", "fault", "gone"] = "open"
-    """``gone``: the client left first."""
 
 
 class Oracle:
@@ -150,7 +94,11 @@ class Oracle:
         self._stop = asyncio.Event()
         listening = socket.create_server(("127.0.0.1", self.port), backlog=1024)
         self.port = listening.getsockname()[1]
-        server = await self._loop.create_server(lambda: _Connection(self), sock=listening)
+        tls = None
+        if self.options.certificate:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(self.options.certificate)
+        server = await self._loop.create_server(lambda: _Connection(self), sock=listening, ssl=tls)
         self.began_s = time.monotonic()
         self._started.set()
         try:
@@ -177,12 +125,17 @@ class Oracle:
         """Forget a connection."""
         self._open.discard(connection)
 
-    def arrival(self, prompt_tokens: int) -> Truth:
+    def arrival(self, prompt_tokens: int, headers: dict[str, str]) -> Truth:
         """Open the truth about a new request."""
         truth = Truth(
-            request=len(self.truth), arrived_ns=time.monotonic_ns(), prompt_tokens=prompt_tokens
+            request=len(self.truth),
+            arrived_ns=time.monotonic_ns(),
+            prompt_tokens=prompt_tokens,
+            headers={name: text for name, text in headers.items() if name != "authorization"},
         )
         self.truth.append(truth)
+        if truth.request == 0 and self.options.stall_at_s is not None:
+            self._loop.call_later(self.options.stall_at_s, time.sleep, self.options.stall_s)
         return truth
 
     def settle(self, truth: Truth, outcome: Literal["ok", "fault", "gone"]) -> None:
@@ -202,6 +155,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.parser = httptools.HttpRequestParser(self)
         self.path = ""
+        self.headers: dict[str, str] = {}
         self.body = b""
         self.truth: Truth | None = None
         self.timer: asyncio.TimerHandle | None = None
@@ -233,15 +187,21 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self.body = b""
+        self.headers = {}
 
     def on_url(self, url: bytes) -> None:
-        self.path = url.decode("latin-1").split("?", 1)[0]
+        path = url.decode("latin-1").split("?", 1)[0]
+        base = self.options.base_path
+        self.path = path.removeprefix(base) if path.startswith(base) else ""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_body(self, body: bytes) -> None:
         self.body += body
 
     def on_message_complete(self) -> None:
-        if self.path == "/v1/completions":
+        if self.path in ("/v1/completions", "/v1/chat/completions"):
             self._complete()
         elif self.path == "/v1/models":
             listed = {"object": "list", "data": [{"id": self.options.model, "object": "model"}]}
@@ -255,13 +215,16 @@ class _Connection(asyncio.Protocol):
 
     def _complete(self) -> None:
         options = self.options
+        if options.api_key and self.headers.get("authorization") != f"Bearer {options.api_key}":
+            self._reply(401, error_body(options.error_shape, 401, "wrong or missing key"))
+            return
         try:
             request = msgspec.json.decode(self.body, type=dict[str, Any])
-            plan = script(request, options)
+            plan = script(request, options, chat=self.path.startswith("/v1/chat"))
         except (msgspec.DecodeError, KeyError, ValueError) as error:
             self._reply(400, error_body(options.error_shape, 400, f"bad request: {error}"))
             return
-        truth = self.truth = self.oracle.arrival(plan.prompt_tokens)
+        truth = self.truth = self.oracle.arrival(plan.prompt_tokens, self.headers)
         fault = options.fault if (truth.request + 1) % options.fault_every == 0 else ""
         if fault == "reset":
             self._settle("fault")

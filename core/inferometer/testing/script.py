@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from inferometer.testing.oracle import Options
+    from inferometer.testing.options import Options
 
 WORDS = ("the", "a", "of", "light", "wave", "phase", "two", "beams", "meet", "and", "add", "up")
 
@@ -54,9 +54,9 @@ def error_body(shape: str, status: int, message: str) -> dict[str, Any]:
     return {"object": "error", **error} if shape == "flat" else {"error": error}
 
 
-def script(request: dict[str, Any], options: Options) -> Script:
+def script(request: dict[str, Any], options: Options, *, chat: bool = False) -> Script:
     """Plan the answer to ``request``. Raises KeyError or ValueError for a bad one."""
-    ids = _prompt_ids(request["prompt"], options)
+    ids = _prompt_ids(_words(request["messages"]) if chat else request["prompt"], options)
     total = options.tokens if options.tokens is not None else int(request.get("max_tokens", 16))
     if total < 1:
         raise ValueError(f"max_tokens must be at least 1, not {total}")
@@ -67,15 +67,20 @@ def script(request: dict[str, Any], options: Options) -> Script:
     for start in range(0, total, size):
         held = min(size, total - start)
         due += options.itl_ms * 1e-3 * held if start else 0.0
-        chunks.append(Step(due, _chunk(options, tokens, start, ids), held))
+        chunks.append(Step(due, _chunk(options, tokens, start, ids, chat=chat), held))
     steps = _merged(chunks, options.merge)
-    steps += [Step(steps[-1].due_s, data, 0) for data in _tail(options, total, len(ids))]
+    tail = _tail(options, total, len(ids), chat=chat)
+    steps += [Step(steps[-1].due_s, data, 0) for data in tail]
+    if chat and options.role_first:
+        role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+        event = _event(_completion(options, [role], chat=True))
+        steps = [Step(options.ttft_ms * 0.5e-3, event, 0), *steps]
     return Script(
         prompt_tokens=len(ids),
         tokens=total,
         stream=bool(request.get("stream", False)),
         steps=steps,
-        whole=_whole(options, tokens, len(ids)),
+        whole=_whole(options, tokens, len(ids), chat=chat),
     )
 
 
@@ -89,6 +94,10 @@ def _merged(chunks: list[Step], merge: int) -> list[Step]:
         )
         for group in groups
     ]
+
+
+def _words(messages: list[dict[str, Any]]) -> str:
+    return " ".join(str(message["content"]) for message in messages)
 
 
 def _prompt_ids(prompt: object, options: Options) -> list[int]:
@@ -112,58 +121,85 @@ def _tokenizer(path: str) -> Tokenizer:
     return Tokenizer.from_file(path)
 
 
-def _chunk(options: Options, tokens: list[int], start: int, prompt: list[int]) -> bytes:
+def _chunk(
+    options: Options, tokens: list[int], start: int, prompt: list[int], *, chat: bool
+) -> bytes:
     """Return the event of the chunk that begins at token ``start``."""
     part = tokens[start : start + options.tokens_per_chunk]
     number = start // options.tokens_per_chunk
-    words = [WORDS[token] for token in part]
-    text = "".join(f" {word}" for word in words)
+    words = [f" {WORDS[token]}" for token in part]
     if options.empty_text_every and (number + 1) % options.empty_text_every == 0:
-        text = ""
+        words = [""] * len(part)
+    said = _delta(options, words, start, len(tokens)) if chat else {"text": "".join(words)}
     comment = b": keep-alive\n\n" if options.comments else b""
     if options.usage != "vllm":
-        return comment + _event(_completion(options, [{"index": 0, "text": text}]))
+        return comment + _event(_completion(options, [{"index": 0, **said}], chat=chat))
     done = start + len(part)
     choice: dict[str, Any] = {
         "index": 0,
-        "text": text,
+        **said,
         "logprobs": None,
         "finish_reason": "length" if done == len(tokens) else None,
         "stop_reason": None,
         "prompt_token_ids": prompt if options.token_ids and start == 0 else None,
         "token_ids": part if options.token_ids else None,
     }
-    body = _completion(options, [choice])
+    body = _completion(options, [choice], chat=chat)
     if options.continuous_usage:
         body["usage"] = _usage(options, len(prompt), done)
     return comment + _event(body)
 
 
-def _tail(options: Options, total: int, prompt_tokens: int) -> list[bytes]:
+def _delta(options: Options, words: list[str], start: int, total: int) -> dict[str, Any]:
+    """Return a chat delta: reasoning first, then content, a tool call's arguments at the end."""
+    thought = max(0, min(options.reasoning_tokens - start, len(words)))
+    called = max(thought, min(total - options.tool_tokens - start, len(words)))
+    delta: dict[str, Any] = {}
+    if thought:
+        delta[options.reasoning_field] = "".join(words[:thought])
+    if called > thought:
+        delta["content"] = "".join(words[thought:called])
+    if called < len(words):
+        arguments = {"name": "look", "arguments": "".join(words[called:])}
+        delta["tool_calls"] = [{"index": 0, "type": "function", "function": arguments}]
+    return {"delta": delta}
+
+
+def _tail(options: Options, total: int, prompt_tokens: int, *, chat: bool) -> list[bytes]:
     """Return the events after the last content."""
     told = total + 1 if options.fault == "wrong_usage" else total
     usage = _usage(options, prompt_tokens, told)
     if options.usage == "vllm":
-        return [_event({**_completion(options, []), "usage": usage}) + b"data: [DONE]\n\n"]
-    body = _completion(options, [{"finish_reason": "length", "index": 0, "text": ""}])
+        end = {**_completion(options, [], chat=chat), "usage": usage}
+        return [_event(end) + b"data: [DONE]\n\n"]
+    said: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
+    body = _completion(options, [{"finish_reason": "length", "index": 0, **said}], chat=chat)
     if options.usage == "transformers":
         body["usage"] = usage
     return [_event(body)]
 
 
-def _whole(options: Options, tokens: list[int], prompt_tokens: int) -> dict[str, Any]:
+def _whole(
+    options: Options, tokens: list[int], prompt_tokens: int, *, chat: bool
+) -> dict[str, Any]:
     text = "".join(f" {WORDS[token]}" for token in tokens)
-    choice = {"index": 0, "text": text, "finish_reason": "length"}
+    said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+    choice = {"index": 0, **said, "finish_reason": "length"}
     return {
-        **_completion(options, [choice]),
+        **_completion(options, [choice], chat=chat, streamed=False),
         "usage": _usage(options, prompt_tokens, len(tokens)),
     }
 
 
-def _completion(options: Options, choices: list[dict[str, Any]]) -> dict[str, Any]:
+def _completion(
+    options: Options, choices: list[dict[str, Any]], *, chat: bool, streamed: bool = True
+) -> dict[str, Any]:
+    kind = "text_completion"
+    if chat:
+        kind = "chat.completion.chunk" if streamed else "chat.completion"
     return {
         "id": "cmpl-1",
-        "object": "text_completion",
+        "object": kind,
         "created": 1,
         "model": options.model,
         "choices": choices,

@@ -29,10 +29,10 @@ def get(port: int, path: str) -> tuple[int, Any]:
         connection.close()
 
 
-def post(port: int, body: object) -> tuple[int, str]:
+def post(port: int, body: object, path: str = "/v1/completions") -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request("POST", "/v1/completions", json.dumps(body))
+        connection.request("POST", path, json.dumps(body))
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -137,3 +137,29 @@ def test_it_runs_as_a_process(tmp_path: Path) -> None:
         process.terminate()
         process.wait(timeout=10)
     assert msgspec.json.decode(truth.read_bytes(), type=Truth).tokens == 2
+
+
+def test_a_chat_stream_reasons_speaks_and_calls_a_tool() -> None:
+    options = Options(role_first=True, reasoning_tokens=1, tool_tokens=1, tokens_per_chunk=2)
+    body = {"messages": [{"role": "user", "content": "a b"}], "max_tokens": 4, "stream": True}
+    with Oracle(options) as oracle:
+        _, text = post(oracle.port, body, "/v1/chat/completions")
+        status, whole = post(oracle.port, {**body, "stream": False}, "/v1/chat/completions")
+        assert [tokens for _, tokens in oracle.truth[0].writes] == [2, 2]
+    role, first, last, usage = events(text)
+    assert role["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    assert role["object"] == "chat.completion.chunk"
+    assert first["choices"][0]["delta"] == {"reasoning_content": " of", "content": " light"}
+    assert last["choices"][0]["delta"]["content"] == " wave"
+    assert last["choices"][0]["delta"]["tool_calls"][0]["function"]["arguments"] == " phase"
+    assert usage["usage"]["completion_tokens"] == 4
+    assert status == 200
+    assert json.loads(whole)["choices"][0]["message"]["content"] == " of light wave phase"
+
+
+def test_a_stall_holds_everything_up() -> None:
+    with Oracle(Options(ttft_ms=0, stall_at_s=0.0, stall_s=0.3)) as oracle:
+        began = time.monotonic()
+        post(oracle.port, {"prompt": [1], "max_tokens": 1})
+        get(oracle.port, "/health")
+        assert time.monotonic() - began >= 0.29

@@ -1,0 +1,86 @@
+"""How the oracle behaves, and what it says about it afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to behave. Times are from the arrival of a request; they do not grow with load."""
+
+    model: str = "oracle"
+    ttft_ms: float = 5.0
+    itl_ms: float = 2.0
+    """Between tokens: a chunk of k tokens follows the one before after k times this."""
+    tokens: int | None = None
+    """Answer length; unset means the request's ``max_tokens``, or 16."""
+    tokens_per_chunk: int = 1
+    usage: Literal["vllm", "transformers", "none"] = "vllm"
+    """Shape of the end: ``choices: []`` with usage and [DONE]; or usage in the final, empty chunk
+    and no [DONE]; or no usage at all."""
+    continuous_usage: bool = True
+    """Usage in every chunk (``vllm`` shape only)."""
+    token_ids: bool = True
+    """Token ids in every chunk (``vllm`` shape only)."""
+    empty_text_every: int = 0
+    """Each n-th chunk has no text though its tokens count."""
+    comments: bool = False
+    """Comment lines between the events."""
+    split: bool = False
+    """Each write goes out in two packets."""
+    merge: int = 1
+    """Chunks in one packet, sent when the last of them is due."""
+    framing: Literal["chunked", "close"] = "chunked"
+    """``close``: the body ends with the connection."""
+    connection_close: bool = False
+    """``Connection: close`` in every answer."""
+    idle_close_s: float | None = None
+    """Close a kept-alive connection that was idle for this long."""
+    fault: Literal["", "error", "truncate", "reset", "400", "503", "wrong_usage"] = ""
+    """``error`` and ``truncate`` strike in mid-stream, ``reset`` before a byte; ``wrong_usage``
+    adds one to the final usage of every answer."""
+    fault_every: int = 1
+    """Strike each n-th completion request."""
+    error_shape: Literal["nested", "flat"] = "nested"
+    ready_after_s: float = 0.0
+    """``/health`` answers 503 until then."""
+    tokenizer: str | None = None
+    """A ``tokenizer.json`` that counts text prompts; unset counts words."""
+    cached_tokens: int = 0
+    base_path: str = ""
+    """Stands before every path, as behind a gateway: ``/base`` for ``/base/v1/completions``."""
+    api_key: str = ""
+    """Answer 401 to completion requests without ``Authorization: Bearer`` and this key."""
+    certificate: str = ""
+    """A PEM file with certificate and key: serve HTTPS."""
+    role_first: bool = False
+    """Chat: an event with the role alone, half of ``ttft_ms`` before the first token."""
+    reasoning_tokens: int = 0
+    """Chat: so many of the first tokens are reasoning."""
+    reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"
+    tool_tokens: int = 0
+    """Chat: so many of the last tokens are the arguments of a tool call."""
+    stall_at_s: float | None = None
+    """Do nothing at all, for any connection, from so long after the first request's arrival..."""
+    stall_s: float = 2.0
+    """... for so long."""
+
+
+class Truth(msgspec.Struct, kw_only=True):
+    """One completion request as the server saw it. Times are ``time.monotonic_ns``."""
+
+    request: int
+    arrived_ns: int
+    prompt_tokens: int
+    writes: list[tuple[int, int]] = []
+    """``(write time, tokens in it)`` of every packet with content."""
+    tokens: int = 0
+    """Output tokens written."""
+    headers: dict[str, str] = {}
+    """Of the request, with lower-case names, without ``authorization``."""
+    outcome: Literal["open", "ok", "fault", "gone"] = "open"
+    """``gone``: the client left first."""
