@@ -16,7 +16,7 @@ import functools
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 from tokenizers import Tokenizer
@@ -41,13 +41,34 @@ class PromptSet:
     text: list[str]
     special_tokens: int
     """How many of each prompt's ids the tokenizer adds by itself (a BOS: 1)."""
+    cache: Literal["cold", "warm"] = "cold"
+    """Cold: no two prompts begin alike. Warm: they share beginnings by design, ``shared`` long.
+    The two are never compared."""
+    shared: tuple[int, ...] = ()
+    """How many leading ids each prompt has in common with others (warm only)."""
+
+    @property
+    def reuse(self) -> float:
+        """Return the share of all prompt tokens that a perfect prefix cache need not compute."""
+        return sum(self.shared) / max(sum(map(len, self.ids)), 1)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def sha256(self, lengths: Sequence[int]) -> str:
         """Return the hash of the work: every id in order and each request's output length."""
-        return hashlib.sha256(msgspec.json.encode((self.ids, lengths))).hexdigest()
+        work = (self.ids, lengths) if self.cache == "cold" else (self.ids, lengths, self.cache)
+        return hashlib.sha256(msgspec.json.encode(work)).hexdigest()
+
+
+class Base(NamedTuple):
+    """The beginning of a prompt: ids and the text that encodes to exactly them."""
+
+    ids: Sequence[int]
+    text: str
+
+
+NOTHING = Base((), "")
 
 
 def build(
@@ -63,24 +84,53 @@ def build(
         UsageError: no readable tokenizer there, or the length is too short for salt and text.
         MachineError: this Python has no ``pydoc_data``.
     """
+    return build_each(tokenizer_path, [input_tokens] * count, seed, salt)
+
+
+def build_each(
+    tokenizer_path: Path, lengths: Sequence[int], seed: int, salt: str | int = ""
+) -> PromptSet:
+    """Make one prompt of each length in ``lengths`` (tokens); otherwise as :func:`build`."""
+    made = extend(tokenizer_path, [NOTHING] * len(lengths), lengths, f"{seed}/{salt}")
+    special = load_tokenizer(tokenizer_path).num_special_tokens_to_add(is_pair=False)
+    return PromptSet([ids for ids, _ in made], [text for _, text in made], special)
+
+
+def extend(
+    tokenizer_path: Path, bases: Sequence[Base], lengths: Sequence[int], key: str
+) -> list[tuple[list[int], str]]:
+    """Continue each of ``bases`` with salted text until it has exactly its length in tokens.
+
+    Returns (ids, text) of each; ids begin with the base's, text encodes to ids. ``key`` decides
+    the salts and the text, together with each one's index.
+
+    Raises:
+        UsageError: no readable tokenizer, or no text of such a length behind such a base.
+    """
     tokenizer = load_tokenizer(tokenizer_path)
-    words = corpus()
-    length = _words_for(tokenizer, input_tokens)
-    ids: list[list[int]] = [[] for _ in range(count)]
-    texts = [""] * count
-    missing = list(range(count))
+    words, per_token = corpus(), _words_per_token(tokenizer)
+    found: list[tuple[list[int], str]] = [([], "")] * len(bases)
+    missing = list(range(len(bases)))
     for attempt in range(ATTEMPTS):
-        keys = [f"{seed}/{salt}/{i}/{attempt}" for i in missing]
-        drafts = [_draft(words, length + attempt, key) for key in keys]
-        for i, draft in zip(missing, _exact(tokenizer, drafts, input_tokens), strict=True):
-            if draft is not None:
-                ids[i], texts[i] = draft
-        missing = [i for i in missing if not ids[i]]
+        drafts = [
+            _draft(
+                words,
+                int(per_token * (lengths[i] - len(bases[i].ids))) + 8 + attempt,
+                f"{key}/{i}/{attempt}",
+                bases[i].text,
+            )
+            for i in missing
+        ]
+        exact = _exact(tokenizer, drafts, [lengths[i] for i in missing])
+        for i, made in zip(missing, exact, strict=True):
+            if made is not None and made[0][: len(bases[i].ids)] == list(bases[i].ids):
+                found[i] = made
+        missing = [i for i in missing if not found[i][0]]
         if not missing:
-            return PromptSet(ids, texts, tokenizer.num_special_tokens_to_add(is_pair=False))
+            return found
     raise UsageError(
-        f"{tokenizer_path}: no text of exactly {input_tokens} tokens found for "
-        f"{len(missing)} of {count} prompts",
+        f"{tokenizer_path}: no text of exactly {lengths[missing[0]]} tokens found for "
+        f"{len(missing)} of {len(bases)} prompts",
         hint="Ask for longer prompts: input_tokens of 32 and more work with common tokenizers.",
     )
 
@@ -146,37 +196,39 @@ def corpus() -> tuple[str, ...]:
     return tuple(word for word in text.split() if word.isascii() and word.isprintable())
 
 
-def _words_for(tokenizer: Tokenizer, tokens: int) -> int:
-    """Return how many words hold at least ``tokens`` tokens, nearly always."""
+def _words_per_token(tokenizer: Tokenizer) -> float:
+    """Return how many words hold at least a token, nearly always."""
     sample = corpus()[:2000]
     ids = tokenizer.encode(" ".join(sample), add_special_tokens=False).ids
-    return int(1.15 * tokens * len(sample) / len(ids)) + 8
+    return 1.15 * len(sample) / len(ids)
 
 
-def _draft(words: tuple[str, ...], length: int, key: str) -> str:
-    """Return a salt and ``length`` words from a random place, wrapping round; made by ``key``."""
+def _draft(words: tuple[str, ...], length: int, key: str, base: str) -> str:
+    """Return ``base``, a salt and ``length`` words from a random place, all made by ``key``."""
     salt = hashlib.sha256(key.encode()).hexdigest()
     start = int(salt[8:], 16) % len(words)
     taken = words[start : start + length]
     while len(taken) < length:
         taken += words[: length - len(taken)]
-    return " ".join((salt[:8], *taken))
+    return " ".join((*filter(None, (base,)), salt[:8], *taken))
 
 
 def _exact(
-    tokenizer: Tokenizer, drafts: list[str], tokens: int
+    tokenizer: Tokenizer, drafts: list[str], lengths: Sequence[int]
 ) -> list[tuple[list[int], str] | None]:
     """Cut each draft behind its last wanted token; keep it if it encodes to just that many."""
     special = tokenizer.num_special_tokens_to_add(is_pair=False)
-    wanted = tokens - special
-    if wanted < 1:
-        raise UsageError(f"input_tokens = {tokens}: the tokenizer itself adds {special}")
+    wanted = [tokens - special for tokens in lengths]
+    if min(wanted, default=1) < 1:
+        raise UsageError(f"input_tokens = {min(lengths)}: the tokenizer itself adds {special}")
     long = tokenizer.encode_batch(drafts, add_special_tokens=False)
     cuts = [
-        draft[: encoding.offsets[wanted - 1][1]] if len(encoding.ids) >= wanted else ""
-        for draft, encoding in zip(drafts, long, strict=True)
+        draft[: encoding.offsets[count - 1][1]] if len(encoding.ids) >= count else ""
+        for draft, encoding, count in zip(drafts, long, wanted, strict=True)
     ]
     return [
         (encoding.ids, cut) if len(encoding.ids) == tokens else None
-        for cut, encoding in zip(cuts, tokenizer.encode_batch_fast(cuts), strict=True)
+        for cut, tokens, encoding in zip(
+            cuts, lengths, tokenizer.encode_batch_fast(cuts), strict=True
+        )
     ]

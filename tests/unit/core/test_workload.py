@@ -72,6 +72,36 @@ def test_lengths_are_exact_and_text_gives_the_same_ids(
         assert {ids[0] for ids in prompts.ids} == {1}
 
 
+@pytest.mark.parametrize("kind", ["bytes", "bos", "metaspace"])
+def test_each_prompt_may_have_a_length_of_its_own(
+    path_of: Callable[[Kind], Path], kind: Kind
+) -> None:
+    path = path_of(kind)
+    lengths = [24, 700, 31, 128] * 8
+    prompts = workload.build_each(path, lengths, seed=1)
+    tokenizer = Tokenizer.from_file(str(path))
+    assert [len(ids) for ids in prompts.ids] == lengths
+    assert [tokenizer.encode(text).ids for text in prompts.text] == prompts.ids
+    assert (prompts.cache, prompts.reuse) == ("cold", 0.0)
+    assert prompts.ids[3] == workload.build(path, 128, 4, seed=1).ids[3]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bos", "metaspace"])
+def test_a_text_is_continued_to_an_exact_length(
+    path_of: Callable[[Kind], Path], kind: Kind
+) -> None:
+    path = path_of(kind)
+    begun = workload.build(path, 40, 6, seed=1)
+    bases = [workload.Base(*base) for base in zip(begun.ids, begun.text, strict=True)]
+    made = workload.extend(path, bases, [60, 61, 62, 63, 64, 400], "key")
+    assert [len(ids) for ids, _ in made] == [60, 61, 62, 63, 64, 400]
+    tokenizer = Tokenizer.from_file(str(path))
+    for (ids, text), base in zip(made, bases, strict=True):
+        assert tokenizer.encode(text).ids == ids
+        assert ids[:40] == list(base.ids)
+        assert text.startswith(base.text)
+
+
 def test_the_same_arguments_give_the_same_work(path_of: Callable[[Kind], Path]) -> None:
     path = path_of("bytes")
     first = workload.build(path, 40, 10, seed=1, salt=0)
