@@ -17,7 +17,7 @@ from inferometer.load.http import Target
 from inferometer.meter import MeterContext
 from inferometer.metering import Sampler
 from inferometer.ports import lease
-from inferometer.prepare import prompts, tokenizer_of
+from inferometer.prepare import tokenizer_of, work
 from inferometer.processes import cpu_seconds
 from inferometer.records import Failure, LaunchRecord, MeterInfo, Probe, Window
 
@@ -151,11 +151,11 @@ class Bench:
 
     def _point(self, live: _Live, point: LoadPoint, sampler: Sampler) -> Window:
         protocol = self.plan.protocol
-        streams, output = point.load.concurrency, point.workload.output_tokens
+        streams = point.load.concurrency
         warmup = streams + 1 if protocol.warmup_requests is None else protocol.warmup_requests
-        work = prompts(live.tokenizer, point, live.launch.round, protocol.seed, warmup)
-        lengths = staggered(output, streams, warmup, len(work))
-        bodies = request_bodies(live.engine, live.model, work, lengths)
+        planned = work(live.tokenizer, point, live.launch.round, protocol.seed, warmup)
+        lengths = staggered(planned.output_tokens, streams, warmup)
+        bodies = request_bodies(live.engine, live.model, planned.prompts, lengths)
         result = drive(
             live.target,
             lambda index: bodies[wrapped(index, len(bodies), warmup + streams)],
@@ -176,7 +176,7 @@ class Bench:
         )
         store.append_lines(live.folder / "requests.jsonl", result.requests)
         store.append_chunks(live.folder / "chunks.bin", result.chunks)
-        return window(point, result, work, lengths)
+        return window(point, result, planned.prompts, lengths)
 
     # -- pieces -------------------------------------------------------------------------------
 
@@ -274,21 +274,22 @@ def wrapped(index: int, count: int, first: int) -> int:
     return index if index < count else first + (index - first) % (count - first)
 
 
-def staggered(output_tokens: int, streams: int, warmup: int, count: int) -> list[int]:
-    """Return the output length of each of ``count`` requests: pinned, but for each stream's first.
+def staggered(output_tokens: Sequence[int], streams: int, warmup: int) -> list[int]:
+    """Return the output length of each request: its own, but for each stream's first.
 
-    The first request of stream k after the warm-up gets (k + 1) / streams of the length, so that
+    The first request of stream k after the warm-up gets (k + 1) / streams of its length, so that
     the streams are spread over all ages from then on, as they would be after a long time: streams
     in step make waves that a window cuts anywhere. They end within the discarded residence time.
     """
-    lengths = [output_tokens] * count
-    for stream in range(min(streams, count - warmup)):
-        lengths[warmup + stream] = max(1, round(output_tokens * (stream + 1) / streams))
+    lengths = list(output_tokens)
+    for stream in range(min(streams, len(lengths) - warmup)):
+        own = lengths[warmup + stream]
+        lengths[warmup + stream] = max(1, round(own * (stream + 1) / streams))
     return lengths
 
 
 def request_bodies(
-    engine: Engine, model: str, work: workload.PromptSet, lengths: Sequence[int]
+    engine: Engine, model: str, prompts: workload.PromptSet, lengths: Sequence[int]
 ) -> list[Body]:
     """Return the request bodies of a prompt set in the engine's words, ready to send."""
     return [
@@ -307,7 +308,9 @@ def request_bodies(
             input_tokens=len(ids),
             output_tokens=length,
         )
-        for index, (ids, text, length) in enumerate(zip(work.ids, work.text, lengths, strict=True))
+        for index, (ids, text, length) in enumerate(
+            zip(prompts.ids, prompts.text, lengths, strict=True)
+        )
     ]
 
 
@@ -317,8 +320,8 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
     Raises:
         LaunchError: a probe got no answer, so neither would the load.
     """
-    work = workload.probe_prompts(live.tokenizer)
-    bodies = request_bodies(live.engine, live.model, work, [PROBE_TOKENS] * len(work))
+    prompts = workload.probe_prompts(live.tokenizer)
+    bodies = request_bodies(live.engine, live.model, prompts, [PROBE_TOKENS] * len(prompts))
     rows = []
     for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
         if answer.request.status != "ok":
@@ -341,7 +344,7 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
 
 
 def window(
-    point: LoadPoint, result: LoadResult, work: workload.PromptSet, lengths: Sequence[int]
+    point: LoadPoint, result: LoadResult, prompts: workload.PromptSet, lengths: Sequence[int]
 ) -> Window:
     """Return the stored description of a measured window."""
     return Window(
@@ -352,8 +355,10 @@ def window(
         start_ns=result.start_ns,
         end_ns=result.end_ns,
         discarded_ns=result.discarded_ns,
-        work_sha256=work.sha256(lengths),
-        prompts=len(work.ids),
+        work_sha256=prompts.sha256(lengths),
+        prompts=len(prompts),
+        cache=prompts.cache,
+        reuse=prompts.reuse,
         client_cpu_s=result.client_cpu_s,
         loop_lag_p99_ms=result.loop_lag_p99_ms,
         send_lag_p99_ms=result.send_lag_p99_ms,

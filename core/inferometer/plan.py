@@ -21,7 +21,8 @@ class LoadPoint(Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """Return the load in words, as tables show it."""
-        return f"{self.load.concurrency} streams"
+        streams = f"{self.load.concurrency} streams"
+        return streams if self.workload.cache == "cold" else f"{streams}, warm cache"
 
 
 class Launch(Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from inferometer import environment, packaged, workload
 from inferometer.engine import LaunchSpec, Unsupported
 from inferometer.errors import MachineError, UsageError
 from inferometer.model import inspect
+from inferometer.workloads import requests
 
 if TYPE_CHECKING:
     from inferometer.engine import Engine, Platform
@@ -128,7 +129,7 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         progress.stage(f"model {model.name}")
         path = _model_path(model, stacks, root, progress)
         models[model.name] = PreparedModel(model, path, inspect(path, root))
-    return Prepared(
+    prepared = Prepared(
         platform=platform,
         stacks=stacks,
         models=models,
@@ -136,6 +137,8 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=psutil.virtual_memory().total,
     )
+    check_files(plan, prepared)
+    return prepared
 
 
 def _environment(
@@ -182,18 +185,42 @@ def _model_path(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The requests of one load point: prompts and, for each, its output length in tokens."""
+
+    prompts: workload.PromptSet
+    output_tokens: tuple[int, ...]
+
+
 @cache
-def prompts(
-    tokenizer: Path, point: LoadPoint, round_: int, seed: int, warmup: int
-) -> workload.PromptSet:
-    """Return the prompts of one load point in one round: the same for every stack and model."""
-    return workload.build(
-        tokenizer,
-        point.workload.input_tokens,
-        warmup + max(512, 64 * point.load.concurrency),
-        seed=seed + round_,
-        salt=point.index,
+def work(tokenizer: Path, point: LoadPoint, round_: int, seed: int, warmup: int) -> Work:
+    """Return the requests of one load point in one round: the same for every stack and model.
+
+    Lengths and texts are drawn anew each round. There are 64 requests a stream after ``warmup``
+    and at least 512, but of very long prompts fewer, down to 16 a stream.
+    """
+    streams = point.load.concurrency
+    count = warmup + max(512, 64 * streams)
+    pairs = requests.draw(point.workload, count, f"{seed + round_}/{point.index}", tokenizer)
+    pairs = requests.affordable(pairs, least=warmup + 16 * streams)
+    prompts = requests.prompts(
+        point.workload, pairs, tokenizer, seed=seed + round_, salt=point.index
     )
+    return Work(prompts, tuple(pair.output_tokens for pair in pairs))
+
+
+def check_files(plan: Plan, prepared: Prepared) -> None:
+    """Read every file of lengths once, so that a bad one is found before the first launch.
+
+    Raises:
+        UsageError: a file is missing, malformed or holds nothing usable.
+    """
+    for launch in plan.launches:
+        if launch.round == 0:
+            for point in launch.points:
+                if requests.files(point.workload):
+                    requests.draw(point.workload, 1, 0, tokenizer_of(launch, prepared))
 
 
 def tokenizer_of(launch: Launch, prepared: Prepared) -> Path:

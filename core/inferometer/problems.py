@@ -132,6 +132,8 @@ def _bounds(value: Any, type_: inspect.IntType | inspect.FloatType, key: str) ->
         yield key, f"must be greater than {type_.gt:g}, is {value}"
     elif type_.le is not None and value > type_.le:
         yield key, f"must be at most {type_.le}, is {value}"
+    elif type_.lt is not None and value >= type_.lt:
+        yield key, f"must be less than {type_.lt:g}, is {value}"
 
 
 def _fits(value: object, type_: inspect.Type) -> bool:

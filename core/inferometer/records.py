@@ -70,6 +70,10 @@ class Window(Struct, frozen=True, kw_only=True):
     """Hash of the prompts' token ids and pinned lengths: equal across stacks or not comparable."""
     prompts: int
     """Distinct prompts prepared; more requests than this means that prompts were reused."""
+    cache: Literal["cold", "warm"] = "cold"
+    """Whether the prompts share beginnings by design."""
+    reuse: float = 0.0
+    """Share of all prompt tokens that a perfect prefix cache need not compute; 0 when cold."""
     client_cpu_s: float
     loop_lag_p99_ms: float
     send_lag_p99_ms: float

@@ -17,6 +17,9 @@ from msgspec import Meta, Struct, field
 from inferometer import problems
 from inferometer.engine import Profile
 from inferometer.errors import StudyError, UsageError
+from inferometer.workloads import rules
+from inferometer.workloads.lengths import Lengths
+from inferometer.workloads.presets import Preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,12 +92,32 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Name of the dense model of this study that this MoE model is compared with."""
 
 
-class WorkloadEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[workloads]]``: prompts of exact token length from real text, pinned output length."""
+class WorkloadEntry(
+    # Defaults left out: what is new here changes no older study's hash.
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """``[[workloads]]``: prompts of exact token length from real text, pinned output length.
+
+    The lengths come from ``preset``, or from ``file``, or for each side from one number or one
+    distribution (:mod:`inferometer.workloads`).
+    """
 
     name: Name
-    input_tokens: Count
-    output_tokens: Count
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    preset: Preset | None = None
+    input: Lengths | None = None
+    output: Lengths | None = None
+    file: Text | None = None
+    cache: Literal["cold", "warm"] = "cold"
+    """Whether prompts share their beginnings. Workloads that differ in it never share a rank."""
+    reuse: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    """Warm: the share of each prompt that its group has in common."""
+    prefix_groups: Count = 1
 
 
 class LoadEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -200,6 +223,8 @@ def _given(struct: Struct) -> dict[str, Any]:
 
 def _toml(value: object) -> str:
     match value:
+        case Struct():
+            return _toml(_given(value))
         case dict():
             return f"{{ {', '.join(f'{_toml(k)} = {_toml(v)}' for k, v in value.items())} }}"
         case list() | tuple():
@@ -225,7 +250,7 @@ def _rules(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _model_sources(document)
     yield from _twins(document)
     yield from _price_day(document)
-    yield from _lengths(document)
+    yield from _workloads(document)
 
 
 def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
@@ -299,13 +324,13 @@ def _day(text: str) -> dt.date | None:
         return None
 
 
-def _lengths(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    for place, entry in _tables(document, "engines"):
-        limit = entry.get("max_model_len")
-        for where, work in _tables(document, "workloads"):
-            sizes = (work.get("input_tokens"), work.get("output_tokens"))
-            if not (isinstance(limit, int) and all(isinstance(size, int) for size in sizes)):
-                continue
-            total = sum(size for size in sizes if isinstance(size, int))
-            if 0 < limit < total:
-                yield f"{place}.max_model_len", f"{limit} is less than the {total} of {where}"
+def _workloads(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    for place, work in _tables(document, "workloads"):
+        for key, text in rules.problems(work):
+            yield f"{place}.{key}".rstrip("."), text
+        for where, entry in _tables(document, "engines"):
+            limit, total = entry.get("max_model_len"), rules.longest(work)
+            if isinstance(limit, int) and total is not None and 0 < limit < total:
+                yield f"{where}.max_model_len", f"{limit} is less than the {total} of {place}"
+            if work.get("cache") == "warm" and entry.get("prefix_caching") is False:
+                yield f"{where}.prefix_caching", f"false, but {place} is warm"

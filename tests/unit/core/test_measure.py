@@ -6,12 +6,17 @@ from inferometer.measure import staggered, wrapped
 
 
 def test_each_stream_s_first_request_has_another_age() -> None:
-    lengths = staggered(16, streams=4, warmup=5, count=12)
+    lengths = staggered([16] * 12, streams=4, warmup=5)
     assert lengths == [16] * 5 + [4, 8, 12, 16] + [16] * 3
 
 
 def test_a_length_never_becomes_nothing() -> None:
-    assert staggered(2, streams=8, warmup=0, count=8) == [1, 1, 1, 1, 1, 2, 2, 2]
+    assert staggered([2] * 8, streams=8, warmup=0) == [1, 1, 1, 1, 1, 2, 2, 2]
+
+
+def test_lengths_that_differ_are_staggered_each_by_itself() -> None:
+    assert staggered([9, 40, 80, 20, 10], streams=4, warmup=1) == [9, 10, 40, 15, 10]
+    assert staggered([9, 40], streams=4, warmup=1) == [9, 10]
 
 
 def test_past_the_last_prompt_the_ordinary_ones_come_again() -> None:

@@ -82,3 +82,14 @@ def test_each_launch_meets_every_workload_at_every_load(index: int) -> None:
     expected = [("short", 1), ("short", 8), ("long", 1), ("long", 8)]
     assert (point.workload.name, point.load.concurrency) == expected[index]
     assert point.index == index
+
+
+def test_a_warm_load_point_says_so() -> None:
+    warm = WorkloadEntry(name="w", input_tokens=64, output_tokens=2, cache="warm", reuse=0.5)
+    point = plan.LoadPoint(index=0, workload=warm, load=LoadEntry(concurrency=8))
+    assert point.label == "8 streams, warm cache"
+
+
+def test_keys_added_later_leave_older_plans_alone() -> None:
+    entry = WorkloadEntry(name="w", input_tokens=64, output_tokens=2)
+    assert msgspec.json.encode(entry) == b'{"name":"w","input_tokens":64,"output_tokens":2}'

@@ -169,6 +169,78 @@ def test_a_whole_number_is_as_good_as_a_fraction() -> None:
             '"dense" is also models[0]',
         ),
         ("input_tokens = 64", "input_tokens = 0", "workloads[0].input_tokens", "must be at least"),
+        (
+            "input_tokens = 64",
+            "",
+            "workloads[0].input_tokens",
+            "missing: give it, or 'input', 'preset' or 'file'",
+        ),
+        (
+            "input_tokens = 64",
+            'preset = "chat"',
+            "workloads[0]",
+            "takes its lengths from one place, has 'preset' and 'output_tokens'",
+        ),
+        (
+            "input_tokens = 64\noutput_tokens = 32",
+            'preset = "chat"\nfile = "f"',
+            "workloads[0]",
+            "takes its lengths from one place, has 'preset' and 'file'",
+        ),
+        (
+            "input_tokens = 64\noutput_tokens = 32",
+            'preset = "chatt"',
+            "workloads[0].preset",
+            '"chatt" is not one of chat, code-generation, deep-research, rag, summarize',
+        ),
+        (
+            "input_tokens = 64",
+            'input_tokens = 64\ninput = { distribution = "fixed", tokens = 3 }',
+            "workloads[0].input",
+            "stands beside 'input_tokens'; give one of them",
+        ),
+        (
+            "input_tokens = 64",
+            'input = { distribution = "lognormal", mean = 5.3 }',
+            "workloads[0].input.sigma",
+            "missing: lognormal needs mean and sigma",
+        ),
+        (
+            "input_tokens = 64",
+            'input = { distribution = "logmormal" }',
+            "workloads[0].input.distribution",
+            '"logmormal" is not one of empirical, fixed, lognormal, normal, uniform; did you',
+        ),
+        (
+            "input_tokens = 64",
+            'input = { distribution = "uniform", min = 9, max = 8 }',
+            "workloads[0].input.min",
+            "9 is more than the max, 8",
+        ),
+        (
+            "input_tokens = 64",
+            'input = "lognormal"',
+            "workloads[0].input",
+            'expected a table, got "lognormal"',
+        ),
+        (
+            "input_tokens = 64",
+            'input_tokens = 64\ncache = "warm"',
+            "workloads[0].reuse",
+            "missing: a warm workload states which share of a prompt is reused",
+        ),
+        (
+            "input_tokens = 64",
+            "input_tokens = 64\nreuse = 0.5",
+            "workloads[0].reuse",
+            'needs cache = "warm"',
+        ),
+        (
+            "input_tokens = 64",
+            'input_tokens = 64\ncache = "warm"\nreuse = 1',
+            "workloads[0].reuse",
+            "must be less than 1, is 1",
+        ),
         ("concurrency = 8", "concurrency = 0", "loads[0].concurrency", "must be at least 1, is 0"),
         (
             "concurrency = 8",
@@ -211,6 +283,40 @@ def test_one_problem_is_one_line_at_its_key(old: str, new: str, key: str, text: 
     ((got_key, got_text),) = found(GOOD.replace(old, new, 1))
     assert got_key == key
     assert got_text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "total"),
+    [
+        ('preset = "chat"', 6144),
+        ('input_tokens = 64\noutput = { distribution = "uniform", min = 1, max = 100 }', 164),
+        ('input = { distribution = "fixed", tokens = 90 }\noutput_tokens = 9', 99),
+        ('input_tokens = 64\noutput = { distribution = "normal", mean = 9, sigma = 1 }', None),
+        ('file = "pairs.csv"', None),
+    ],
+)
+def test_the_longest_request_must_fit_where_it_is_known(lengths: str, total: int | None) -> None:
+    text = GOOD.replace("input_tokens = 64\noutput_tokens = 32", lengths)
+    text = text.replace('dtype = "float16"', "max_model_len = 20")
+    if total is None:
+        study.parse(text, "s.toml")
+    else:
+        expected = f"20 is less than the {total} of workloads[0]"
+        assert found(text) == [("engines[1].max_model_len", expected)]
+
+
+def test_a_warm_workload_needs_an_engine_that_may_cache() -> None:
+    text = GOOD.replace('dtype = "float16"', "prefix_caching = false")
+    study.parse(text, "s.toml")
+    text = text.replace("input_tokens = 64", 'input_tokens = 64\ncache = "warm"\nreuse = 0.5')
+    assert found(text) == [("engines[1].prefix_caching", "false, but workloads[0] is warm")]
+
+
+def test_a_distribution_is_dumped_and_read_back() -> None:
+    lengths = 'input = { distribution = "lognormal", mean = 5.3, sigma = 1, max = 99 }'
+    text = GOOD.replace("input_tokens = 64", f'{lengths}\ncache = "warm"\nreuse = 0.5')
+    whole = study.parse(text, "s.toml")
+    assert study.parse(study.dump(whole), "dump") == whole
 
 
 def test_every_problem_is_found_at_once_in_file_order() -> None:

@@ -38,6 +38,26 @@ def test_a_clean_window_passes_everything(tables: Tables) -> None:
 
 
 @pytest.mark.parametrize(
+    ("cached", "verdict", "value"),
+    [
+        (10, "pass", "50.00% of 50.00% declared"),
+        (8, "pass", "40.00% of 50.00% declared"),
+        (6, "warn", "30.00% of 50.00% declared"),
+        (12, "warn", "60.00% of 50.00% declared"),
+        (0, "fail", "0.00% of 50.00% declared"),
+        (20, "fail", "100.00% of 50.00% declared"),
+    ],
+)
+def test_warm_means_as_warm_as_declared(
+    tables: Tables, cached: int, verdict: str, value: str
+) -> None:
+    warm = changed(tables, "windows", cache=pl.lit("warm"), reuse=pl.lit(0.5))
+    seen = verdicts(changed(warm, "requests", cached_tokens=pl.lit(cached, pl.Int64)))
+    assert "cold cache" not in seen
+    assert (seen["warm cache"].verdict, seen["warm cache"].value) == (verdict, value)
+
+
+@pytest.mark.parametrize(
     ("name", "frame", "columns", "verdict"),
     [
         ("output length", "requests", {"output_tokens": pl.lit(9)}, "fail"),
