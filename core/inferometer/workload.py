@@ -45,7 +45,8 @@ class PromptSet:
     """Cold: no two prompts begin alike. Warm: they share beginnings by design, ``shared`` long.
     The two are never compared."""
     shared: tuple[int, ...] = ()
-    """How many leading ids each prompt has in common with others (warm only)."""
+    """How many leading ids each prompt has in common with others, in a trace with earlier ones
+    (warm only)."""
 
     @property
     def reuse(self) -> float:

@@ -12,7 +12,8 @@ Four formats, told apart by their content, not their name:
   and time, ``ContextTokens``, ``GeneratedTokens``. Ten-millionths of a second are cut to
   microseconds; a time without zone is UTC.
 - **inferometer** (JSON lines, ours): ``time_s``, ``input_tokens``, ``output_tokens``, and
-  ``prefix_hash``: text, or an array of texts with one for each block. Optional.
+  ``prefix_hash``: an array of texts, one for each block of 512 prompt tokens, or one text for
+  the first block. Optional.
 
 Rows without a prompt or without an answer cannot be replayed: they are skipped and counted.
 """
