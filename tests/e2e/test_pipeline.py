@@ -214,6 +214,52 @@ def test_a_missing_model_directory_is_named(model_files: Path, tmp_path: Path) -
         measure(text, tmp_path / "r")
 
 
+def varied(model_files: Path, lengths: str) -> str:
+    """The study above with one model, and workloads whose lengths differ."""
+    before, _, rest = text_of(model_files).partition('[[models]]\nname = "moe"')
+    workloads = f"""
+[[workloads]]
+name = "varied"
+{lengths}
+
+[[workloads]]
+name = "warm"
+input_tokens = 64
+output = {{ distribution = "lognormal", mean = 2, sigma = 0.5, max = 20 }}
+cache = "warm"
+reuse = 0.5
+
+"""
+    return before + workloads + rest[rest.index("[[loads]]") :]
+
+
+def test_lengths_that_differ_stay_exact_and_warm_is_judged_as_warm(
+    model_files: Path, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("input,output\n40,9\n48,4\n")
+    measure(varied(model_files, f'file = "{pairs}"'), tmp_path / "r")
+    comparison = analyze(tmp_path / "r")
+    for cell in comparison.cells:
+        checks = {check.name: check for check in cell.checks}
+        for name in ("output length", "prompt length", "same work", "fresh prompts"):
+            assert checks[name].verdict == "pass", checks[name]
+        assert ("warm cache" in checks) == (cell.workload == "warm")
+        assert cell.load == ("4 streams, warm cache" if cell.workload == "warm" else "4 streams")
+    # The oracle caches nothing: that is cold, not as warm as declared.
+    warm = [check for cell in comparison.cells for check in cell.checks if "warm" in check.name]
+    assert {check.value for check in warm} <= {"0.00% of 50.00% declared", "unknown"}
+    assert {check.verdict for check in warm} <= {"fail", "unknown"}
+
+
+def test_a_bad_file_of_lengths_costs_no_launch(model_files: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("40,9\n48\n")
+    with pytest.raises(UsageError, match=r"pairs\.csv, line 2: '48' is not input,output"):
+        measure(varied(model_files, f'file = "{pairs}"'), tmp_path / "r")
+    assert not list(tmp_path.glob("r/launches/*"))
+
+
 def test_results_that_cannot_be_written_stop_the_run(
     model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
