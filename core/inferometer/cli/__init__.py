@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "Write a commented study file to start from.",
     "plan": "Show what a study would run, and for how long.",
     "run": "Measure a study, or resume it, and report.",
+    "bench": "Measure a server that is already running.",
     "report": "Rank stored results and write the report.",
     "plugins": "List engines, meters and report formats, with their problems.",
 }

@@ -1,0 +1,172 @@
+"""From options to the result of one bench: prepare, offer, count, judge."""
+
+from __future__ import annotations
+
+import collections
+import datetime as dt
+import resource
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferometer import redact
+from inferometer.bench.checks import checks
+from inferometer.bench.figures import figures, look
+from inferometer.bench.options import REQUESTS
+from inferometer.bench.work import bodies
+from inferometer.errors import InconclusiveError, LaunchError
+from inferometer.load import address
+from inferometer.load.driver import LoadPlan, drive
+from inferometer.workloads import traces
+
+if TYPE_CHECKING:
+    from inferometer.bench.options import Options
+    from inferometer.load.arrivals import Arrivals
+    from inferometer.load.driver import Body, LoadResult, Target
+    from inferometer.records import Request
+    from inferometer.workloads.traces import TraceRow
+
+SCHEMA = "inferometer/bench/1"
+STREAMS = 2
+"""Streams that warm up for an open loop: with the first request alone, three requests."""
+ROOM_S = 30.0
+"""Prompts are made for an open loop's duration and so much more, the discarded time among it."""
+ERRORS_SHOWN = 10
+
+
+def measure(options: Options) -> dict[str, Any]:
+    """Measure once; return the keys of ``docs/reference/bench.md``.
+
+    Raises:
+        UsageError: the options are no load.
+        InconclusiveError: the server cannot be reached, died, or answered no warm-up request.
+    """
+    options.check()
+    target = address.target_of(
+        options.url,
+        options.endpoint,
+        headers=options.headers,
+        api_key_env=options.api_key_env,
+        insecure=options.insecure,
+    )
+    rows = traces.read(options.trace).rows if options.trace is not None else ()
+    plan = _plan(options, rows)
+    warmup = plan.concurrency + 1 if plan.warmup_requests is None else plan.warmup_requests
+    work = bodies(options, rows, warmup, _count(options, plan))
+    _allow_files()
+    began = dt.datetime.now(dt.UTC)
+    try:
+        result = drive(target, lambda index: _again(work, index, warmup), plan)
+    except LaunchError as error:
+        raise InconclusiveError(
+            f"{address.shown(options.url)}: {_clean(error.message, target)}",
+            hint="Is it serving there? Servers that refuse fields they do not know want --plain, "
+            "self-signed certificates --insecure.",
+        ) from error
+    return _result(options, plan, result, target, began)
+
+
+def _plan(options: Options, rows: tuple[TraceRow, ...]) -> LoadPlan:
+    arrivals = options.schedule(rows)
+    warmup = options.warmup_requests
+    requests = options.requests
+    if requests is None and options.duration_s is None:
+        requests = len(rows) or REQUESTS
+    elif requests is not None and rows:
+        requests = min(requests, len(rows))
+    if warmup is None and requests is not None:
+        warmup = 1 if arrivals is None else STREAMS + 1
+    return LoadPlan(
+        concurrency=options.concurrency or STREAMS,
+        window_s=options.duration_s or 0.0,
+        warmup_requests=warmup,
+        requests=requests,
+        request_timeout_s=options.request_timeout_s,
+        arrivals=arrivals,
+        max_in_flight=options.max_in_flight,
+    )
+
+
+def _count(options: Options, plan: LoadPlan) -> int:
+    """Return how many requests to prepare beside the warm-up's."""
+    if plan.requests is not None:
+        return plan.requests
+    if plan.arrivals is None:
+        return max(512, 64 * plan.concurrency)
+    return max(1, len(plan.arrivals.until((options.duration_s or 0.0) + ROOM_S)))
+
+
+def _again(work: list[Body], index: int, warmup: int) -> Body:
+    """Return the request; past the last one those after the warm-up come again."""
+    if index < len(work):
+        return work[index]
+    return work[warmup + (index - warmup) % (len(work) - warmup)]
+
+
+def _allow_files() -> None:
+    """Raise this process's own limit of open files: one connection is one file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _result(
+    options: Options, plan: LoadPlan, result: LoadResult, target: Target, began: dt.datetime
+) -> dict[str, Any]:
+    seen = look(result, whole=plan.requests is not None)
+    values, reasons = figures(seen)
+    verdicts = checks(seen, options)
+    return {
+        "schema": SCHEMA,
+        "started_at": began.isoformat(timespec="seconds"),
+        "url": address.shown(options.url),
+        "endpoint": options.endpoint,
+        "model_id": options.model,
+        "load": _load(options, plan.arrivals),
+        "num_prompts": plan.requests,
+        "request_rate": options.rate,
+        "burstiness": options.burstiness if options.rate is not None else None,
+        "max_concurrency": options.concurrency or options.max_in_flight,
+        "input_tokens": None if options.trace else options.input_tokens,
+        "output_tokens": None if options.trace else options.output_tokens,
+        "exact_prompts": options.tokenizer is not None,
+        "seed": options.seed,
+        **values,
+        "cut": sum(r.status == "cut" for r in seen.load),
+        "retries": result.retries,
+        "cpu_seconds": time.process_time(),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "valid": all(check.verdict != "fail" for check in verdicts),
+        "validity": msgspec.to_builtins(verdicts),
+        "reasons": reasons,
+        "errors": _error_texts(seen.failed, target),
+    }
+
+
+def _load(options: Options, arrivals: Arrivals | None) -> str:
+    if arrivals is None:
+        return f"closed loop, {options.concurrency} streams"
+    match arrivals.kind:
+        case "burst":
+            return "burst"
+        case "trace":
+            return "trace"
+        case "gamma":
+            return f"{arrivals.rate:g} requests/s, gamma arrivals, shape {arrivals.burstiness:g}"
+    return f"{arrivals.rate:g} requests/s, {arrivals.kind} arrivals"
+
+
+def _error_texts(failed: list[Request], target: Target) -> dict[str, int]:
+    """Return the commonest errors and how often each came."""
+    texts = collections.Counter(_clean(str(r.error), target) for r in failed)
+    return dict(texts.most_common(ERRORS_SHOWN))
+
+
+def _clean(text: str, target: Target) -> str:
+    """Take what was sent in the headers out of a text of the server's: it may repeat a key."""
+    for value in target.headers.values():
+        for secret in (value, value.removeprefix("Bearer ")):
+            if len(secret) > 5:  # anything shorter also occurs by chance
+                text = text.replace(secret, redact.HIDDEN)
+    return redact.text(text)
