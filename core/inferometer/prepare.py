@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,7 +193,7 @@ class Work:
     output_tokens: tuple[int, ...]
 
 
-@cache
+@lru_cache(maxsize=8)
 def work(tokenizer: Path, point: LoadPoint, round_: int, seed: int, warmup: int) -> Work:
     """Return the requests of one load point in one round: the same for every stack and model.
 

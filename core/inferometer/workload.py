@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ATTEMPTS = 40
+BATCH_TOKENS = 100_000
+"""Tokens encoded at once: the tokenizer's own results take some 150 bytes a token."""
 PROBES = 20
 PROBE_WORDS = 10
 PROBE_COPIES = 5
@@ -219,17 +221,28 @@ def _exact(
 ) -> list[tuple[list[int], str] | None]:
     """Cut each draft behind its last wanted token; keep it if it encodes to just that many."""
     special = tokenizer.num_special_tokens_to_add(is_pair=False)
-    wanted = [tokens - special for tokens in lengths]
-    if min(wanted, default=1) < 1:
+    if min(lengths, default=special + 1) <= special:
         raise UsageError(f"input_tokens = {min(lengths)}: the tokenizer itself adds {special}")
-    long = tokenizer.encode_batch(drafts, add_special_tokens=False)
-    cuts = [
-        draft[: encoding.offsets[count - 1][1]] if len(encoding.ids) >= count else ""
-        for draft, encoding, count in zip(drafts, long, wanted, strict=True)
-    ]
-    return [
-        (encoding.ids, cut) if len(encoding.ids) == tokens else None
-        for cut, tokens, encoding in zip(
-            cuts, lengths, tokenizer.encode_batch_fast(cuts), strict=True
-        )
-    ]
+    at_once = max(1, BATCH_TOKENS // max(lengths, default=1))
+    found: list[tuple[list[int], str] | None] = []
+    for start in range(0, len(drafts), at_once):
+        part = slice(start, start + at_once)
+        wanted = lengths[part]
+        cuts = [
+            draft[: encoding.offsets[tokens - special - 1][1]]
+            if len(encoding.ids) >= tokens - special
+            else ""
+            for draft, encoding, tokens in zip(
+                drafts[part],
+                tokenizer.encode_batch(drafts[part], add_special_tokens=False),
+                wanted,
+                strict=True,
+            )
+        ]
+        found += [
+            (encoding.ids, cut) if len(encoding.ids) == tokens else None
+            for cut, tokens, encoding in zip(
+                cuts, wanted, tokenizer.encode_batch_fast(cuts), strict=True
+            )
+        ]
+    return found
