@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 Verdict = Literal["pass", "warn", "fail", "unknown"]
 
 
-def checks(seen: Seen, options: Options) -> list[Check]:
-    """Return every check that applies to the kind of load."""
-    return list(_checks(seen, options))
+def checks(seen: Seen, options: Options, reuse: float = 0.0) -> list[Check]:
+    """Return every check that applies to the load; ``reuse`` is what a cache may have held."""
+    return list(_checks(seen, options, reuse))
 
 
-def _checks(seen: Seen, options: Options) -> Iterator[Check]:
+def _checks(seen: Seen, options: Options, reuse: float) -> Iterator[Check]:
     result = seen.result
     yield _lag("loop lag", "how late a 10 ms ticker came, p99", result.loop_lag_p99_ms)
     yield _lag("send lag", "actual minus intended send, p99", result.send_lag_p99_ms)
@@ -35,7 +35,7 @@ def _checks(seen: Seen, options: Options) -> Iterator[Check]:
     if options.tokenizer is not None and options.endpoint == "completions":
         yield _length(seen, "input")
     yield _tokens_per_chunk(seen)
-    yield _cached(seen)
+    yield _cached(seen, reuse)
 
 
 def _graded(off: float, good: float, fair: float) -> Verdict:
@@ -137,12 +137,15 @@ def _tokens_per_chunk(seen: Seen) -> Check:
     )
 
 
-def _cached(seen: Seen) -> Check:
+def _cached(seen: Seen, reuse: float) -> Check:
+    """Compare cached prompt tokens with what the prompts themselves share."""
     name, rule = "cached tokens", "prompt tokens from a cache: 0 pass, < 1 % warn"
+    if reuse:
+        rule = f"prompt tokens from a cache: at most the {reuse:.1%} shared pass, 1 % more warn"
     told = [r for r in seen.finished if r.cached_tokens is not None]
     if not told or len(told) < len(seen.finished):
         return Check(name=name, rule=rule, value="the server does not say", verdict="unknown")
     prompt = sum(r.input_tokens or r.input_tokens_expected for r in told)
     share = sum(r.cached_tokens or 0 for r in told) / max(prompt, 1)
-    verdict: Verdict = "pass" if share == 0 else "warn" if share < 0.01 else "fail"
+    verdict: Verdict = "pass" if share <= reuse else "warn" if share - reuse < 0.01 else "fail"
     return Check(name=name, rule=rule, value=f"{share:.2%}", verdict=verdict)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferometer import redact
+from inferometer.bench import work
 from inferometer.bench.checks import checks
 from inferometer.bench.figures import figures, look
 from inferometer.bench.options import REQUESTS
-from inferometer.bench.work import bodies
 from inferometer.errors import InconclusiveError, LaunchError
 from inferometer.load import address
 from inferometer.load.driver import LoadPlan, drive
@@ -53,18 +53,18 @@ def measure(options: Options) -> dict[str, Any]:
     rows = traces.read(options.trace).rows if options.trace is not None else ()
     plan = _plan(options, rows)
     warmup = plan.concurrency + 1 if plan.warmup_requests is None else plan.warmup_requests
-    work = bodies(options, rows, warmup, _count(options, plan))
+    made = work.build(options, rows, warmup, _count(options, plan))
     _allow_files()
     began = dt.datetime.now(dt.UTC)
     try:
-        result = drive(target, lambda index: _again(work, index, warmup), plan)
+        result = drive(target, lambda index: _again(made.bodies, index, warmup), plan)
     except LaunchError as error:
         raise InconclusiveError(
             f"{address.shown(options.url)}: {_clean(error.message, target)}",
             hint="Is it serving there? Servers that refuse fields they do not know want --plain, "
             "self-signed certificates --insecure.",
         ) from error
-    return _result(options, plan, result, target, began)
+    return _head(options, plan, began) | _result(options, plan, result, target, made.reuse)
 
 
 def _plan(options: Options, rows: tuple[TraceRow, ...]) -> LoadPlan:
@@ -97,11 +97,11 @@ def _count(options: Options, plan: LoadPlan) -> int:
     return max(1, len(plan.arrivals.until((options.duration_s or 0.0) + ROOM_S)))
 
 
-def _again(work: list[Body], index: int, warmup: int) -> Body:
+def _again(bodies: list[Body], index: int, warmup: int) -> Body:
     """Return the request; past the last one those after the warm-up come again."""
-    if index < len(work):
-        return work[index]
-    return work[warmup + (index - warmup) % (len(work) - warmup)]
+    if index < len(bodies):
+        return bodies[index]
+    return bodies[warmup + (index - warmup) % (len(bodies) - warmup)]
 
 
 def _allow_files() -> None:
@@ -111,12 +111,8 @@ def _allow_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _result(
-    options: Options, plan: LoadPlan, result: LoadResult, target: Target, began: dt.datetime
-) -> dict[str, Any]:
-    seen = look(result, whole=plan.requests is not None)
-    values, reasons = figures(seen)
-    verdicts = checks(seen, options)
+def _head(options: Options, plan: LoadPlan, began: dt.datetime) -> dict[str, Any]:
+    """Return what was asked for."""
     return {
         "schema": SCHEMA,
         "started_at": began.isoformat(timespec="seconds"),
@@ -132,6 +128,18 @@ def _result(
         "output_tokens": None if options.trace else options.output_tokens,
         "exact_prompts": options.tokenizer is not None,
         "seed": options.seed,
+    }
+
+
+def _result(
+    options: Options, plan: LoadPlan, result: LoadResult, target: Target, reuse: float
+) -> dict[str, Any]:
+    """Return what came of it."""
+    seen = look(result, whole=plan.requests is not None)
+    values, reasons = figures(seen)
+    verdicts = checks(seen, options, reuse)
+    return {
+        "prefix_reuse": reuse,
         **values,
         "cut": sum(r.status == "cut" for r in seen.load),
         "retries": result.retries,

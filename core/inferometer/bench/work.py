@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from inferometer import workload
 from inferometer.load.offer import Body
-from inferometer.workloads import lengths
+from inferometer.workloads import lengths, replay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +21,43 @@ MOST_TOKENS = 16_000_000
 """Prompt tokens prepared in all; a longer load uses prompts again, which the checks show."""
 
 
-def bodies(options: Options, trace: Sequence[TraceRow], warmup: int, count: int) -> list[Body]:
+class Work(NamedTuple):
+    """Requests, ready to send, the warm-up's first. ``reuse``: see :class:`workload.PromptSet`."""
+
+    bodies: list[Body]
+    reuse: float
+
+
+def build(options: Options, trace: Sequence[TraceRow], warmup: int, count: int) -> Work:
     """Return ``warmup`` and then at most ``count`` requests; a trace's rows follow the warm-up.
 
-    With a tokenizer prompts have their length exactly; without one, that many words.
+    With a tokenizer prompts have their length exactly, and a trace's common beginnings; without
+    one they are that many words, and share nothing.
     """
     pairs = _pairs(options, trace, warmup, count)
-    sizes = [tokens for tokens, _ in pairs]
-    if options.tokenizer is not None:
-        texts = workload.build_each(options.tokenizer, sizes, options.seed, "bench").text
-    else:
-        texts = [_words(size, f"{options.seed}/{index}") for index, size in enumerate(sizes)]
-    return [
+    texts, reuse = _texts(options, trace, [tokens for tokens, _ in pairs], warmup)
+    bodies = [
         Body(msgspec.json.encode(request(options, text, output)), index, size, output)
         for index, (text, (size, output)) in enumerate(zip(texts, pairs, strict=True))
     ]
+    return Work(bodies, reuse)
+
+
+def _texts(
+    options: Options, trace: Sequence[TraceRow], sizes: list[int], warmup: int
+) -> tuple[list[str], float]:
+    """Return a prompt of each size, and the share of the measured ones that a cache may hold."""
+    seed = options.seed
+    if options.tokenizer is None:
+        return [_words(size, f"{seed}/{index}") for index, size in enumerate(sizes)], 0.0
+    first = workload.build_each(options.tokenizer, sizes[:warmup], seed, "warm-up").text
+    if trace:
+        rest = replay.prompts(
+            options.tokenizer, trace[: len(sizes) - warmup], seed=seed, salt="bench"
+        )
+    else:
+        rest = workload.build_each(options.tokenizer, sizes[warmup:], seed, "bench")
+    return first + rest.text, rest.reuse
 
 
 def request(options: Options, text: str, output_tokens: int) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from inferometer.load.driver import LoadResult
 from inferometer.records import CHUNK_COUNT_UNKNOWN, Request
 from inferometer.testing import oracle as oracles
 from inferometer.testing.oracle import Oracle
+from inferometer.workloads.traces import TraceRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -220,19 +221,33 @@ def test_every_flag_and_every_key_is_in_the_reference(capsys: Capture) -> None:
 
 
 def test_prompts_are_salted_words_or_exact_tokens(tmp_path: Path) -> None:
-    made = work.bodies(options(input_tokens="5"), (), 1, 3)
-    texts = [msgspec.json.decode(body.content)["prompt"] for body in made]
+    made = work.build(options(input_tokens="5"), (), 1, 3)
+    texts = [msgspec.json.decode(body.content)["prompt"] for body in made.bodies]
     assert {len(text.split()) for text in texts} == {5}
     assert len({text.split()[0] for text in texts}) == 4
-    assert made == work.bodies(options(input_tokens="5"), (), 1, 3)
-    assert made != work.bodies(options(input_tokens="5", seed=2), (), 1, 3)
+    assert made == work.build(options(input_tokens="5"), (), 1, 3)
+    assert made != work.build(options(input_tokens="5", seed=2), (), 1, 3)
     letters = {chr(code): code for code in range(32, 127)} | {"[UNK]": 0}
     tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[], unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("\n", "removed")
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     exact = options(input_tokens="40", tokenizer=tmp_path / "tokenizer.json")
-    texts = [msgspec.json.decode(b.content)["prompt"] for b in work.bodies(exact, (), 0, 3)]
+    texts = [msgspec.json.decode(b.content)["prompt"] for b in work.build(exact, (), 0, 3).bodies]
     assert {len(text) for text in texts} == {40}
+
+
+def test_a_trace_with_a_tokenizer_shares_its_beginnings(tmp_path: Path) -> None:
+    letters = {chr(code): code for code in range(32, 127)} | {"[UNK]": 0}
+    tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[], unk_token="[UNK]"))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    rows = (TraceRow(0.0, 600, 2, ("a",)), TraceRow(1.0, 700, 3, ("a",)), TraceRow(2.0, 50, 4, ()))
+    given = options(concurrency=None, trace=tmp_path, tokenizer=tmp_path / "tokenizer.json")
+    made = work.build(given, rows, 2, 3)
+    texts = [msgspec.json.decode(body.content)["prompt"] for body in made.bodies]
+    assert [len(text) for text in texts] == [600, 700, 600, 700, 50]
+    assert texts[2][:512] == texts[3][:512] != texts[0][:512]
+    assert [body.output_tokens for body in made.bodies] == [2, 3, 2, 3, 4]
+    assert made.reuse == pytest.approx(512 / 1350)
 
 
 def test_bodies_are_plain_when_asked_and_extra_fields_win() -> None:
@@ -355,6 +370,7 @@ def test_every_check_can_fail() -> None:
     for name in ("send lag", "delivered concurrency", "errors", "output length", "cached tokens"):
         assert found[name] == "fail", name
     assert found["loop lag"] == found["client cpu"] == "pass"
+    assert [c.verdict for c in checks(seen, options(), 0.9)][-1] == "pass"
     late = [request(i, 100 * i, 900, 950, intended_ns=10 * i * MS) for i in range(9)]
     rate = {
         c.name: c
