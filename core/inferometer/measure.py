@@ -152,7 +152,10 @@ class Bench:
     def _point(self, live: _Live, point: LoadPoint, sampler: Sampler) -> Window:
         protocol = self.plan.protocol
         streams = point.load.concurrency
-        warmup = streams + 1 if protocol.warmup_requests is None else protocol.warmup_requests
+        warmup = protocol.warmup_requests
+        if warmup is None:
+            # One a stream and one more; and every shared beginning once, so that warm is warm.
+            warmup = max(streams + 1, point.workload.prefix_groups)
         planned = work(live.tokenizer, point, live.launch.round, protocol.seed, warmup)
         lengths = staggered(planned.output_tokens, streams, warmup)
         bodies = request_bodies(live.engine, live.model, planned.prompts, lengths)

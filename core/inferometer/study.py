@@ -45,7 +45,8 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window_s: Positive = 60.0
     discard_s: Annotated[float, Meta(ge=0)] | None = None
     warmup_requests: Annotated[int, Meta(ge=0)] | None = None
-    """Requests answered before the load begins; unset means one per stream."""
+    """Requests answered before the load begins; unset means one per stream (or prefix
+    group, where those are more)."""
     seed: int = 1
     probe: bool = True
     """Send 20 fixed prompts in the first round and compare greedy answers between stacks."""

@@ -34,12 +34,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from inferometer.errors import UsageError
+from inferometer.workloads.reading import MOST_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 BLOCK = 32
-MOST = 10_000_000
+MOST = MOST_TOKENS
 """Longest length that may be asked for, in tokens."""
 
 Tokens = Annotated[int, Meta(ge=1, le=MOST)]
