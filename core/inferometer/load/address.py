@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
+from inferometer import __version__
 from inferometer.errors import UsageError
 from inferometer.load.http import Target
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Endpoint = Literal["completions", "chat"]
 PATHS: dict[Endpoint, str] = {"completions": "/completions", "chat": "/chat/completions"}
+OURS = ("content-length", "transfer-encoding", "connection")
+"""Headers that frame the request; they are not for others to set."""
 PORTS = {"http": 80, "https": 443}
 
 
@@ -38,7 +41,8 @@ def target_of(
         UsageError: no usable URL, a malformed header, or no such variable.
     """
     parts = _split(url)
-    sent = dict(_header(line) for line in headers)
+    sent = {"user-agent": f"inferometer/{__version__}"}  # gateways refuse clients without one
+    sent |= dict(_header(line) for line in headers)
     if api_key_env is not None:
         key = (os.environ if environ is None else environ).get(api_key_env, "")
         if not key.strip() or not _plain(key.strip()):
@@ -91,6 +95,8 @@ def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or " " in name.strip() or not _plain(line):
         raise UsageError(f"--header {name.strip()!r}: not of the form 'Name: value'")
+    if name.strip().lower() in OURS:
+        raise UsageError(f"--header {name.strip()!r}: set by the client itself")
     return name.strip().lower(), value.strip()
 
 

@@ -39,8 +39,10 @@ class Target:
     def head(self) -> bytes:
         """Return the request head up to the value of ``content-length``; it never changes."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        lines = [f"POST {self.path} HTTP/1.1", f"host: {host}:{self.port}"]
+        lines = [f"POST {self.path} HTTP/1.1"]
         names = {name.lower() for name in self.headers}
+        if "host" not in names:
+            lines.append(f"host: {host}:{self.port}")
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         if "content-type" not in names:
             lines.append("content-type: application/json")

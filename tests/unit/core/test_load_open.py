@@ -270,14 +270,18 @@ def test_a_key_a_header_and_a_base_path_reach_the_server() -> None:
         target = address.target_of(
             url,
             "completions",
-            headers=["X-Team: light waves"],
+            headers=["X-Team: light waves", "Host: gate.example"],
             api_key_env="KEY",
             environ={"KEY": "k-123\n"},
         )
         plan = LoadPlan(concurrency=1, warmup_requests=0, requests=1)
         (request,) = drive(target, source, plan).requests
         assert request.status == "ok"
-        assert oracle.truth[0].headers["x-team"] == "light waves"
+        headers = oracle.truth[0].headers
+        assert (headers["x-team"], headers["host"]) == ("light waves", "gate.example")
+        assert headers["user-agent"].startswith("inferometer/")
+        assert "authorization" not in headers
+        assert target.head().lower().count(b"\nhost:") == 1
         assert "k-123" not in repr(target)
         keyless = address.target_of(url, "completions")
         (request,) = drive(keyless, source, plan).requests
@@ -328,6 +332,7 @@ def test_urls_become_targets(url: str, endpoint: str, expected: tuple[str, int, 
         ("http://user:s3cret@h", "", None),
         ("http://h", "no colon", None),
         ("http://h", "a: b\r\nc: d", None),
+        ("http://h", "Content-Length: 3", None),
         ("http://h", "", "ABSENT"),
         ("http://h", "", "BROKEN"),
     ],
