@@ -14,8 +14,8 @@ Formulas (all times from the *actual* send unless the name says ``intended``):
 
 from __future__ import annotations
 
-import itertools
 import math
+from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.records import CHUNK_COUNT_UNKNOWN
@@ -165,7 +165,7 @@ def _output_tokens(seen: Seen) -> int | None:
     if seen.whole:
         return finished
     start, end = seen.result.start_ns, seen.result.end_ns
-    inside = [c for c in itertools.chain(*seen.events.values()) if start <= c[3] < end]
+    inside = [c for c in chain(*seen.events.values()) if start <= c[3] < end]
     if seen.counted:
         return sum(tokens for _, tokens, _, _ in inside)
     events = sum(r.chunks for r in seen.finished)
@@ -179,14 +179,17 @@ def _tpots(finished: Iterable[Request]) -> Iterator[float]:
 
 
 def _gaps(seen: Seen, *, per_token: bool) -> Iterator[float]:
-    """Yield the gaps between the events of each finished request in ms."""
+    """Yield the gaps between the events of each finished request in ms.
+
+    An event without a token of its own (text held back until now) ends no token's gap.
+    """
     for r in seen.finished:
-        for before, after in itertools.pairwise(seen.events[r.index]):
-            gap, tokens = (after[3] - before[3]) * 1e-6, after[1]
-            if per_token:
-                yield from itertools.repeat(gap / max(tokens, 1), tokens)
-            else:
-                yield gap
+        events = seen.events[r.index]
+        if not per_token:
+            yield from ((after[3] - before[3]) * 1e-6 for before, after in pairwise(events))
+            continue
+        for before, after in pairwise([event for event in events if event[1]]):
+            yield from repeat((after[3] - before[3]) * 1e-6 / after[1], after[1])
 
 
 def _done(request: Request) -> int:

@@ -327,6 +327,13 @@ def test_formulas() -> None:
     assert set(reasons.values()) == {"too_few_samples"}
 
 
+def test_an_event_without_a_token_ends_no_gap() -> None:
+    chunks = [(0, 1, 0, 100), (0, 0, 0, 150), (0, 2, 0, 200)]
+    values, _ = figures(look(result([request(0, 0, 100, 200)], chunks), whole=True))
+    assert (values["mean_itl_ms"], values["mean_icl_ms"]) == (50, 50)
+    assert values["std_itl_ms"] == 0
+
+
 def test_a_window_counts_the_tokens_that_fell_in_it() -> None:
     rows = [
         request(0, 0, 100, 200),
