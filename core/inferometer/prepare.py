@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from inferometer import environment, packaged, workload
 from inferometer.engine import LaunchSpec, Unsupported
 from inferometer.errors import MachineError, UsageError
 from inferometer.model import inspect
+from inferometer.ports import in_use, is_free
 
 if TYPE_CHECKING:
     from inferometer.engine import Engine, Platform
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from inferometer.plan import Launch, LoadPoint, Plan
     from inferometer.plugins import Registry
     from inferometer.progress import Progress
-    from inferometer.study import EngineEntry, ModelEntry
+    from inferometer.study import EngineEntry, ModelEntry, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,11 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         progress.stage(f"model {model.name}")
         path = _model_path(model, stacks, root, progress)
         models[model.name] = PreparedModel(model, path, inspect(path, root))
+    for point in plan.launches[0].points:  # lengths that cannot be had are refused now
+        tokenizer = models[plan.launches[0].model.name].path / "tokenizer.json"
+        workload.build(tokenizer, point.workload.input_tokens, 2, seed=plan.protocol.seed)
+    if plan.protocol.port is not None and not is_free("127.0.0.1", plan.protocol.port):
+        raise in_use("127.0.0.1", plan.protocol.port)
     return Prepared(
         platform=platform,
         stacks=stacks,
@@ -182,16 +188,22 @@ def _model_path(
     )
 
 
-@cache
+REQUESTS_PER_S = 60
+
+
+@lru_cache(maxsize=4)
 def prompts(
-    tokenizer: Path, point: LoadPoint, round_: int, seed: int, warmup: int
+    tokenizer: Path, point: LoadPoint, round_: int, protocol: Protocol, warmup: int
 ) -> workload.PromptSet:
-    """Return the prompts of one load point in one round: the same for every stack and model."""
+    """Return the prompts of one load point in one round: the same for every stack and model.
+
+    Enough for :data:`REQUESTS_PER_S`; past that, prompts come again and a check says so.
+    """
     return workload.build(
         tokenizer,
         point.workload.input_tokens,
-        warmup + max(512, 64 * point.load.concurrency),
-        seed=seed + round_,
+        warmup + max(16 * point.load.concurrency, round(REQUESTS_PER_S * (protocol.window_s + 10))),
+        seed=protocol.seed + round_,
         salt=point.index,
     )
 
