@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import inferometer
 from inferometer import remarks, validity
-from inferometer.cells import Evidence, build_cells, build_models, build_stacks
+from inferometer.cells import OF_LAUNCHES, Evidence, build_cells, build_models, build_stacks
 from inferometer.comparison import Comparison, Value
 from inferometer.contests import build_moe_ratios, build_rankings
 from inferometer.errors import UsageError
@@ -59,7 +59,7 @@ def analyze(results_root: Path) -> Comparison:
         price=price_value(study.price),
         stacks=stacks,
         models=models,
-        metrics=[metric.info for metric in METRICS],
+        metrics=[*(metric.info for metric in METRICS), *OF_LAUNCHES],
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells),
@@ -101,13 +101,20 @@ def price_value(price: Price | None) -> Value:
 def created(host: Mapping[str, object], records: Sequence[LaunchRecord]) -> str:
     """Return when the last launch ended, ISO 8601 in UTC; empty when it cannot be known.
 
-    ``host`` holds one reading of both clocks, ``wall_ns`` and ``monotonic_ns``.
+    Launches carry the wall clock; for those that do not, ``host`` holds one reading of both
+    clocks, ``wall_ns`` and ``monotonic_ns``.
     """
+    walls = [record.ended_wall_ns for record in records if record.ended_wall_ns is not None]
+    if walls:
+        return _utc(max(walls))
     wall, monotonic = host.get("wall_ns"), host.get("monotonic_ns")
     if not records or not isinstance(wall, int) or not isinstance(monotonic, int):
         return ""
-    ended = wall + max(record.ended_ns for record in records) - monotonic
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ended // 1000)
+    return _utc(wall + max(record.ended_ns for record in records) - monotonic)
+
+
+def _utc(wall_ns: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=wall_ns // 1000)
     return moment.isoformat(timespec="seconds")
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from inferometer import redact, stats, validity
-from inferometer.comparison import Cell, Model, Stack, Value
+from inferometer.comparison import Cell, MetricInfo, Model, Stack, Value
 from inferometer.metrics.catalogue import METRICS
 from inferometer.ranking import worst_kind
-from inferometer.tables import model_name, stack_id
+from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -211,10 +211,47 @@ def _cell(
         values={
             key: _value(metric, values(rows, metric.id, meter) if rows is not None else None, why)
             for key, metric, meter in columns(evidence)
-        },
+        }
+        | {info.id: _of_launches(info, whole, why) for info in OF_LAUNCHES},
         checks=checks,
         valid=validity.valid(checks),
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
+    )
+
+
+OF_LAUNCHES = (
+    MetricInfo(
+        id="ready_s",
+        title="Time to ready",
+        unit="s",
+        direction="lower",
+        formula="start of the engine's process to its first ready answer",
+    ),
+    MetricInfo(
+        id="peak_memory_gib",
+        title="Peak memory",
+        unit="GiB",
+        direction="lower",
+        formula="largest sample of private memory of the engine's processes + their shared part",
+        source="proc(5), statm, sampled every 0.5 s",
+    ),
+)
+"""What a launch says of itself, whatever the load was."""
+
+
+def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str, str]) -> Value:
+    if info.id == "ready_s":
+        seen = [record.ready_s for record in whole if record.ready_s]
+    else:
+        peaks = [record.peak_memory_bytes for record in whole if record.peak_memory_bytes]
+        seen = [peak / 2**30 for peak in peaks]
+    kind: Kind = "simulated" if any(map(is_simulated, whole)) else "measured"
+    if not seen:
+        reason, detail = ("not_run", "not recorded") if whole else why
+        return Value(value=None, unit=info.unit, kind=kind, reason=reason, detail=detail)
+    found = stats.estimate(seen)
+    return Value(
+        value=found.value, unit=info.unit, kind=kind, n=found.n, low=found.low, high=found.high
     )
 
 

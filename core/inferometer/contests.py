@@ -35,6 +35,7 @@ _WHY_INVALID = {
     "token counting": "failed",
     "closed under load": "starved",
     "client headroom": "starved",
+    "fresh prompts": "starved",
     "window length": "too_few_samples",
 }
 """Reason of a failed check; every other check is about unequal work: ``parity_failed``."""

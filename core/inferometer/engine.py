@@ -86,13 +86,11 @@ class LaunchContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to start. ``files`` (name -> text) are written beside it; ``{files}`` in an argument
-    stands for their folder.
-    """  # noqa: D205
+    """What to start. ``instrument_env`` is for the measurement only: a user would leave it out."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
+    instrument_env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +132,8 @@ class Unsupported(Exception):  # noqa: N818 -- an answer, not a fault
 class Engine(Protocol):
     """An inference engine. Implementations are frozen values; every method is pure.
 
-    ``request`` returns the JSON body for ``endpoint``: only fields that the engine accepts.
-    ``takes`` says which prompts it accepts: token ids, or text that re-tokenises to those ids.
-    ``counters`` maps our names to the engine's metric families (empty: none to read).
+    ``request`` returns the JSON body for ``endpoint``: only fields that the engine accepts, and
+    the prompt as token ids where it takes them, else as the text that re-tokenises to them.
     """
 
     @property
@@ -150,10 +147,6 @@ class Engine(Protocol):
     @property
     def distributions(self) -> Sequence[str]:
         """Return the distributions that may hold the engine; the first found gives its version."""
-
-    @property
-    def takes(self) -> Literal["ids", "text"]:
-        """Return how prompts are sent."""
 
     @property
     def endpoint(self) -> str:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferometer.errors import LaunchError
+from inferometer.errors import LaunchError, MachineError
+from inferometer.redact import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
 LOG_TAIL_LINES = 200
 GRACE_S = 15.0
+LEFT_HINT = "Look for them with `ps`; a process in state D waits for a device. Then run again."
 KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 """Variables an engine inherits. Everything else, secrets first of all, stays with us."""
 KEEP_PREFIXES = ("CUDA_", "NVIDIA_", "ROCR_", "HIP_")
@@ -60,20 +62,23 @@ class Server:
 
     def get_json(self, path: str) -> object | None:
         """GET ``path`` and decode its JSON; None when the server has no such answer."""
-        status, body = fetch(self.host, self.port, path, timeout_s=10.0)
-        if status != 200:
-            return None
-        with suppress(msgspec.DecodeError):
-            return msgspec.json.decode(body, type=object)
+        with suppress(OSError, http.client.HTTPException, msgspec.DecodeError):
+            status, body = fetch(self.host, self.port, path, timeout_s=30.0)
+            if status == 200:
+                return msgspec.json.decode(body, type=object)
         return None
 
 
-def scrubbed(extra: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment an engine gets: a few inherited names, quiet settings, ``extra``."""
+def scrubbed(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str, str]:
+    """Return the environment an engine gets: a few inherited names, quiet settings, ``extra``.
+
+    ``inherit`` names further variables to hand on: how a secret reaches an engine, and nothing
+    else.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in KEEP or name.startswith(KEEP_PREFIXES)
+        if name in KEEP or name.startswith(KEEP_PREFIXES) or name in inherit
     }
     return {**kept, **QUIET, **extra}
 
@@ -88,6 +93,7 @@ def serve(
     failures: Sequence[FailureClass],
     folder: Path,
     deadline_s: float | None = None,
+    inherit: Sequence[str] = (),
 ) -> Iterator[Server]:
     """Start ``command``, wait until it answers, and leave nothing behind.
 
@@ -96,7 +102,7 @@ def serve(
             holds the first exception of its log, the error the last 200 lines.
     """
     log = folder / "server.log"
-    process = _start(command, folder, log)
+    process = _start(command, log, inherit)
     supervised = _Supervised(process, log, failures)
     try:
         pid = supervised.engine_pid()
@@ -109,22 +115,22 @@ def serve(
             log=log,
             dead=supervised.why_dead,
         )
+    except LaunchError as error:
+        if error.stage == "serve":  # the log knows more than the client that lost its server
+            raise supervised.failure(error.message, stage="serve", hint=error.hint) from error
+        raise
     finally:
-        supervised.stop()
+        left = supervised.stop()
+        if left and sys.exc_info()[0] is None:
+            raise MachineError(left, hint=LEFT_HINT)
 
 
-def _start(command: Command, folder: Path, log: Path) -> subprocess.Popen[bytes]:
-    files = folder / "files"
-    if command.files:
-        files.mkdir(exist_ok=True)
-    for name, text in command.files.items():
-        (files / name).write_text(text, encoding="utf-8")
-    argv = [part.replace("{files}", str(files)) for part in command.argv]
+def _start(command: Command, log: Path, inherit: Sequence[str]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-I", str(SUPERVISOR), str(GRACE_S), str(log), "--", *argv],
+        [sys.executable, "-I", str(SUPERVISOR), str(GRACE_S), str(log), "--", *command.argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=scrubbed(command.env),
+        env=scrubbed({**command.env, **command.instrument_env}, inherit),
         start_new_session=True,
     )
 
@@ -138,7 +144,7 @@ class _Supervised:
         self.process = process
         self.log = log
         self.failures = failures
-        self.left: int | None = None
+        self.exit_code: object = None
 
     def engine_pid(self) -> int:
         said = self._line()
@@ -158,10 +164,13 @@ class _Supervised:
     def why_dead(self) -> str | None:
         if self.process.poll() is None:
             return None
-        code = self._line().get("exit") if self.left is None else None
-        return f"the engine ended by itself (exit code {code})"
+        if self.exit_code is None:
+            self.exit_code = self._line().get("exit")
+        return f"the engine ended by itself (exit code {self.exit_code})"
 
-    def failure(self, message: str, *, stage: str, reason: str = "failed") -> LaunchError:
+    def failure(
+        self, message: str, *, stage: str, reason: str = "failed", hint: str = ""
+    ) -> LaunchError:
         tail = log_tail(self.log)
         text = "\n".join(tail)
         cause = first_exception(self.log)
@@ -170,12 +179,12 @@ class _Supervised:
                 reason, hint = known.reason, known.remedy
                 break
         else:
-            hint = f"Read the log: {self.log}"
+            hint = hint or "Read server.log in the folder of the failed launch."
         said = f"{message}: {cause}" if cause else message
         return LaunchError(said, hint=hint, reason=reason, stage=stage, log_tail=tail)
 
-    def stop(self) -> None:
-        """End the engine and prove that nothing of it is left."""
+    def stop(self) -> str:
+        """End the engine; return what is wrong when something of it is left, else nothing."""
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -186,12 +195,9 @@ class _Supervised:
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()
-        if self.process.returncode not in (0, 127):
-            raise LaunchError(
-                "processes of the engine could not be ended",
-                hint="Look for them with `ps`; a process in state D waits for a device.",
-                stage="stop",
-            )
+        if self.process.returncode in {0, 127}:
+            return ""
+        return "processes of the engine could not be ended; what runs next would not be alone"
 
 
 def _wait_ready(
@@ -244,9 +250,3 @@ def first_exception(log: Path) -> str | None:
             if found := EXCEPTION.match(plain(line.strip())):
                 return found.group(1)[:500]
     return None
-
-
-def plain(text: str) -> str:
-    """Return ``text`` without terminal control sequences: an engine's words are untrusted."""
-    text = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text)
-    return "".join(char for char in text if char == "\t" or char.isprintable())

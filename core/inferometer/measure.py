@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,14 @@ import msgspec
 
 from inferometer import redact, store, workload
 from inferometer.engine import Completion, LaunchContext, Unsupported
-from inferometer.errors import LaunchError, UsageError
+from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import serve
 from inferometer.load.driver import Body, Hooks, LoadPlan, collect, drive
 from inferometer.load.http import Target
-from inferometer.meter import MeterContext
-from inferometer.metering import Sampler
+from inferometer.metering import Sampler, broken, meter_context
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of, work
-from inferometer.processes import cpu_seconds
-from inferometer.records import Failure, LaunchRecord, MeterInfo, Probe, Window
+from inferometer.records import Failure, LaunchRecord, MeterInfo, Probe, Request, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +46,7 @@ class _Seen:
     port: int | None
     command: list[str]
     variables: dict[str, str]
+    instrument: dict[str, str]
     ready_s: float | None
     memory: int | None
     configuration: dict[str, Any]
@@ -81,14 +81,19 @@ class Bench:
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
         folder = self.results.open_launch(launch.id)
-        seen = _Seen(None, [], {}, None, None, {}, [], [])
+        seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
         failure = None
         try:
             self._run(launch, folder, seen)
         except (LaunchError, Unsupported) as error:
             failure = failed(error)
-            self.progress.warn(f"{launch.id}: {error}")
+        except InferometerError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a plugin's or engine's fault costs one launch
+            failure = unforeseen(error)
+        if failure is not None:
+            self.progress.warn(f"{launch.id}: {failure.message}")
         record = self._record(launch, seen, failure, started_ns)
         self.results.close_launch(folder, record)
         return record
@@ -104,6 +109,7 @@ class Bench:
             seen.port = port
             seen.command = redact.argv(list(command.argv))
             seen.variables = redact.tree(dict(command.env))
+            seen.instrument = redact.tree(dict(command.instrument_env))
             self.progress.stage("starting the engine")
             with serve(
                 command,
@@ -113,6 +119,7 @@ class Bench:
                 failures=stack.engine.failures,
                 folder=folder,
                 deadline_s=protocol.ready_timeout_s,
+                inherit=stack.entry.pass_env,
             ) as server:
                 seen.ready_s = server.ready_s
                 seen.configuration = resolved(stack.engine, server)
@@ -129,15 +136,28 @@ class Bench:
 
     def _load(self, live: _Live, seen: _Seen) -> None:
         """Probe and load a live server while its meters are read."""
-        launch, server = live.launch, live.server
-        contexts = {meter.name: meter_context(entry, server) for entry, meter in self.meters}
+        server = live.server
+        contexts = {
+            meter.name: meter_context(entry, server.session_id, self.prepared.platform)
+            for entry, meter in self.meters
+        }
         infos = [meter.info(contexts[meter.name]) for _, meter in self.meters]
         sessions = {
             meter.name: meter.open(contexts[meter.name])
             for (_, meter), info in zip(self.meters, infos, strict=True)
             if info.reason is None
         }
-        with Sampler(sessions, server.session_id) as sampler:
+        sampler = Sampler(sessions, server.session_id)
+        try:
+            self._measured(live, sampler, seen)
+        finally:  # an engine that died has readings, too
+            store.append_lines(live.folder / "readings.jsonl", sampler.readings)
+            seen.memory = sampler.peak_memory_bytes
+            seen.meters = [broken(info, sampler) for info in infos]
+
+    def _measured(self, live: _Live, sampler: Sampler, seen: _Seen) -> None:
+        launch = live.launch
+        with sampler:
             if launch.round == 0 and self.plan.protocol.probe:
                 self.progress.stage("greedy probe")
                 rows = probe(live, launch.points[0].load.concurrency)
@@ -145,9 +165,6 @@ class Bench:
             for point in launch.points:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 seen.windows.append(self._point(live, point, sampler))
-        store.append_lines(live.folder / "readings.jsonl", sampler.readings)
-        seen.memory = sampler.peak_memory_bytes
-        seen.meters = [broken(info, sampler) for info in infos]
 
     def _point(self, live: _Live, point: LoadPoint, sampler: Sampler) -> Window:
         protocol = self.plan.protocol
@@ -156,7 +173,7 @@ class Bench:
         if warmup is None:
             # One a stream and one more; and every shared beginning once, so that warm is warm.
             warmup = max(streams + 1, point.workload.prefix_groups)
-        planned = work(live.tokenizer, point, live.launch.round, protocol.seed, warmup)
+        planned = work(live.tokenizer, point, live.launch.round, protocol, warmup)
         lengths = staggered(planned.output_tokens, streams, warmup)
         bodies = request_bodies(live.engine, live.model, planned.prompts, lengths)
         result = drive(
@@ -177,7 +194,9 @@ class Bench:
                 should_stop=live.server.dead,
             ),
         )
-        store.append_lines(live.folder / "requests.jsonl", result.requests)
+        first = point.index * INDEX_STEP + warmup
+        rows = [phased(row, first, first + streams) for row in result.requests]
+        store.append_lines(live.folder / "requests.jsonl", rows)
         store.append_chunks(live.folder / "chunks.bin", result.chunks)
         return window(point, result, planned.prompts, lengths)
 
@@ -216,11 +235,13 @@ class Bench:
             failure=failure,
             started_ns=started_ns,
             ended_ns=time.monotonic_ns(),
+            ended_wall_ns=time.time_ns(),
             ready_s=seen.ready_s,
             peak_memory_bytes=seen.memory,
             port=seen.port,
             command=seen.command,
             environment_variables=seen.variables,
+            instrument_variables=seen.instrument,
             environment=stack.environment.record() | simulated(stack.engine),
             resolved_configuration=seen.configuration,
             windows=seen.windows,
@@ -229,13 +250,11 @@ class Bench:
         )
 
 
-def meter_context(entry: MeterEntry, server: Server) -> MeterContext:
-    """Return what a meter may look at during this launch."""
-    return MeterContext(
-        session_id=server.session_id,
-        cpu_seconds=lambda: cpu_seconds(server.session_id),
-        options=entry.options,
-    )
+def phased(row: Request, first: int, end: int) -> Request:
+    """Return ``row``, of phase ``stagger`` if it is one of the shortened requests."""
+    if first <= row.index < end:
+        return msgspec.structs.replace(row, phase="stagger")
+    return row
 
 
 def failed(error: LaunchError | Unsupported) -> Failure:
@@ -248,6 +267,17 @@ def failed(error: LaunchError | Unsupported) -> Failure:
         message=redact.text(error.message),
         hint=error.hint,
         log_tail=[redact.text(line) for line in error.log_tail],
+    )
+
+
+def unforeseen(error: Exception) -> Failure:
+    """Return what is stored of a launch that an unexpected error ended."""
+    return Failure(
+        reason="failed",
+        stage="measure",
+        message=redact.text(f"{type(error).__name__}: {error}"),
+        hint="The engine's adapter or a meter raised this; report it to its author.",
+        log_tail=[redact.text(line) for line in traceback.format_exception(error)[-20:]],
     )
 
 
@@ -337,7 +367,7 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
         rows.append(
             Probe(
                 prompt=answer.request.prompt,
-                prompt_tokens=answer.request.input_tokens or 0,
+                prompt_tokens=answer.request.input_tokens,
                 text=answer.text,
                 token_ids=ids or workload.tokenise(live.tokenizer, answer.text),
                 ids_from="engine" if ids else "retokenised",
@@ -366,32 +396,3 @@ def window(
         loop_lag_p99_ms=result.loop_lag_p99_ms,
         send_lag_p99_ms=result.send_lag_p99_ms,
     )
-
-
-def broken(info: MeterInfo, sampler: Sampler) -> MeterInfo:
-    """Return ``info``, with a reason where the meter failed while it was read."""
-    if info.name not in sampler.broken:
-        return info
-    return msgspec.structs.replace(info, reason="failed", detail=sampler.broken[info.name])
-
-
-def chosen_meters(
-    entries: Sequence[MeterEntry], available: dict[str, EnergyMeter]
-) -> list[tuple[MeterEntry, EnergyMeter]]:
-    """Return the study's meters.
-
-    Raises:
-        UsageError: a meter or one of its options is unknown.
-    """
-    chosen = []
-    for entry in entries:
-        if entry.name not in available:
-            raise UsageError.unknown("meter", entry.name, available, place="[[meters]] name")
-        meter = available[entry.name]
-        for option in entry.options:
-            if option not in meter.options:
-                raise UsageError.unknown(
-                    f"option of meter {entry.name!r}", option, meter.options, place="[[meters]]"
-                )
-        chosen.append((entry, meter))
-    return chosen

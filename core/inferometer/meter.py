@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,8 @@ class MeterContext:
     session_id: int
     cpu_seconds: Callable[[], float]
     """Returns the CPU seconds the engine's processes have used so far."""
+    accelerator: Literal["cpu", "cuda", "rocm"] = "cpu"
+    """What the engine computes on."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -6,15 +6,21 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from inferometer.processes import memory_bytes
+import msgspec
+
+from inferometer.errors import UsageError
+from inferometer.meter import MeterContext
+from inferometer.processes import cpu_seconds, memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
-    from inferometer.meter import MeterSession
-    from inferometer.records import Reading
+    from inferometer.engine import Platform
+    from inferometer.meter import EnergyMeter, MeterSession
+    from inferometer.records import MeterInfo, Reading
+    from inferometer.study import MeterEntry
 
 PERIOD_S = 0.5
 
@@ -68,10 +74,49 @@ class Sampler:
         self._stop.set()
         self._thread.join()
         self.look()
-        for session in self.sessions.values():
-            session.close()
+        for name, session in self.sessions.items():
+            try:
+                session.close()
+            except Exception as problem:  # noqa: BLE001 -- as above
+                self.broken[name] = f"{type(problem).__name__}: {problem}"
 
-    def taken(self) -> Sequence[Reading]:
-        """Return the readings so far."""
-        with self._lock:
-            return list(self.readings)
+
+def meter_context(entry: MeterEntry, session_id: int, platform: Platform) -> MeterContext:
+    """Return what a meter may look at during this launch."""
+    return MeterContext(
+        accelerator=platform.accelerator,
+        session_id=session_id,
+        cpu_seconds=lambda: cpu_seconds(session_id),
+        options=entry.options,
+    )
+
+
+def broken(info: MeterInfo, sampler: Sampler) -> MeterInfo:
+    """Return ``info``, with a reason where the meter failed while it was read."""
+    if info.name not in sampler.broken:
+        return info
+    return msgspec.structs.replace(info, reason="failed", detail=sampler.broken[info.name])
+
+
+def chosen_meters(
+    entries: Sequence[MeterEntry], available: dict[str, EnergyMeter]
+) -> list[tuple[MeterEntry, EnergyMeter]]:
+    """Return the study's meters.
+
+    Raises:
+        UsageError: a meter or one of its options is unknown.
+    """
+    chosen = []
+    for entry in entries:
+        if entry.name not in available:
+            raise UsageError.unknown("meter", entry.name, available, place="[[meters]] name")
+        meter = available[entry.name]
+        for option in entry.options:
+            if option not in meter.options:
+                raise UsageError.unknown(
+                    f"option of meter {entry.name!r}", option, meter.options, place="[[meters]]"
+                )
+        # options are looked at now, not when the first engine has started
+        meter.info(MeterContext(session_id=0, cpu_seconds=float, options=entry.options))
+        chosen.append((entry, meter))
+    return chosen

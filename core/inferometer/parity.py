@@ -36,7 +36,7 @@ def match(left: Sequence[int], right: Sequence[int]) -> Match:
     same = [a == b for a, b in zip(left, right, strict=False)]
     agreed = same.index(False) if False in same else len(same)
     return Match(
-        compared=len(same),
+        compared=max(len(left), len(right)),
         matching=sum(same),
         agreed=agreed,
         identical=list(left) == list(right),
@@ -47,7 +47,7 @@ def compare(left: str, right: str, a: Sequence[Probe], b: Sequence[Probe]) -> Pa
     """Return the agreement on the prompts both answered; None when there is none in common."""
     other = {probe.prompt: probe for probe in b}
     pairs = [(probe, other[probe.prompt]) for probe in a if probe.prompt in other]
-    pairs = [(x, y) for x, y in pairs if x.prompt_tokens == y.prompt_tokens]
+    pairs = [(x, y) for x, y in pairs if None in _lengths(x, y) or len(_lengths(x, y)) == 1]
     matches = [match(x.token_ids, y.token_ids) for x, y in pairs]
     tokens = sum(found.compared for found in matches)
     if not tokens:
@@ -65,6 +65,10 @@ def compare(left: str, right: str, a: Sequence[Probe], b: Sequence[Probe]) -> Pa
         identical_prompts=len(matches) - flips,
         note="some token ids come from tokenising the text again" if retokenised else "",
     )
+
+
+def _lengths(left: Probe, right: Probe) -> set[int | None]:
+    return {left.prompt_tokens, right.prompt_tokens}
 
 
 def parities(store: Store, twins: Mapping[str, str]) -> list[Parity]:

@@ -66,7 +66,7 @@ def expand(study: Study) -> Plan:
     """Expand ``study``: each round launches every stack on every model, in random order.
 
     Odd rounds (counted from 0) run the round before in reverse, so that linear drift cancels
-    over each pair (Bulej et al.; facts on mirrored designs in ``docs/explanation``).
+    over each pair.
     """
     sha256 = digest(study)
     points = tuple(

@@ -30,6 +30,14 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
+def in_use(host: str, port: int) -> UsageError:
+    """Return the error for a port that the study names and somebody else holds."""
+    return UsageError(
+        f"port {port} on {host} is in use (protocol.port)",
+        hint="Stop what listens there, or leave protocol.port out to have one chosen.",
+    )
+
+
 @contextmanager
 def lease(folder: Path, host: str, port: int | None = None) -> Iterator[int]:
     """Hold a port: ``port`` itself, or any free one of :data:`RANGE`.
@@ -52,10 +60,7 @@ def lease(folder: Path, host: str, port: int | None = None) -> Iterator[int]:
         finally:
             lock.release()
     if port is not None:
-        raise UsageError(
-            f"port {port} on {host} is in use (protocol.port)",
-            hint="Stop what listens there, or leave protocol.port out to have one chosen.",
-        )
+        raise in_use(host, port)
     raise UsageError(
         f"no free port between {RANGE.start} and {RANGE.stop - 1} on {host}",
         hint="Stop some servers on this machine.",

@@ -14,6 +14,7 @@ from inferometer import environment, packaged, workload
 from inferometer.engine import LaunchSpec, Unsupported
 from inferometer.errors import MachineError, UsageError
 from inferometer.model import inspect
+from inferometer.ports import in_use, is_free
 from inferometer.workloads import requests
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from inferometer.plan import Launch, LoadPoint, Plan
     from inferometer.plugins import Registry
     from inferometer.progress import Progress
-    from inferometer.study import EngineEntry, ModelEntry
+    from inferometer.study import EngineEntry, ModelEntry, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,12 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         progress.stage(f"model {model.name}")
         path = _model_path(model, stacks, root, progress)
         models[model.name] = PreparedModel(model, path, inspect(path, root))
+    for point in plan.launches[0].points:  # lengths that cannot be had are refused now
+        if (tokens := point.workload.input_tokens) is not None:
+            tokenizer = models[plan.launches[0].model.name].path / "tokenizer.json"
+            workload.build(tokenizer, tokens, 2, seed=plan.protocol.seed)
+    if plan.protocol.port is not None and not is_free("127.0.0.1", plan.protocol.port):
+        raise in_use("127.0.0.1", plan.protocol.port)
     prepared = Prepared(
         platform=platform,
         stacks=stacks,
@@ -185,6 +192,9 @@ def _model_path(
     )
 
 
+REQUESTS_PER_S = 60
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """The requests of one load point: prompts and, for each, its output length in tokens."""
@@ -194,14 +204,15 @@ class Work:
 
 
 @lru_cache(maxsize=8)
-def work(tokenizer: Path, point: LoadPoint, round_: int, seed: int, warmup: int) -> Work:
+def work(tokenizer: Path, point: LoadPoint, round_: int, protocol: Protocol, warmup: int) -> Work:
     """Return the requests of one load point in one round: the same for every stack and model.
 
-    Lengths and texts are drawn anew each round. There are 64 requests a stream after ``warmup``
-    and at least 512, but of very long prompts fewer, down to 16 a stream.
+    Lengths and texts are drawn anew each round. There are enough after ``warmup`` for
+    :data:`REQUESTS_PER_S`, but of very long prompts fewer, down to 16 a stream; past that, prompts
+    come again and a check says so.
     """
-    streams = point.load.concurrency
-    count = warmup + max(512, 64 * streams)
+    streams, seed = point.load.concurrency, protocol.seed
+    count = warmup + max(16 * streams, round(REQUESTS_PER_S * (protocol.window_s + 10)))
     pairs = requests.draw(point.workload, count, f"{seed + round_}/{point.index}", tokenizer)
     pairs = requests.affordable(pairs, least=warmup + 16 * streams)
     prompts = requests.prompts(

@@ -14,16 +14,14 @@ PROC = Path("/proc")
 
 def _stats(session_id: int) -> Iterator[tuple[int, list[str]]]:
     """Yield (pid, fields of /proc/pid/stat after the name) of every process in a session."""
-    for entry in os.scandir(PROC):
-        if not entry.name.isdigit():
-            continue
+    for name in filter(str.isdigit, os.listdir(PROC)):
         try:
-            text = (PROC / entry.name / "stat").read_text(errors="replace")
-        except OSError:
+            text = (PROC / name / "stat").read_text(errors="replace")
+        except OSError:  # ended meanwhile
             continue
         fields = text.rpartition(")")[2].split()
         if int(fields[3]) == session_id:
-            yield int(entry.name), fields
+            yield int(name), fields
 
 
 def cpu_seconds(session_id: int) -> float:

@@ -10,6 +10,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from inferometer.redact import plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -107,7 +109,7 @@ class Lines:
         """Nothing is displayed that would have to go."""
 
     def _print(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 -- stderr is what this class is for
+        print(plain(text), file=sys.stderr, flush=True)  # noqa: T201 -- stderr is what this class is for
 
 
 class Bar:
@@ -151,11 +153,11 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Print the text above the bar."""
-        self._rich.console.print(text)
+        self._rich.console.print(plain(text))
 
     def warn(self, text: str) -> None:
         """Print the text above the bar, in yellow."""
-        self._rich.console.print(f"warning: {text}", style="yellow")
+        self._rich.console.print(f"warning: {plain(text)}", style="yellow")
 
     def done(self) -> None:
         """Remove the bar."""

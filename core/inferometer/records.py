@@ -20,7 +20,8 @@ CHUNK_COUNT_UNKNOWN = 1
 """Flag: the engine did not say how many tokens this chunk holds (``tokens`` is 0)."""
 
 RequestStatus = Literal["ok", "error", "cut"]
-Phase = Literal["probe", "warmup", "load"]
+Phase = Literal["probe", "warmup", "stagger", "load"]
+"""``stagger``: the shortened first request of a stream, which spreads the streams over all ages."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -113,7 +114,7 @@ class Probe(Struct, frozen=True, kw_only=True):
     """Greedy continuations of fixed prompts, for output parity: a line of ``probes.jsonl``."""
 
     prompt: int
-    prompt_tokens: int
+    prompt_tokens: int | None
     text: str
     token_ids: list[int]
     """From the engine where it tells, else the text tokenised again."""
@@ -151,11 +152,15 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     started_ns: int
     ended_ns: int
+    ended_wall_ns: int | None = None
+    """``ended_ns`` on the wall clock (ns since 1970), for dating only."""
     ready_s: float | None = None
     peak_memory_bytes: int | None = None
     port: int | None = None
     command: list[str] = []
     environment_variables: dict[str, str] = {}
+    instrument_variables: dict[str, str] = {}
+    """Set for the measurement only; not part of how the stack should be run."""
     environment: dict[str, Any] = {}
     """``kind``, ``sha256``, ``python``, ``distributions``."""
     resolved_configuration: dict[str, Any] = {}

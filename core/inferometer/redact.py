@@ -7,10 +7,22 @@ from typing import Any
 
 HIDDEN = "[hidden]"
 NAME = re.compile(
-    r"(?:^|[_\-.])(?:api[_\-]?key|token|secret|password|passwd|credentials?|auth(?:orization)?)$",
+    r"(?:^|[_\-.])(?:(?:api|access|private|secret)[_\-]?key|token|secret|password|passwd"
+    r"|credentials?|auth(?:orization)?)$",
     re.IGNORECASE,
 )
 VALUE = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_\-]{16,}|Bearer\s+\S+)")
+
+
+def plain(value: str) -> str:
+    """Return ``value`` without terminal control sequences: an engine's words are untrusted."""
+    value = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", value)
+    return "".join(char for char in value if char in "\t\n" or char.isprintable())
+
+
+def looks_secret(name: str, value: str) -> bool:
+    """Say whether a setting has the name or the value of a key, a token or a password."""
+    return bool(NAME.search(name.lstrip("-")) or VALUE.search(value))
 
 
 def text(value: str) -> str:
@@ -38,7 +50,7 @@ def tree(value: Any) -> Any:
     """Hide secrets in a JSON value, by key and by shape."""
     if isinstance(value, dict):
         return {
-            key: HIDDEN if NAME.search(str(key)) and isinstance(item, str) and item else tree(item)
+            key: HIDDEN if NAME.search(str(key)) and item else tree(item)
             for key, item in value.items()
         }
     if isinstance(value, list):

@@ -191,6 +191,7 @@ def _scope(evidence: Evidence, preset: str) -> Iterator[str]:
     if len(evidence.load_points) == 1:
         yield "One load point only: nothing is said about other loads or lengths."
     yield "Answer quality was not measured; output parity compares greedy answers only."
+    yield "Inter-chunk latency, inter-token latency and goodput are not reported yet."
 
 
 def _energy(evidence: Evidence) -> Iterator[str]:

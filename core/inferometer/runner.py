@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from inferometer import plan as planning
 from inferometer import provenance
-from inferometer.measure import Bench, chosen_meters
+from inferometer.errors import UsageError
+from inferometer.measure import Bench
+from inferometer.metering import chosen_meters
 from inferometer.prepare import prepare
 from inferometer.store import Store
 
 if TYPE_CHECKING:
     from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
+    from inferometer.prepare import Prepared
     from inferometer.progress import Progress
     from inferometer.study import Study
 
@@ -46,14 +49,41 @@ def run(
     store = Store(results)
     with store.writing():
         store.begin(plan, study_text)
-        prepared = prepare(plan, registry, progress)
-        host = provenance.describe_host()
-        store.put_host({**host, **provenance.clock_pair()})
-        bench = Bench(plan, prepared, meters, store, provenance.host_sha256(host), progress)
-        failed = measure_all(bench, plan, store)
+        failed = 0
+        if not all(store.finished(launch.id) for launch in plan.launches):
+            prepared = prepare(plan, registry, progress)
+            host = provenance.describe_host()
+            identity = provenance.host_sha256(host)
+            refuse_another_machine(store, prepared, identity)
+            store.put_host({**host, **provenance.clock_pair()})
+            bench = Bench(plan, prepared, meters, store, identity, progress)
+            failed = measure_all(bench, plan, store)
     progress.done()
     finished = sum(store.finished(launch.id) for launch in plan.launches)
     return RunOutcome(results, len(plan.launches), finished, failed)
+
+
+def refuse_another_machine(store: Store, prepared: Prepared, host_sha256: str) -> None:
+    """Refuse to add to results of another machine or of other software: they could not be pooled.
+
+    Raises:
+        UsageError: names the launch and what differs.
+    """
+    for record in store.launches():
+        stack = prepared.stacks[str(record.stack["id"])]
+        same = {
+            "machine": (record.host_sha256, host_sha256),
+            f"environment of {stack.id}": (
+                record.environment.get("sha256"),
+                stack.environment.sha256,
+            ),
+        }
+        for what, (stored, here) in same.items():
+            if stored != here:
+                raise UsageError(
+                    f"{store.root}: launch {record.id} was measured with another {what}",
+                    hint="Give another directory with --results, or restore what was there.",
+                )
 
 
 def measure_all(bench: Bench, plan: Plan, store: Store) -> int:

@@ -4,7 +4,7 @@ Everything works on natural logarithms, because stacks differ by factors: a cell
 geometric mean over its launches, so the ratio of two estimates is the paired estimate of their
 ratio, and cost (a constant over tok/s) has tok/s' interval with the ends swapped.
 
-Sources: ``docs/explanation``; Tukey's studentised range for all pairs of a two-way layout without
+Sources: Tukey's studentised range for all pairs of a two-way layout without
 interaction (Scheffe 1959, section 3.6); t intervals over launches, never a bootstrap of three.
 """
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from inferometer import problems
+from inferometer import problems, redact
 from inferometer.engine import Profile
 from inferometer.errors import StudyError, UsageError
 from inferometer.workloads import rules
@@ -45,8 +45,8 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     window_s: Positive = 60.0
     discard_s: Annotated[float, Meta(ge=0)] | None = None
     warmup_requests: Annotated[int, Meta(ge=0)] | None = None
-    """Requests answered before the load begins; unset means one per stream (or prefix
-    group, where those are more)."""
+    """Requests answered before the load begins; unset means one alone, then one per stream (or
+    prefix group, where those are more)."""
     seed: int = 1
     probe: bool = True
     """Send 20 fixed prompts in the first round and compare greedy answers between stacks."""
@@ -81,6 +81,8 @@ class EngineEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seed: int | None = 0
     extra_args: tuple[str, ...] = ()
     extra_env: dict[str, str] = {}
+    pass_env: tuple[str, ...] = ()
+    """Variables handed on from our environment, by name: the way for secrets. Never stored."""
 
 
 class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -252,6 +254,7 @@ def _rules(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _twins(document)
     yield from _price_day(document)
     yield from _workloads(document)
+    yield from _secrets(document)
 
 
 def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
@@ -298,6 +301,20 @@ def _twins(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 f"{place}.twin_of",
                 f"{problems.shown(twin)} is no dense model of this study; dense: {known}",
             )
+
+
+def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    advice = "looks like a secret; name its variable in pass_env, its value is never stored"
+    for place, entry in _tables(document, "engines"):
+        variables = entry.get("extra_env")
+        for name, value in variables.items() if isinstance(variables, dict) else ():
+            if redact.looks_secret(name, str(value)):
+                yield f"{place}.extra_env.{name}", advice
+        flags = entry.get("extra_args")
+        for index, flag in enumerate(flags if isinstance(flags, list) else ()):
+            name, _, value = str(flag).partition("=")
+            if redact.looks_secret(name if name.startswith("-") else "", f"{name} {value}"):
+                yield f"{place}.extra_args[{index}]", advice
 
 
 def _price_day(document: dict[str, Any]) -> Iterator[problems.Problem]:

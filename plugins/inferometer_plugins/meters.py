@@ -33,6 +33,13 @@ def positive(context: MeterContext, meter: str, key: str) -> float:
     return float(value)
 
 
+def blind(context: MeterContext) -> str:
+    """Say why a meter of the processor alone must not speak for this engine; empty if it may."""
+    if context.accelerator == "cpu":
+        return ""
+    return f"sees the processor only, and the engine computes on {context.accelerator}"
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """A constant wattage typed by the user: watts ``declared``, joules ``estimated``."""
@@ -45,7 +52,7 @@ class Declared:
         power_w = positive(context, self.name, "power_w")
         return MeterInfo(
             name=self.name,
-            scope="L1",
+            scope="L2",
             kind="declared",
             method=f"a constant {power_w:g} W for the whole machine, declared in the study",
             follows_throughput=True,
@@ -78,7 +85,8 @@ class CpuTime:
     def info(self, context: MeterContext) -> MeterInfo:
         """Describe the model; it can be read wherever there is ``/proc``."""
         watts = positive(context, self.name, "watts_per_busy_core")
-        reason = None if Path("/proc/self/stat").exists() else "unsupported"
+        detail = "" if Path("/proc/self/stat").exists() else "needs /proc"
+        detail = detail or blind(context)
         return MeterInfo(
             name=self.name,
             scope="L1",
@@ -87,8 +95,8 @@ class CpuTime:
                 f"CPU seconds of the engine's processes (proc(5)) x {watts:g} W per busy core, "
                 "declared in the study; no idle, memory or board power"
             ),
-            reason=reason,
-            detail="" if reason is None else "needs /proc",
+            reason="unsupported" if detail else None,
+            detail=detail,
         )
 
     def open(self, context: MeterContext) -> MeterSession:
@@ -132,11 +140,13 @@ class Rapl:
             and (zone / "name").read_text().startswith("package")
         ]
 
-    def info(self, context: MeterContext) -> MeterInfo:  # noqa: ARG002 -- the contract's signature
+    def info(self, context: MeterContext) -> MeterInfo:
         """Say whether the counters exist and may be read."""
         zones = self.zones()
         reason, detail = None, ""
-        if not zones:
+        if blind(context):
+            reason, detail = "unsupported", blind(context)
+        elif not zones:
             reason, detail = "no_sensor", f"no package zone under {self.root}"
         elif blocked := [zone for zone in zones if not os.access(zone / "energy_uj", os.R_OK)]:
             reason = "no_permission"
@@ -150,7 +160,7 @@ class Rapl:
             detail=detail,
         )
 
-    def open(self, context: MeterContext) -> MeterSession:  # noqa: ARG002 -- as above
+    def open(self, context: MeterContext) -> MeterSession:  # noqa: ARG002 -- the contract's signature
         """Begin."""
         return _Rapl(self.zones())
 

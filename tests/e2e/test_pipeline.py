@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from inferometer import provenance
 from inferometer import store as storing
 from inferometer import study as studies
 from inferometer.analyze import analyze
@@ -281,18 +283,19 @@ def test_results_that_cannot_be_written_stop_the_run(
     assert outcome.finished == 4
 
 
-def processes_of(results: Path) -> list[str]:
+def processes_of(results: Path, model_files: Path) -> list[str]:
     seen = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
     return [
         line
         for line in seen.stdout.splitlines()
-        if "inferometer.testing.oracle" in line or f"{results}/partial" in line
+        if f"--model {model_files}" in line or f"{results}/partial" in line
     ]
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
+from inferometer import provenance
 from inferometer import store as storing
 from inferometer import study as studies
 from inferometer.progress import Silent
@@ -316,7 +319,7 @@ def test_killed_in_mid_launch_it_resumes_and_leaves_no_process(
         [sys.executable, str(script), str(study), str(results)], stderr=subprocess.PIPE
     )
     store = Store(results)
-    for _ in range(400):
+    for _ in range(1200):
         if len(store.launches()) >= 1 and list(results.glob("partial/*/probes.jsonl")):
             break
         time.sleep(0.05)
@@ -326,15 +329,49 @@ def test_killed_in_mid_launch_it_resumes_and_leaves_no_process(
     ours.send_signal(number)
     ours.communicate()
     for _ in range(100):
-        if not processes_of(results):
+        if not processes_of(results, model_files):
             break
         time.sleep(0.1)
-    assert processes_of(results) == []
+    assert processes_of(results, model_files) == []
     outcome, _ = measure(text, results)
     assert outcome.finished == 4
     after = {record.id: record.started_ns for record in store.launches()}
     assert {key: after[key] for key in first} == first
-    assert processes_of(results) == []
+    assert processes_of(results, model_files) == []
+
+
+def test_results_of_another_machine_are_not_added_to(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = text_of(model_files)
+    measure(text, tmp_path / "r")
+    shutil.rmtree(next((tmp_path / "r" / "launches").glob("r1-*-moe-*")))
+    monkeypatch.setattr(provenance, "host_sha256", lambda _host: "another")
+    with pytest.raises(UsageError, match="another machine"):
+        measure(text, tmp_path / "r")
+
+
+def test_a_meter_that_raises_costs_one_launch_each_and_no_run(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a plugin's fault")
+
+    monkeypatch.setattr("inferometer_plugins.meters.CpuTime.open", broken)
+    outcome, _ = measure(text_of(model_files), tmp_path / "r")
+    assert (outcome.finished, outcome.failed) == (0, 4)
+    failure = Store(tmp_path / "r").failures()[0].failure
+    assert failure is not None
+    assert failure.message == "ZeroDivisionError: a plugin's fault"
+
+
+def test_a_wrong_meter_option_is_refused_before_any_engine_starts(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files).replace("power_w = 50", "power_w = 0")
+    with pytest.raises(UsageError, match=r"options\.power_w must be a positive number"):
+        measure(text, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
 
 
 def test_the_report_command_writes_every_format(model_files: Path, tmp_path: Path) -> None:

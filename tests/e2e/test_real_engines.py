@@ -70,13 +70,12 @@ def command(study: Path, results: Path) -> list[str]:
 def engine_processes(results: Path) -> list[str]:
     """Every process whose command line or open files point at this results directory."""
     found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            line = Path(f"/proc/{entry.name}/cmdline").read_text(errors="replace")
-            files = [os.readlink(link.path) for link in os.scandir(f"/proc/{entry.name}/fd")]
-        except OSError:
+            line = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+            fds = Path(f"/proc/{pid}/fd")
+            files = [os.readlink(fds / number) for number in os.listdir(fds)]
+        except OSError:  # ended meanwhile
             continue
         if str(results) in line or any(name.startswith(str(results)) for name in files):
             found.append(line)
@@ -135,7 +134,8 @@ def test_both_engines_did_identical_work_of_exact_length(
         done = [row for row in requests(store.folder(record.id)) if row.status == "ok"]
         assert len(done) >= 5
         assert {row.input_tokens for row in done} == {32}
-        assert {row.output_tokens for row in done} == {16}
+        assert all(row.output_tokens == row.output_tokens_expected for row in done)
+        assert max(row.output_tokens_expected for row in done) == 16
         assert len(probes(store.folder(record.id))) == 20
         assert record.ready_s is not None
         assert (record.peak_memory_bytes or 0) > 200 << 20

@@ -84,6 +84,8 @@ def _ended(error: BaseException, words: Sequence[str]) -> int:
     import shlex
     import traceback
 
+    from inferometer.redact import plain
+
     match error:
         case click.ClickException():
             error.show()
@@ -100,9 +102,9 @@ def _ended(error: BaseException, words: Sequence[str]) -> int:
             ours = InferometerError("this is a bug in inferometer", hint="Report the lines above.")
     if isinstance(ours, Interrupted) and not ours.hint:
         ours.hint = f"Resume with: {shlex.join(['inferometer', *words])}"
-    click.echo(f"error: {ours.message}", err=True)
+    click.echo(f"error: {plain(ours.message)}", err=True)
     if ours.hint:
-        click.echo(f"hint: {ours.hint}", err=True)
+        click.echo(f"hint: {plain(ours.hint)}", err=True)
     return ours.exit_code
 
 

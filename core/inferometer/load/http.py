@@ -3,7 +3,7 @@
 One :class:`Client` is one stream of a load: one keep-alive connection, one request in flight. The
 hot path is :meth:`Connection.data_received`, which reads the clock once per packet and keeps the
 raw body bytes. HTTP client libraries cost 3 to 8 times the processor time per event and stamp
-late in bursts (``docs/explanation``).
+late in bursts.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def evaluate(
         else:
             base = by_meter if metric.grain == "meter" else window
             frame = base.with_columns(_value=metric.expression)
-        rows.extend(_points(metric, frame, price))
+        rows.extend(_points(metric, frame))
     return pl.DataFrame(rows, schema=POINTS, orient="row")
 
 
@@ -74,7 +74,7 @@ def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _points(metric: Metric, frame: pl.DataFrame, price: Price | None) -> Iterator[tuple[Any, ...]]:
+def _points(metric: Metric, frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
     for row in frame.iter_rows(named=True):
         value, reason, detail = _outcome(metric, row)
         yield (
@@ -86,7 +86,7 @@ def _points(metric: Metric, frame: pl.DataFrame, price: Price | None) -> Iterato
             metric.id,
             row.get("meter"),
             value,
-            _kind(metric, row, price),
+            _kind(metric, row),
             reason,
             detail,
         )
@@ -123,13 +123,13 @@ def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None,
     return value, None, f"{failed} failed requests are unfinished" if failed else ""
 
 
-def _kind(metric: Metric, row: dict[str, Any], price: Price | None) -> Kind:
+def _kind(metric: Metric, row: dict[str, Any]) -> Kind:
     if row["simulated"]:
         return "simulated"
     if metric.grain == "meter":
         return _energy_kind(metric, row["meter_kind"])
     if metric.priced:
-        return "estimated" if price is not None and price.contract == "assumed" else "derived"
+        return "estimated"  # a declared price goes in
     return "measured"
 
 

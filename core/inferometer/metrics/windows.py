@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from inferometer.tables import Tables
 
 KEY = ["launch", "load_point"]
+UNDER_LOAD = ("load", "stagger")
 _ENDED = pl.coalesce("end_ns", "last_ns", "sent_ns")
 
 
 def load_requests(tables: Tables) -> pl.DataFrame:
-    """Return the requests of phase ``load`` with their window's ``start_ns`` and ``end_ns``.
+    """Return the requests under load with their window's ``start_ns`` and ``end_ns``.
+
+    Phases ``load`` and ``stagger``: the shortened first request of each stream is load as well.
 
     Adds ``done_ns``: when the client was through with the request (null while in flight).
     """
     bounds = tables.windows.select(*KEY, "start_ns", "concurrency", window_end_ns="end_ns")
     return (
-        tables.requests.filter(pl.col("phase") == "load")
+        tables.requests.filter(pl.col("phase").is_in(UNDER_LOAD))
         .join(bounds, on=KEY, how="inner", maintain_order="left")
         .with_columns(
             done_ns=pl.when(pl.col("status") == "cut").then(pl.col("end_ns")).otherwise(_ENDED)
@@ -36,12 +39,14 @@ def population(tables: Tables) -> pl.DataFrame:
     """Return the latency population: one row a request that ended in its window.
 
     Finished: status ok and last event in the window. Failed: status error and end in the window;
-    its latencies are +inf, it is unfinished for ever. A cut request is in neither. Columns
+    its latencies are +inf, it is unfinished for ever. A cut request is in neither, nor is one of
+    phase ``stagger``: it was shorter than the workload says. Columns
     ``ttft_ms``, ``ttft_intended_ms``, ``e2e_ms``, ``tpot_ms`` (null for a one-token answer).
     """
     finished = (pl.col("status") == "ok") & _inside("last_ns")
     failed = (pl.col("status") == "error") & _inside("done_ns")
-    ended = load_requests(tables).filter(finished | failed)
+    whole = load_requests(tables).filter(pl.col("phase") == "load")
+    ended = whole.filter(finished | failed)
 
     def latency(nanoseconds: pl.Expr) -> pl.Expr:
         return pl.when(pl.col("status") == "ok").then(nanoseconds / 1e6).otherwise(float("inf"))
@@ -105,7 +110,7 @@ def _inside(column: str, end: str = "window_end_ns") -> pl.Expr:
 def _output(tables: Tables) -> pl.DataFrame:
     tokens = pl.col("tokens")
     return (
-        tables.chunks.filter(pl.col("phase") == "load")
+        tables.chunks.filter(pl.col("phase").is_in(UNDER_LOAD))
         .join(tables.windows.select(*KEY, "start_ns", "end_ns"), on=KEY, how="inner")
         .filter(_inside("t_ns", "end_ns"))
         .group_by(KEY, maintain_order=True)

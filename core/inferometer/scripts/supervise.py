@@ -45,7 +45,7 @@ def descendants(root: int) -> list[int]:
 
 
 def reap() -> None:
-    """Collect every child that has ended; the engine itself is left to ``subprocess``."""
+    """Collect every child that has ended (the engine's exit code is read before this)."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
@@ -107,7 +107,12 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ignore)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    with open(log, "ab", buffering=0) as output:
+    with contextlib.ExitStack() as stack:
+        try:
+            output = stack.enter_context(open(log, "ab", buffering=0))
+        except OSError as error:
+            say(error=f"{log}: {error.strerror}")
+            return 127
         try:
             engine = subprocess.Popen(
                 argv,

@@ -11,7 +11,7 @@ import json
 import struct
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from inferometer.engine import Command, FailureClass, Readiness, Requirements, Unsupported
 from inferometer.hooks import GROUP, hookimpl
@@ -34,7 +34,6 @@ class OracleEngine:
     name: str = "oracle"
     simulated: bool = True
     distributions: Sequence[str] = ("inferometer",)
-    takes: Literal["ids", "text"] = "ids"
     endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
 from inferometer.engine import Command, FailureClass, Readiness, Requirements, Unsupported
@@ -44,7 +44,6 @@ class TransformersServe:
     name: str = "transformers"
     simulated: bool = False
     distributions: Sequence[str] = ("transformers",)
-    takes: Literal["ids", "text"] = "text"
     endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from inferometer import launch, processes
+from inferometer import launch, processes, redact
 from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError
 
@@ -194,4 +194,4 @@ def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.Monkey
 
 
 def test_control_characters_do_not_reach_the_terminal() -> None:
-    assert launch.plain("\x1b[31mred\x1b[0m\x07 text") == "red text"
+    assert redact.plain("\x1b[31mred\x1b[0m\x07 text") == "red text"

@@ -77,7 +77,7 @@ def test_value_and_reason_exclude_each_other(tmp_path: Path) -> None:
 def test_kinds(tmp_path: Path) -> None:
     points = evaluate(real(tables(tmp_path, meter=MEASURED)), PRICE)
     assert number(points, "output_tok_s", "kind") == "measured"
-    assert number(points, "usd_per_mtok_output", "kind") == "derived"
+    assert number(points, "usd_per_mtok_output", "kind") == "estimated"
     assert number(points, "energy_j_per_output_token", "kind") == "measured"
     assert "uncorroborated" in number(points, "energy_j_per_output_token", "detail")
 

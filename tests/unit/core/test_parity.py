@@ -25,7 +25,7 @@ def test_one_flip_counts_once_until_divergence() -> None:
 
 def test_an_answer_that_ends_early_differs_at_its_end() -> None:
     seen = match([1, 2], [1, 2, 3])
-    assert (seen.compared, seen.matching, seen.agreed, seen.identical) == (2, 2, 2, False)
+    assert (seen.compared, seen.matching, seen.agreed, seen.identical) == (3, 2, 2, False)
 
 
 def test_shares() -> None:

@@ -19,6 +19,7 @@ def test_secrets_are_hidden_by_key_and_by_shape() -> None:
             "max_num_batched_tokens": 2048,
             "tokenizer": "path",
             "password": None,
+            "AWS_SECRET_ACCESS_KEY": ["a"],
         }
     )
     assert seen == {
@@ -27,4 +28,5 @@ def test_secrets_are_hidden_by_key_and_by_shape() -> None:
         "max_num_batched_tokens": 2048,
         "tokenizer": "path",
         "password": None,
+        "AWS_SECRET_ACCESS_KEY": "[hidden]",
     }

@@ -402,3 +402,19 @@ def test_the_reference_has_every_key_with_its_default() -> None:
                     value = f"`{study._toml(empty).replace('{  }', '{}')}`"
                 expected[f"{table}.{info.name}".lstrip(".")] = value
     assert dict(rows) == expected
+
+
+def test_a_secret_in_the_study_is_refused_and_never_repeated() -> None:
+    text = GOOD.replace(
+        'extra_args = ["--a"]\nextra_env = { A = "1" }',
+        'extra_args = ["--api-key=abc", "hf_abcdefghijklmnopqrstu"]\n'
+        'extra_env = { HF_TOKEN = "xyz" }',
+    )
+    problems_ = found(text)
+    assert [place for place, _ in problems_] == [
+        "engines[0].extra_args[0]",
+        "engines[0].extra_args[1]",
+        "engines[0].extra_env.HF_TOKEN",
+    ]
+    assert all("pass_env" in words for _, words in problems_)
+    assert not any(secret in words for _, words in problems_ for secret in ("abc", "xyz"))

@@ -40,7 +40,8 @@ def test_the_cpu_build_is_started_by_its_module() -> None:
     assert "--enforce-eager" in command.argv
     assert "--max-model-len 2048" in line
     assert command.env["VLLM_CPU_KVCACHE_SPACE"] == "2"
-    assert command.env["VLLM_NO_USAGE_STATS"] == "1"
+    assert command.instrument_env["VLLM_NO_USAGE_STATS"] == "1"
+    assert "VLLM_SERVER_DEV_MODE" not in command.env
 
 
 def test_an_older_cpu_build_has_another_module() -> None:
@@ -79,7 +80,7 @@ def test_the_body_pins_length_and_asks_for_token_ids() -> None:
     )
     assert body["prompt"] == [1, 2]
     assert (body["max_tokens"], body["min_tokens"], body["ignore_eos"]) == (5, 5, True)
-    assert body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
+    assert body["stream_options"] == {"include_usage": True}
     assert body["return_token_ids"] is True
 
 

@@ -70,3 +70,16 @@ def test_rapl_without_counters_says_so(tmp_path: Path) -> None:
 def test_names_are_unique() -> None:
     names = [meter.name for meter in inferometer_meters()]
     assert len(names) == len(set(names)) == 3
+
+
+@pytest.mark.parametrize("meter", [CpuTime(), Rapl()])
+def test_a_processor_meter_never_speaks_for_an_accelerator(meter: EnergyMeter) -> None:
+    on_gpu = MeterContext(
+        session_id=1,
+        cpu_seconds=float,
+        accelerator="cuda",
+        options={"watts_per_busy_core": 10},
+    )
+    info = meter.info(on_gpu)
+    assert info.reason == "unsupported"
+    assert "cuda" in info.detail
