@@ -62,7 +62,12 @@ class Window(Struct, frozen=True, kw_only=True):
     load_point: int
     workload: str
     load: str
-    concurrency: int
+    concurrency: int | None = None
+    """Streams of a closed loop; null for an open one."""
+    arrivals: str = ""
+    """Arrival process of an open loop (``poisson``, ``trace``, ...); empty for a closed one."""
+    rate: float | None = None
+    """Requests/s an open loop was asked for; null for a closed one and for a trace."""
     start_ns: int
     end_ns: int
     discarded_ns: int
@@ -76,8 +81,15 @@ class Window(Struct, frozen=True, kw_only=True):
     reuse: float = 0.0
     """Share of all prompt tokens that a perfect prefix cache need not compute; 0 when cold."""
     client_cpu_s: float
+    """Processor time of the client inside the window, over all its worker processes."""
+    workers: int = 1
+    """Processes that sent the load."""
     loop_lag_p99_ms: float
     send_lag_p99_ms: float
+    retokenised: int | None = None
+    """Tokens that the model's tokenizer finds in the texts of a sample of finished requests."""
+    retokenised_usage: int | None = None
+    """Tokens that ``usage`` states for the same sample."""
 
 
 class Reading(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from inferometer.errors import LaunchError
 from inferometer.load.answer import Answer, Call, percentile
 from inferometer.load.http import Client, Target, frame
-from inferometer.load.offer import Hooks, LoadPlan, LoadResult, Source
+from inferometer.load.offer import SAMPLE, Hooks, LoadPlan, LoadResult, Source
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -283,4 +283,15 @@ class ClosedLoop:
             ),
             send_lag_p99_ms=percentile([c.send_lag_ms() for c in inside], 0.99),
             retries=sum(call.exchange.retried for call in sent),
+            sample=_spread([a for a in answers if _finished(a)], SAMPLE),
         )
+
+
+def _finished(answer: Answer) -> bool:
+    return answer.request.phase == "load" and answer.request.status == "ok"
+
+
+def _spread(answers: list[Answer], count: int) -> list[Answer]:
+    """Return at most ``count`` of ``answers``, evenly spaced."""
+    step = max(1, -(-len(answers) // count))
+    return answers[::step]

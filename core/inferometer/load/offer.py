@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from inferometer.load.answer import Answer
     from inferometer.load.arrivals import Arrivals
     from inferometer.records import Request
+
+SAMPLE = 20
+"""Answers kept whole, for checks that need their text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,10 @@ class LoadResult:
     send_lag_p99_ms: float
     retries: int
     """Stale keep-alive connections opened again."""
+    sample: list[Answer] = field(default_factory=list)
+    """Whole answers, at most :data:`SAMPLE`, spread over the finished requests of the load."""
+    workers: int = 1
+    """Processes that sent the load."""
 
 
 Source = Callable[[int], Body]
