@@ -7,6 +7,7 @@ and a token may have no text.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 from inferometer.records import CHUNK_COUNT_UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_TOKENS = 0xFFFF
 """Tokens one event record can hold (``records.CHUNK``)."""
@@ -95,21 +96,41 @@ def decode(packets: Sequence[tuple[int, bytes]], *, whole: bool = True) -> Decod
     ``packets`` are ``(arrival ns, bytes)``. An event's stamp is the arrival of the packet that
     completed its line. ``whole`` False (a cut answer) asks for no end and no agreeing totals.
     """
-    reader = _Reader()
-    for t_ns, line in _lines(packets, whole=whole):
-        if not line.startswith(b"data:"):
-            if line.startswith(b"{"):  # not a stream: one JSON answer, or an error
-                reader.take(t_ns, line)
-            continue
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            reader.out.ended = True
-        elif data:
-            reader.take(t_ns, data)
-    return reader.close(whole=whole)
+    decoding = Decoding(packets, whole=whole)
+    while not decoding.step(1024):
+        pass
+    return decoding.out
 
 
-def _lines(packets: Sequence[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
+class Decoding:
+    """:func:`decode` in steps; ``out`` is whole when :meth:`step` has said so."""
+
+    def __init__(self, packets: Iterable[tuple[int, bytes]], *, whole: bool) -> None:
+        self._lines = _lines(packets, whole=whole)
+        self._reader = _Reader()
+        self._whole = whole
+        self.out = self._reader.out
+
+    def step(self, lines: int) -> bool:
+        """Decode at most so many lines; say whether that was all."""
+        reader, left = self._reader, lines
+        for t_ns, line in islice(self._lines, lines):
+            left -= 1
+            if not line.startswith(b"data:"):
+                if line.startswith(b"{"):  # not a stream: one JSON answer, or an error
+                    reader.take(t_ns, line)
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                reader.out.ended = True
+            elif data:
+                reader.take(t_ns, data)
+        if left:
+            reader.close(whole=self._whole)
+        return left > 0
+
+
+def _lines(packets: Iterable[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
     """Yield each line with the stamp of the packet in which its end arrived."""
     rest = b""
     t_ns = 0
@@ -222,14 +243,14 @@ class _Reader:
         if self.out.error is None:
             self.out.error = text
 
-    def close(self, *, whole: bool) -> Decoded:
+    def close(self, *, whole: bool) -> None:
         """Check what can only be checked at the end."""
         out = self.out
         out.text = "".join(self._texts)
         if out.output_tokens is None and out.token_ids and not self._uncounted:
             out.output_tokens = len(out.token_ids)
         if not whole:
-            return out
+            return
         if not out.ended:
             self._fail("the stream ended without a finish_reason or [DONE]")
         if out.token_ids and out.output_tokens != len(out.token_ids):
@@ -239,7 +260,6 @@ class _Reader:
             )
         if not out.events and not out.output_tokens:
             self._fail("the answer held no generated content")
-        return out
 
 
 def error_text(status: int | None, body: bytes) -> str:
