@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inferometer.load.answer import Call
     from inferometer.records import Request
 
-SLICE = 8
+SLICE = 16
 """Lines decoded between two looks at the sockets: about 0.05 ms."""
 REST = 256
 """The same when nothing is to be stamped any more, or memory runs short."""

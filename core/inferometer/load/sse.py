@@ -48,13 +48,10 @@ class _Choice(Struct):
 
     def generated(self) -> str:
         """Return the visible text: of a completion, or of a chat delta."""
-        if self.delta is None:
-            return self.text or ""
-        return (
-            (self.delta.reasoning_content or self.delta.reasoning or "")
-            + (self.delta.content or "")
-            + (self.text or "")
-        )
+        delta, text = self.delta, self.text or ""
+        if delta is None:
+            return text
+        return (delta.reasoning_content or delta.reasoning or "") + (delta.content or "") + text
 
 
 class _Chunk(Struct):
@@ -167,52 +164,51 @@ class _Reader:
             return
         if chunk.prompt_token_ids is not None:
             self.out.prompt_token_ids = chunk.prompt_token_ids
-        tokens, content, final = self._choices(chunk)
-        increase = self._usage(chunk.usage)
-        if chunk.choices:
-            self._count(
-                t_ns, tokens, increase, content=content, final=final, told=self._told(chunk)
-            )
-
-    def _count(
-        self, t_ns: int, tokens: int, increase: int, *, content: bool, final: bool, told: bool
-    ) -> None:
-        """Add a content event, counted by ids, else by growing usage, else not at all."""
+        tokens, content, final = self._choices(chunk.choices)
+        increase = 0 if chunk.usage is None else self._usage(chunk.usage)
         if tokens:
             self.out.tokens_from = "ids"
             self._event(t_ns, tokens)
-        elif increase and not self._uncounted and (content or self._continuous or not final):
+        elif chunk.choices:
+            self._count(t_ns, chunk, increase, content=content, final=final)
+
+    def _count(
+        self, t_ns: int, chunk: _Chunk, increase: int, *, content: bool, final: bool
+    ) -> None:
+        """Add a content event without ids, counted by growing usage, else not at all."""
+        if increase and not self._uncounted and (content or self._continuous or not final):
             if self.out.tokens_from == "none":
                 self.out.tokens_from = "usage"
             self._event(t_ns, increase)
-        elif content and told:
+        elif content and self._told(chunk):
             self._event(t_ns, 0)  # text held back until now; its tokens are counted already
         elif content:
             self._uncounted = True
             self.out.events.append((t_ns, 0, CHUNK_COUNT_UNKNOWN))
 
-    def _choices(self, chunk: _Chunk) -> tuple[int, bool, bool]:
+    def _choices(self, choices: list[_Choice]) -> tuple[int, bool, bool]:
         """Return (token ids, whether there is visible content, whether an end is announced)."""
         tokens, content, final = 0, False, False
-        for choice in chunk.choices:
+        for choice in choices:
             if choice.token_ids:
                 self.out.token_ids += choice.token_ids
                 tokens += len(choice.token_ids)
             if choice.prompt_token_ids is not None:
                 self.out.prompt_token_ids = choice.prompt_token_ids
+            delta = choice.delta
             text = choice.generated()
             if text:
                 self._texts.append(text)
-            content |= bool(text or (choice.delta is not None and choice.delta.tool_calls))
+                content = True
+            elif delta is not None and delta.tool_calls:
+                content = True
             if choice.finish_reason is not None:
                 self.out.finish_reason = choice.finish_reason
                 self.out.ended = final = True
         return tokens, content, final
 
-    def _usage(self, usage: _Usage | None) -> int:
+    def _usage(self, usage: _Usage) -> int:
         """Keep the totals; return by how many tokens the answer grew."""
-        if usage is None:
-            return 0
         out = self.out
         if usage.prompt_tokens is not None:
             out.input_tokens = usage.prompt_tokens
