@@ -393,6 +393,7 @@ def window(
         cache=prompts.cache,
         reuse=prompts.reuse,
         client_cpu_s=result.client_cpu_s,
+        workers=result.workers,
         loop_lag_p99_ms=result.loop_lag_p99_ms,
         send_lag_p99_ms=result.send_lag_p99_ms,
     )

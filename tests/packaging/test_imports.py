@@ -32,6 +32,7 @@ def imported(code: str) -> set[str]:
         ("from inferometer.cli import main; main(['plan', '/absent.toml'])", HEAVY),
         ("from inferometer.cli import main; main(['report', '/absent'])", HEAVY),
         ("import inferometer.api", HEAVY),
+        ("import inferometer.load.worker", (HEAVY - {"uvloop"}) | {"click"}),
         ("import inferometer.bench.measure", {*TABLES, *ENGINES, "pynvml", "rich"}),
         ("import inferometer.runner", {*TABLES, *ENGINES, "pynvml"}),
         ("import inferometer.quickstart, inferometer.provenance", HEAVY),

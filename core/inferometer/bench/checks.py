@@ -48,8 +48,9 @@ def _lag(name: str, what: str, lag_ms: float) -> Check:
 
 
 def _cpu(seen: Seen) -> Check:
-    rule = "client's processor time in the window: <= 70 % of a core pass, <= 90 % warn"
-    share = seen.result.client_cpu_s / seen.seconds if seen.seconds else 0.0
+    rule = "processor time in the window, of a core for each worker: <= 70 % pass, <= 90 % warn"
+    length_s = seen.seconds * seen.result.workers
+    share = seen.result.client_cpu_s / length_s if length_s else 0.0
     verdict = _graded(share, 0.7, 0.9)
     return Check(name="client cpu", rule=rule, value=f"{share:.0%}", verdict=verdict)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import datetime as dt
 import resource
-import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -143,13 +142,20 @@ def _result(
         **values,
         "cut": sum(r.status == "cut" for r in seen.load),
         "retries": result.retries,
-        "cpu_seconds": time.process_time(),
+        "workers": result.workers,
+        "cpu_seconds": _cpu_seconds(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "valid": all(check.verdict != "fail" for check in verdicts),
         "validity": msgspec.to_builtins(verdicts),
         "reasons": reasons,
         "errors": _error_texts(seen.failed, target),
     }
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process and of the workers it has waited for."""
+    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(used.ru_utime + used.ru_stime for used in map(resource.getrusage, whose))
 
 
 def _load(options: Options, arrivals: Arrivals | None) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import ssl
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from inferometer import __version__
 from inferometer.errors import UsageError
-from inferometer.load.http import Target
+from inferometer.load.http import Target, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +55,7 @@ def target_of(
         port=parts.port or PORTS[parts.scheme],
         path=_path(parts.path, endpoint) + (f"?{parts.query}" if parts.query else ""),
         headers=sent,
-        tls=_tls(insecure=insecure) if parts.scheme == "https" else None,
+        tls=Tls(insecure) if parts.scheme == "https" else None,
     )
 
 
@@ -107,13 +106,3 @@ def _plain(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return not any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
-
-
-def _tls(*, insecure: bool) -> ssl.SSLContext:
-    """Return a client's context; ``SSL_CERT_FILE`` adds authorities, as everywhere."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

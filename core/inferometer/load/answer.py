@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import overload
 
 from inferometer.load.http import Exchange
-from inferometer.load.sse import Decoded, decode, error_text
-from inferometer.records import Phase, Request, RequestStatus
+from inferometer.load.sse import Decoded, Decoding, error_text
+from inferometer.records import CHUNK, Phase, Request, RequestStatus
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+Chunk = tuple[int, int, int, int]
+"""Request index, tokens, flags, arrival ns."""
 PACKET_OVERHEAD = 130
 """Bytes that Python needs beside the content of one kept packet."""
+ALL = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +31,38 @@ class Answer:
     text: str
     token_ids: list[int]
     prompt_token_ids: list[int] | None
-    chunks: list[tuple[int, int, int, int]]
+    chunks: list[Chunk]
+
+
+class Chunks(Sequence[Chunk]):
+    """Content events in the 16 bytes each of ``records.CHUNK``, a tenth of what tuples need."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+
+    def __len__(self) -> int:
+        return len(self._packed) // CHUNK.size
+
+    @overload
+    def __getitem__(self, place: int) -> Chunk: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Chunk]: ...
+    def __getitem__(self, place: int | slice) -> Chunk | list[Chunk]:
+        if isinstance(place, slice):
+            return [self[at] for at in range(len(self))[place]]
+        found: Chunk = CHUNK.unpack_from(self._packed, range(len(self))[place] * CHUNK.size)
+        return found
+
+    def __iter__(self) -> Iterator[Chunk]:
+        return CHUNK.iter_unpack(self._packed)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Call:
-    """A request taken by a stream. ``exchange`` fills while it is answered."""
+    """A request taken by a stream. ``exchange`` fills while it is answered.
+
+    ``index`` is its place in the source; ``first_index`` is added to it in the record.
+    """
 
     index: int
     phase: Phase
@@ -45,36 +72,59 @@ class Call:
     output_tokens: int
     intended_ns: int
     exchange: Exchange = field(default_factory=Exchange)
-    _decoded: Decoded | None = None
+    _decoding: Decoding | None = None
+    _said: Decoded | None = None
 
     def size(self) -> int:
         """Return about how many bytes of memory the raw answer holds."""
         return sum(len(part) + PACKET_OVERHEAD for _, part in self.exchange.packets)
 
-    def send_lag_ms(self) -> float:
-        """Return how long after its intended time the request was sent."""
-        return (self.exchange.sent_ns - self.intended_ns) * 1e-6
+    def cut(self, end_ns: int) -> None:
+        """Forget what came after ``end_ns``, unless it was decoded already."""
+        exchange = self.exchange
+        if exchange.end_ns > end_ns and self._decoding is None and self._said is None:
+            exchange.outcome, exchange.detail, exchange.end_ns = "open", "", 0
+            exchange.packets = [part for part in exchange.packets if part[0] <= end_ns]
 
-    def decode(self) -> Decoded:
-        """Decode once and let the raw bytes go."""
-        if self._decoded is None:
-            exchange = self.exchange
-            if exchange.status == 200:
-                self._decoded = decode(exchange.packets, whole=exchange.outcome == "complete")
-            else:
-                self._decoded = Decoded()
-                if exchange.outcome == "complete":
-                    self._decoded.error = error_text(exchange.status, exchange.body())
-            exchange.packets = []
-        return self._decoded
+    def decode(self, lines: int = ALL) -> bool:
+        """Decode at most so many lines more; when that was all, let the raw bytes go."""
+        if self._said is not None:
+            return True
+        exchange = self.exchange
+        if exchange.status != 200:
+            self._said = Decoded()
+            if exchange.outcome == "complete":
+                self._said.error = error_text(exchange.status, exchange.body())
+        else:
+            if self._decoding is None:
+                whole = exchange.outcome == "complete"
+                self._decoding = Decoding(exchange.packets, whole=whole)
+            if not self._decoding.step(lines):
+                return False
+            self._said = self._decoding.out
+        self._decoding = None
+        exchange.packets = []
+        return True
 
-    def answer(self, load_point: int) -> Answer:
+    def verdict(self) -> tuple[RequestStatus, str | None]:
+        """Return how it ended, and the error if it was one."""
+        said, outcome = self._whole(), self.exchange.outcome
+        if said.error is not None:
+            return "error", said.error
+        if outcome == "open":
+            return "cut", None
+        if outcome != "complete":
+            return "error", f"{outcome}: {self.exchange.detail}"
+        return "ok", None
+
+    def answer(self, load_point: int, first_index: int = 0) -> Answer:
         """Return the record and the generated content."""
-        said, exchange = self.decode(), self.exchange
-        status, error = self._verdict(said)
+        status, error = self.verdict()
+        said, exchange = self._whole(), self.exchange
         events = said.events
+        index = first_index + self.index
         request = Request(
-            index=self.index,
+            index=index,
             load_point=load_point,
             phase=self.phase,
             stream=self.stream,
@@ -102,18 +152,13 @@ class Call:
             text=said.text,
             token_ids=said.token_ids,
             prompt_token_ids=said.prompt_token_ids,
-            chunks=[(self.index, tokens, flags, t_ns) for t_ns, tokens, flags in events],
+            chunks=[(index, tokens, flags, t_ns) for t_ns, tokens, flags in events],
         )
 
-    def _verdict(self, said: Decoded) -> tuple[RequestStatus, str | None]:
-        outcome = self.exchange.outcome
-        if said.error is not None:
-            return "error", said.error
-        if outcome == "open":
-            return "cut", None
-        if outcome != "complete":
-            return "error", f"{outcome}: {self.exchange.detail}"
-        return "ok", None
+    def _whole(self) -> Decoded:
+        self.decode()
+        assert self._said is not None
+        return self._said
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -3,37 +3,67 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from inferometer.errors import LaunchError
-from inferometer.load.answer import Answer, Call, percentile
+from inferometer.load.alarm import Alarm
+from inferometer.load.answer import Answer, Call
+from inferometer.load.deal import Share, Unit
 from inferometer.load.http import Client, Target, frame
-from inferometer.load.offer import SAMPLE, Hooks, LoadPlan, LoadResult, Source
+from inferometer.load.shelf import Row, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from inferometer.load.offer import Body, LoadPlan
     from inferometer.records import Phase
 
 TICK_S = 0.010
-POLL_S = 0.2
 DEAD_AFTER = 3
 """Connection failures in a row on one stream after which the server counts as dead."""
 PAUSE_S = 0.25
 """Pause after a failed request, so that a refusing server is not hammered."""
-HOLD_BYTES = 512 * 2**20
-"""Raw answers held undecoded; above this the oldest is decoded whenever a request ends."""
+
+
+class Stock(Protocol):
+    """Where a sender gets its requests: the dealer itself, or what it has sent to a worker."""
+
+    async def take(self, upto: int | None = None) -> Unit | None:
+        """Return the next unit; None at the end, or when it begins at index ``upto`` or later."""
+
+
+class Warm(NamedTuple):
+    """How a sender's part of the warm-up went."""
+
+    requests: int
+    times_s: list[tuple[int, float]]
+    """``(index, duration)`` of the complete ones."""
+    error: str | None
+    """Of the last one, where every one failed."""
+
+
+class Part(NamedTuple):
+    """What a sender leaves behind. Times are monotonic ns."""
+
+    rows: list[Row]
+    whole: dict[int, Answer]
+    lags: list[tuple[int, float]]
+    """``(time, lag in ms)`` of the ticks."""
+    cpu_s: float
+    """Processor time of the process inside the window."""
+    retries: int
 
 
 @dataclass(slots=True)
-class _Watch:
+class _Pulse:
     """The client watching itself: lag of a 10 ms ticker, processor time."""
 
     lags: list[tuple[int, float]] = field(default_factory=list)
-    cpu_start_s: float = 0.0
-    cpu_end_s: float = 0.0
+    start_s: float = 0.0
+    end_s: float = 0.0
 
     async def tick(self) -> None:
         """Note how late each tick comes; the loop's own clock only knows whole milliseconds."""
@@ -45,129 +75,149 @@ class _Watch:
 
 
 class ClosedLoop:
-    """One run. Tasks: one per stream, a ticker, a poller; the main one waits on phases.
+    """One process's part of a load: its streams, and what they got. Its phases are called in turn.
 
-    The order: one request alone (the first may compile for a minute), the rest of the warm-up on
-    all streams, load without draining, a discarded stretch, the window, then everything in flight
-    is cut. Nothing is decoded while a window is open, unless memory asks for it.
+    Answers are decoded between other work (see :mod:`inferometer.load.shelf`). :meth:`watch` runs
+    beside the phases and raises what ends the streams in between.
     """
 
     def __init__(
-        self, target: Target, source: Source, plan: LoadPlan, hooks: Hooks, phase: Phase = "warmup"
+        self,
+        target: Target,
+        plan: LoadPlan,
+        stock: Stock,
+        share: Share = Share(),  # noqa: B008 -- a frozen value
+        phase: Phase = "warmup",
     ) -> None:
-        self.target, self.source, self.plan, self.hooks = target, source, plan, hooks
+        self.target, self.plan, self.stock, self.share = target, plan, stock, share
         self.first_phase = phase
         self.head = target.head()
-        warmup = plan.warmup_requests
-        self.warmup = plan.concurrency + 1 if warmup is None else warmup
-        self.clients = [Client(target, number) for number in range(plan.concurrency)]
+        self.context = target.tls.context() if target.tls is not None else None
+        streams = share.among(max(plan.concurrency, share.of))  # an open loop's warm-up may be less
+        self.clients = [self._client(number) for number in streams]
+        self.open: set[Call] = set()
         self.calls: list[Call] = []
-        self.watch = _Watch()
+        """The ended ones of the warm-up."""
+        self.shelf = Shelf(plan.load_point, plan.first_index, every=phase == "probe")
+        self.pulse = _Pulse()
+        self.alarm = Alarm()
+        self.stack = contextlib.ExitStack()
         self.warm = asyncio.Event()
-        self.warm_open = self.warmup
-        self.next = 0
-        self.limit: int | None = None
-        self.held = 0
-        self.undecoded = 0
-        self.start_ns = self.end_ns = 0
+        self.warm_open = 0
+        self.loaded = False
+        self.anchor_ns = 0
+        self.cut_ns: int | None = None
+        self.last_ns = 0
+        self.retries = 0
+        self.task: asyncio.Task[None] | None = None
+        self.failed = asyncio.Event()
 
     # -- phases ----------------------------------------------------------------------------------
 
-    async def run(self) -> LoadResult:
-        """Run every phase and return the result."""
-        await self._guarded()
-        return self._result()
-
-    async def run_answers(self) -> list[Answer]:
-        """Run every phase and return the warm-up's answers."""
-        await self._guarded()
-        return [call.answer(self.plan.load_point) for call in self.calls]
-
-    async def _guarded(self) -> None:
-        tasks = [
-            asyncio.create_task(self.watch.tick()),
-            asyncio.create_task(self._poll()),
-            asyncio.create_task(self._phases()),
-        ]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for client in self.clients:
-                client.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _phases(self) -> None:
+    async def connect(self) -> None:
+        """Open a connection for each stream. Raises LaunchError."""
+        self.stack.enter_context(self.alarm)
         for client in self.clients:
             try:
                 await client.open()
             except OSError as error:
                 raise self._dead(str(error) or type(error).__name__) from error
-        if self.warmup:
-            await self._streams(1, upto=1)
+
+    async def alone(self) -> None:
+        """Send the first request, and nothing beside it."""
+        await self._streams(self.clients[:1], upto=1)
+
+    async def warm_up(self, *, drain: bool) -> Warm:
+        """Run the warm-up on all streams; without ``drain`` they go on with the load."""
+        if drain:
+            await self._streams(self.clients, upto=self.plan.warmup)
         else:
-            self.warm.set()
-        if self.plan.requests is None:
-            await self._window()
-        else:
-            await self._counted(self.plan.requests)
+            self._background(self._streams(self.clients))
+            await self.warm.wait()
+        verdicts = [call.verdict() for call in self.calls]
+        answered = any(status != "error" for status, _ in verdicts)
+        times_s = [
+            (call.index, (call.exchange.end_ns - call.exchange.sent_ns) * 1e-9)
+            for call in self.calls
+            if call.exchange.outcome == "complete"
+        ]
+        error = verdicts[-1][1] if verdicts and not answered else None
+        return Warm(len(verdicts), times_s, error)
 
-    async def _counted(self, requests: int) -> None:
-        """Drain the warm-up, then send exactly ``requests``."""
-        await self._streams(self.plan.concurrency, upto=self.warmup)
-        if not requests:
-            return
-        self._check_warmup()
-        self._open(time.monotonic_ns())
-        await self._streams(self.plan.concurrency, upto=self.warmup + requests)
-        self._close(max(call.exchange.end_ns for call in self.calls))
+    async def schedule(self, offsets: list[float], connections: int) -> None:
+        """Take the schedule of an open loop, which alone has one."""
 
-    async def _window(self) -> None:
-        """Warm up, and go on without draining: discard, measure, cut."""
-        streams = asyncio.create_task(self._streams(self.plan.concurrency, upto=None))
+    async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
+        """Go on until ``end_ns``; then drop everything in flight. The window has both bounds."""
+        self.anchor_ns, self.cut_ns = anchor_ns, end_ns
+        self._begin()
+        await self.alarm.until(start_ns)
+        self.pulse.start_s = time.process_time()
+        await self.alarm.until(end_ns)
+        self.pulse.end_s = time.process_time()
+        for client in self.clients:
+            client.close()
+        await self._halt()
+        self.shelf.cut(end_ns)
+
+    async def count(self, anchor_ns: int) -> int:
+        """Send what is left of the stock, wait for the answers, return when the last one ended."""
+        self.anchor_ns = anchor_ns
+        self.pulse.start_s = time.process_time()
+        await self._all()
+        self.pulse.end_s = time.process_time()
+        return self.last_ns
+
+    def _begin(self) -> None:
+        """Start what a window measures; here it runs already."""
+
+    async def _all(self) -> None:
+        await self._streams(self.clients)
+
+    async def finish(self) -> Part:
+        """Decode what is left and return everything."""
+        await self.shelf.finish([call for call in self.open if self._counts(call)])
+        pulse = self.pulse
+        cpu_s = pulse.end_s - pulse.start_s
+        return Part(self.shelf.rows, self.shelf.whole, pulse.lags, cpu_s, self.retries)
+
+    async def watch(self) -> None:
+        """Measure the loop's lag for ever; raise what ended the streams too early."""
+        ticker = asyncio.create_task(self.pulse.tick())
         try:
-            await self._or_failed(streams, self._warmed())
-            self._check_warmup()
-            await self._or_failed(streams, asyncio.sleep(self._discard_s()))
-            self._open(time.monotonic_ns())
-            await self._or_failed(streams, asyncio.sleep(self.plan.window_s))
-            self._close(time.monotonic_ns())
+            await self.failed.wait()
+            assert self.task is not None
+            self.task.result()
+            await asyncio.Event().wait()
         finally:
-            for client in self.clients:
-                client.close()
-            streams.cancel()
-            await asyncio.gather(streams, return_exceptions=True)
+            ticker.cancel()
 
-    @staticmethod
-    async def _or_failed(streams: asyncio.Task[None], step: Coroutine[None, None, None]) -> None:
-        """Wait for ``step``; if the streams fail before it is done, raise what they raised."""
-        waiting = asyncio.create_task(step)
-        try:
-            await asyncio.wait((streams, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if streams.done():
-                streams.result()
-        finally:
-            waiting.cancel()
+    async def close(self) -> None:
+        """Drop every connection; may be called at any time, also twice."""
+        for client in self.clients:
+            client.close()
+        await self._halt()
+        self.stack.close()
 
-    def _open(self, now_ns: int) -> None:
-        self.start_ns = now_ns
-        self.watch.cpu_start_s = time.process_time()
-        self.hooks.on_window_start(now_ns)
+    def _counts(self, call: Call) -> bool:
+        """Say whether a call that never ended was sent before the end of the window."""
+        sent_ns = call.exchange.sent_ns
+        return sent_ns > 0 and (self.cut_ns is None or sent_ns <= self.cut_ns)
 
-    def _close(self, now_ns: int) -> None:
-        self.end_ns = now_ns
-        self.watch.cpu_end_s = time.process_time()
-        self.hooks.on_window_end(now_ns)
+    def _background(self, load: Coroutine[None, None, None]) -> None:
+        self.task = asyncio.create_task(load)
+        self.task.add_done_callback(lambda task: None if task.cancelled() else self.failed.set())
+
+    async def _halt(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
 
     # -- streams ---------------------------------------------------------------------------------
 
-    async def _streams(self, count: int, *, upto: int | None) -> None:
-        """Run ``count`` streams until request ``upto`` was taken and answered (None: for ever)."""
-        self.limit = upto
-        tasks = [asyncio.create_task(self._stream(number)) for number in range(count)]
+    async def _streams(self, clients: list[Client], upto: int | None = None) -> None:
+        """Run streams until the stock ends, or is at index ``upto``, and all is answered."""
+        tasks = [asyncio.create_task(self._stream(client, upto)) for client in clients]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -177,83 +227,73 @@ class ClosedLoop:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _stream(self, number: int) -> None:
-        client, dead, intended_ns = self.clients[number], 0, time.monotonic_ns()
-        while self.limit is None or self.next < self.limit:
-            call, request = self._take(number, intended_ns)
-            await client.ask(request, call.exchange, self.plan.request_timeout_s)
-            self._ended(call)
-            dead = dead + 1 if call.exchange.outcome in ("refused", "lost") else 0
-            if dead == DEAD_AFTER:
-                raise self._dead(call.exchange.detail)
-            intended_ns = call.exchange.end_ns
-            if call.exchange.outcome != "complete" or call.exchange.status != 200:
-                await asyncio.sleep(PAUSE_S)
-                intended_ns = time.monotonic_ns()
+    async def _stream(self, client: Client, upto: int | None) -> None:
+        dead, intended_ns = 0, time.monotonic_ns()
+        while (unit := await self._take(upto)) is not None:
+            for turn, (index, body) in enumerate(unit):
+                if turn and body.think_s:
+                    intended_ns += round(body.think_s * 1e9)
+                    await self.alarm.until(intended_ns)
+                await self._unless_over()
+                call, request = self._call(index, body, client.number, intended_ns)
+                await self._ask(client, call, request)
+                exchange = call.exchange
+                dead = dead + 1 if exchange.outcome in ("refused", "lost") else 0
+                if dead == DEAD_AFTER:
+                    raise self._dead(exchange.detail)
+                intended_ns = exchange.end_ns
+                if exchange.outcome != "complete" or exchange.status != 200:
+                    await asyncio.sleep(PAUSE_S)
+                    intended_ns = time.monotonic_ns()
 
-    def _take(self, stream: int, intended_ns: int) -> tuple[Call, bytes]:
-        """Take the next request: its call, and the bytes to send."""
-        index, self.next = self.next, self.next + 1
-        body = self.source(index)
+    async def _take(self, upto: int | None = None) -> Unit | None:
+        """Take the next unit; the warm-up is over when one of the load is taken and none open."""
+        unit = await self.stock.take(upto)
+        if unit is not None:
+            if unit[0][0] < self.plan.warmup:
+                self.warm_open += len(unit)
+            else:
+                self.loaded = True
+                self._warmed()
+        return unit
+
+    def _call(self, index: int, body: Body, stream: int, intended_ns: int) -> tuple[Call, bytes]:
+        """Return the call of a request, and the bytes to send."""
         call = Call(
-            index=self.plan.first_index + index,
-            phase=self.first_phase if index < self.warmup else "load",
+            index=index,
+            phase=self.first_phase if index < self.plan.warmup else "load",
             stream=stream,
             prompt=body.prompt,
             input_tokens=body.input_tokens,
             output_tokens=body.output_tokens,
             intended_ns=intended_ns,
         )
-        self.calls.append(call)
+        self.open.add(call)
         return call, frame(self.head, body.content)
 
-    def _ended(self, call: Call) -> None:
-        """Keep an ended answer raw; decode the oldest one when too much is held."""
-        self.warm_open -= call.phase != "load"
-        if self.warm_open <= 0:
+    async def _ask(self, client: Client, call: Call, request: bytes) -> None:
+        await client.ask(request, call.exchange, self.plan.request_timeout_s)
+        self.open.discard(call)
+        self.shelf.add(call)
+        self.retries += call.exchange.retried
+        if call.phase == "load":
+            self.last_ns = max(self.last_ns, call.exchange.end_ns)
+            return
+        self.calls.append(call)
+        self.warm_open -= 1
+        self._warmed()
+
+    def _warmed(self) -> None:
+        if self.loaded and not self.warm_open:
             self.warm.set()
-        self.held += call.size()
-        if self.held > HOLD_BYTES and self.calls[self.undecoded].exchange.outcome != "open":
-            oldest = self.calls[self.undecoded]
-            self.held -= oldest.size()
-            oldest.decode()
-            self.undecoded += 1
 
-    async def _warmed(self) -> None:
-        await self.warm.wait()
+    async def _unless_over(self) -> None:
+        """Send nothing more once the window has ended, even before somebody is told so."""
+        if self.cut_ns is not None and time.monotonic_ns() >= self.cut_ns:
+            await asyncio.Event().wait()
 
-    def _check_warmup(self) -> None:
-        """Refuse to measure a server that answered no warm-up request."""
-        calls = [call for call in self.calls if call.phase == "warmup"]
-        if calls and all(call.answer(0).request.status == "error" for call in calls):
-            error = calls[-1].answer(0).request.error
-            raise LaunchError(
-                f"every one of {len(calls)} warm-up requests failed: {error}",
-                hint="Read the engine's log and the request body its adapter builds.",
-                stage="serve",
-            )
-
-    def _discard_s(self) -> float:
-        if self.plan.discard_s is not None:
-            return self.plan.discard_s
-        return max(1.0, self._request_s())
-
-    def _request_s(self) -> float:
-        """Return the mean duration of the warm-up's requests after the first; 0 without any."""
-        warm = [call.exchange for call in self.calls if call.phase == "warmup"]
-        times = [
-            (exchange.end_ns - exchange.sent_ns) * 1e-9
-            for exchange in warm[1:] or warm
-            if exchange.outcome == "complete"
-        ]
-        return sum(times) / len(times) if times else 0.0
-
-    async def _poll(self) -> None:
-        while True:
-            reason = self.hooks.should_stop()
-            if reason is not None:
-                raise LaunchError(reason, hint="Read the engine's log.", stage="serve")
-            await asyncio.sleep(POLL_S)
+    def _client(self, number: int) -> Client:
+        return Client(self.target, number, self.context)
 
     def _dead(self, detail: str) -> LaunchError:
         return LaunchError(
@@ -262,36 +302,3 @@ class ClosedLoop:
             reason="failed",
             stage="serve",
         )
-
-    # -- afterwards ------------------------------------------------------------------------------
-
-    def _result(self) -> LoadResult:
-        sent = [call for call in self.calls if call.exchange.sent_ns]
-        answers = [call.answer(self.plan.load_point) for call in sent]
-        start, end = self.start_ns, self.end_ns
-        inside = [c for c in sent if start <= c.exchange.sent_ns <= end and c.phase == "load"]
-        first_load = min((c.exchange.sent_ns for c in sent if c.phase == "load"), default=start)
-        return LoadResult(
-            requests=[answer.request for answer in answers],
-            chunks=[chunk for answer in answers for chunk in answer.chunks],
-            start_ns=start,
-            end_ns=end,
-            discarded_ns=max(0, start - first_load),
-            client_cpu_s=self.watch.cpu_end_s - self.watch.cpu_start_s,
-            loop_lag_p99_ms=percentile(
-                [lag for t_ns, lag in self.watch.lags if start <= t_ns <= end], 0.99
-            ),
-            send_lag_p99_ms=percentile([c.send_lag_ms() for c in inside], 0.99),
-            retries=sum(call.exchange.retried for call in sent),
-            sample=_spread([a for a in answers if _finished(a)], SAMPLE),
-        )
-
-
-def _finished(answer: Answer) -> bool:
-    return answer.request.phase == "load" and answer.request.status == "ok"
-
-
-def _spread(answers: list[Answer], count: int) -> list[Answer]:
-    """Return at most ``count`` of ``answers``, evenly spaced."""
-    step = max(1, -(-len(answers) // count))
-    return answers[::step]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
@@ -14,12 +15,17 @@ import uvloop
 from inferometer.load.answer import Answer
 from inferometer.load.arrivals import Arrivals
 from inferometer.load.closed import ClosedLoop
+from inferometer.load.conduct import Conductor, merged
+from inferometer.load.deal import Dealer, Share, worker_count
 from inferometer.load.http import Target
 from inferometer.load.offer import Body, Hooks, LoadPlan, LoadResult, Source, never
 from inferometer.load.open import OpenLoop
+from inferometer.load.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+
+    from inferometer.load.conduct import Sender
 
 __all__ = [
     "Answer",
@@ -40,11 +46,29 @@ T = TypeVar("T")
 def drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks | None = None) -> LoadResult:
     """Offer ``plan`` to ``target`` and return what happened; blocks until it is over.
 
+    A large load is sent by several processes: see :func:`inferometer.load.deal.worker_count`.
+
     Raises:
-        LaunchError: the server is gone, answers nothing but errors, or ``should_stop`` said so.
+        LaunchError: the server is gone, answers nothing but errors, or ``should_stop`` said so; or
+            a worker process died.
     """
-    loop = ClosedLoop if plan.arrivals is None else OpenLoop
-    return _blocking(loop(target, source, plan, hooks or Hooks()).run())
+    return _blocking(_drive(target, source, plan, hooks or Hooks()))
+
+
+async def _drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks) -> LoadResult:
+    count = worker_count(plan, len(os.sched_getaffinity(0)))
+    dealer = Dealer(source, plan, count)
+    shares = [Share(number, count) for number in range(count)]
+    senders: Sequence[Sender]
+    if count > 1:
+        senders = [Remote(target, plan, dealer, share) for share in shares]
+    elif plan.arrivals is None:
+        senders = [ClosedLoop(target, plan, dealer)]
+    else:
+        senders = [OpenLoop(target, plan, dealer, shares[0])]
+    conductor = Conductor(plan, hooks, senders)
+    parts = await conductor.run()
+    return merged(parts, conductor.bounds)
 
 
 def collect(
@@ -70,8 +94,15 @@ def collect(
         load_point=load_point,
         first_index=first_index,
     )
-    load = ClosedLoop(target, bodies.__getitem__, plan, Hooks(should_stop=should_stop), "probe")
-    return _blocking(load.run_answers())
+    return _blocking(_collect(target, bodies, plan, Hooks(should_stop=should_stop)))
+
+
+async def _collect(
+    target: Target, bodies: Sequence[Body], plan: LoadPlan, hooks: Hooks
+) -> list[Answer]:
+    load = ClosedLoop(target, plan, Dealer(bodies.__getitem__, plan), phase="probe")
+    (part,) = await Conductor(plan, hooks, [load]).run()
+    return [answer for _, answer in sorted(part.whole.items())]
 
 
 def _blocking(main: Coroutine[None, None, T]) -> T:

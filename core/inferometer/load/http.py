@@ -9,6 +9,7 @@ late in bursts.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,7 +17,6 @@ from typing import TYPE_CHECKING, Literal, cast
 import httptools
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
 
 CONNECT_TIMEOUT_S = 10.0
@@ -27,14 +27,31 @@ byte of an answer. ``truncated``: closed inside the answer. ``protocol``: not HT
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """How HTTPS is spoken: a description, for a context cannot be sent to another process."""
+
+    insecure: bool = False
+    """Take any certificate."""
+
+    def context(self) -> ssl.SSLContext:
+        """Return a client's context; ``SSL_CERT_FILE`` adds authorities, as everywhere."""
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["http/1.1"])
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """Where requests go. ``tls`` set means HTTPS with that context."""
+    """Where requests go. ``tls`` set means HTTPS."""
 
     host: str
     port: int
     path: str = "/v1/completions"
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # may hold a key
-    tls: ssl.SSLContext | None = None
+    tls: Tls | None = None
 
     def head(self) -> bytes:
         """Return the request head up to the value of ``content-length``; it never changes."""
@@ -189,18 +206,24 @@ class Connection(asyncio.Protocol):
 class Client:
     """One stream's connection to a target, opened again when needed. Not for two tasks at once."""
 
-    def __init__(self, target: Target, number: int = 0) -> None:
+    def __init__(
+        self, target: Target, number: int = 0, context: ssl.SSLContext | None = None
+    ) -> None:
         self.number = number
         self._target = target
+        self._context = context
+        """Shared by the clients of a process: loading the authorities takes milliseconds."""
         self._connection: Connection | None = None
 
     async def open(self) -> None:
         """Connect now, so that no request pays for it. Raises OSError."""
         loop = asyncio.get_running_loop()
         target = self._target
+        if target.tls is not None and self._context is None:
+            self._context = target.tls.context()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             _, self._connection = await loop.create_connection(
-                Connection, target.host, target.port, ssl=target.tls
+                Connection, target.host, target.port, ssl=self._context
             )
 
     def close(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferometer.load.answer import Answer
     from inferometer.load.arrivals import Arrivals
     from inferometer.records import Request
@@ -17,12 +19,19 @@ SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One request to send: JSON bytes, prompt index, tokens in it, tokens wanted."""
+    """One request to send: JSON bytes, prompt index, tokens in it, tokens wanted.
+
+    Requests that follow each other in the source and carry the same ``conversation`` are its
+    turns: one stream sends them in order, each ``think_s`` seconds after the one before has ended,
+    however it ended. ``think_s`` of a first turn, or without a conversation, means nothing.
+    """
 
     content: bytes
     prompt: int
     input_tokens: int
     output_tokens: int
+    conversation: int | None = None
+    think_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +45,10 @@ class LoadPlan:
 
     ``arrivals`` set means an open loop: ``concurrency`` then is the streams of the warm-up, and
     ``requests`` at most the length of a trace. ``max_in_flight`` caps it (None: no cap); a request
-    that waits for the cap keeps its intended time.
+    that waits for the cap keeps its intended time. An arrival is a single request, or the first
+    turn of a conversation. A conversation is cut where the warm-up ends and where ``requests`` do.
+
+    ``workers`` forces a number of processes (None: :func:`inferometer.load.deal.worker_count`).
     """
 
     concurrency: int
@@ -49,6 +61,12 @@ class LoadPlan:
     first_index: int = 0
     arrivals: Arrivals | None = None
     max_in_flight: int | None = None
+    workers: int | None = None
+
+    @property
+    def warmup(self) -> int:
+        """Return the number of requests of the warm-up."""
+        return self.concurrency + 1 if self.warmup_requests is None else self.warmup_requests
 
 
 def ignore(_t_ns: int) -> None:
@@ -62,10 +80,11 @@ def never() -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """Called from inside the loop; keep them short, for stamps wait meanwhile.
+    """Called in the process that asked for the load. Keep them short: with one worker stamps wait.
 
-    ``on_window_start`` and ``on_window_end`` get the bound's monotonic ns right after it was
-    taken. ``should_stop`` is polled every 0.2 s; a text ends the load with a LaunchError.
+    ``on_window_start`` and ``on_window_end`` get the bound's monotonic ns, within about a
+    millisecond of it. ``should_stop`` is polled every 0.2 s; a text ends the load with a
+    LaunchError.
     """
 
     on_window_start: Callable[[int], None] = ignore
@@ -77,13 +96,16 @@ class Hooks:
 class LoadResult:
     """What one load point left behind. Times are monotonic ns.
 
-    ``chunks`` are ``(request index, tokens, flags, t_ns)`` in request order. In the mode
-    ``requests=N`` start and end are the first send and the last end. ``discarded_ns`` runs from
-    the first send after the warm-up to ``start_ns``. Lags are p99 inside the window.
+    ``requests`` are in the order of their index. With several workers the last indices before the
+    end of a window may have gaps: a faster worker was further ahead in its share. ``chunks`` are
+    ``(request index, tokens, flags, t_ns)`` in request order. In the mode ``requests=N`` start and
+    end are the first send and the last end. ``discarded_ns`` runs from the first send after the
+    warm-up to ``start_ns``. ``client_cpu_s`` is the sum over the workers, inside the window; lags
+    are p99 inside the window, over the samples of all workers.
     """
 
     requests: list[Request]
-    chunks: list[tuple[int, int, int, int]]
+    chunks: Sequence[tuple[int, int, int, int]]
     start_ns: int
     end_ns: int
     discarded_ns: int
@@ -99,5 +121,6 @@ class LoadResult:
 
 
 Source = Callable[[int], Body]
-"""Gives the i-th request, from 0 (the warm-up's come first). It is called between two requests of
-a stream, so it must be quick: build the bytes beforehand."""
+"""Gives the i-th request, from 0 (the warm-up's come first). It is called once for each, in order,
+in the process that asked for the load; with one worker between two requests of a stream, with more
+shortly ahead. So it must be quick: build the bytes beforehand."""

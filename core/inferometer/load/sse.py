@@ -7,6 +7,7 @@ and a token may have no text.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 from inferometer.records import CHUNK_COUNT_UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_TOKENS = 0xFFFF
 """Tokens one event record can hold (``records.CHUNK``)."""
@@ -47,13 +48,10 @@ class _Choice(Struct):
 
     def generated(self) -> str:
         """Return the visible text: of a completion, or of a chat delta."""
-        if self.delta is None:
-            return self.text or ""
-        return (
-            (self.delta.reasoning_content or self.delta.reasoning or "")
-            + (self.delta.content or "")
-            + (self.text or "")
-        )
+        delta, text = self.delta, self.text or ""
+        if delta is None:
+            return text
+        return (delta.reasoning_content or delta.reasoning or "") + (delta.content or "") + text
 
 
 class _Chunk(Struct):
@@ -95,21 +93,41 @@ def decode(packets: Sequence[tuple[int, bytes]], *, whole: bool = True) -> Decod
     ``packets`` are ``(arrival ns, bytes)``. An event's stamp is the arrival of the packet that
     completed its line. ``whole`` False (a cut answer) asks for no end and no agreeing totals.
     """
-    reader = _Reader()
-    for t_ns, line in _lines(packets, whole=whole):
-        if not line.startswith(b"data:"):
-            if line.startswith(b"{"):  # not a stream: one JSON answer, or an error
-                reader.take(t_ns, line)
-            continue
-        data = line[5:].strip()
-        if data == b"[DONE]":
-            reader.out.ended = True
-        elif data:
-            reader.take(t_ns, data)
-    return reader.close(whole=whole)
+    decoding = Decoding(packets, whole=whole)
+    while not decoding.step(1024):
+        pass
+    return decoding.out
 
 
-def _lines(packets: Sequence[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
+class Decoding:
+    """:func:`decode` in steps; ``out`` is whole when :meth:`step` has said so."""
+
+    def __init__(self, packets: Iterable[tuple[int, bytes]], *, whole: bool) -> None:
+        self._lines = _lines(packets, whole=whole)
+        self._reader = _Reader()
+        self._whole = whole
+        self.out = self._reader.out
+
+    def step(self, lines: int) -> bool:
+        """Decode at most so many lines; say whether that was all."""
+        reader, left = self._reader, lines
+        for t_ns, line in islice(self._lines, lines):
+            left -= 1
+            if not line.startswith(b"data:"):
+                if line.startswith(b"{"):  # not a stream: one JSON answer, or an error
+                    reader.take(t_ns, line)
+                continue
+            data = line[5:].strip()
+            if data == b"[DONE]":
+                reader.out.ended = True
+            elif data:
+                reader.take(t_ns, data)
+        if left:
+            reader.close(whole=self._whole)
+        return left > 0
+
+
+def _lines(packets: Iterable[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
     """Yield each line with the stamp of the packet in which its end arrived."""
     rest = b""
     t_ns = 0
@@ -146,52 +164,51 @@ class _Reader:
             return
         if chunk.prompt_token_ids is not None:
             self.out.prompt_token_ids = chunk.prompt_token_ids
-        tokens, content, final = self._choices(chunk)
-        increase = self._usage(chunk.usage)
-        if chunk.choices:
-            self._count(
-                t_ns, tokens, increase, content=content, final=final, told=self._told(chunk)
-            )
-
-    def _count(
-        self, t_ns: int, tokens: int, increase: int, *, content: bool, final: bool, told: bool
-    ) -> None:
-        """Add a content event, counted by ids, else by growing usage, else not at all."""
+        tokens, content, final = self._choices(chunk.choices)
+        increase = 0 if chunk.usage is None else self._usage(chunk.usage)
         if tokens:
             self.out.tokens_from = "ids"
             self._event(t_ns, tokens)
-        elif increase and not self._uncounted and (content or self._continuous or not final):
+        elif chunk.choices:
+            self._count(t_ns, chunk, increase, content=content, final=final)
+
+    def _count(
+        self, t_ns: int, chunk: _Chunk, increase: int, *, content: bool, final: bool
+    ) -> None:
+        """Add a content event without ids, counted by growing usage, else not at all."""
+        if increase and not self._uncounted and (content or self._continuous or not final):
             if self.out.tokens_from == "none":
                 self.out.tokens_from = "usage"
             self._event(t_ns, increase)
-        elif content and told:
+        elif content and self._told(chunk):
             self._event(t_ns, 0)  # text held back until now; its tokens are counted already
         elif content:
             self._uncounted = True
             self.out.events.append((t_ns, 0, CHUNK_COUNT_UNKNOWN))
 
-    def _choices(self, chunk: _Chunk) -> tuple[int, bool, bool]:
+    def _choices(self, choices: list[_Choice]) -> tuple[int, bool, bool]:
         """Return (token ids, whether there is visible content, whether an end is announced)."""
         tokens, content, final = 0, False, False
-        for choice in chunk.choices:
+        for choice in choices:
             if choice.token_ids:
                 self.out.token_ids += choice.token_ids
                 tokens += len(choice.token_ids)
             if choice.prompt_token_ids is not None:
                 self.out.prompt_token_ids = choice.prompt_token_ids
+            delta = choice.delta
             text = choice.generated()
             if text:
                 self._texts.append(text)
-            content |= bool(text or (choice.delta is not None and choice.delta.tool_calls))
+                content = True
+            elif delta is not None and delta.tool_calls:
+                content = True
             if choice.finish_reason is not None:
                 self.out.finish_reason = choice.finish_reason
                 self.out.ended = final = True
         return tokens, content, final
 
-    def _usage(self, usage: _Usage | None) -> int:
+    def _usage(self, usage: _Usage) -> int:
         """Keep the totals; return by how many tokens the answer grew."""
-        if usage is None:
-            return 0
         out = self.out
         if usage.prompt_tokens is not None:
             out.input_tokens = usage.prompt_tokens
@@ -222,14 +239,14 @@ class _Reader:
         if self.out.error is None:
             self.out.error = text
 
-    def close(self, *, whole: bool) -> Decoded:
+    def close(self, *, whole: bool) -> None:
         """Check what can only be checked at the end."""
         out = self.out
         out.text = "".join(self._texts)
         if out.output_tokens is None and out.token_ids and not self._uncounted:
             out.output_tokens = len(out.token_ids)
         if not whole:
-            return out
+            return
         if not out.ended:
             self._fail("the stream ended without a finish_reason or [DONE]")
         if out.token_ids and out.output_tokens != len(out.token_ids):
@@ -239,7 +256,6 @@ class _Reader:
             )
         if not out.events and not out.output_tokens:
             self._fail("the answer held no generated content")
-        return out
 
 
 def error_text(status: int | None, body: bytes) -> str:

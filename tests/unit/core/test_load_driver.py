@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from inferometer.errors import LaunchError
-from inferometer.load import closed
+from inferometer.load import shelf
 from inferometer.load.driver import Body, Hooks, LoadPlan, Target, collect, drive
 from inferometer.testing.oracle import Options, Oracle
 
@@ -254,7 +254,7 @@ def test_control_c_comes_out_promptly_with_connections_closed() -> None:
 def test_memory_pressure_changes_nothing_but_when_answers_are_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(closed, "HOLD_BYTES", 1)
+    monkeypatch.setattr(shelf, "HOLD_BYTES", 1)
     with Oracle(Options()) as oracle:
         result = counted(oracle)
     assert {(r.status, r.output_tokens, r.chunks) for r in result.requests} == {("ok", 12, 12)}

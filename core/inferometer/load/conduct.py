@@ -1,0 +1,213 @@
+"""The phases of a load, called in turn on everybody who sends it, and what comes of all of them.
+
+The order: one request alone (the first may compile for a minute), the rest of the warm-up on all
+streams, load without draining, a discarded stretch, the window, then everything in flight is cut.
+A sender is this process itself or stands for another one; the bounds of the window are agreed
+before they come, as absolute times of the monotonic clock, which all processes of a host share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from inferometer.errors import LaunchError
+from inferometer.load.alarm import Alarm
+from inferometer.load.answer import Chunks, percentile
+from inferometer.load.arrivals import most_within
+from inferometer.load.deal import Share
+from inferometer.load.offer import SAMPLE, LoadResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.load.closed import Part, Warm
+    from inferometer.load.offer import Hooks, LoadPlan
+
+POLL_S = 0.2
+LEAD_S = 0.05
+"""Between several workers' being told a time and that time."""
+SLACK_S = 1.0
+"""A schedule goes on for this long after the window, so that it closes under load."""
+HEADROOM = 1.5
+"""Connections opened beforehand: for the most arrivals within this many request times."""
+
+
+class Sender(Protocol):
+    """Somebody who sends a share of the load: see :class:`inferometer.load.closed.ClosedLoop`."""
+
+    async def connect(self) -> None:
+        """Open the streams' connections."""
+
+    async def alone(self) -> None:
+        """Send the first request."""
+
+    async def warm_up(self, *, drain: bool) -> Warm:
+        """Run the warm-up; without ``drain`` go on with the load."""
+
+    async def schedule(self, offsets: list[float], connections: int) -> None:
+        """Take the times of an open loop."""
+
+    async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
+        """Measure between two times, then cut."""
+
+    async def count(self, anchor_ns: int) -> int:
+        """Send what is left; return when the last answer ended."""
+
+    async def finish(self) -> Part:
+        """Return everything."""
+
+    async def watch(self) -> None:
+        """Run beside all of it; raise what goes wrong."""
+
+    async def close(self) -> None:
+        """End at once."""
+
+
+class Bounds(NamedTuple):
+    """A window, in monotonic ns."""
+
+    start_ns: int
+    end_ns: int
+
+
+class Conductor:
+    """One load. ``run`` may be called once."""
+
+    def __init__(self, plan: LoadPlan, hooks: Hooks, senders: Sequence[Sender]) -> None:
+        self.plan, self.hooks, self.senders = plan, hooks, senders
+        self.lead_ns = 0 if len(senders) == 1 else round(LEAD_S * 1e9)
+        self.bounds = Bounds(0, 0)
+        self.over = False
+
+    async def run(self) -> list[Part]:
+        """Run every phase; return what each sender leaves behind."""
+        phases = asyncio.create_task(self._phases())
+        tasks = [phases, asyncio.create_task(self._poll())]
+        tasks += [asyncio.create_task(sender.watch()) for sender in self.senders]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {phases}:
+                task.result()
+            return phases.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(sender.close() for sender in self.senders))
+
+    # -- phases ----------------------------------------------------------------------------------
+
+    async def _phases(self) -> list[Part]:
+        await asyncio.gather(*(sender.connect() for sender in self.senders))
+        if self.plan.warmup:
+            await self.senders[0].alone()
+        closed = self.plan.arrivals is None
+        drain = not closed or self.plan.requests is not None
+        parts = await asyncio.gather(*(sender.warm_up(drain=drain) for sender in self.senders))
+        request_s = self._checked(parts)
+        if self.plan.requests is None:
+            await self._window(request_s)
+        elif self.plan.requests:
+            await self._counted(self.plan.requests, request_s)
+        self.over = True
+        return list(await asyncio.gather(*(sender.finish() for sender in self.senders)))
+
+    async def _counted(self, requests: int, request_s: float) -> None:
+        """Send exactly ``requests``, of an open loop on schedule, and wait for the answers."""
+        if self.plan.arrivals is not None:
+            await self._schedule(self.plan.arrivals.first(requests), request_s)
+        start_ns = time.monotonic_ns()
+        self.hooks.on_window_start(start_ns)
+        anchor_ns = start_ns + self.lead_ns
+        ends = await asyncio.gather(*(sender.count(anchor_ns) for sender in self.senders))
+        self.bounds = Bounds(start_ns, max(ends))
+        self.hooks.on_window_end(self.bounds.end_ns)
+
+    async def _window(self, request_s: float) -> None:
+        """Discard, measure, cut, while the load goes on."""
+        plan = self.plan
+        discard_s = max(1.0, request_s) if plan.discard_s is None else plan.discard_s
+        if plan.arrivals is not None:
+            end_s = discard_s + plan.window_s + SLACK_S
+            await self._schedule(plan.arrivals.until(end_s), request_s)
+        anchor_ns = time.monotonic_ns() + self.lead_ns
+        start_ns = anchor_ns + round(discard_s * 1e9)
+        self.bounds = Bounds(start_ns, start_ns + round(plan.window_s * 1e9))
+        with Alarm() as alarm:
+            await asyncio.gather(
+                self._call_hooks(alarm),
+                *(sender.window(anchor_ns, *self.bounds) for sender in self.senders),
+            )
+
+    async def _call_hooks(self, alarm: Alarm) -> None:
+        await alarm.until(self.bounds.start_ns)
+        self.hooks.on_window_start(self.bounds.start_ns)
+        await alarm.until(self.bounds.end_ns)
+        self.hooks.on_window_end(self.bounds.end_ns)
+
+    async def _schedule(self, offsets: list[float], request_s: float) -> None:
+        """Divide the schedule, and the connections that will be busy at once (about)."""
+        wanted = most_within(offsets, HEADROOM * request_s)
+        if self.plan.max_in_flight:
+            wanted = min(wanted, self.plan.max_in_flight)
+        shares = [Share(number, len(self.senders)) for number in range(len(self.senders))]
+        await asyncio.gather(
+            *(
+                sender.schedule(offsets[share.number :: share.of], len(share.among(wanted)))
+                for sender, share in zip(self.senders, shares, strict=True)
+            )
+        )
+
+    def _checked(self, parts: list[Warm]) -> float:
+        """Return the mean duration of the warm-up's requests after the first; 0 without any.
+
+        Raises LaunchError for a server that answered none of them: it is not measured.
+        """
+        sent = [part for part in parts if part.requests]
+        if self.plan.requests != 0 and sent and all(part.error is not None for part in sent):
+            raise LaunchError(
+                f"every one of {sum(part.requests for part in sent)} warm-up requests failed: "
+                f"{sent[-1].error}",
+                hint="Read the engine's log and the request body its adapter builds.",
+                stage="serve",
+            )
+        times_s = dict(pair for part in parts for pair in part.times_s)
+        later_s = [time_s for index, time_s in times_s.items() if index] or list(times_s.values())
+        return sum(later_s) / len(later_s) if later_s else 0.0
+
+    async def _poll(self) -> None:
+        while True:
+            reason = None if self.over else self.hooks.should_stop()
+            if reason is not None:
+                raise LaunchError(reason, hint="Read the engine's log.", stage="serve")
+            await asyncio.sleep(POLL_S)
+
+
+def merged(parts: list[Part], bounds: Bounds) -> LoadResult:
+    """Return the result of all senders."""
+    start, end = bounds
+    rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[0].index)
+    requests = [request for request, _ in rows]
+    load = [request for request in requests if request.phase == "load"]
+    first_load = min((request.sent_ns for request in load), default=start)
+    late = [(r.sent_ns - r.intended_ns) * 1e-6 for r in load if start <= r.sent_ns <= end]
+    lags = [lag for part in parts for t_ns, lag in part.lags if start <= t_ns <= end]
+    whole = sorted(
+        (pair for part in parts for pair in part.whole.items()), key=lambda pair: pair[0]
+    )
+    step = max(1, -(-len(whole) // SAMPLE))
+    return LoadResult(
+        requests=requests,
+        chunks=Chunks(b"".join(packed for _, packed in rows)),
+        start_ns=start,
+        end_ns=end,
+        discarded_ns=max(0, start - first_load),
+        client_cpu_s=sum(part.cpu_s for part in parts),
+        loop_lag_p99_ms=percentile(lags, 0.99),
+        send_lag_p99_ms=percentile(late, 0.99),
+        retries=sum(part.retries for part in parts),
+        sample=[answer for _, answer in whole[::step]],
+        workers=len(parts),
+    )

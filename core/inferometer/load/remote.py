@@ -1,0 +1,166 @@
+"""A worker process as seen by the process that started it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from typing import TYPE_CHECKING, Any, cast
+
+from inferometer.errors import LaunchError
+from inferometer.load.channel import Channel, Setup
+from inferometer.load.deal import Dealer, Share, stock_size
+
+if TYPE_CHECKING:
+    from inferometer.load.closed import Part, Warm
+    from inferometer.load.http import Target
+    from inferometer.load.offer import LoadPlan
+    from inferometer.load.shelf import Row
+
+HANG_S = 60.0
+"""A worker silent for so long hangs: it speaks once a second."""
+BLOCK_BYTES = 16 * 2**20
+"""Requests in one message to a worker, about."""
+TAIL = 20
+"""Lines kept of what a dead worker wrote."""
+
+
+class Remote:
+    """Sends its share of a load through a process of its own: a ``Sender`` of the conductor.
+
+    :meth:`watch` reads what the worker says, deals it requests, and raises when it fails, falls
+    silent or dies. The process starts there and is gone after :meth:`close`, or when this process
+    ends in any way.
+    """
+
+    def __init__(self, target: Target, plan: LoadPlan, dealer: Dealer, share: Share) -> None:
+        self._setup = Setup(target, plan, share, stock_size(plan, share))
+        self._dealer, self._share = dealer, share
+        self._process: subprocess.Popen[bytes] | None = None
+        self._channel: Channel | None = None
+        self._begun = asyncio.Event()
+        self._answer: asyncio.Future[Any] | None = None
+        self._rows: list[Row] = []
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in close()
+
+    # -- a sender --------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Open the streams' connections."""
+        await self._call("connect")
+
+    async def alone(self) -> None:
+        """Send the first request."""
+        await self._call("alone")
+
+    async def warm_up(self, *, drain: bool) -> Warm:
+        """Run the warm-up; without ``drain`` go on with the load."""
+        return cast("Warm", await self._call("warm_up", drain=drain))
+
+    async def schedule(self, offsets: list[float], connections: int) -> None:
+        """Take the times of an open loop."""
+        await self._call("schedule", offsets, connections)
+
+    async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
+        """Measure between two times, then cut."""
+        await self._call("window", anchor_ns, start_ns, end_ns)
+
+    async def count(self, anchor_ns: int) -> int:
+        """Send what is left; return when the last answer ended."""
+        return cast("int", await self._call("count", anchor_ns))
+
+    async def finish(self) -> Part:
+        """Return everything."""
+        part: Part = await self._call("finish")
+        return part._replace(rows=self._rows)
+
+    async def watch(self) -> None:
+        """Start the worker and listen to it for ever; raise what goes wrong."""
+        try:
+            await self._start()
+            while True:
+                async with asyncio.timeout(HANG_S):
+                    await self._hear()
+        except TimeoutError:
+            raise self._error(f"hangs: no sign of life for {HANG_S:g} s") from None
+        except (EOFError, ConnectionError):
+            raise self._died() from None
+
+    async def close(self) -> None:
+        """End the process at once and wait for its end."""
+        if self._channel is not None:
+            self._channel.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._said.close()
+
+    # -- the process -----------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = self._spawned(theirs.fileno())
+        self._channel = await Channel.over(ours)
+        await self._channel.send(*self._setup)
+        self._begun.set()
+
+    def _spawned(self, descriptor: int) -> subprocess.Popen[bytes]:
+        """Start a fresh interpreter: a fork would take our threads' locks along."""
+        line = [sys.executable, "-P", "-m", "inferometer.load.worker"]
+        return subprocess.Popen(
+            [*line, str(descriptor), str(os.getpid())],
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            process_group=0,  # Ctrl-C is for us; it then ends with us
+        )
+
+    async def _call(self, name: str, *args: Any, **words: Any) -> Any:
+        await self._begun.wait()
+        assert self._channel is not None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._channel.post("call", name, args, words)
+        return await self._answer
+
+    async def _hear(self) -> None:
+        assert self._channel is not None
+        kind, *content = await self._channel.receive()
+        match kind:
+            case "want":
+                (count,) = content
+                block = self._dealer.block(self._share.number, count, BLOCK_BYTES)
+                await self._channel.send("units", *block)
+            case "rows":
+                self._rows += content[0]
+            case "done":
+                assert self._answer is not None
+                self._answer.set_result(*content)
+            case "failed":
+                raise content[0]
+            case "broken":
+                lines = content[0]
+                raise self._error(f"failed: {lines[-1].strip()}", lines)
+
+    def _died(self) -> LaunchError:
+        assert self._process is not None
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            return self._error("closed its connection to us")
+        how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        self._said.seek(0)
+        return self._error(how, self._said.read().decode(errors="replace").splitlines())
+
+    def _error(self, what: str, lines: list[str] | None = None) -> LaunchError:
+        return LaunchError(
+            f"load worker {self._share.number + 1} of {self._share.of} {what}",
+            hint="Is there enough memory? Measure again, or with fewer workers.",
+            reason="failed",
+            stage="serve",
+            log_tail=(lines or [])[-TAIL:],
+        )

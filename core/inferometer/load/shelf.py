@@ -1,0 +1,99 @@
+"""Ended answers, decoded in the pauses of the load and then kept small.
+
+A raw answer with token ids needs about 430 bytes a token, a decoded one 16. Decoding all of it at
+the end of a request would hold up every other stream for half a millisecond; so it is done a few
+events at a time, with a look at the sockets in between, and a stamp waits for one slice at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from inferometer.load.answer import Answer
+from inferometer.load.offer import SAMPLE
+from inferometer.records import CHUNK
+
+if TYPE_CHECKING:
+    from inferometer.load.answer import Call
+    from inferometer.records import Request
+
+SLICE = 16
+"""Lines decoded between two looks at the sockets: about 0.05 ms."""
+REST = 256
+"""The same when nothing is to be stamped any more, or memory runs short."""
+HOLD_BYTES = 256 * 2**20
+"""Raw answers held at most; above this they are decoded in larger slices."""
+
+Row = tuple["Request", bytes]
+"""A request and its packed content events."""
+
+
+class Shelf:
+    """Takes ended calls; gives their rows, and a sample of whole answers (or all of them)."""
+
+    def __init__(self, load_point: int, first_index: int, *, every: bool) -> None:
+        self._load_point, self._first_index = load_point, first_index
+        self._ended: deque[tuple[Call, int]] = deque()
+        """With the bytes they hold."""
+        self._held = 0
+        self._turning = False
+        self._every = every
+        self._step = 1
+        """Of every so many requests one is kept whole; doubles as their number grows."""
+        self.whole: dict[int, Answer] = {}
+        self.rows: list[Row] = []
+
+    def add(self, call: Call) -> None:
+        """Take a call whose exchange has ended; decode it from the next turn of the loop on."""
+        size = call.size()
+        self._held += size
+        self._ended.append((call, size))
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Decode one slice. The loop polls its sockets before the next."""
+        self._turning = self._slice(SLICE if self._held < HOLD_BYTES else REST)
+        if self._turning:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _slice(self, lines: int) -> bool:
+        """Decode so many lines of the oldest call; say whether any call is left."""
+        if self._ended and self._ended[0][0].decode(lines):
+            call, size = self._ended.popleft()
+            self._held -= size
+            self._keep(call)
+        return bool(self._ended)
+
+    async def finish(self, calls: list[Call]) -> None:
+        """Decode what is left, and ``calls`` that never ended."""
+        self._ended.extend((call, 0) for call in calls)
+        left = True
+        while left:
+            left = self._slice(REST)
+            await asyncio.sleep(0)  # the loop has other work, too
+
+    def cut(self, end_ns: int) -> None:
+        """Forget what came after the end of the window, and calls sent after it."""
+        for call, _ in self._ended:
+            call.cut(end_ns)
+        self._ended = deque(pair for pair in self._ended if pair[0].exchange.sent_ns <= end_ns)
+
+    def _keep(self, call: Call) -> None:
+        answer = call.answer(self._load_point, self._first_index)
+        request = answer.request
+        self.rows.append((request, b"".join(CHUNK.pack(*chunk) for chunk in answer.chunks)))
+        if self._every:
+            self.whole[request.index] = answer
+        elif request.phase == "load" and request.status == "ok" and not call.index % self._step:
+            self.whole[request.index] = answer
+            if len(self.whole) > 2 * SAMPLE:
+                self._thin()
+
+    def _thin(self) -> None:
+        self._step *= 2
+        kept = self._first_index
+        self.whole = {i: a for i, a in self.whole.items() if not (i - kept) % self._step}
