@@ -23,8 +23,8 @@ from inferometer.engine import LaunchContext, LaunchSpec
 from inferometer.launch import scrubbed, serve
 from inferometer.load.driver import LoadPlan, drive
 from inferometer.load.http import Target
-from inferometer.measure import request_bodies
 from inferometer.plugins import Registry
+from inferometer.point import request_bodies
 from inferometer.ports import lease
 from inferometer.records import Request
 

@@ -17,12 +17,18 @@ SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """One request to send: JSON bytes, prompt index, tokens in it, tokens wanted."""
+    """One request to send: JSON bytes, prompt index, tokens in it, tokens wanted.
+
+    ``conversation`` set means a turn: those of one conversation stand in a row, and each is sent
+    ``think_s`` seconds after the one before it was answered.
+    """
 
     content: bytes
     prompt: int
     input_tokens: int
     output_tokens: int
+    conversation: int | None = None
+    think_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
