@@ -168,6 +168,8 @@ def window(point: LoadPoint, result: LoadResult, planned: Work, lengths: Sequenc
         prompts=len(planned.prompts),
         cache=planned.prompts.cache,
         reuse=planned.reuse,
+        conversations=bool(planned.turns),
+        think_s=point.workload.think_s or 0.0,
         client_cpu_s=result.client_cpu_s,
         workers=result.workers,
         loop_lag_p99_ms=result.loop_lag_p99_ms,

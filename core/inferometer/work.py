@@ -12,7 +12,6 @@ import msgspec
 
 from inferometer import workload
 from inferometer.load.arrivals import Arrivals
-from inferometer.load.open import SLACK_S
 from inferometer.workloads import dialogues, replay, requests
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ REQUESTS_PER_S = 60
 LEAST_PER_STREAM = 16
 STREAMS = 2
 """Streams that warm up for an open loop: with the first request alone, three requests."""
+AFTER_S = 2.0
+"""An open loop has requests for so long after its window, so that it closes under load."""
 ROOM_S = 30.0
 """Requests of an open loop are prepared for so long a discarded time, where it is not set."""
 
@@ -124,7 +125,7 @@ def scheduled(made: Work, point: LoadPoint, round_: int, protocol: Protocol) -> 
         seed=int(hashlib.sha256(key.encode()).hexdigest()[:12], 16),
     )
     discard_s = ROOM_S if protocol.discard_s is None else protocol.discard_s
-    offsets = arrivals.until(discard_s + protocol.window_s + SLACK_S)
+    offsets = arrivals.until(discard_s + protocol.window_s + AFTER_S)
     return replace(made, arrivals=arrivals, offsets_s=tuple(offsets))
 
 
@@ -133,7 +134,7 @@ def _trace(made: Work, tokenizer: Path, point: LoadPoint, round_: int, protocol:
     load, seed, discard_s = point.load, protocol.seed + round_, protocol.discard_s or 0.0
     assert load.trace is not None
     needed_s = discard_s + protocol.window_s
-    rows = requests.replayed(Path(load.trace), load.time_scale, needed_s, SLACK_S)
+    rows = requests.replayed(Path(load.trace), load.time_scale, needed_s, AFTER_S)
     warm = [rows[place % len(rows)] for place in range(made.warmup)]
     before = workload.build_each(
         tokenizer, [row.input_tokens for row in warm], seed, f"{point.index}/warm-up"
