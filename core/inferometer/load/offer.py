@@ -19,8 +19,9 @@ SAMPLE = 20
 class Body:
     """One request to send: JSON bytes, prompt index, tokens in it, tokens wanted.
 
-    ``conversation`` set means a turn: those of one conversation stand in a row, and each is sent
-    ``think_s`` seconds after the one before it was answered.
+    Requests that follow each other in the source and carry the same ``conversation`` are its
+    turns: one stream sends them in order, each ``think_s`` seconds after the one before has ended,
+    however it ended. ``think_s`` of a first turn, or without a conversation, means nothing.
     """
 
     content: bytes
