@@ -207,6 +207,7 @@ def _cell(
         architecture=model.architecture,
         workload=point.workload.name,
         load=point.label,
+        loop="closed" if point.load.closed else "open",
         launches=[record.id for record in whole],
         values={
             key: _value(metric, values(rows, metric.id, meter) if rows is not None else None, why)
@@ -257,7 +258,7 @@ def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str
 
 def cell_id(stack: str, model: str, point: LoadPoint) -> str:
     """Return a cell's id."""
-    return f"{stack}/{model}/{point.workload.name}/{point.load.concurrency}"
+    return f"{stack}/{model}/{point.workload.name}/{point.load.key}"
 
 
 def columns(evidence: Evidence) -> Iterator[tuple[str, Metric, str | None]]:

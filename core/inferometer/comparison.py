@@ -103,6 +103,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     values: dict[str, Value]
     checks: list[Check]
     valid: bool
+    loop: Literal["closed", "open"] = "closed"
+    """Open: requests came on schedule, so throughput is what was offered and no capacity."""
     commands: list[str] = []
     """The exact launch command of this cell, shell-quoted (one element per distinct command)."""
 

@@ -25,6 +25,8 @@ METRIC: dict[Objective, str] = {
     "energy": "energy_j_per_output_token",
     "cost": "usd_per_mtok_output",
 }
+KEPT_UP = 0.9
+"""Share of the tokens of the best stack that another must have delivered at an offered rate."""
 COST_FOLLOWS = "cost follows throughput here by construction: one hourly price for every stack"
 ENERGY_FOLLOWS = (
     "energy follows throughput here by construction: one constant wattage for every stack"
@@ -44,7 +46,10 @@ _WHY_INVALID = {
 def build_rankings(
     evidence: Evidence, models: Sequence[Model], cells: Sequence[Cell]
 ) -> list[Ranking]:
-    """Return every ranking: each objective (energy: each meter), model and load point."""
+    """Return every ranking: each objective (energy: each meter), model and load point.
+
+    Of open loops only those that :func:`tells` lets through.
+    """
     by_id = {cell.id: cell for cell in cells}
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
     return [
@@ -52,15 +57,50 @@ def build_rankings(
         for model in models
         for point in evidence.load_points
         for objective, meter, primary, follows in _subjects(evidence)
-        for found in ranking.rank(
-            _contest(model, point, objective, meter, primary=primary, follows=follows),
+        if tells(point, objective, follows)
+        for entrants in [
             [
                 _entrant(evidence, by_id[cell_id(stack, model.name, point)], rows, objective, meter)
                 for stack in evidence.stacks
                 for rows in [groups.get((stack, model.name, point.index))]
-            ],
+            ]
+        ]
+        for found in ranking.rank(
+            _contest(model, point, objective, meter, primary=primary, follows=follows),
+            entrants if point.load.closed else keeping_up(entrants, by_id),
         )
     ]
+
+
+def keeping_up(entrants: Sequence[Entrant], cells: Mapping[str, Cell]) -> list[Entrant]:
+    """Take out those that delivered too little of what was offered: their work is not equal."""
+    found = {
+        entrant.stack: cells[entrant.cell].values["output_tok_s"].value or 0.0
+        for entrant in entrants
+        if entrant.by_round
+    }
+    most = max(found.values(), default=0.0)
+    kept = []
+    for entrant in entrants:
+        share = found.get(entrant.stack, most) / most if most else 1.0
+        if share >= KEPT_UP:
+            kept.append(entrant)
+            continue
+        words = f"delivered {share:.0%} of the tokens of the stack that delivered most"
+        kept.append(
+            Entrant(stack=entrant.stack, cell=entrant.cell, reason="fell_behind", detail=words)
+        )
+    return kept
+
+
+def tells(point: LoadPoint, objective: Objective, follows: str | None) -> bool:
+    """Say whether an objective can order stacks at a load point.
+
+    At an offered rate every stack that keeps up delivers the same tokens per second, so the order
+    by throughput, by cost at one price and by energy at one wattage would be chance. Joules that a
+    meter saw are for equal work there, and do tell stacks apart.
+    """
+    return point.load.closed or (objective == "energy" and follows is None)
 
 
 def primary_meter(meters: Mapping[str, MeterInfo]) -> str | None:
@@ -165,7 +205,7 @@ def build_moe_ratios(
     """Return MoE over dense on each stack, for tok/s, J/token of each meter and $/Mtok."""
     by_id = {cell.id: cell for cell in cells}
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
-    subjects = [(o, meter) for o, meter, _, _ in _subjects(evidence) if o != "energy" or meter]
+    subjects = [(o, m, follows) for o, m, _, follows in _subjects(evidence) if o != "energy" or m]
     return [
         MoeRatio(
             stack=stack,
@@ -187,7 +227,8 @@ def build_moe_ratios(
         for dense, moe in pairs(models)
         for point in evidence.load_points
         for stack in evidence.stacks
-        for objective, meter in subjects
+        for objective, meter, follows in subjects
+        if tells(point, objective, follows)
     ]
 
 

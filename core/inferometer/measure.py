@@ -7,18 +7,19 @@ import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from inferometer import point as points
 from inferometer import redact, store, workload
-from inferometer.engine import Completion, LaunchContext, Unsupported
+from inferometer.engine import LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import serve
-from inferometer.load.driver import Body, Hooks, LoadPlan, collect, drive
+from inferometer.load.driver import collect
 from inferometer.load.http import Target
 from inferometer.metering import Sampler, broken, meter_context
+from inferometer.point import Live, request_bodies
 from inferometer.ports import lease
-from inferometer.prepare import tokenizer_of, work
-from inferometer.records import Failure, LaunchRecord, MeterInfo, Probe, Request, Window
+from inferometer.prepare import tokenizer_of
+from inferometer.records import Failure, LaunchRecord, Probe
+from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,17 +27,15 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Engine
     from inferometer.launch import Server
-    from inferometer.load.driver import LoadResult
     from inferometer.meter import EnergyMeter
-    from inferometer.plan import Launch, LoadPoint, Plan
+    from inferometer.plan import Launch, Plan
     from inferometer.prepare import Prepared
     from inferometer.progress import Progress
+    from inferometer.records import MeterInfo, Window
     from inferometer.study import MeterEntry
 
 HOST = "127.0.0.1"
 PROBE_TOKENS = 64
-INDEX_STEP = 10_000_000
-"""Request indices of load point k begin at k times this: unique within a launch."""
 
 
 @dataclass(slots=True)
@@ -52,19 +51,6 @@ class _Seen:
     configuration: dict[str, Any]
     windows: list[Window]
     meters: list[MeterInfo]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Live:
-    """A launch whose server answers. ``model`` is the name requests use."""
-
-    launch: Launch
-    folder: Path
-    server: Server
-    engine: Engine
-    model: str
-    target: Target
-    tokenizer: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +109,7 @@ class Bench:
             ) as server:
                 seen.ready_s = server.ready_s
                 seen.configuration = resolved(stack.engine, server)
-                live = _Live(
+                live = Live(
                     launch=launch,
                     folder=folder,
                     server=server,
@@ -134,7 +120,7 @@ class Bench:
                 )
                 self._load(live, seen)
 
-    def _load(self, live: _Live, seen: _Seen) -> None:
+    def _load(self, live: Live, seen: _Seen) -> None:
         """Probe and load a live server while its meters are read."""
         server = live.server
         contexts = {
@@ -155,50 +141,16 @@ class Bench:
             seen.memory = sampler.peak_memory_bytes
             seen.meters = [broken(info, sampler) for info in infos]
 
-    def _measured(self, live: _Live, sampler: Sampler, seen: _Seen) -> None:
+    def _measured(self, live: Live, sampler: Sampler, seen: _Seen) -> None:
         launch = live.launch
         with sampler:
             if launch.round == 0 and self.plan.protocol.probe:
                 self.progress.stage("greedy probe")
-                rows = probe(live, launch.points[0].load.concurrency)
+                rows = probe(live, launch.points[0].load.concurrency or STREAMS)
                 store.append_lines(live.folder / "probes.jsonl", rows)
             for point in launch.points:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
-                seen.windows.append(self._point(live, point, sampler))
-
-    def _point(self, live: _Live, point: LoadPoint, sampler: Sampler) -> Window:
-        protocol = self.plan.protocol
-        streams = point.load.concurrency
-        warmup = protocol.warmup_requests
-        if warmup is None:
-            # One a stream and one more; and every shared beginning once, so that warm is warm.
-            warmup = max(streams + 1, point.workload.prefix_groups)
-        planned = work(live.tokenizer, point, live.launch.round, protocol, warmup)
-        lengths = staggered(planned.output_tokens, streams, warmup)
-        bodies = request_bodies(live.engine, live.model, planned.prompts, lengths)
-        result = drive(
-            live.target,
-            lambda index: bodies[wrapped(index, len(bodies), warmup + streams)],
-            LoadPlan(
-                concurrency=streams,
-                warmup_requests=warmup,
-                discard_s=protocol.discard_s,
-                window_s=protocol.window_s,
-                request_timeout_s=protocol.request_timeout_s,
-                load_point=point.index,
-                first_index=point.index * INDEX_STEP,
-            ),
-            Hooks(
-                on_window_start=lambda _t: sampler.look(),
-                on_window_end=lambda _t: sampler.look(),
-                should_stop=live.server.dead,
-            ),
-        )
-        first = point.index * INDEX_STEP + warmup
-        rows = [phased(row, first, first + streams) for row in result.requests]
-        store.append_lines(live.folder / "requests.jsonl", rows)
-        store.append_chunks(live.folder / "chunks.bin", result.chunks)
-        return window(point, result, planned.prompts, lengths)
+                seen.windows.append(points.measure(live, point, self.plan.protocol, sampler.look))
 
     # -- pieces -------------------------------------------------------------------------------
 
@@ -250,13 +202,6 @@ class Bench:
         )
 
 
-def phased(row: Request, first: int, end: int) -> Request:
-    """Return ``row``, of phase ``stagger`` if it is one of the shortened requests."""
-    if first <= row.index < end:
-        return msgspec.structs.replace(row, phase="stagger")
-    return row
-
-
 def failed(error: LaunchError | Unsupported) -> Failure:
     """Return what is stored of a failed launch."""
     if isinstance(error, Unsupported):
@@ -299,55 +244,7 @@ def resolved(engine: Engine, server: Server) -> dict[str, Any]:
     return found
 
 
-def wrapped(index: int, count: int, first: int) -> int:
-    """Return which of ``count`` bodies request ``index`` sends; past the end, those from ``first``.
-
-    Prompts used twice are seen by the validity check ``fresh prompts``.
-    """
-    return index if index < count else first + (index - first) % (count - first)
-
-
-def staggered(output_tokens: Sequence[int], streams: int, warmup: int) -> list[int]:
-    """Return the output length of each request: its own, but for each stream's first.
-
-    The first request of stream k after the warm-up gets (k + 1) / streams of its length, so that
-    the streams are spread over all ages from then on, as they would be after a long time: streams
-    in step make waves that a window cuts anywhere. They end within the discarded residence time.
-    """
-    lengths = list(output_tokens)
-    for stream in range(min(streams, len(lengths) - warmup)):
-        own = lengths[warmup + stream]
-        lengths[warmup + stream] = max(1, round(own * (stream + 1) / streams))
-    return lengths
-
-
-def request_bodies(
-    engine: Engine, model: str, prompts: workload.PromptSet, lengths: Sequence[int]
-) -> list[Body]:
-    """Return the request bodies of a prompt set in the engine's words, ready to send."""
-    return [
-        Body(
-            content=msgspec.json.encode(
-                engine.request(
-                    Completion(
-                        model=model,
-                        prompt_ids=ids,
-                        prompt_text=text,
-                        output_tokens=length,
-                    )
-                )
-            ),
-            prompt=index,
-            input_tokens=len(ids),
-            output_tokens=length,
-        )
-        for index, (ids, text, length) in enumerate(
-            zip(prompts.ids, prompts.text, lengths, strict=True)
-        )
-    ]
-
-
-def probe(live: _Live, concurrency: int) -> list[Probe]:
+def probe(live: Live, concurrency: int) -> list[Probe]:
     """Send the fixed prompts and return the greedy answers; it warms the engine up as well.
 
     Raises:
@@ -374,26 +271,3 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
             )
         )
     return rows
-
-
-def window(
-    point: LoadPoint, result: LoadResult, prompts: workload.PromptSet, lengths: Sequence[int]
-) -> Window:
-    """Return the stored description of a measured window."""
-    return Window(
-        load_point=point.index,
-        workload=point.workload.name,
-        load=point.label,
-        concurrency=point.load.concurrency,
-        start_ns=result.start_ns,
-        end_ns=result.end_ns,
-        discarded_ns=result.discarded_ns,
-        work_sha256=prompts.sha256(lengths),
-        prompts=len(prompts),
-        cache=prompts.cache,
-        reuse=prompts.reuse,
-        client_cpu_s=result.client_cpu_s,
-        workers=result.workers,
-        loop_lag_p99_ms=result.loop_lag_p99_ms,
-        send_lag_p99_ms=result.send_lag_p99_ms,
-    )

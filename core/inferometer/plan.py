@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -21,8 +23,8 @@ class LoadPoint(Struct, frozen=True, kw_only=True):
     @property
     def label(self) -> str:
         """Return the load in words, as tables show it."""
-        streams = f"{self.load.concurrency} streams"
-        return streams if self.workload.cache == "cold" else f"{streams}, warm cache"
+        label = self.load.label
+        return label if self.workload.cache == "cold" else f"{label}, warm cache"
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -62,6 +64,39 @@ def stack_ids(study: Study) -> list[str]:
     return names
 
 
+def load_points(study: Study) -> tuple[LoadPoint, ...]:
+    """Return every workload at every load that it can run at; then the traces, once each.
+
+    A trace's workload has the name of its file and nothing else: the rest is in the file.
+    """
+    pairs = [(work, load) for work, load in _pairs(study) if _fits(work, load)]
+    pairs += [(WorkloadEntry(name=_name(load.trace)), load) for load in study.loads if load.trace]
+    return tuple(
+        LoadPoint(index=index, workload=workload, load=load)
+        for index, (workload, load) in enumerate(pairs)
+    )
+
+
+def left_out(study: Study) -> list[str]:
+    """Return the pairs of workload and load that are not run: conversations in open loops."""
+    pairs = [(work, load) for work, load in _pairs(study) if not _fits(work, load)]
+    return [f"{work.name} at {load.label}" for work, load in pairs]
+
+
+def _pairs(study: Study) -> list[tuple[WorkloadEntry, LoadEntry]]:
+    return [(work, load) for work in study.workloads for load in study.loads if not load.trace]
+
+
+def _fits(workload: WorkloadEntry, load: LoadEntry) -> bool:
+    """Say whether no turn has to be sent before the one before it was answered."""
+    return workload.turns is None or load.closed
+
+
+def _name(trace: str) -> str:
+    """Return a trace's file name without its ending, fit for a path of its own."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", Path(trace).stem)[:64]
+
+
 def expand(study: Study) -> Plan:
     """Expand ``study``: each round launches every stack on every model, in random order.
 
@@ -69,12 +104,7 @@ def expand(study: Study) -> Plan:
     over each pair.
     """
     sha256 = digest(study)
-    points = tuple(
-        LoadPoint(index=index, workload=workload, load=load)
-        for index, (workload, load) in enumerate(
-            (workload, load) for workload in study.workloads for load in study.loads
-        )
-    )
+    points = load_points(study)
     pairs = [
         (stack, engine, model)
         for stack, engine in zip(stack_ids(study), study.engines, strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
     from inferometer.engine import Engine, Platform
     from inferometer.environment import Environment
     from inferometer.model import ModelFacts
-    from inferometer.plan import Launch, LoadPoint, Plan
+    from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
     from inferometer.progress import Progress
-    from inferometer.study import EngineEntry, ModelEntry, Protocol
+    from inferometer.study import EngineEntry, ModelEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,46 +191,21 @@ def _model_path(
     )
 
 
-REQUESTS_PER_S = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """The requests of one load point: prompts and, for each, its output length in tokens."""
-
-    prompts: workload.PromptSet
-    output_tokens: tuple[int, ...]
-
-
-@lru_cache(maxsize=8)
-def work(tokenizer: Path, point: LoadPoint, round_: int, protocol: Protocol, warmup: int) -> Work:
-    """Return the requests of one load point in one round: the same for every stack and model.
-
-    Lengths and texts are drawn anew each round. There are enough after ``warmup`` for
-    :data:`REQUESTS_PER_S`, but of very long prompts fewer, down to 16 a stream; past that, prompts
-    come again and a check says so.
-    """
-    streams, seed = point.load.concurrency, protocol.seed
-    count = warmup + max(16 * streams, round(REQUESTS_PER_S * (protocol.window_s + 10)))
-    pairs = requests.draw(point.workload, count, f"{seed + round_}/{point.index}", tokenizer)
-    pairs = requests.affordable(pairs, least=warmup + 16 * streams)
-    prompts = requests.prompts(
-        point.workload, pairs, tokenizer, seed=seed + round_, salt=point.index
-    )
-    return Work(prompts, tuple(pair.output_tokens for pair in pairs))
-
-
 def check_files(plan: Plan, prepared: Prepared) -> None:
-    """Read every file of lengths once, so that a bad one is found before the first launch.
+    """Read every trace and file of lengths, so that a bad one is found before the first launch.
 
     Raises:
-        UsageError: a file is missing, malformed or holds nothing usable.
+        UsageError: a file is missing, malformed or holds nothing usable, or a trace is too short.
     """
+    protocol = plan.protocol
     for launch in plan.launches:
         if launch.round == 0:
             for point in launch.points:
                 if requests.files(point.workload):
                     requests.draw(point.workload, 1, 0, tokenizer_of(launch, prepared))
+                if (trace := point.load.trace) is not None:
+                    needed_s = (protocol.discard_s or 0.0) + protocol.window_s
+                    requests.replayed(Path(trace), point.load.time_scale, needed_s, 0.0)
 
 
 def tokenizer_of(launch: Launch, prepared: Prepared) -> Path:

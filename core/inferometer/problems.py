@@ -63,8 +63,11 @@ def _walk(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
             return
         case inspect.UnionType(types=types):
             # TOML has no null: an optional key is given or left out.
-            (only,) = (t for t in types if not isinstance(t, inspect.NoneType))
-            yield from _walk(value, only, key)
+            given = [t for t in types if not isinstance(t, inspect.NoneType)]
+            like = [
+                t for t in given if isinstance(t, inspect.StructType) == isinstance(value, dict)
+            ]
+            yield from _walk(value, (like or given)[0], key)
         case inspect.StructType() if isinstance(value, dict):
             yield from _struct(value, type_, key)
         case inspect.DictType(value_type=inner) if isinstance(value, dict):

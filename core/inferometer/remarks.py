@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.cells import absent
 from inferometer.comparison import Missing
+from inferometer.plan import left_out
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _RESUME = "Run the same command again: it resumes with the launches that are mis
 
 def missing(evidence: Evidence) -> list[Missing]:
     """Return everything planned or expected that is not here, with reason and next step."""
-    return [*_launches(evidence), *_meters(evidence), *_price(evidence)]
+    return [*_launches(evidence), *_pairs(evidence), *_meters(evidence), *_price(evidence)]
 
 
 def warnings(
@@ -73,6 +74,16 @@ def _launches(evidence: Evidence) -> Iterator[Missing]:
     for (stack, model, reason, detail, fix), rounds in groups.items():
         what = f"{stack} on {model}, {_rounds(rounds)}"
         yield Missing(what=what, reason=reason, detail=detail, fix=fix)
+
+
+def _pairs(evidence: Evidence) -> Iterator[Missing]:
+    for pair in left_out(evidence.study):
+        yield Missing(
+            what=pair,
+            reason="not_run",
+            detail="a conversation's next turn waits for the answer, an open loop does not",
+            fix="Give [[loads]] concurrency for it.",
+        )
 
 
 def _rounds(rounds: Sequence[int]) -> str:
@@ -184,14 +195,30 @@ def _scope(evidence: Evidence, preset: str) -> Iterator[str]:
     if rounds < FEW_ROUNDS:
         many = "launch" if rounds == 1 else "launches"
         yield f"n = {rounds} {many} per cell is few: intervals are wide ({FEW_ROUNDS} are usual)."
-    yield (
-        "Load is a closed loop of streams: latencies are those at this concurrency. "
-        "Open-loop latency was not measured."
-    )
+    yield from _loops(evidence)
     if len(evidence.load_points) == 1:
         yield "One load point only: nothing is said about other loads or lengths."
     yield "Answer quality was not measured; output parity compares greedy answers only."
     yield "Inter-chunk latency, inter-token latency and goodput are not reported yet."
+
+
+def _loops(evidence: Evidence) -> Iterator[str]:
+    loads = [point.load for point in evidence.load_points]
+    if any(load.closed for load in loads):
+        text = "Closed loops of streams show capacity: latencies are those at this concurrency."
+        yield text + (
+            " Open-loop latency was not measured." if all(x.closed for x in loads) else ""
+        )
+    if all(load.closed for load in loads):
+        return
+    yield (
+        "Open loops send on schedule, the same for every stack: a stack that keeps up delivers "
+        "what is offered, so throughput and cost are no capacity there and are not ranked. Energy "
+        "is, at equal offered work, by meters that see the load."
+    )
+    yield "Latency of open loops counts from intended send; it is shown and not ranked."
+    if not any(load.closed for load in loads):
+        yield "Capacity was not measured: that takes a closed loop ([[loads]] concurrency)."
 
 
 def _energy(evidence: Evidence) -> Iterator[str]:

@@ -7,26 +7,26 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
-from inferometer import problems, redact
+from inferometer import problems, rules
 from inferometer.engine import Profile
 from inferometer.errors import StudyError, UsageError
-from inferometer.workloads import rules
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
+from inferometer.workloads.rules import MOST_TURNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 Count = Annotated[int, Meta(ge=1)]
 Positive = Annotated[float, Meta(gt=0)]
+Rate = Annotated[float, Meta(gt=0, le=10_000)]
+Turns = Annotated[int, Meta(ge=2, le=MOST_TURNS)]
 Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[
     str,
@@ -121,12 +121,67 @@ class WorkloadEntry(
     reuse: Annotated[float, Meta(gt=0, lt=1)] | None = None
     """Warm: the share of each prompt that its group has in common."""
     prefix_groups: Count = 1
+    turns: Turns | Lengths | None = None
+    """Requests of one conversation; lengths then are those of each turn's new text and answer."""
+    think_s: Annotated[float, Meta(ge=0)] | None = None
+    """Pause between an answer and the conversation's next turn."""
 
 
-class LoadEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[loads]]``: closed loop, ``concurrency`` streams."""
+class LoadEntry(
+    # Defaults left out: what is new here changes no older study's hash.
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """``[[loads]]``: a closed loop of ``concurrency`` streams, or an open loop.
 
-    concurrency: Count
+    An open loop sends at ``rate`` requests/s, or when ``trace`` did. A trace brings its own
+    lengths and shared beginnings, so it is replayed once and not with every workload.
+    """
+
+    concurrency: Count | None = None
+    rate: Rate | None = None
+    arrivals: Literal["poisson", "gamma", "constant"] = "poisson"
+    burstiness: Positive = 1.0
+    """Shape of the gamma distribution of the gaps: 1 is Poisson, below 1 burstier."""
+    trace: Text | None = None
+    time_scale: Positive = 1.0
+    """The trace's times are multiplied by it: 0.5 sends twice as fast."""
+    max_in_flight: Count | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Say whether the load is a closed loop."""
+        return self.concurrency is not None
+
+    @property
+    def label(self) -> str:
+        """Return the load in words, as tables show it."""
+        if self.concurrency is not None:
+            return f"{self.concurrency} streams"
+        if self.rate is None:
+            text = "trace replay"
+            text += "" if self.time_scale == 1 else f", times x {self.time_scale:g}"
+        else:
+            kind = "Poisson" if self.arrivals == "poisson" else self.arrivals
+            text = f"{self.rate:g} requests/s, {kind}"
+            text += f" {self.burstiness:g}" if self.arrivals == "gamma" else ""
+        cap = self.max_in_flight
+        return text if cap is None else f"{text}, at most {cap} in flight"
+
+    @property
+    def key(self) -> str:
+        """Return what tells the loads of a study apart, as the last part of a cell's id."""
+        if self.concurrency is not None:
+            return str(self.concurrency)
+        if self.rate is None:
+            text = "trace" if self.time_scale == 1 else f"trace-x{self.time_scale!r}"
+        else:
+            text = f"rate-{self.rate!r}-{self.arrivals}"
+            text += f"-{self.burstiness!r}" if self.arrivals == "gamma" else ""
+        return text if self.max_in_flight is None else f"{text}-max{self.max_in_flight}"
 
 
 class MeterEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,7 +200,8 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price: Price | None = None
     engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]
     models: Annotated[tuple[ModelEntry, ...], Meta(min_length=1)]
-    workloads: Annotated[tuple[WorkloadEntry, ...], Meta(min_length=1)]
+    workloads: tuple[WorkloadEntry, ...] = ()
+    """None only where every load is a trace."""
     loads: Annotated[tuple[LoadEntry, ...], Meta(min_length=1)]
     meters: tuple[MeterEntry, ...] = ()
 
@@ -190,7 +246,9 @@ def parse(text: str, name: str) -> Study:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: not TOML: {error}", hint="Correct that line.") from error
     _accept_unquoted_day(document)
-    found = [*problems.find(document, Study), *_rules(document)]
+    found = list(rules.find(document))
+    told = {key for key, _ in found}  # a rule knows more than the types do
+    found += [problem for problem in problems.find(document, Study) if problem[0] not in told]
     if found:
         raise StudyError(name, problems.in_file_order(found, document))
     return msgspec.convert(document, Study)
@@ -245,110 +303,3 @@ def _accept_unquoted_day(document: dict[str, Any]) -> None:
     price = document.get("price")
     if isinstance(price, dict) and type(price.get("date")) is dt.date:
         price["date"] = price["date"].isoformat()
-
-
-def _rules(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    """Find what types cannot say. Values of a wrong type are left to the walker."""
-    yield from _doubles(document)
-    yield from _model_sources(document)
-    yield from _twins(document)
-    yield from _price_day(document)
-    yield from _workloads(document)
-    yield from _secrets(document)
-
-
-def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
-    entries = document.get(key)
-    if not isinstance(entries, list):
-        return []
-    return [
-        (f"{key}[{index}]", entry) for index, entry in enumerate(entries) if isinstance(entry, dict)
-    ]
-
-
-def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    unique = {"models": "name", "workloads": "name", "loads": "concurrency", "meters": "name"}
-    for key, name in unique.items():
-        first: dict[str, str] = {}
-        for place, entry in _tables(document, key):
-            if name in entry and (value := repr(entry[name])) in first:
-                yield f"{place}.{name}", f"{problems.shown(entry[name])} is also {first[value]}"
-            elif name in entry:
-                first[value] = place
-    seen: dict[str, str] = {}
-    for place, entry in _tables(document, "engines"):
-        same = repr(sorted(entry.items()))
-        if same in seen:
-            yield place, f"is the same stack as {seen[same]}; rounds are set in [protocol]"
-        seen.setdefault(same, place)
-
-
-def _model_sources(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    for place, entry in _tables(document, "models"):
-        if ("path" in entry) == ("packaged" in entry):
-            got = "both" if "path" in entry else "neither"
-            yield place, f"needs exactly one of 'path' and 'packaged', has {got}"
-
-
-def _twins(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    entries = _tables(document, "models")
-    dense = [str(entry.get("name")) for _, entry in entries if "twin_of" not in entry]
-    for place, entry in entries:
-        twin = entry.get("twin_of")
-        if isinstance(twin, str) and twin not in dense:
-            known = ", ".join(dense) or "none"
-            yield (
-                f"{place}.twin_of",
-                f"{problems.shown(twin)} is no dense model of this study; dense: {known}",
-            )
-
-
-def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    advice = "looks like a secret; name its variable in pass_env, its value is never stored"
-    for place, entry in _tables(document, "engines"):
-        variables = entry.get("extra_env")
-        for name, value in variables.items() if isinstance(variables, dict) else ():
-            if redact.looks_secret(name, str(value)):
-                yield f"{place}.extra_env.{name}", advice
-        flags = entry.get("extra_args")
-        for index, flag in enumerate(flags if isinstance(flags, list) else ()):
-            name, _, value = str(flag).partition("=")
-            if redact.looks_secret(name if name.startswith("-") else "", f"{name} {value}"):
-                yield f"{place}.extra_args[{index}]", advice
-
-
-def _price_day(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    price = document.get("price")
-    text = price.get("date") if isinstance(price, dict) else None
-    if not isinstance(text, str):
-        return
-    day = _day(text)
-    if day is None:
-        yield "price.date", f"{problems.shown(text)} is no day; write it as 2026-01-31"
-        return
-    # Today where the day begins first, so that no zone sees its own today refused.
-    latest = dt.datetime.now(dt.timezone(dt.timedelta(hours=14))).date()
-    if day > latest:
-        yield "price.date", f"{text} is in the future; give the day on which the price was seen"
-
-
-def _day(text: str) -> dt.date | None:
-    # fromisoformat alone would also take 20260131 and 2026-W05-6.
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        return None
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
-def _workloads(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    for place, work in _tables(document, "workloads"):
-        for key, text in rules.problems(work):
-            yield f"{place}.{key}".rstrip("."), text
-        for where, entry in _tables(document, "engines"):
-            limit, total = entry.get("max_model_len"), rules.longest(work)
-            if isinstance(limit, int) and total is not None and 0 < limit < total:
-                yield f"{where}.max_model_len", f"{limit} is less than the {total} of {place}"
-            if work.get("cache") == "warm" and entry.get("prefix_caching") is False:
-                yield f"{where}.prefix_caching", f"false, but {place} is warm"

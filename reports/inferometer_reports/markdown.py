@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferometer_reports import (
+    latency,
     markdown_evidence,
     markdown_method,
     markdown_rankings,
@@ -25,6 +26,7 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
     lines = [
         *_head(view),
         *markdown_rankings.rankings(view),
+        *latency.section(view),
         *markdown_rankings.moe_ratios(view),
         *markdown_method.launch(view),
         *markdown_evidence.details(view),

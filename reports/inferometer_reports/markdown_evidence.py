@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from inferometer.comparison import Cell
     from inferometer_reports.view import View
 
+OFFERED = "Open loop: throughput and cost are those of the offered load, not what a stack can do."
+
 
 def details(view: View) -> list[str]:
     """Return every value: one table per model and load point, the stacks side by side."""
@@ -36,7 +38,8 @@ def _details(view: View, cells: Sequence[Cell]) -> list[str]:
     header = ["Metric", *(markdown(view.label(cell.stack)) for cell in cells), "n", "Kind"]
     rows = [_detail_row(view, cells, key) for key in keys]
     about = ", ".join(_about(cell) for cell in cells)
-    return [f"Cells: {about}.", "", *table(header, rows)]
+    lines = [f"Cells: {about}.", "", *table(header, rows)]
+    return [OFFERED, "", *lines] if cells[0].loop == "open" else lines
 
 
 def _about(cell: Cell) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Architecture, Objective, RankEntry, Ranking, Value
     from inferometer_reports.view import View
 
+OPEN = "every load was an open loop, at which stacks that keep up deliver what is offered"
 POINTS_IN_WORDS = 3
 """Up to so many load points each get a clause of the answer; more are counted."""
 
@@ -133,7 +134,9 @@ def answer(view: View, objective: Objective, architecture: Architecture) -> str:
     every = view.rankings(objective, architecture)
     if not every:
         return _no_ranking(view, objective, architecture)
-    rankings = [ranking for ranking in every if ranking.kind != "simulated"] or every
+    rankings = [ranking for ranking in every if ranking.kind != "simulated"]
+    if not any(ranking.entries for ranking in rankings):
+        rankings = every
     if len(rankings) == 1:
         text = clause(view, rankings[0])
     elif len(rankings) <= POINTS_IN_WORDS:
@@ -154,6 +157,8 @@ def _no_ranking(view: View, objective: Objective, architecture: Architecture) ->
         return f"not ranked: no {ARCHITECTURE_WORDS[architecture]} model was launched."
     if objective == "cost" and view.comparison.price.value is None:
         return f"not ranked: {reason_words(view.comparison.price.reason)}."
+    if all(cell.loop == "open" for cell in view.comparison.cells) and view.comparison.cells:
+        return f"not ranked: {OPEN}."
     reasons = {m.reason for m in view.comparison.missing if objective in m.what.lower()}
     found = listing(reason_words(reason) for reason in sorted(reasons))
     return f"not ranked: {found or 'no result'}."

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.comparison import OBJECTIVES
+from inferometer_reports import latency
 from inferometer_reports.numbers import percent, point
 from inferometer_reports.reasons import reason_words
 from inferometer_reports.verdicts import answer, listing, times
@@ -32,8 +33,8 @@ class Statement(NamedTuple):
 
 
 def answers(view: View) -> list[Statement]:
-    """Return the verdict of every objective, dense and MoE."""
-    return [
+    """Return the verdict of every objective, dense and MoE, and the latencies of open loops."""
+    verdicts = [
         Statement(
             f"{objective.capitalize()}, {ARCHITECTURE_WORDS[architecture]}:",
             answer(view, objective, architecture),
@@ -41,6 +42,7 @@ def answers(view: View) -> list[Statement]:
         for objective in OBJECTIVES
         for architecture in ARCHITECTURES
     ]
+    return verdicts + [Statement(lead, text) for lead, text in latency.answers(view)]
 
 
 def context(view: View) -> list[Statement]:

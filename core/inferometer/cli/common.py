@@ -36,7 +36,7 @@ def check_names(study: Study, registry: Registry, place: str) -> None:
 
 
 def check_paths(study: Study, place: str) -> None:
-    """Refuse models and interpreters that are not there, before environments take minutes.
+    """Refuse models, interpreters and traces that are not there, before anything takes minutes.
 
     Raises:
         StudyError: names each by its key path.
@@ -49,6 +49,9 @@ def check_paths(study: Study, place: str) -> None:
         config = Path(model.path or "").expanduser() / "config.json"
         if model.path is not None and not config.is_file():
             problems.append((f"models[{index}].path", f"no file {config}"))
+    for index, load in enumerate(study.loads):
+        if load.trace is not None and not Path(load.trace).expanduser().is_file():
+            problems.append((f"loads[{index}].trace", f"no file {load.trace}"))
     if problems:
         raise StudyError(place, problems)
 

@@ -21,6 +21,8 @@ ASSUMED = (
     f"{PROBE_S:.0f} s to probe in the first round; engine environments are built once before that"
 )
 
+LEFT_OUT = "conversations need a closed loop: a next turn waits for the answer"
+
 
 @click.command("plan")
 @click.argument("study", type=click.Path(path_type=Path))
@@ -38,10 +40,10 @@ def command(study: Path, as_json: bool) -> None:
     check_names(loaded, Registry(), str(study))
     plan = plans.expand(loaded)
     if as_json:
-        document = msgspec.json.encode(_document(plan))
+        document = msgspec.json.encode(_document(plan, plans.left_out(loaded)))
         click.echo(msgspec.json.format(document, indent=1).decode())
     else:
-        click.echo("\n".join(_lines(plan)))
+        click.echo("\n".join(_lines(plan, plans.left_out(loaded))))
 
 
 def estimate_s(plan: Plan) -> float:
@@ -56,7 +58,7 @@ def _launch_s(plan: Plan, launch: Launch) -> float:
     return START_S + probe + len(launch.points) * (settle + protocol.window_s)
 
 
-def _lines(plan: Plan) -> list[str]:
+def _lines(plan: Plan, left_out: list[str]) -> list[str]:
     from inferometer.cli.common import columns
     from inferometer.progress import duration
 
@@ -78,17 +80,19 @@ def _lines(plan: Plan) -> list[str]:
         "",
         *columns(rows),
         "",
+        *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
         f"{len(plan.launches)} launches, about {duration(estimate_s(plan))}",
         f"({ASSUMED})",
     ]
 
 
-def _document(plan: Plan) -> dict[str, Any]:
+def _document(plan: Plan, left_out: list[str]) -> dict[str, Any]:
     return {
         "sha256": plan.sha256,
         "study": plan.study,
         "estimate_s": estimate_s(plan),
         "estimate_assumes": ASSUMED,
         "protocol": plan.protocol,
+        "not_run": left_out,
         "launches": plan.launches,
     }

@@ -12,6 +12,7 @@ import polars as pl
 from inferometer.metrics.declaration import Metric
 
 _FINISHED = pl.col("finished")
+_INTENDED = " from intended send"
 
 
 def _mean(column: str) -> pl.Expr:
@@ -116,9 +117,12 @@ LATENCY = (
         formula="mean of (first content event - intended send): includes the client's own delay",
     ),
     _percentile("ttft_ms", "ttft", "Time to first token", 0.5),
-    _percentile("ttft_intended_ms", "ttft_intended", "Time to first token from intended send", 0.5),
     _percentile("ttft_ms", "ttft", "Time to first token", 0.9),
     _percentile("ttft_ms", "ttft", "Time to first token", 0.99),
+    *(
+        _percentile("ttft_intended_ms", "ttft_intended", f"Time to first token{_INTENDED}", p)
+        for p in (0.5, 0.9, 0.99)
+    ),
     Metric(
         id="tpot_ms",
         title="Time per output token, mean",
@@ -129,6 +133,7 @@ LATENCY = (
         expression=_mean("tpot_ms"),
         formula="mean over requests of (E2E - TTFT) / (output tokens - 1)",
     ),
+    *(_percentile("tpot_ms", "tpot", "Time per output token", p) for p in (0.5, 0.9, 0.99)),
     Metric(
         id="interactivity_tok_s_user",
         title="Interactivity",
@@ -151,6 +156,10 @@ LATENCY = (
     ),
     _percentile("e2e_ms", "e2e", "End-to-end latency", 0.5),
     _percentile("e2e_ms", "e2e", "End-to-end latency", 0.99),
+    *(
+        _percentile("e2e_intended_ms", "e2e_intended", f"End-to-end latency{_INTENDED}", p)
+        for p in (0.5, 0.9, 0.99)
+    ),
 )
 
 ENERGY = (

@@ -41,7 +41,8 @@ def population(tables: Tables) -> pl.DataFrame:
     Finished: status ok and last event in the window. Failed: status error and end in the window;
     its latencies are +inf, it is unfinished for ever. A cut request is in neither, nor is one of
     phase ``stagger``: it was shorter than the workload says. Columns
-    ``ttft_ms``, ``ttft_intended_ms``, ``e2e_ms``, ``tpot_ms`` (null for a one-token answer).
+    ``ttft_ms``, ``ttft_intended_ms``, ``e2e_ms``, ``e2e_intended_ms``, ``tpot_ms`` (null for a
+    one-token answer).
     """
     finished = (pl.col("status") == "ok") & _inside("last_ns")
     failed = (pl.col("status") == "error") & _inside("done_ns")
@@ -57,6 +58,7 @@ def population(tables: Tables) -> pl.DataFrame:
         ttft_ms=latency(pl.col("first_ns") - pl.col("sent_ns")),
         ttft_intended_ms=latency(pl.col("first_ns") - pl.col("intended_ns")),
         e2e_ms=latency(pl.col("last_ns") - pl.col("sent_ns")),
+        e2e_intended_ms=latency(pl.col("last_ns") - pl.col("intended_ns")),
         tpot_ms=latency((pl.col("last_ns") - pl.col("first_ns")) / gaps),
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferometer import workload
-from inferometer.workloads import datasets, lengths, prefixes
+from inferometer.errors import UsageError
+from inferometer.workloads import datasets, lengths, prefixes, traces
 from inferometer.workloads.datasets import Pair
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import PRESETS
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.study import WorkloadEntry
+    from inferometer.workloads.traces import Trace, TraceRow
+
+    Rows = tuple[TraceRow, ...]
 
 MOST_TOKENS = 16_000_000
 """Prompt tokens prepared for one load point; as ids in memory, about 0.6 GB."""
@@ -52,6 +57,33 @@ def files(entry: WorkloadEntry) -> list[str]:
     return [file for file in (entry.file, *sides) if file is not None]
 
 
+def replayed(path: Path, time_scale: float, needed_s: float, slack_s: float) -> Rows:
+    """Return the rows that a trace sends within ``needed_s`` + ``slack_s``, times in s, scaled.
+
+    Raises:
+        UsageError: unreadable or malformed, over before ``needed_s``, or with more prompt tokens
+            than can be prepared.
+    """
+    rows = [
+        replace(row, offset_s=row.offset_s * time_scale)
+        for row in _trace(path).rows
+        if row.offset_s * time_scale < needed_s + slack_s
+    ]
+    last_s = _trace(path).rows[-1].offset_s * time_scale
+    if last_s < needed_s:
+        raise UsageError(
+            f"{path}: over after {last_s:.1f} s, but discard_s and window_s are {needed_s:g} s",
+            hint="Shorten window_s, or stretch the trace with a larger time_scale.",
+        )
+    total = sum(row.input_tokens for row in rows)
+    if total > MOST_TOKENS:
+        raise UsageError(
+            f"{path}: {total} prompt tokens in {needed_s + slack_s:g} s, over {MOST_TOKENS}",
+            hint="Shorten window_s, or stretch the trace with a larger time_scale.",
+        )
+    return tuple(rows)
+
+
 def affordable(pairs: Sequence[Pair], least: int) -> list[Pair]:
     """Return the first of ``pairs`` with :data:`MOST_TOKENS` prompt tokens; ``least`` always."""
     total = 0
@@ -83,6 +115,11 @@ def _values(side: Lengths, name: str, tokenizer: Path) -> list[int] | None:
     if side.file is None:
         return None
     return [getattr(pair, name) for pair in _pairs(Path(side.file), tokenizer)]
+
+
+@cache
+def _trace(path: Path) -> Trace:
+    return traces.read(path.expanduser())
 
 
 @cache

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 SIDES = ("input", "output")
+MOST_TURNS = 200
 
 
 def problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -20,18 +21,25 @@ def problems(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(entry.get(side), dict):
             for key, text in lengths.problems(entry[side]):
                 yield f"{side}.{key}", text
-    yield from _cache(entry)
+    if "turns" in entry or "think_s" in entry:
+        yield from _turns(entry)
+    else:
+        yield from _cache(entry)
 
 
 def longest(entry: Mapping[str, Any]) -> int | None:
-    """Return the greatest sum of input and output that can occur, in tokens; None if unknown."""
+    """Return the greatest sum of input and output that can occur, in tokens; None if unknown.
+
+    The last turn of a conversation repeats all that was said before.
+    """
     preset = entry.get("preset")
     case = PRESETS.get(preset) if isinstance(preset, str) else None  # type: ignore[call-overload]
     if case is not None:
         sizes = [case.input.longest, case.output.longest]
     else:
         sizes = [_longest(entry, side) for side in SIDES]
-    return sum(size for size in sizes if size) if all(sizes) else None
+    turns = _most_turns(entry)
+    return turns * sum(size for size in sizes if size) if all(sizes) and turns else None
 
 
 def _longest(entry: Mapping[str, Any], side: str) -> int | None:
@@ -65,3 +73,34 @@ def _cache(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("reuse", "prefix_groups"):
         if key in entry:
             yield key, 'needs cache = "warm"'
+
+
+def _turns(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Check a conversation: its turns share beginnings by construction, so it is warm."""
+    turns = entry.get("turns")
+    if turns is None:
+        yield "think_s", "needs 'turns': it is the pause before a conversation's next turn"
+        return
+    if entry.get("cache") != "warm":
+        yield "cache", 'must be "warm": each turn repeats the conversation before it'
+    for key in ("reuse", "prefix_groups"):
+        if key in entry:
+            yield key, "leave it out: what a conversation reuses follows from its turns"
+    if not isinstance(turns, dict):
+        return
+    for key, text in lengths.problems(turns):
+        yield f"turns.{key}", text
+    kind, most = turns.get("distribution"), turns.get("tokens", turns.get("max"))
+    if kind == "empirical":
+        yield "turns.distribution", "files hold no turns; give a number or a distribution"
+    elif most is None and kind in ("normal", "lognormal"):
+        yield "turns.max", f"missing: say how long a conversation may be, at most {MOST_TURNS}"
+    elif isinstance(most, int) and most > MOST_TURNS:
+        yield "turns.max", f"must be at most {MOST_TURNS} turns, is {most}"
+
+
+def _most_turns(entry: Mapping[str, Any]) -> int | None:
+    turns = entry.get("turns", 1)
+    if isinstance(turns, dict):
+        turns = turns.get("tokens" if turns.get("distribution") == "fixed" else "max")
+    return turns if isinstance(turns, int) else None

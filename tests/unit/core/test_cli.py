@@ -170,9 +170,11 @@ def test_the_template_is_a_study_and_every_engine_of_it_is_known(path: Path) -> 
 def test_what_the_template_comments_out_is_valid_too(path: Path) -> None:
     lines = init_command.template(path).splitlines()
     switched_on = [re.sub(r"^# (?=\[\[|\w+ = )", "", line) for line in lines]
-    assert sum(new != old for new, old in zip(switched_on, lines, strict=True)) == 8
+    assert sum(new != old for new, old in zip(switched_on, lines, strict=True)) == 21
     loaded = study.parse("\n".join(switched_on), "template")
     assert [entry.name for entry in loaded.engines] == ["vllm", "transformers"]
+    assert [load.key for load in loaded.loads] == ["1", "8", "rate-2.0-poisson", "trace"]
+    assert loaded.workloads[1].turns == 4
 
 
 def test_init_leaves_an_existing_file_alone(path: Path, capsys: Capture) -> None:
@@ -194,6 +196,33 @@ def test_plan_prints_launches_count_estimate_and_hash(path: Path, capsys: Captur
     assert places == sorted(places)
     # 10 launches of 60 s and two points of 60 + 15 s each, and two probes of 20 s
     assert "10 launches, about 36 min\n(estimate: 60 s to start an engine" in out
+
+
+OPEN = """
+[[loads]]
+rate = 2
+
+[[workloads]]
+name = "talk"
+input_tokens = 20
+output_tokens = 10
+turns = 3
+cache = "warm"
+"""
+
+
+def test_plan_shows_open_loops_and_what_is_not_run(path: Path, capsys: Capture) -> None:
+    path.write_text(path.read_text() + OPEN)
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "short-chat at 8 streams, short-chat at 2 requests/s, Poisson, talk at 1 streams" in out
+    assert "talk at 8 streams, warm cache\n" in out
+    assert "not run: talk at 2 requests/s, Poisson (conversations need a closed loop" in out
+    assert cli.main(["plan", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["not_run"] == ["talk at 2 requests/s, Poisson"]
+    assert document["estimate_s"] == 10 * (60 + 5 * 75) + 2 * 20
 
 
 def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
@@ -272,6 +301,14 @@ def test_run_refuses_what_is_not_there_before_it_builds(path: Path, capsys: Capt
     err = capsys.readouterr().err
     assert "engines[0].python: no file /absent/python" in err
     assert "models[0].path: no file /absent/model/config.json" in err
+
+
+def test_run_refuses_a_trace_that_is_not_there(path: Path, capsys: Capture) -> None:
+    text = path.read_text().replace("window_s = 60.0", "window_s = 60.0\ndiscard_s = 1")
+    path.write_text(text + '[[loads]]\ntrace = "/nowhere/hour.jsonl"\n')
+    capsys.readouterr()
+    assert cli.main(["run", str(path)]) == 2
+    assert "loads[2].trace: no file /nowhere/hour.jsonl" in capsys.readouterr().err
 
 
 def test_a_report_that_was_killed_is_not_a_success(monkeypatch: Patch) -> None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from inferometer.measure import phased, staggered, unforeseen, wrapped
+from inferometer.measure import unforeseen
+from inferometer.point import phased, staggered, wrapped
 from inferometer.records import Request
 
 
 def test_each_stream_s_first_request_has_another_age() -> None:
-    lengths = staggered([16] * 12, streams=4, warmup=5)
+    lengths = staggered([16] * 12, range(5, 9))
     assert lengths == [16] * 5 + [4, 8, 12, 16] + [16] * 3
 
 
 def test_a_length_never_becomes_nothing() -> None:
-    assert staggered([2] * 8, streams=8, warmup=0) == [1, 1, 1, 1, 1, 2, 2, 2]
+    assert staggered([2] * 8, range(8)) == [1, 1, 1, 1, 1, 2, 2, 2]
 
 
 def test_lengths_that_differ_are_staggered_each_by_itself() -> None:
-    assert staggered([9, 40, 80, 20, 10], streams=4, warmup=1) == [9, 10, 40, 15, 10]
-    assert staggered([9, 40], streams=4, warmup=1) == [9, 10]
+    assert staggered([9, 40, 80, 20, 10], range(1, 5)) == [9, 10, 40, 15, 10]
+    assert staggered([9, 40, 80], []) == [9, 40, 80]  # an open loop
 
 
 def test_past_the_last_prompt_the_ordinary_ones_come_again() -> None:
@@ -39,7 +40,7 @@ def request(index: int) -> Request:
 
 
 def test_shortened_requests_are_marked_and_no_others() -> None:
-    phases = [phased(request(index), 5, 9).phase for index in range(4, 10)]
+    phases = [phased(request(index), {5, 6, 7, 8}).phase for index in range(4, 10)]
     assert phases == ["load", "stagger", "stagger", "stagger", "stagger", "load"]
 
 

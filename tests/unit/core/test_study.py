@@ -248,6 +248,122 @@ def test_a_whole_number_is_as_good_as_a_fraction() -> None:
             "loads[1].concurrency",
             "8 is also loads[0]",
         ),
+        ("concurrency = 8", "rate = 0", "loads[0].rate", "must be greater than 0, is 0"),
+        (
+            "concurrency = 8",
+            "concurrency = 8\nrate = 2.0",
+            "loads[0]",
+            "needs exactly one of 'concurrency', 'rate' and 'trace', has 'concurrency' and 'rate'",
+        ),
+        (
+            "concurrency = 8",
+            "max_in_flight = 8",
+            "loads[0]",
+            "needs exactly one of 'concurrency', 'rate' and 'trace', has none",
+        ),
+        (
+            "concurrency = 8",
+            'concurrency = 8\narrivals = "poisson"',
+            "loads[0].arrivals",
+            "needs 'rate', and this load has 'concurrency'",
+        ),
+        (
+            "concurrency = 8",
+            "rate = 2\ntime_scale = 0.5",
+            "loads[0].time_scale",
+            "needs 'trace', and this load has 'rate'",
+        ),
+        (
+            "concurrency = 8",
+            "concurrency = 8\nmax_in_flight = 9",
+            "loads[0].max_in_flight",
+            "caps an open loop; 'concurrency' is a cap already",
+        ),
+        (
+            "concurrency = 8",
+            'rate = 2\narrivals = "gamma"',
+            "loads[0].burstiness",
+            "missing: gamma needs the shape of its gaps",
+        ),
+        (
+            "concurrency = 8",
+            "rate = 2\nburstiness = 0.5",
+            "loads[0].burstiness",
+            'needs arrivals = "gamma"',
+        ),
+        (
+            "concurrency = 8",
+            'rate = 2\narrivals = "poison"',
+            "loads[0].arrivals",
+            "\"poison\" is not one of constant, gamma, poisson; did you mean 'poisson'?",
+        ),
+        ("concurrency = 8", "burst = true", "loads[0].burst", "a burst has no steady state"),
+        (
+            "concurrency = 8",
+            'rate = 2\narrivals = "burst"',
+            "loads[0].arrivals",
+            "a burst has no steady state, so no window: `inferometer bench --burst` measures one",
+        ),
+        (
+            "concurrency = 8",
+            'rate = 2\n[[loads]]\nrate = 2.0\narrivals = "poisson"',
+            "loads[1].rate",
+            "2.0 is also loads[0]",
+        ),
+        (
+            "concurrency = 8",
+            'concurrency = 8\n[[loads]]\ntrace = "t.jsonl"',
+            "loads[1].trace",
+            "needs protocol.discard_s, so that every stack's window has the same part of it",
+        ),
+        (
+            "input_tokens = 64",
+            "input_tokens = 64\nturns = 4",
+            "workloads[0].cache",
+            'must be "warm": each turn repeats the conversation before it',
+        ),
+        (
+            "input_tokens = 64",
+            'input_tokens = 64\nturns = 4\ncache = "warm"\nreuse = 0.5',
+            "workloads[0].reuse",
+            "leave it out: what a conversation reuses follows from its turns",
+        ),
+        (
+            "input_tokens = 64",
+            'input_tokens = 64\nturns = 1\ncache = "warm"',
+            "workloads[0].turns",
+            "must be at least 2, is 1",
+        ),
+        (
+            "input_tokens = 64",
+            'input_tokens = 64\nturns = "many"\ncache = "warm"',
+            "workloads[0].turns",
+            'expected a whole number, got "many"',
+        ),
+        (
+            "input_tokens = 64",
+            (
+                'input_tokens = 64\ncache = "warm"\n'
+                'turns = { distribution = "lognormal", mean = 1, sigma = 1 }'
+            ),
+            "workloads[0].turns.max",
+            "missing: say how long a conversation may be, at most 200",
+        ),
+        (
+            "input_tokens = 64",
+            (
+                'input_tokens = 64\ncache = "warm"\n'
+                'turns = { distribution = "uniform", min = 2, max = 999 }'
+            ),
+            "workloads[0].turns.max",
+            "must be at most 200 turns, is 999",
+        ),
+        (
+            "input_tokens = 64",
+            "input_tokens = 64\nthink_s = 2",
+            "workloads[0].think_s",
+            "needs 'turns'",
+        ),
         (
             "[[loads]]",
             "[loads]",
@@ -312,6 +428,85 @@ def test_a_warm_workload_needs_an_engine_that_may_cache() -> None:
     assert found(text) == [("engines[1].prefix_caching", "false, but workloads[0] is warm")]
 
 
+OPEN = """
+[[loads]]
+rate = 2
+arrivals = "gamma"
+burstiness = 0.5
+max_in_flight = 64
+
+[[loads]]
+trace = "a folder/hour one.jsonl"
+time_scale = 0.5
+"""
+TRACE = '[[loads]]\ntrace = "hour.jsonl"'
+
+
+def test_open_loops_have_labels_and_keys_of_their_own() -> None:
+    text = GOOD.replace("window_s = 10", "window_s = 10\ndiscard_s = 1") + OPEN
+    whole = study.parse(text, "s.toml")
+    assert [(load.label, load.key, load.closed) for load in whole.loads] == [
+        ("8 streams", "8", True),
+        ("2 requests/s, gamma 0.5, at most 64 in flight", "rate-2.0-gamma-0.5-max64", False),
+        ("trace replay, times x 0.5", "trace-x0.5", False),
+    ]
+    assert study.LoadEntry(rate=2.5).label == "2.5 requests/s, Poisson"
+    assert study.LoadEntry(rate=2.5, arrivals="constant").label == "2.5 requests/s, constant"
+    assert study.parse(study.dump(whole), "dump") == whole
+    assert [(p.workload.name, p.load.key) for p in plan.load_points(whole)] == [
+        ("chat", "8"),
+        ("chat", "rate-2.0-gamma-0.5-max64"),
+        ("hour-one", "trace-x0.5"),
+    ]
+
+
+def test_what_is_new_in_loads_changes_no_older_plan() -> None:
+    assert msgspec.json.encode(study.LoadEntry(concurrency=8)) == b'{"concurrency":8}'
+
+
+def test_traces_alone_need_no_workload_and_run_none() -> None:
+    text = GOOD.replace("window_s = 10", "window_s = 10\ndiscard_s = 1")
+    text = text.replace("[[loads]]\nconcurrency = 8", TRACE)
+    never = "is never run: every load is a trace, which brings its own lengths"
+    assert found(text) == [("workloads[0]", never)]
+    workload = '[[workloads]]\nname = "chat"\ninput_tokens = 64\noutput_tokens = 32\n'
+    (point,) = plan.load_points(study.parse(text.replace(workload, ""), "s.toml"))
+    assert (point.workload.name, point.label) == ("hour", "trace replay")
+    two = text.replace(workload, "") + TRACE.replace("hour", "another/hour")
+    assert found(two) == [("loads[1].trace", '"another/hour.jsonl" is also loads[0]')]
+
+
+def test_a_study_without_workloads_is_told_so() -> None:
+    workload = '[[workloads]]\nname = "chat"\ninput_tokens = 64\noutput_tokens = 32\n'
+    assert found(GOOD.replace(workload, "")) == [("workloads", "missing: an array is needed")]
+    empty = "workloads = []\n" + GOOD.replace(workload, "")
+    assert found(empty) == [("workloads", "needs at least 1 entry")]
+
+
+def test_conversations_run_in_closed_loops_only() -> None:
+    talk = 'turns = { distribution = "uniform", min = 2, max = 4 }\nthink_s = 1\ncache = "warm"'
+    text = GOOD.replace("output_tokens = 32", f"output_tokens = 32\n{talk}")
+    whole = study.parse(text + "[[loads]]\nrate = 2", "s.toml")
+    assert [point.load.key for point in plan.load_points(whole)] == ["8"]
+    assert plan.left_out(whole) == ["chat at 2 requests/s, Poisson"]
+    assert study.parse(study.dump(whole), "dump") == whole
+    alone = text.replace("concurrency = 8", "rate = 2")
+    assert found(alone) == [
+        (
+            "workloads[0].turns",
+            "needs a closed loop, [[loads]] concurrency: a next turn waits for the answer",
+        )
+    ]
+
+
+def test_the_last_turn_has_the_whole_conversation_before_it() -> None:
+    text = GOOD.replace("output_tokens = 32", 'output_tokens = 32\nturns = 3\ncache = "warm"')
+    text = text.replace('dtype = "float16"', "max_model_len = 287")
+    expected = "287 is less than the 288 of workloads[0]"
+    assert found(text) == [("engines[1].max_model_len", expected)]
+    study.parse(text.replace("287", "288"), "s.toml")
+
+
 def test_a_distribution_is_dumped_and_read_back() -> None:
     lengths = 'input = { distribution = "lognormal", mean = 5.3, sigma = 1, max = 99 }'
     text = GOOD.replace("input_tokens = 64", f'{lengths}\ncache = "warm"\nreuse = 0.5')
@@ -326,12 +521,12 @@ def test_every_problem_is_found_at_once_in_file_order() -> None:
         "protocol.rounds",
         "price.date",
         "models[0]",
-        "loads[0].concurrency",
+        "loads[0]",
         "loads[0].streams",
     ]
 
 
-@pytest.mark.parametrize("key", ["engines", "models", "workloads", "loads"])
+@pytest.mark.parametrize("key", ["engines", "models", "loads"])
 def test_each_list_needs_one_entry(key: str) -> None:
     empty = {"name": "t", "engines": [], "models": [], "workloads": [], "loads": []}
     assert (key, "needs at least 1 entry") in problems.find(empty, study.Study)

@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from inferometer import workload
 from inferometer.errors import UsageError
 from inferometer.plan import LoadPoint
-from inferometer.prepare import work
 from inferometer.study import LoadEntry, Protocol, WorkloadEntry
+from inferometer.work import work
 from inferometer.workloads import requests
 from inferometer.workloads.datasets import Pair
 from inferometer.workloads.lengths import parse
@@ -80,14 +80,14 @@ def test_a_load_point_s_work_is_exact_and_the_same_again(tokenizer: Path, cache:
         reuse=0.5 if cache == "warm" else None,
     )
     point = LoadPoint(index=3, workload=entry, load=LoadEntry(concurrency=2))
-    made = work(tokenizer, point, 0, Protocol(seed=1, window_s=1.0), 3)
+    made = work(tokenizer, point, 0, Protocol(seed=1, window_s=1.0))
     assert len(made.prompts) == len(made.output_tokens) == 3 + 660
     assert {len(ids) for ids in made.prompts.ids} == set(range(40, 81))
     assert set(made.output_tokens) == set(range(2, 10))
     assert made.prompts.cache == cache
     assert made.prompts.reuse == pytest.approx(0.5 if cache == "warm" else 0, abs=0.01)
     work.cache_clear()
-    assert work(tokenizer, point, 0, Protocol(seed=1, window_s=1.0), 3) == made
-    other = work(tokenizer, point, 1, Protocol(seed=1, window_s=1.0), 3)
+    assert work(tokenizer, point, 0, Protocol(seed=1, window_s=1.0)) == made
+    other = work(tokenizer, point, 1, Protocol(seed=1, window_s=1.0))
     assert other.output_tokens != made.output_tokens
     assert other.prompts.ids[0][:8] != made.prompts.ids[0][:8]

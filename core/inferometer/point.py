@@ -1,0 +1,177 @@
+"""One load point of a launch that is being served: offer the load, store what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from inferometer import store
+from inferometer.engine import Completion
+from inferometer.load.driver import Body, Hooks, LoadPlan, drive
+from inferometer.records import Window
+from inferometer.work import work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+    from pathlib import Path
+
+    from inferometer.engine import Engine
+    from inferometer.launch import Server
+    from inferometer.load.driver import LoadResult
+    from inferometer.load.http import Target
+    from inferometer.plan import Launch, LoadPoint
+    from inferometer.records import Request
+    from inferometer.study import Protocol
+    from inferometer.work import Work
+    from inferometer.workload import PromptSet
+
+INDEX_STEP = 10_000_000
+"""Request indices of load point k begin at k times this: unique within a launch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """A launch whose server answers. ``model`` is the name requests use."""
+
+    launch: Launch
+    folder: Path
+    server: Server
+    engine: Engine
+    model: str
+    target: Target
+    tokenizer: Path
+
+
+def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[], None]) -> Window:
+    """Offer one load point and store its rows; ``look`` reads the meters at the window's bounds.
+
+    Raises:
+        LaunchError: the server is gone, or answers nothing but errors.
+    """
+    planned = work(live.tokenizer, point, live.launch.round, protocol)
+    lengths = staggered(planned.output_tokens, planned.firsts)
+    bodies = request_bodies(live.engine, live.model, planned.prompts, lengths, planned.turns)
+    result = drive(
+        live.target,
+        lambda index: bodies[wrapped(index, len(bodies), planned.again)],
+        load_plan(point, planned, protocol),
+        Hooks(
+            on_window_start=lambda _t: look(),
+            on_window_end=lambda _t: look(),
+            should_stop=live.server.dead,
+        ),
+    )
+    short = {point.index * INDEX_STEP + first for first in planned.firsts}
+    rows = [phased(row, short) for row in result.requests]
+    store.append_lines(live.folder / "requests.jsonl", rows)
+    store.append_chunks(live.folder / "chunks.bin", result.chunks)
+    return window(point, result, planned, lengths)
+
+
+def load_plan(point: LoadPoint, planned: Work, protocol: Protocol) -> LoadPlan:
+    """Return what the load path is asked for."""
+    return LoadPlan(
+        concurrency=planned.streams,
+        warmup_requests=planned.warmup,
+        discard_s=protocol.discard_s,
+        window_s=protocol.window_s,
+        request_timeout_s=protocol.request_timeout_s,
+        load_point=point.index,
+        first_index=point.index * INDEX_STEP,
+        arrivals=planned.arrivals,
+        max_in_flight=point.load.max_in_flight,
+    )
+
+
+def phased(row: Request, short: Collection[int]) -> Request:
+    """Return ``row``, of phase ``stagger`` if it is one of the shortened requests."""
+    if row.index in short:
+        return msgspec.structs.replace(row, phase="stagger")
+    return row
+
+
+def wrapped(index: int, count: int, again: int) -> int:
+    """Return which of ``count`` bodies request ``index`` sends; past the end, those from ``again``.
+
+    Prompts used twice are seen by the validity check ``fresh prompts``.
+    """
+    return index if index < count else again + (index - again) % (count - again)
+
+
+def staggered(output_tokens: Sequence[int], firsts: Sequence[int]) -> list[int]:
+    """Return the output length of each request: its own, but for each stream's first.
+
+    The first request of stream k after the warm-up, ``firsts[k]``, gets (k + 1) / streams of its
+    length, so that the streams are spread over all ages from then on, as they would be after a
+    long time: streams in step make waves that a window cuts anywhere. They end within the
+    discarded residence time. An open loop has no streams, and needs none of this.
+    """
+    lengths = list(output_tokens)
+    for stream, first in enumerate(firsts):
+        lengths[first] = max(1, round(lengths[first] * (stream + 1) / len(firsts)))
+    return lengths
+
+
+def request_bodies(
+    engine: Engine,
+    model: str,
+    prompts: PromptSet,
+    lengths: Sequence[int],
+    turns: Sequence[tuple[int | None, float]] = (),
+) -> list[Body]:
+    """Return the request bodies of a prompt set in the engine's words, ready to send."""
+    return [
+        Body(
+            content=msgspec.json.encode(
+                engine.request(
+                    Completion(
+                        model=model,
+                        prompt_ids=ids,
+                        prompt_text=text,
+                        output_tokens=length,
+                    )
+                )
+            ),
+            prompt=index,
+            input_tokens=len(ids),
+            output_tokens=length,
+            conversation=conversation,
+            think_s=think_s,
+        )
+        for index, (ids, text, length, (conversation, think_s)) in enumerate(
+            zip(
+                prompts.ids,
+                prompts.text,
+                lengths,
+                turns or [(None, 0.0)] * len(prompts),
+                strict=True,
+            )
+        )
+    ]
+
+
+def window(point: LoadPoint, result: LoadResult, planned: Work, lengths: Sequence[int]) -> Window:
+    """Return the stored description of a measured window."""
+    return Window(
+        load_point=point.index,
+        workload=point.workload.name,
+        load=point.label,
+        concurrency=point.load.concurrency,
+        arrivals=planned.arrivals.kind if planned.arrivals else "",
+        rate=point.load.rate,
+        start_ns=result.start_ns,
+        end_ns=result.end_ns,
+        discarded_ns=result.discarded_ns,
+        work_sha256=planned.sha256(lengths),
+        prompts=len(planned.prompts),
+        cache=planned.prompts.cache,
+        reuse=planned.reuse,
+        conversations=bool(planned.turns),
+        think_s=point.workload.think_s or 0.0,
+        client_cpu_s=result.client_cpu_s,
+        workers=result.workers,
+        loop_lag_p99_ms=result.loop_lag_p99_ms,
+        send_lag_p99_ms=result.send_lag_p99_ms,
+    )

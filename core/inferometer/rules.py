@@ -1,0 +1,201 @@
+"""What a study must hold together, beyond the types of its keys: problems by key path."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inferometer import problems, redact
+from inferometer.workloads import rules as workload_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Find what types cannot say. Values of a wrong type are left to the walker."""
+    yield from _doubles(document)
+    yield from _model_sources(document)
+    yield from _twins(document)
+    yield from _price_day(document)
+    yield from _workloads(document)
+    yield from _loads(document)
+    yield from _pairings(document)
+    yield from _secrets(document)
+
+
+def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
+    entries = document.get(key)
+    if not isinstance(entries, list):
+        return []
+    return [
+        (f"{key}[{index}]", entry) for index, entry in enumerate(entries) if isinstance(entry, dict)
+    ]
+
+
+def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    unique = {"models": "name", "workloads": "name", "meters": "name"}
+    for key, name in unique.items():
+        first: dict[str, str] = {}
+        for place, entry in _tables(document, key):
+            if name in entry and (value := repr(entry[name])) in first:
+                yield f"{place}.{name}", f"{problems.shown(entry[name])} is also {first[value]}"
+            elif name in entry:
+                first[value] = place
+    seen: dict[str, str] = {}
+    for place, entry in _tables(document, "engines"):
+        same = repr(sorted(entry.items()))
+        if same in seen:
+            yield place, f"is the same stack as {seen[same]}; rounds are set in [protocol]"
+        seen.setdefault(same, place)
+
+
+def _model_sources(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    for place, entry in _tables(document, "models"):
+        if ("path" in entry) == ("packaged" in entry):
+            got = "both" if "path" in entry else "neither"
+            yield place, f"needs exactly one of 'path' and 'packaged', has {got}"
+
+
+def _twins(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    entries = _tables(document, "models")
+    dense = [str(entry.get("name")) for _, entry in entries if "twin_of" not in entry]
+    for place, entry in entries:
+        twin = entry.get("twin_of")
+        if isinstance(twin, str) and twin not in dense:
+            known = ", ".join(dense) or "none"
+            yield (
+                f"{place}.twin_of",
+                f"{problems.shown(twin)} is no dense model of this study; dense: {known}",
+            )
+
+
+def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    advice = "looks like a secret; name its variable in pass_env, its value is never stored"
+    for place, entry in _tables(document, "engines"):
+        variables = entry.get("extra_env")
+        for name, value in variables.items() if isinstance(variables, dict) else ():
+            if redact.looks_secret(name, str(value)):
+                yield f"{place}.extra_env.{name}", advice
+        flags = entry.get("extra_args")
+        for index, flag in enumerate(flags if isinstance(flags, list) else ()):
+            name, _, value = str(flag).partition("=")
+            if redact.looks_secret(name if name.startswith("-") else "", f"{name} {value}"):
+                yield f"{place}.extra_args[{index}]", advice
+
+
+def _price_day(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    price = document.get("price")
+    text = price.get("date") if isinstance(price, dict) else None
+    if not isinstance(text, str):
+        return
+    day = _day(text)
+    if day is None:
+        yield "price.date", f"{problems.shown(text)} is no day; write it as 2026-01-31"
+        return
+    # Today where the day begins first, so that no zone sees its own today refused.
+    latest = dt.datetime.now(dt.timezone(dt.timedelta(hours=14))).date()
+    if day > latest:
+        yield "price.date", f"{text} is in the future; give the day on which the price was seen"
+
+
+def _day(text: str) -> dt.date | None:
+    # fromisoformat alone would also take 20260131 and 2026-W05-6.
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def _workloads(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    for place, work in _tables(document, "workloads"):
+        for key, text in workload_rules.problems(work):
+            yield f"{place}.{key}".rstrip("."), text
+        for where, entry in _tables(document, "engines"):
+            limit, total = entry.get("max_model_len"), workload_rules.longest(work)
+            if isinstance(limit, int) and total is not None and 0 < limit < total:
+                yield f"{where}.max_model_len", f"{limit} is less than the {total} of {place}"
+            if work.get("cache") == "warm" and entry.get("prefix_caching") is False:
+                yield f"{where}.prefix_caching", f"false, but {place} is warm"
+
+
+LOADS = ("concurrency", "rate", "trace")
+BURST = (
+    "a burst has no steady state, so no window: `inferometer bench --burst` measures one; give "
+    "'rate' with arrivals = \"gamma\" and burstiness below 1 for uneven arrivals"
+)
+
+
+def _loads(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    first: dict[str, str] = {}
+    for place, entry in _tables(document, "loads"):
+        found = list(_load(entry))
+        yield from ((f"{place}.{key}".rstrip("."), text) for key, text in found)
+        if found:
+            continue
+        kind = next(key for key in LOADS if key in entry)
+        same = repr(sorted(_normal(entry).items()))
+        if same in first:
+            yield f"{place}.{kind}", f"{problems.shown(entry[kind])} is also {first[same]}"
+        first.setdefault(same, place)
+
+
+def _load(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (key, message) of one ``[[loads]]`` table."""
+    for key in ("burst", "arrivals"):
+        if key in entry and (key == "burst" or entry[key] == "burst"):
+            yield key, BURST
+            return
+    given = [key for key in LOADS if key in entry]
+    if len(given) != 1:
+        had = " and ".join(f"'{key}'" for key in given) or "none"
+        yield "", f"needs exactly one of 'concurrency', 'rate' and 'trace', has {had}"
+        return
+    whose = {"arrivals": "rate", "burstiness": "rate", "time_scale": "trace"}
+    for key, owner in whose.items():
+        if key in entry and owner not in entry:
+            yield key, f"needs '{owner}', and this load has '{given[0]}'"
+    if "max_in_flight" in entry and "concurrency" in entry:
+        yield "max_in_flight", "caps an open loop; 'concurrency' is a cap already"
+    if "rate" in entry and ("burstiness" in entry) != (entry.get("arrivals") == "gamma"):
+        text = "missing: gamma needs the shape of its gaps (1 is Poisson, below 1 burstier)"
+        yield "burstiness", 'needs arrivals = "gamma"' if "burstiness" in entry else text
+
+
+def _normal(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes a load another one than its neighbours."""
+    text = {"arrivals": "poisson", **entry}
+    if isinstance(text.get("trace"), str):
+        text["trace"] = Path(text["trace"]).stem  # the name of its workload
+    return {k: float(v) if isinstance(v, int | float) else v for k, v in text.items()}
+
+
+def _pairings(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Check that every workload has a load to run at, and every load a workload."""
+    workloads, loads = _tables(document, "workloads"), _tables(document, "loads")
+    others = [entry for _, entry in loads if "trace" not in entry]
+    if document.get("workloads", []) == [] and (others or not loads):
+        absent = (
+            "needs at least 1 entry" if "workloads" in document else "missing: an array is needed"
+        )
+        yield "workloads", absent
+    for place, entry in workloads:
+        if loads and not others:
+            yield place, "is never run: every load is a trace, which brings its own lengths"
+        elif "turns" in entry and others and not any("concurrency" in load for load in others):
+            yield (
+                f"{place}.turns",
+                "needs a closed loop, [[loads]] concurrency: a next turn waits for the answer",
+            )
+    protocol = document.get("protocol")
+    settled = isinstance(protocol, dict) and "discard_s" in protocol
+    for place, entry in loads:
+        if "trace" in entry and not settled:
+            yield (
+                f"{place}.trace",
+                "needs protocol.discard_s, so that every stack's window has the same part of it",
+            )

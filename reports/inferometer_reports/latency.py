@@ -1,0 +1,120 @@
+"""Latency at offered loads: what open loops are for. Shown side by side, never ranked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from inferometer_reports.escape import markdown, table
+from inferometer_reports.numbers import point, with_interval
+from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, unit_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import Cell
+    from inferometer_reports.view import View
+
+ROWS = (
+    "ttft_intended_p50_ms",
+    "ttft_intended_p90_ms",
+    "ttft_intended_p99_ms",
+    "tpot_ms",
+    "tpot_p90_ms",
+    "e2e_intended_p50_ms",
+    "e2e_intended_p90_ms",
+    "e2e_intended_p99_ms",
+    "requests_s",
+)
+HEADLINES = ("ttft_intended_p90_ms", "ttft_intended_p50_ms", "ttft_intended_ms")
+"""The first of which some stack has a number stands in the answer."""
+MOST = 3
+"""Up to so many open-loop load points stand in the answer; all are in the table."""
+NOTE = (
+    "Requests came on schedule, the same for every stack; latency counts from the time each was "
+    "meant to be sent. A failed request is unfinished: a percentile that reaches it has no number. "
+    "Nothing is ranked here: at an offered rate, stacks that keep up deliver the same throughput."
+)
+
+
+class Place(NamedTuple):
+    """A model at an open-loop load point, with the cells of all stacks."""
+
+    where: str
+    cells: list[Cell]
+
+
+def places(view: View) -> list[Place]:
+    """Return every model and open-loop load point, in order of appearance."""
+    groups: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in view.comparison.cells:
+        if cell.loop == "open":
+            groups.setdefault((cell.model, cell.workload, cell.load), []).append(cell)
+    return [Place(", ".join(place), cells) for place, cells in groups.items()]
+
+
+def answers(view: View) -> list[tuple[str, str]]:
+    """Return (subject, sentence) of the first load points, and where the others are."""
+    found = places(view)
+    told = [
+        (
+            f"Latency, {ARCHITECTURE_WORDS[place.cells[0].architecture]} ({place.where}):",
+            _sentence(view, place.cells),
+        )
+        for place in found[:MOST]
+    ]
+    if len(found) > MOST:
+        told.append(("Latency:", f"{len(found) - MOST} more open loops, in the table below."))
+    return told
+
+
+def _sentence(view: View, cells: Sequence[Cell]) -> str:
+    """Return ``time to first token from intended send, p90: A 41.0 ms, B 52.3 ms.``."""
+    key = next((key for key in HEADLINES if any(_has(cell, key) for cell in cells)), HEADLINES[0])
+    info = view.metric(key)
+    title = view.metric_title(key, unit=False)
+    unit = f" {unit_name(info.unit)}" if info else ""
+    parts = [f"{view.label(cell.stack)} {_figure(cell, key, unit)}" for cell in cells]
+    return f"{title[:1].lower()}{title[1:]}: {', '.join(parts)} (not ranked)."
+
+
+def _has(cell: Cell, key: str) -> bool:
+    return key in cell.values and cell.values[key].value is not None
+
+
+def _failed(cell: Cell) -> bool:
+    return any(check.verdict == "fail" for check in cell.checks)
+
+
+def _figure(cell: Cell, key: str, unit: str) -> str:
+    if _failed(cell):
+        return "invalid"
+    if key not in cell.values:
+        return "n/a (not run)"
+    return point(cell.values[key], unit if _has(cell, key) else "")
+
+
+def section(view: View) -> list[str]:
+    """Return one table per model and open-loop load point, the stacks side by side."""
+    found = places(view)
+    if not found:
+        return []
+    lines = ["## Latency at offered loads", "", NOTE, ""]
+    for place in found:
+        title = ARCHITECTURE_TITLES[place.cells[0].architecture]
+        lines += [f"### {title}: {markdown(place.where)}", ""]
+        keys = [key for key in ROWS if any(key in cell.values for cell in place.cells)]
+        header = ["Metric", *(markdown(_name(view, cell)) for cell in place.cells)]
+        lines += table(header, [_row(view, place.cells, key) for key in keys])
+    return lines
+
+
+def _name(view: View, cell: Cell) -> str:
+    return f"{view.label(cell.stack)}{' (INVALID)' if _failed(cell) else ''}"
+
+
+def _row(view: View, cells: Sequence[Cell], key: str) -> list[str]:
+    values = [cell.values.get(key) for cell in cells]
+    return [
+        markdown(view.metric_title(key)),
+        *("n/a (not run)" if value is None else with_interval(value) for value in values),
+    ]

@@ -1,0 +1,244 @@
+"""A study with closed loop, open loop, trace and conversations: measured, analysed, reported."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from inferometer import study as studies
+from inferometer.analyze import analyze
+from inferometer.comparison import Cell, Comparison
+from inferometer.errors import UsageError
+from inferometer.progress import Silent
+from inferometer.runner import run
+from inferometer.store import Store
+from inferometer.testing.engine import registry, write_model
+from inferometer.workload import corpus
+
+STUDY = """
+name = "Capacity and waiting"
+
+[protocol]
+rounds = 2
+window_s = 1.5
+discard_s = 0.2
+
+[price]
+usd_per_hour = 2.0
+source = "test"
+date = "2026-11-01"
+contract = "assumed"
+
+[[engines]]
+name = "oracle"
+python = "{python}"
+extra_args = ["--itl-ms", "2"]
+
+[[engines]]
+name = "oracle"
+python = "{python}"
+extra_args = ["--itl-ms", "6"]
+
+[[models]]
+name = "dense"
+path = "{model}"
+
+[[workloads]]
+name = "short"
+input_tokens = 32
+output_tokens = 8
+
+[[workloads]]
+name = "talk"
+input_tokens = 24
+output_tokens = 8
+turns = 3
+think_s = 0.01
+cache = "warm"
+
+[[loads]]
+concurrency = 4
+
+[[loads]]
+rate = 40
+
+[[loads]]
+trace = "{trace}"
+
+[[meters]]
+name = "cpu-time"
+options = {{ watts_per_busy_core = 10 }}
+
+[[meters]]
+name = "declared"
+options = {{ power_w = 50 }}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a model, a trace and the results of the study."""
+    folder = tmp_path_factory.mktemp("open")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train_from_iterator([" ".join(corpus()[:4000])], trainer)
+    write_model(folder / "dense", tokenizer.to_str())
+    rows = [
+        {"time_s": index / 20, "input_tokens": 30 + index % 9, "output_tokens": 4 + index % 5}
+        for index in range(100)
+    ]
+    (folder / "minute.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    text = text_of(folder)
+    (folder / "study.toml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INFEROMETER_CACHE", str(folder / "cache"))
+        outcome = run(studies.parse(text, "study.toml"), text, folder / "r", registry(), Silent())
+    assert (outcome.planned, outcome.finished) == (4, 4)
+    return folder
+
+
+def text_of(folder: Path) -> str:
+    return STUDY.format(
+        python=sys.executable, model=folder / "dense", trace=folder / "minute.jsonl"
+    )
+
+
+@pytest.fixture(scope="module")
+def seen(folder: Path) -> Comparison:
+    return analyze(folder / "r")
+
+
+def rows_of(folder: Path, launch: str, load_point: int) -> list[dict[str, Any]]:
+    lines = (Store(folder / "r").folder(launch) / "requests.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [row for row in rows if row["load_point"] == load_point and row["phase"] != "warmup"]
+
+
+def test_windows_say_what_was_offered_and_all_stacks_got_the_same(folder: Path) -> None:
+    records = Store(folder / "r").launches()
+    for record in records:
+        told = [(w.workload, w.concurrency, w.arrivals, w.rate) for w in record.windows]
+        assert told == [
+            ("short", 4, "", None),
+            ("short", None, "poisson", 40.0),
+            ("talk", 4, "", None),
+            ("minute", None, "trace", None),
+        ]
+        assert record.windows[1].load == "40 requests/s, Poisson"
+        assert record.windows[2].conversations
+        assert record.windows[2].think_s == 0.01
+    for round_ in (0, 1):
+        left, right = (r for r in records if r.round == round_)
+        for place in (0, 1, 2, 3):
+            assert left.windows[place].work_sha256 == right.windows[place].work_sha256
+    first, second = (r for r in records if r.stack["id"] == records[0].stack["id"])
+    assert first.windows[1].work_sha256 != second.windows[1].work_sha256
+
+
+def test_stacks_of_a_round_meet_the_same_schedule_to_the_microsecond(folder: Path) -> None:
+    left, right = (r for r in Store(folder / "r").launches() if r.round == 0)
+    for load_point in (1, 3):
+        gaps = []
+        for record in (left, right):
+            rows = sorted(rows_of(folder, record.id, load_point), key=lambda row: row["index"])
+            begin = rows[0]["intended_ns"]
+            gaps.append([round((row["intended_ns"] - begin) / 1000) for row in rows])
+        count = min(map(len, gaps))
+        assert count > 30
+        assert gaps[0][:count] == gaps[1][:count]
+
+
+def test_a_trace_is_replayed_length_by_length(folder: Path) -> None:
+    record = Store(folder / "r").launches()[0]
+    rows = sorted(rows_of(folder, record.id, 3), key=lambda row: row["index"])
+    expected = [(30 + index % 9, 4 + index % 5) for index in range(len(rows))]
+    assert [(r["input_tokens_expected"], r["output_tokens_expected"]) for r in rows] == expected
+
+
+def test_conversations_repeat_what_was_said(folder: Path) -> None:
+    record = Store(folder / "r").launches()[0]
+    lengths = {row["input_tokens_expected"] for row in rows_of(folder, record.id, 2)}
+    assert lengths == {24, 56, 88}
+    window = record.windows[2]
+    assert window.cache == "warm"
+    assert window.reuse == (24 + 56) / (24 + 56 + 88)
+
+
+def by_load(seen: Comparison, workload: str, loop: str) -> list[Cell]:
+    return [cell for cell in seen.cells if (cell.workload, cell.loop) == (workload, loop)]
+
+
+def test_open_loops_are_ranked_by_seen_energy_only(seen: Comparison) -> None:
+    ranked = {(r.objective, r.meter, r.workload, r.load) for r in seen.rankings}
+    assert {it for it in ranked if it[3] == "40 requests/s, Poisson"} == {
+        ("energy", "cpu-time", "short", "40 requests/s, Poisson")
+    }
+    assert {it[:3] for it in ranked if it[3] == "trace replay"} == {
+        ("energy", "cpu-time", "minute")
+    }
+    assert {it[0] for it in ranked if it[3] == "4 streams"} == {"throughput", "energy", "cost"}
+    ids = {cell.id.partition("/")[2] for cell in seen.cells}
+    assert ids == {
+        "dense/short/4",
+        "dense/short/rate-40.0-poisson",
+        "dense/talk/4",
+        "dense/minute/trace",
+    }
+
+
+def test_latency_of_an_open_loop_is_there_and_tells_the_stacks_apart(seen: Comparison) -> None:
+    # 5 ms to the first token, then 7 gaps of 2 or of 6 ms
+    waits = sorted(
+        cell.values["e2e_intended_p50_ms"].value or 0.0 for cell in by_load(seen, "short", "open")
+    )
+    assert waits[0] >= 19
+    assert waits[1] >= max(47, waits[0] + 14)  # a busy machine adds to both
+    for cell in by_load(seen, "short", "open"):
+        assert (cell.values["ttft_intended_p90_ms"].value or 0.0) >= 5
+        assert 30 < (cell.values["requests_s"].value or 0.0) < 50
+
+
+def test_what_does_not_fit_is_told(seen: Comparison) -> None:
+    told = {item.what: item.reason for item in seen.missing}
+    assert told["talk at 40 requests/s, Poisson"] == "not_run"
+    assert any("no capacity there" in note for note in seen.notes)
+
+
+def test_the_report_shows_waiting_and_crowns_nobody_for_it(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "inferometer", "report", str(folder / "r")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = (folder / "r" / "report" / "report.md").read_text()
+    assert "## Latency at offered loads" in report
+    assert "### Dense: dense, short, 40 requests/s, Poisson" in report
+    assert "(not ranked)." in report
+    answers = report[report.index("## Answer") : report.index("## Rankings")]
+    throughput = next(line for line in answers.splitlines() if "**Throughput, dense:**" in line)
+    assert "at short, 4 streams" in throughput
+    assert "requests/s" not in throughput
+    assert "Throughput, dense: dense, short, 40" not in report
+
+
+def test_a_trace_that_is_too_short_costs_no_launch(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFEROMETER_CACHE", str(folder / "cache"))
+    text = text_of(folder).replace("window_s = 1.5", "window_s = 9")
+    study = studies.parse(text, "study.toml")
+    with pytest.raises(UsageError, match=r"minute\.jsonl: over after 5\.0 s, but discard_s and"):
+        run(study, text, tmp_path / "r", registry(), Silent())
+    assert not list(tmp_path.glob("r/launches/*"))

@@ -1,0 +1,68 @@
+"""Who may be ranked by what: an offered rate is no capacity."""
+
+from __future__ import annotations
+
+import pytest
+
+from inferometer.comparison import Cell, Objective, Value
+from inferometer.contests import keeping_up, tells
+from inferometer.plan import LoadPoint
+from inferometer.ranking import Entrant
+from inferometer.study import LoadEntry, WorkloadEntry
+
+WORK = WorkloadEntry(name="w", input_tokens=32, output_tokens=8)
+
+
+@pytest.mark.parametrize(
+    ("objective", "follows", "at_open"),
+    [
+        ("throughput", None, False),
+        ("cost", "price", False),
+        ("energy", None, True),
+        ("energy", "one wattage", False),
+    ],
+)
+def test_at_an_offered_rate_only_joules_that_were_seen_tell_stacks_apart(
+    objective: Objective, follows: str | None, at_open: bool
+) -> None:
+    for load, expected in (
+        (LoadEntry(concurrency=2), True),
+        (LoadEntry(rate=2.0), at_open),
+        (LoadEntry(trace="t.jsonl"), at_open),
+    ):
+        point = LoadPoint(index=0, workload=WORK, load=load)
+        assert tells(point, objective, follows) == expected
+
+
+def cell(stack: str, tok_s: float | None) -> Cell:
+    value = Value(
+        value=tok_s, unit="tok/s", kind="measured", reason=None if tok_s else "too_few_samples"
+    )
+    return Cell(
+        id=stack,
+        stack=stack,
+        model="m",
+        architecture="dense",
+        workload="w",
+        load="2 requests/s, Poisson",
+        loop="open",
+        launches=["l"],
+        values={"output_tok_s": value},
+        checks=[],
+        valid=True,
+    )
+
+
+def test_a_stack_that_fell_behind_did_other_work_and_has_no_place() -> None:
+    cells = {name: cell(name, tok_s) for name, tok_s in (("a", 100.0), ("b", 91.0), ("c", 60.0))}
+    entrants = [Entrant(stack=name, cell=name, by_round={0: 1.0}) for name in cells]
+    entrants.append(Entrant(stack="d", cell="d", reason="failed", detail="gone"))
+    kept = keeping_up(entrants, cells)
+    assert [(e.stack, e.reason) for e in kept] == [
+        ("a", None),
+        ("b", None),
+        ("c", "fell_behind"),
+        ("d", "failed"),
+    ]
+    assert kept[2].detail == "delivered 60% of the tokens of the stack that delivered most"
+    assert not kept[2].by_round
