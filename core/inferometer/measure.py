@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer import redact, store, workload
+from inferometer import redact, retokenise, store, workload
 from inferometer.engine import Completion, LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import serve
@@ -198,7 +198,8 @@ class Bench:
         rows = [phased(row, first, first + streams) for row in result.requests]
         store.append_lines(live.folder / "requests.jsonl", rows)
         store.append_chunks(live.folder / "chunks.bin", result.chunks)
-        return window(point, result, planned.prompts, lengths)
+        found = window(point, result, planned.prompts, lengths)
+        return retokenise.told(found, result, live.tokenizer)
 
     # -- pieces -------------------------------------------------------------------------------
 

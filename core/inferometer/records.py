@@ -80,12 +80,19 @@ class Window(Struct, frozen=True, kw_only=True):
     """Whether the prompts share beginnings by design."""
     reuse: float = 0.0
     """Share of all prompt tokens that a perfect prefix cache need not compute; 0 when cold."""
+    conversations: bool = False
+    """Whether a stream sends the turns of one conversation in a row before it takes another."""
+    think_s: float = 0.0
+    """Pause before each turn but a conversation's first: then fewer requests than streams are in
+    flight, and streams pause."""
     client_cpu_s: float
     """Processor time of the client inside the window, over all its worker processes."""
     workers: int = 1
     """Processes that sent the load."""
     loop_lag_p99_ms: float
     send_lag_p99_ms: float
+    clock_step_ms: float | None = None
+    """By how much the wall clock gained on the monotonic one from start to end."""
     retokenised: int | None = None
     """Tokens that the model's tokenizer finds in the texts of a sample of finished requests."""
     retokenised_usage: int | None = None

@@ -29,11 +29,13 @@ HOLD_BYTES = 512 * 2**20
 
 @dataclass(slots=True)
 class _Watch:
-    """The client watching itself: lag of a 10 ms ticker, processor time."""
+    """The client watching itself: lag of a 10 ms ticker, processor time, wall - monotonic time."""
 
     lags: list[tuple[int, float]] = field(default_factory=list)
     cpu_start_s: float = 0.0
     cpu_end_s: float = 0.0
+    wall_start_ns: int = 0
+    wall_end_ns: int = 0
 
     async def tick(self) -> None:
         """Note how late each tick comes; the loop's own clock only knows whole milliseconds."""
@@ -75,7 +77,14 @@ class ClosedLoop:
 
     async def run(self) -> LoadResult:
         """Run every phase and return the result."""
-        await self._guarded()
+        try:
+            await self._guarded()
+        except BaseException:  # Ctrl-C among them: what was measured until now is told
+            if self.start_ns:
+                if not self.end_ns:
+                    self._close(time.monotonic_ns())
+                self.hooks.on_broken_off(self._result())
+            raise
         return self._result()
 
     async def run_answers(self) -> list[Answer]:
@@ -154,11 +163,13 @@ class ClosedLoop:
 
     def _open(self, now_ns: int) -> None:
         self.start_ns = now_ns
+        self.watch.wall_start_ns = _wall_ns()
         self.watch.cpu_start_s = time.process_time()
         self.hooks.on_window_start(now_ns)
 
     def _close(self, now_ns: int) -> None:
         self.end_ns = now_ns
+        self.watch.wall_end_ns = _wall_ns()
         self.watch.cpu_end_s = time.process_time()
         self.hooks.on_window_end(now_ns)
 
@@ -283,8 +294,14 @@ class ClosedLoop:
             ),
             send_lag_p99_ms=percentile([c.send_lag_ms() for c in inside], 0.99),
             retries=sum(call.exchange.retried for call in sent),
+            clock_step_ms=(self.watch.wall_end_ns - self.watch.wall_start_ns) * 1e-6,
             sample=_spread([a for a in answers if _finished(a)], SAMPLE),
         )
+
+
+def _wall_ns() -> int:
+    """Return wall minus monotonic time; the best of three, for a pause between the two is lag."""
+    return max(time.time_ns() - time.monotonic_ns() for _ in range(3))
 
 
 def _finished(answer: Answer) -> bool:
