@@ -160,15 +160,17 @@ def growing_queue(seen: Evidence) -> Check | None:
     equal parts of the window. Chance alone moves the difference of two parts by about
     sqrt(2 x mean x scatter of the arrivals): in flight is Poisson distributed where service does
     not depend on load. A queue fails when it rises in every part, by four times that and by a
-    quarter of its mean; a smaller rise may be a server near its limit, and is a warning.
+    quarter of its mean; a smaller rise may be a server near its limit, and is a warning. So is
+    any rise of a whole load, until its last send: it begins with an empty server.
     """
-    if seen.closed or seen.whole or seen.window.arrivals == "burst":
+    if seen.closed or seen.window.arrivals == "burst":
         return None
     name = "growing queue"
     rule = "in flight, last fifth - first: rises by chance pass; fails at 4 sd, 25 %, and steadily"
     if len(seen.load) < 4 * PARTS:
         return check(name, rule, "too few requests", "unknown")
-    start, length = seen.window.start_ns, seen.window.end_ns - seen.window.start_ns
+    start = seen.window.start_ns
+    length = (seen.last_send_ns if seen.whole else seen.window.end_ns) - start
     edges = [start + length * part // PARTS for part in range(PARTS + 1)]
     levels = [seen.in_flight(a, b, intended=True) for a, b in pairwise(edges)]
     mean, rise = statistics.fmean(levels), levels[-1] - levels[0]
@@ -176,8 +178,8 @@ def growing_queue(seen: Evidence) -> Check | None:
     value = f"{levels[0]:.1f} to {levels[-1]:.1f} in flight"
     steady = all(later > earlier for earlier, later in pairwise(levels))
     if steady and rise > max(4 * chance, 0.25 * mean):
-        words = "the server falls behind: a longer window would show higher latency"
-        return check(name, rule, value, "fail", words)
+        words = "the server falls behind: a longer load would show higher latency"
+        return check(name, rule, value, "warn" if seen.whole else "fail", words)
     warn = rise > max(3 * chance, 0.25 * mean)
     return check(name, rule, value, "warn" if warn else "pass")
 

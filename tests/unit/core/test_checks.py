@@ -107,6 +107,13 @@ def test_a_queue_that_grows_is_seen_and_one_that_varies_is_not(seed: int) -> Non
     assert varied["growing queue"].verdict != "fail", varied["growing queue"]
 
 
+def test_a_whole_load_begins_empty_and_is_only_warned() -> None:
+    rows = [call(i, START + i * 10 * MS, 100 + i * 8) for i in range(500)]
+    seen = observe(window(rate=100.0), rows, [], whole=True)
+    found = {check.name: check.verdict for check in judge(seen)}
+    assert (found["growing queue"], found["achieved rate"]) == ("warn", "pass")
+
+
 def test_a_capped_client_has_a_queue_of_its_own() -> None:
     rows = [
         structs.replace(row, sent_ns=min(END, row.sent_ns + (row.sent_ns - SECOND) // 4))
