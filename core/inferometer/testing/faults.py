@@ -45,7 +45,9 @@ RATE = 100.0
 INPUT, OUTPUT = 12, 20
 SERVER: dict[str, Any] = {"ttft_ms": 20.0, "itl_ms": 3.0}
 """Request time 77 ms: 104 requests/s on 8 streams, 8 in flight at 100 requests/s."""
-DISCARD_S = 0.4
+DISCARD_S, WINDOW_S = 0.3, 1.0
+PROMPTS = 1000
+"""Of one run: more than any sends."""
 MS = 1_000_000
 Loop = Literal["closed", "open"]
 Randomly = random.Random
@@ -123,8 +125,8 @@ def with_template(body: dict[str, Any], _draw: Randomly) -> dict[str, Any]:
 
 
 def dropped(result: LoadResult, draw: Randomly) -> LoadResult:
-    """Forget one request in twenty, as a client does that gives up on slow ones."""
-    kept = [r for r in result.requests if r.phase != "load" or draw.random() >= 0.05]
+    """Forget one request in ten, as a client does that gives up on slow ones."""
+    kept = [r for r in result.requests if r.phase != "load" or draw.random() >= 0.1]
     return _keeping(result, kept)
 
 
@@ -166,7 +168,13 @@ CATALOGUE = (
         caught_by="closed under load",
         plan={"requests": 150, "window_s": 0.0},
     ),
-    Fault(name="growing queue", caught_by="growing queue", loop="open", server={"capacity": 4}),
+    Fault(
+        name="growing queue",
+        caught_by="growing queue",
+        loop="open",
+        server={"capacity": 2},
+        plan={"window_s": 2.0},
+    ),
 )
 """The nine faults that concern the client; some have two faces."""
 
@@ -175,16 +183,25 @@ CATALOGUE = (
 
 
 def run(
-    fault: Fault | None, *, seed: int, loop: Loop = "closed", window_s: float = 1.2
+    fault: Fault | None,
+    *,
+    seed: int,
+    loop: Loop = "closed",
+    window_s: float = WINDOW_S,
+    target: Target | None = None,
 ) -> list[Check]:
-    """Return what the checks say of one short run with ``fault``, or of a clean one."""
+    """Return what the checks say of one short run with ``fault``, or of a clean one.
+
+    ``target`` is a server that :func:`serving` started; without it the run starts one of its own.
+    """
     fault = fault or Fault(name="clean", caught_by="", loop=loop)
     draw = random.Random(f"{fault.name}/{seed}")  # noqa: S311 -- a fault that repeats, no secret
     plan = _plan(fault, seed, window_s)
-    texts = [_prompt(fault.salt, seed, index) for index in range(2000)]
+    texts = [_prompt(fault.salt, seed, index) for index in range(PROMPTS)]
     bodies = [_body(fault, text, index, draw) for index, text in enumerate(texts)]
-    with _oracle(fault.server) as target, fault.client():
-        result = drive(target, bodies.__getitem__, plan)
+    server = serving(fault) if target is None else contextlib.nullcontext(target)
+    with server as where, fault.client():
+        result = drive(where, bodies.__getitem__, plan)
     result = fault.result(result, draw)
     works = len({fault.salt, "same"})
     return checks.judge(
@@ -230,7 +247,7 @@ def _window(result: LoadResult, plan: LoadPlan) -> Window:
         end_ns=result.end_ns,
         discarded_ns=result.discarded_ns,
         work_sha256="",
-        prompts=2000,
+        prompts=PROMPTS,
         client_cpu_s=result.client_cpu_s,
         loop_lag_p99_ms=result.loop_lag_p99_ms,
         send_lag_p99_ms=result.send_lag_p99_ms,
@@ -250,8 +267,9 @@ def _tokenizer() -> Path:
 
 
 @contextlib.contextmanager
-def _oracle(given: dict[str, Any]) -> Iterator[Target]:
-    """Start an oracle in a process of its own, and end it."""
+def serving(fault: Fault | None = None) -> Iterator[Target]:
+    """Start the oracle of ``fault`` in a process of its own, and end it."""
+    given = fault.server if fault else {}
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
     flags = [

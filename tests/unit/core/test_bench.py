@@ -28,6 +28,7 @@ from inferometer.load.driver import LoadResult
 from inferometer.records import CHUNK_COUNT_UNKNOWN, Request
 from inferometer.testing import oracle as oracles
 from inferometer.testing.oracle import Oracle
+from inferometer.testing.script import WORDS
 from inferometer.workloads.traces import TraceRow
 
 if TYPE_CHECKING:
@@ -137,6 +138,22 @@ def test_the_readable_form_and_the_file(capsys: Capture, tmp_path: Path) -> None
     assert saved["reasons"]["mean_itl_ms"] == "tokens_per_event_unknown"
     assert saved["mean_icl_ms"] is not None
     assert saved["total_output_tokens"] == 54
+
+
+def test_with_a_tokenizer_prompts_are_exact_and_answers_are_tokenised_again(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    vocabulary = {word: index for index, word in enumerate((*WORDS, "[UNK]"))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    flags = ("--concurrency", "2", "--requests", "30", "--tokenizer", str(tmp_path))
+    with Oracle(oracles.Options(ttft_ms=1)) as oracle:
+        bench(oracle, *flags, "--json", "-")
+    found = {check["name"]: check for check in told(capsys)["validity"]}
+    assert found["prompt length"]["value"] == "30 of 30 exact"
+    sample = found["retokenised sample"]
+    assert (sample["verdict"], sample["value"]) == ("pass", "+0.0% of 90 tokens")
 
 
 def test_a_key_is_used_and_never_told(
