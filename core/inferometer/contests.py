@@ -33,10 +33,18 @@ ENERGY_FOLLOWS = (
 )
 _WHY_INVALID = {
     "errors": "failed",
+    "lost requests": "failed",
     "little's law": "failed",
     "token counting": "failed",
+    "retokenised sample": "failed",
+    "growing queue": "failed",
+    "one clock": "clock_unsure",
     "closed under load": "starved",
-    "client headroom": "starved",
+    "delivered concurrency": "starved",
+    "achieved rate": "starved",
+    "loop lag": "starved",
+    "send lag": "starved",
+    "client cpu": "starved",
     "fresh prompts": "starved",
     "window length": "too_few_samples",
 }

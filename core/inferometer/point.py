@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferometer import store
+from inferometer import retokenise, store
 from inferometer.engine import Completion
 from inferometer.load.driver import Body, Hooks, LoadPlan, drive
 from inferometer.records import Window
@@ -67,7 +67,7 @@ def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[],
     rows = [phased(row, short) for row in result.requests]
     store.append_lines(live.folder / "requests.jsonl", rows)
     store.append_chunks(live.folder / "chunks.bin", result.chunks)
-    return window(point, result, planned, lengths)
+    return retokenise.told(window(point, result, planned, lengths), result, live.tokenizer)
 
 
 def load_plan(point: LoadPoint, planned: Work, protocol: Protocol) -> LoadPlan:
@@ -174,4 +174,5 @@ def window(point: LoadPoint, result: LoadResult, planned: Work, lengths: Sequenc
         workers=result.workers,
         loop_lag_p99_ms=result.loop_lag_p99_ms,
         send_lag_p99_ms=result.send_lag_p99_ms,
+        clock_step_ms=result.clock_step_ms,
     )

@@ -91,6 +91,8 @@ class Window(Struct, frozen=True, kw_only=True):
     """Processes that sent the load."""
     loop_lag_p99_ms: float
     send_lag_p99_ms: float
+    clock_step_ms: float | None = None
+    """By how much the wall clock gained on the monotonic one from start to end."""
     retokenised: int | None = None
     """Tokens that the model's tokenizer finds in the texts of a sample of finished requests."""
     retokenised_usage: int | None = None

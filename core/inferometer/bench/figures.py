@@ -34,7 +34,7 @@ Chunk = tuple[int, int, int, int]
 
 
 class Seen(NamedTuple):
-    """What figures and checks look at. ``finished`` and ``failed`` ended in the window."""
+    """What figures look at. ``finished`` and ``failed`` ended in the window."""
 
     result: LoadResult
     load: list[Request]

@@ -11,12 +11,12 @@ import msgspec
 
 from inferometer import redact
 from inferometer.bench import work
-from inferometer.bench.checks import checks
 from inferometer.bench.figures import figures, look
 from inferometer.bench.options import REQUESTS
+from inferometer.bench.verdict import verdict
 from inferometer.errors import InconclusiveError, LaunchError
 from inferometer.load import address
-from inferometer.load.driver import LoadPlan, drive
+from inferometer.load.driver import Hooks, LoadPlan, drive
 from inferometer.workloads import traces
 
 if TYPE_CHECKING:
@@ -32,14 +32,20 @@ STREAMS = 2
 ROOM_S = 30.0
 """Prompts are made for an open loop's duration and so much more, the discarded time among it."""
 ERRORS_SHOWN = 10
+INTERRUPTED = "interrupted"
+"""``broken_off`` of a load that Ctrl-C ended."""
 
 
 def measure(options: Options) -> dict[str, Any]:
     """Measure once; return the keys of ``docs/reference/bench.md``.
 
+    A load that its server or Ctrl-C broke off is told as far as it went, as ``broken_off``.
+
     Raises:
         UsageError: the options are no load.
-        InconclusiveError: the server cannot be reached, died, or answered no warm-up request.
+        InconclusiveError: the server cannot be reached, answered no warm-up request, or died
+            before it had completed a request.
+        KeyboardInterrupt: Ctrl-C came before the first completed request.
     """
     options.check()
     target = address.target_of(
@@ -55,15 +61,31 @@ def measure(options: Options) -> dict[str, Any]:
     made = work.build(options, rows, warmup, _count(options, plan))
     _allow_files()
     began = dt.datetime.now(dt.UTC)
+    parts: list[LoadResult] = []
+    broken_off = ""
     try:
-        result = drive(target, lambda index: _again(made.bodies, index, warmup), plan)
+        hooks = Hooks(on_broken_off=parts.append)
+        parts = [drive(target, lambda index: _again(made.bodies, index, warmup), plan, hooks)]
     except LaunchError as error:
-        raise InconclusiveError(
-            f"{address.shown(options.url)}: {_clean(error.message, target)}",
-            hint="Is it serving there? Servers that refuse fields they do not know want --plain, "
-            "self-signed certificates --insecure.",
-        ) from error
-    return _head(options, plan, began) | _result(options, plan, result, target, made.reuse)
+        broken_off = f"{address.shown(options.url)}: {_clean(error.message, target)}"
+        if not _completed(parts):
+            raise InconclusiveError(
+                broken_off,
+                hint="Is it serving there? Servers that refuse fields they do not know want "
+                "--plain, self-signed certificates --insecure.",
+            ) from error
+    except KeyboardInterrupt:
+        broken_off = INTERRUPTED
+        if not _completed(parts):
+            raise
+    return _head(options, plan, began) | _result(
+        options, plan, parts[0], target, reuse=made.reuse, broken_off=broken_off
+    )
+
+
+def _completed(parts: list[LoadResult]) -> bool:
+    """Say whether anything was measured before the load was broken off."""
+    return any(r.phase == "load" and r.status == "ok" for part in parts for r in part.requests)
 
 
 def _plan(options: Options, rows: tuple[TraceRow, ...]) -> LoadPlan:
@@ -131,12 +153,19 @@ def _head(options: Options, plan: LoadPlan, began: dt.datetime) -> dict[str, Any
 
 
 def _result(
-    options: Options, plan: LoadPlan, result: LoadResult, target: Target, reuse: float
+    options: Options,
+    plan: LoadPlan,
+    result: LoadResult,
+    target: Target,
+    *,
+    reuse: float,
+    broken_off: str,
 ) -> dict[str, Any]:
     """Return what came of it."""
-    seen = look(result, whole=plan.requests is not None)
+    whole = plan.requests is not None and not broken_off
+    seen = look(result, whole=whole)
     values, reasons = figures(seen)
-    verdicts = checks(seen, options, reuse)
+    verdicts = verdict(result, options, whole=whole, reuse=reuse, broken_off=broken_off)
     return {
         "prefix_reuse": reuse,
         **values,
@@ -145,6 +174,7 @@ def _result(
         "workers": result.workers,
         "cpu_seconds": _cpu_seconds(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "broken_off": broken_off or None,
         "valid": all(check.verdict != "fail" for check in verdicts),
         "validity": msgspec.to_builtins(verdicts),
         "reasons": reasons,

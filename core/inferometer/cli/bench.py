@@ -19,6 +19,7 @@ SERIES = {
     "ttft_intended": "TTFT, intended",
     "e2el_intended": "E2E, intended",
 }
+AGAIN = "Nothing is resumed: the same command measures from the beginning."
 STATISTICS = ("mean", "median", "std", "p90", "p99")
 
 
@@ -104,9 +105,12 @@ def command(json_path: str | None, **flags: Any) -> None:
     import msgspec
 
     from inferometer.bench import measure
-    from inferometer.errors import IncompleteError, InconclusiveError
+    from inferometer.errors import Interrupted
 
-    result = measure.measure(_options(flags))
+    try:
+        result = measure.measure(_options(flags))
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted before a request had completed", hint=AGAIN) from None
     text = msgspec.json.format(msgspec.json.encode(result), indent=2)
     if json_path == "-":
         click.echo(text.decode())
@@ -115,9 +119,23 @@ def command(json_path: str | None, **flags: Any) -> None:
             click.echo(line)
         if json_path is not None:
             _write(Path(json_path), text + b"\n")
+    _end(result)
+
+
+def _end(result: dict[str, Any]) -> None:
+    """Raise unless every request was sent and answered."""
+    from inferometer.bench.measure import INTERRUPTED
+    from inferometer.errors import IncompleteError, InconclusiveError, Interrupted
+
+    broken = result["broken_off"]
+    until = f"the figures are of the {result['completed']} requests completed until then"
+    if broken == INTERRUPTED:
+        raise Interrupted(f"interrupted; {until}", hint=AGAIN)
     hint = f"First of the errors: {next(iter(result['errors']), '')}"
     if not result["completed"]:
         raise InconclusiveError(f"no request completed, {result['failed']} failed", hint=hint)
+    if broken:
+        raise IncompleteError(f"{broken}; {until}", hint="Read the end of the server's own log.")
     if result["failed"]:
         ended = result["failed"] + result["completed"]
         raise IncompleteError(f"{result['failed']} of {ended} requests failed", hint=hint)
@@ -178,6 +196,8 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
         for check in result["validity"]
     ]
     yield from columns(verdicts)
+    if result["broken_off"]:
+        yield f"Broken off: {result['broken_off']}."
     words = "can be believed" if result["valid"] else "is NOT valid: see the checks that failed"
     yield f"This load {words}. {result['cpu_seconds']:.1f} s CPU, seed {result['seed']}."
 

@@ -181,6 +181,14 @@ class ClosedLoop:
         cpu_s = pulse.end_s - pulse.start_s
         return Part(self.shelf.rows, self.shelf.whole, pulse.lags, cpu_s, self.retries)
 
+    async def salvage(self, end_ns: int) -> Part | None:
+        """Stop in the middle of a window and return what there was until then."""
+        self.cut_ns = end_ns
+        self.pulse.end_s = time.process_time()
+        await self.close()
+        self.shelf.cut(end_ns)
+        return await self.finish()
+
     async def watch(self) -> None:
         """Measure the loop's lag for ever; raise what ended the streams too early."""
         ticker = asyncio.create_task(self.pulse.tick())

@@ -58,6 +58,9 @@ class Sender(Protocol):
     async def finish(self) -> Part:
         """Return everything."""
 
+    async def salvage(self, end_ns: int) -> Part | None:
+        """Stop in the middle and return what there was until then; None when it cannot be had."""
+
     async def watch(self) -> None:
         """Run beside all of it; raise what goes wrong."""
 
@@ -79,9 +82,15 @@ class Conductor:
         self.plan, self.hooks, self.senders = plan, hooks, senders
         self.lead_ns = 0 if len(senders) == 1 else round(LEAD_S * 1e9)
         self.bounds = Bounds(0, 0)
+        self.wall_start_ns = self.wall_end_ns = 0
+        """Wall minus monotonic time at both bounds."""
         self.over = False
 
-    async def run(self) -> list[Part]:
+    async def run(self) -> LoadResult:
+        """Run every phase; return what came of them."""
+        return self._merged(await self.run_parts())
+
+    async def run_parts(self) -> list[Part]:
         """Run every phase; return what each sender leaves behind."""
         phases = asyncio.create_task(self._phases())
         tasks = [phases, asyncio.create_task(self._poll())]
@@ -91,6 +100,10 @@ class Conductor:
             for task in done - {phases}:
                 task.result()
             return phases.result()
+        except BaseException:  # Ctrl-C among them
+            phases.cancel()
+            await self._salvage()
+            raise
         finally:
             for task in tasks:
                 task.cancel()
@@ -119,11 +132,12 @@ class Conductor:
         if self.plan.arrivals is not None:
             await self._schedule(self.plan.arrivals.first(requests), request_s)
         start_ns = time.monotonic_ns()
-        self.hooks.on_window_start(start_ns)
+        self.bounds = Bounds(start_ns, 0)
+        self._opened()
         anchor_ns = start_ns + self.lead_ns
         ends = await asyncio.gather(*(sender.count(anchor_ns) for sender in self.senders))
         self.bounds = Bounds(start_ns, max(ends))
-        self.hooks.on_window_end(self.bounds.end_ns)
+        self._closed()
 
     async def _window(self, request_s: float) -> None:
         """Discard, measure, cut, while the load goes on."""
@@ -143,8 +157,16 @@ class Conductor:
 
     async def _call_hooks(self, alarm: Alarm) -> None:
         await alarm.until(self.bounds.start_ns)
-        self.hooks.on_window_start(self.bounds.start_ns)
+        self._opened()
         await alarm.until(self.bounds.end_ns)
+        self._closed()
+
+    def _opened(self) -> None:
+        self.wall_start_ns = _wall_ns()
+        self.hooks.on_window_start(self.bounds.start_ns)
+
+    def _closed(self) -> None:
+        self.wall_end_ns = _wall_ns()
         self.hooks.on_window_end(self.bounds.end_ns)
 
     async def _schedule(self, offsets: list[float], request_s: float) -> None:
@@ -177,6 +199,19 @@ class Conductor:
         later_s = [time_s for index, time_s in times_s.items() if index] or list(times_s.values())
         return sum(later_s) / len(later_s) if later_s else 0.0
 
+    async def _salvage(self) -> None:
+        """Tell what an unfinished window holds: it then ends now, and what is in flight is cut."""
+        start_ns, now_ns = self.bounds.start_ns, time.monotonic_ns()
+        if self.over or not 0 < start_ns < now_ns:
+            return
+        parts = [await sender.salvage(now_ns) for sender in self.senders]
+        if not self.wall_end_ns:
+            self.bounds = Bounds(start_ns, now_ns)
+            self._closed()
+        whole = [part for part in parts if part is not None]
+        if len(whole) == len(parts):
+            self.hooks.on_broken_off(self._merged(whole))
+
     async def _poll(self) -> None:
         while True:
             reason = None if self.over else self.hooks.should_stop()
@@ -184,30 +219,35 @@ class Conductor:
                 raise LaunchError(reason, hint="Read the engine's log.", stage="serve")
             await asyncio.sleep(POLL_S)
 
+    def _merged(self, parts: list[Part]) -> LoadResult:
+        """Return the result of all senders."""
+        start, end = self.bounds
+        rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[0].index)
+        requests = [request for request, _ in rows]
+        load = [request for request in requests if request.phase == "load"]
+        first_load = min((request.sent_ns for request in load), default=start)
+        late = [(r.sent_ns - r.intended_ns) * 1e-6 for r in load if start <= r.sent_ns <= end]
+        lags = [lag for part in parts for t_ns, lag in part.lags if start <= t_ns <= end]
+        whole = sorted(
+            (pair for part in parts for pair in part.whole.items()), key=lambda pair: pair[0]
+        )
+        step = max(1, -(-len(whole) // SAMPLE))
+        return LoadResult(
+            requests=requests,
+            chunks=Chunks(b"".join(packed for _, packed in rows)),
+            start_ns=start,
+            end_ns=end,
+            discarded_ns=max(0, start - first_load),
+            client_cpu_s=sum(part.cpu_s for part in parts),
+            loop_lag_p99_ms=percentile(lags, 0.99),
+            send_lag_p99_ms=percentile(late, 0.99),
+            retries=sum(part.retries for part in parts),
+            clock_step_ms=(self.wall_end_ns - self.wall_start_ns) * 1e-6,
+            sample=[answer for _, answer in whole[::step]],
+            workers=len(parts),
+        )
 
-def merged(parts: list[Part], bounds: Bounds) -> LoadResult:
-    """Return the result of all senders."""
-    start, end = bounds
-    rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[0].index)
-    requests = [request for request, _ in rows]
-    load = [request for request in requests if request.phase == "load"]
-    first_load = min((request.sent_ns for request in load), default=start)
-    late = [(r.sent_ns - r.intended_ns) * 1e-6 for r in load if start <= r.sent_ns <= end]
-    lags = [lag for part in parts for t_ns, lag in part.lags if start <= t_ns <= end]
-    whole = sorted(
-        (pair for part in parts for pair in part.whole.items()), key=lambda pair: pair[0]
-    )
-    step = max(1, -(-len(whole) // SAMPLE))
-    return LoadResult(
-        requests=requests,
-        chunks=Chunks(b"".join(packed for _, packed in rows)),
-        start_ns=start,
-        end_ns=end,
-        discarded_ns=max(0, start - first_load),
-        client_cpu_s=sum(part.cpu_s for part in parts),
-        loop_lag_p99_ms=percentile(lags, 0.99),
-        send_lag_p99_ms=percentile(late, 0.99),
-        retries=sum(part.retries for part in parts),
-        sample=[answer for _, answer in whole[::step]],
-        workers=len(parts),
-    )
+
+def _wall_ns() -> int:
+    """Return wall minus monotonic time; the best of three, for a pause between the two is lag."""
+    return max(time.time_ns() - time.monotonic_ns() for _ in range(3))

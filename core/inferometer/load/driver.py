@@ -15,7 +15,7 @@ import uvloop
 from inferometer.load.answer import Answer
 from inferometer.load.arrivals import Arrivals
 from inferometer.load.closed import ClosedLoop
-from inferometer.load.conduct import Conductor, merged
+from inferometer.load.conduct import Conductor
 from inferometer.load.deal import Dealer, Share, worker_count
 from inferometer.load.http import Target
 from inferometer.load.offer import Body, Hooks, LoadPlan, LoadResult, Source, never
@@ -66,9 +66,7 @@ async def _drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks) -
         senders = [ClosedLoop(target, plan, dealer)]
     else:
         senders = [OpenLoop(target, plan, dealer, shares[0])]
-    conductor = Conductor(plan, hooks, senders)
-    parts = await conductor.run()
-    return merged(parts, conductor.bounds)
+    return await Conductor(plan, hooks, senders).run()
 
 
 def collect(
@@ -101,7 +99,7 @@ async def _collect(
     target: Target, bodies: Sequence[Body], plan: LoadPlan, hooks: Hooks
 ) -> list[Answer]:
     load = ClosedLoop(target, plan, Dealer(bodies.__getitem__, plan), phase="probe")
-    (part,) = await Conductor(plan, hooks, [load]).run()
+    (part,) = await Conductor(plan, hooks, [load]).run_parts()
     return [answer for _, answer in sorted(part.whole.items())]
 
 

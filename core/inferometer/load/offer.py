@@ -73,6 +73,10 @@ def ignore(_t_ns: int) -> None:
     """Do nothing at a bound of the window."""
 
 
+def ignore_result(_result: LoadResult) -> None:
+    """Let what a broken load has measured go."""
+
+
 def never() -> str | None:
     """Give no reason to stop."""
     return None
@@ -84,11 +88,13 @@ class Hooks:
 
     ``on_window_start`` and ``on_window_end`` get the bound's monotonic ns, within about a
     millisecond of it. ``should_stop`` is polled every 0.2 s; a text ends the load with a
-    LaunchError.
+    LaunchError. ``on_broken_off`` gets what was measured until then when the load ends by an error
+    or Ctrl-C inside the window; its ``end_ns`` is that moment, and what was in flight is ``cut``.
     """
 
     on_window_start: Callable[[int], None] = ignore
     on_window_end: Callable[[int], None] = ignore
+    on_broken_off: Callable[[LoadResult], None] = ignore_result
     should_stop: Callable[[], str | None] = never
 
 
@@ -118,6 +124,8 @@ class LoadResult:
     """Whole answers, at most :data:`SAMPLE`, spread over the finished requests of the load."""
     workers: int = 1
     """Processes that sent the load."""
+    clock_step_ms: float | None = None
+    """By how much the wall clock gained on the monotonic one from ``start_ns`` to ``end_ns``."""
 
 
 Source = Callable[[int], Body]

@@ -77,6 +77,10 @@ class Remote:
         part: Part = await self._call("finish")
         return part._replace(rows=self._rows)
 
+    async def salvage(self, _end_ns: int) -> Part | None:
+        """Return None: the worker is in the middle of a call, or the one that failed."""
+        return None
+
     async def watch(self) -> None:
         """Start the worker and listen to it for ever; raise what goes wrong."""
         try:

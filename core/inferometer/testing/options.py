@@ -64,6 +64,8 @@ class Options:
     reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"
     tool_tokens: int = 0
     """Chat: so many of the last tokens are the arguments of a tool call."""
+    capacity: int = 0
+    """Streamed requests answered at once; the others wait for their turn. 0: no limit."""
     stall_at_s: float | None = None
     """Do nothing at all, for any connection, from so long after the first request's arrival..."""
     stall_s: float = 2.0

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import dataclasses
+import heapq
 import socket
 import ssl
 import threading
@@ -56,6 +57,7 @@ class Oracle:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self.run, daemon=True)
         self._open: set[_Connection] = set()
+        self._busy_until: list[float] = []
         self._failure: OSError | None = None
         self.began_s = time.monotonic()
 
@@ -137,6 +139,18 @@ class Oracle:
         if truth.request == 0 and self.options.stall_at_s is not None:
             self._loop.call_later(self.options.stall_at_s, time.sleep, self.options.stall_s)
         return truth
+
+    def turn(self, seconds: float) -> float:
+        """Return the loop's time at which an answer of ``seconds`` may begin."""
+        now = self._loop.time()
+        if not self.options.capacity:
+            return now
+        if len(self._busy_until) < self.options.capacity:
+            began = now
+        else:
+            began = max(now, heapq.heappop(self._busy_until))
+        heapq.heappush(self._busy_until, began + seconds)
+        return began
 
     def settle(self, truth: Truth, outcome: Literal["ok", "fault", "gone"]) -> None:
         """Close the truth about a request, and write it down if asked to."""
@@ -261,7 +275,7 @@ class _Connection(asyncio.Protocol):
         chunked = self.options.framing == "chunked"
         framing = "transfer-encoding: chunked\r\n" if chunked else ""
         self._write(self._head(200, "text/event-stream; charset=utf-8", framing))
-        began = asyncio.get_running_loop().time()
+        began = self.oracle.turn(plan.steps[-1].due_s)
         self._next(list(reversed(plan.steps)), began, fault)
 
     def _next(self, steps: list[Step], began: float, fault: str) -> None:

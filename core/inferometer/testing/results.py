@@ -138,6 +138,9 @@ def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> 
             client_cpu_s=0.1,
             loop_lag_p99_ms=0.5,
             send_lag_p99_ms=0.5,
+            clock_step_ms=0.0,
+            retokenised=100,
+            retokenised_usage=100,
         )
         for point in launch.points
     ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import statistics
+import threading
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +19,16 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from inferometer import cli
 from inferometer.bench import work
-from inferometer.bench.checks import checks
 from inferometer.bench.figures import figures, look, quantile
 from inferometer.bench.options import Options
+from inferometer.bench.verdict import verdict
 from inferometer.cli.bench import command
 from inferometer.errors import UsageError
 from inferometer.load.driver import LoadResult
 from inferometer.records import CHUNK_COUNT_UNKNOWN, Request
 from inferometer.testing import oracle as oracles
 from inferometer.testing.oracle import Oracle
+from inferometer.testing.script import WORDS
 from inferometer.workloads.traces import TraceRow
 
 if TYPE_CHECKING:
@@ -84,7 +88,7 @@ def test_a_closed_loop_has_the_keys_of_vllm_bench_and_ours(capsys: Capture) -> N
     assert out["p99_ttft_ms"] is None
     assert out["reasons"]["p99_ttft_ms"] == "too_few_samples"
     names = {check["name"]: check["verdict"] for check in out["validity"]}
-    assert names["output length"] == names["errors"] == names["cached tokens"] == "pass"
+    assert names["output length"] == names["errors"] == names["cold cache"] == "pass"
     assert {"loop lag", "send lag", "client cpu", "delivered concurrency"} <= set(names)
     assert set(out["validity"][0]) == {"name", "rule", "value", "verdict", "detail"}
 
@@ -134,6 +138,22 @@ def test_the_readable_form_and_the_file(capsys: Capture, tmp_path: Path) -> None
     assert saved["reasons"]["mean_itl_ms"] == "tokens_per_event_unknown"
     assert saved["mean_icl_ms"] is not None
     assert saved["total_output_tokens"] == 54
+
+
+def test_with_a_tokenizer_prompts_are_exact_and_answers_are_tokenised_again(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    vocabulary = {word: index for index, word in enumerate((*WORDS, "[UNK]"))}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    flags = ("--concurrency", "2", "--requests", "30", "--tokenizer", str(tmp_path))
+    with Oracle(oracles.Options(ttft_ms=1)) as oracle:
+        bench(oracle, *flags, "--json", "-")
+    found = {check["name"]: check for check in told(capsys)["validity"]}
+    assert found["prompt length"]["value"] == "30 of 30 exact"
+    sample = found["retokenised sample"]
+    assert (sample["verdict"], sample["value"]) == ("pass", "+0.0% of 90 tokens")
 
 
 def test_a_key_is_used_and_never_told(
@@ -215,6 +235,72 @@ def test_every_flag_and_every_key_is_in_the_reference(capsys: Capture) -> None:
         assert f"`{name}" in text, name
     for check in out["validity"]:
         assert check["name"] in text
+
+
+class Dying:
+    """Stops an oracle, or interrupts this process, after so many answers."""
+
+    def __init__(self, oracle: Oracle, answers: int, *, interrupt: int = 0) -> None:
+        self.oracle, self.answers, self.interrupt = oracle, answers, interrupt
+
+    def __enter__(self) -> None:
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.thread.join()
+
+    def _run(self) -> None:
+        while sum(truth.outcome == "ok" for truth in self.oracle.truth) < self.answers:
+            time.sleep(0.005)
+        if self.interrupt:
+            os.kill(os.getpid(), self.interrupt)
+        else:
+            self.oracle.stop()
+
+
+def broken(capsys: Capture) -> tuple[dict[str, Any], str]:
+    captured = capsys.readouterr()
+    out = json.loads(captured.out)
+    assert not out["valid"]
+    assert 20 <= out["completed"] < 200
+    assert out["mean_ttft_ms"] is not None
+    first = out["validity"][0]
+    assert (first["name"], first["verdict"]) == ("ran to the end", "fail")
+    assert first["detail"] == out["broken_off"]
+    return out, captured.err
+
+
+@pytest.mark.parametrize("load", [["--concurrency", "2"], ["--rate", "60"]])
+def test_a_server_that_dies_leaves_the_figures_until_then(capsys: Capture, load: list[str]) -> None:
+    with Oracle(oracles.Options(ttft_ms=5, itl_ms=2)) as oracle, Dying(oracle, 25):
+        bench(oracle, *load, "--requests", "900", "--json", "-", code=5)
+    out, err = broken(capsys)
+    assert "the server is gone" in out["broken_off"]
+    assert "completed until then" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_the_figures_until_then(capsys: Capture, number: int) -> None:
+    with Oracle(oracles.Options(ttft_ms=5)) as oracle, Dying(oracle, 25, interrupt=number):
+        flags = ("--concurrency", "2", "--requests", "4000", "--json", "-")
+        bench(oracle, *flags, code=130)
+    out, err = broken(capsys)
+    assert out["broken_off"] == "interrupted"
+    assert out["errors"] == {}
+    assert "Nothing is resumed" in err
+    assert "Resume" not in err
+
+
+def test_an_interrupt_before_any_answer_resumes_nothing(capsys: Capture) -> None:
+    with Oracle(oracles.Options(ttft_ms=60_000)) as oracle:
+        timer = threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        bench(oracle, "--concurrency", "1", code=130)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "interrupted before a request had completed" in captured.err
+    assert "Resume" not in captured.err
 
 
 # -- the work ----------------------------------------------------------------------------
@@ -366,23 +452,23 @@ def test_quantiles_are_linear_and_failures_are_infinite() -> None:
     assert quantile([1.0, math.inf, math.inf], 1.0) == math.inf
 
 
-def test_every_check_can_fail() -> None:
+def test_the_checks_are_those_of_a_study() -> None:
     rows = [
         request(index, 0, 100, 900, output_tokens=2, cached_tokens=9, intended_ns=0)
         for index in range(8)
     ]
     rows += [request(8, 900, 0, 0, status="error", first_ns=None, last_ns=None, end_ns=950 * MS)]
-    seen = look(result(rows, []), whole=True)
-    found = {c.name: c.verdict for c in checks(seen, options(concurrency=2))}
-    for name in ("send lag", "delivered concurrency", "errors", "output length", "cached tokens"):
+    seen = result(rows, [])
+    found = {c.name: c.verdict for c in verdict(seen, options(concurrency=2), whole=True)}
+    for name in ("send lag", "delivered concurrency", "errors", "output length", "cold cache"):
         assert found[name] == "fail", name
     assert found["loop lag"] == found["client cpu"] == "pass"
-    assert [c.verdict for c in checks(seen, options(), 0.9)][-1] == "pass"
+    assert not {"same work", "prompt length", "window length", "ran to the end"} & set(found)
+    shared = {c.name: c.verdict for c in verdict(seen, options(), whole=True, reuse=0.9)}
+    assert shared["shared cache"] == "pass"
     late = [request(i, 100 * i, 900, 950, intended_ns=10 * i * MS) for i in range(9)]
-    rate = {
-        c.name: c
-        for c in checks(look(result(late, []), whole=True), options(rate=100, concurrency=None))
-    }["achieved rate"]
+    given = options(rate=100, concurrency=None)
+    rate = {c.name: c for c in verdict(result(late, []), given, whole=True)}["achieved rate"]
     assert (rate.verdict, rate.value) == ("fail", "10.00 of 100.00 requests/s")
 
 
