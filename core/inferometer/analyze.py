@@ -63,7 +63,7 @@ def analyze(results_root: Path) -> Comparison:
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells),
-        parity=parity,
+        parity=parity[0],
         missing=remarks.missing(evidence),
         warnings=remarks.warnings(evidence, cells, stacks, rankings, parity),
         notes=remarks.notes(evidence, models, study.preset),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer.errors import LaunchError, MachineError
-from inferometer.redact import plain
+from inferometer.redact import HIDDEN, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,6 +67,16 @@ class Server:
             if status == 200:
                 return msgspec.json.decode(body, type=object)
         return None
+
+
+def inherited(inherit: Sequence[str] = ()) -> dict[str, str]:
+    """Return the inherited variables that may change an engine; of ``inherit`` the names alone."""
+    telling = ("LD_LIBRARY_PATH", *inherit)
+    return {
+        name: HIDDEN if name in inherit else value
+        for name, value in sorted(os.environ.items())
+        if name in telling or name.startswith(KEEP_PREFIXES)
+    }
 
 
 def scrubbed(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str, str]:

@@ -11,7 +11,7 @@ from inferometer import point as points
 from inferometer import redact, store, workload
 from inferometer.engine import LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import serve
+from inferometer.launch import inherited, serve
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
 from inferometer.metering import Sampler, broken, meter_context
@@ -194,6 +194,7 @@ class Bench:
             command=seen.command,
             environment_variables=seen.variables,
             instrument_variables=seen.instrument,
+            inherited_variables=redact.tree(inherited(stack.entry.pass_env)),
             environment=stack.environment.record() | simulated(stack.engine),
             resolved_configuration=seen.configuration,
             windows=seen.windows,

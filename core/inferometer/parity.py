@@ -71,17 +71,24 @@ def _lengths(left: Probe, right: Probe) -> set[int | None]:
     return {left.prompt_tokens, right.prompt_tokens}
 
 
-def parities(store: Store, twins: Mapping[str, str]) -> list[Parity]:
+def parities(store: Store, twins: Mapping[str, str]) -> tuple[list[Parity], list[str]]:
     """Compare one model across stacks, and each twin with its dense model on one stack.
 
+    Returns the comparisons, and the pairs in words that have no answered prompt in common.
     ``twins`` maps a MoE model's name to the dense one's. The first launch with probes counts.
     """
     answers = _answers(store)
-    found = (
-        compare(_name(left), _name(right), answers[left], answers[right])
-        for left, right in _pairs(list(answers), twins)
-    )
-    return [parity for parity in found if parity is not None]
+    if not answers:  # nobody was asked
+        return [], []
+    found, uncompared = [], []
+    cells = {(stack_id(record), model_name(record)) for record in store.launches()}
+    for left, right in _pairs(sorted(cells), twins):
+        parity = compare(_name(left), _name(right), answers.get(left, ()), answers.get(right, ()))
+        if parity is None:
+            uncompared.append(f"{_name(left)} and {_name(right)}")
+        else:
+            found.append(parity)
+    return found, uncompared
 
 
 def _answers(store: Store) -> dict[Cell, Sequence[Probe]]:

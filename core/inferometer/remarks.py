@@ -31,13 +31,13 @@ def warnings(
     cells: Sequence[Cell],
     stacks: Sequence[Stack],
     rankings: Sequence[Ranking],
-    parity: Sequence[Parity],
+    parity: tuple[Sequence[Parity], Sequence[str]],
 ) -> list[str]:
     """Return what makes these numbers doubtful, worst first."""
     return [
         *_simulated(evidence),
         *_checks(cells),
-        *_disagreement(parity),
+        *_disagreement(*parity),
         *_unseparated(rankings),
         *_precisions(stacks),
         *_retried(evidence),
@@ -153,7 +153,9 @@ def _checks(cells: Sequence[Cell]) -> Iterator[str]:
         yield f"check {name!r} warns for {', '.join(where)}"
 
 
-def _disagreement(parity: Sequence[Parity]) -> Iterator[str]:
+def _disagreement(parity: Sequence[Parity], uncompared: Sequence[str]) -> Iterator[str]:
+    for names in uncompared:
+        yield f"{names} answered no greedy prompt of equal length: their output is not compared."
     for pair in parity:
         if pair.until_divergence < AGREEMENT:
             yield (

@@ -193,5 +193,15 @@ def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.Monkey
     assert variables["HF_HUB_OFFLINE"] == "1"
 
 
+def test_what_an_engine_inherits_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrst")
+    monkeypatch.setenv("PLAIN", "1")
+    told = launch.inherited(["HF_TOKEN"])
+    assert told["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert told["HF_TOKEN"] == redact.HIDDEN
+    assert "PLAIN" not in told
+
+
 def test_control_characters_do_not_reach_the_terminal() -> None:
     assert redact.plain("\x1b[31mred\x1b[0m\x07 text") == "red text"

@@ -47,7 +47,7 @@ def test_other_prompts_are_not_compared() -> None:
 def test_pairs_of_a_study(tmp_path: Path) -> None:
     fixture = Fixture(rates={"a": 40.0, "b": 80.0}, models=("dense", "moe"), rounds=1)
     store = write_results(tmp_path / "r", fixture)
-    seen = {(p.left, p.right) for p in parities(store, {"moe": "dense"})}
+    seen = {(p.left, p.right) for p in parities(store, {"moe": "dense"})[0]}
     assert seen == {
         ("a/dense", "b/dense"),
         ("a/moe", "b/moe"),
@@ -60,4 +60,13 @@ def test_no_probes_no_parity(tmp_path: Path) -> None:
     store = write_results(tmp_path / "r", Fixture(rates={"a": 40.0, "b": 80.0}, rounds=1))
     for record in store.launches():
         (store.folder(record.id) / "probes.jsonl").write_bytes(b"")
-    assert parities(store, {}) == []
+    assert parities(store, {}) == ([], [])
+
+
+def test_a_pair_without_a_common_answer_is_named(tmp_path: Path) -> None:
+    store = write_results(tmp_path / "r", Fixture(rates={"a": 40.0, "b": 80.0}, rounds=1))
+    silent = next(r for r in store.launches() if r.stack["id"] == "b")
+    (store.folder(silent.id) / "probes.jsonl").write_bytes(b"")
+    found, uncompared = parities(store, {})
+    assert found == []
+    assert uncompared == ["a/dense and b/dense"]
