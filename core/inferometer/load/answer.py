@@ -77,7 +77,8 @@ class Call:
 
     def size(self) -> int:
         """Return about how many bytes of memory the raw answer holds."""
-        return sum(len(part) + PACKET_OVERHEAD for _, part in self.exchange.packets)
+        packets = self.exchange.packets
+        return sum([len(part) for _, part in packets]) + PACKET_OVERHEAD * len(packets)
 
     def cut(self, end_ns: int) -> None:
         """Forget what came after ``end_ns``, unless it was decoded already."""

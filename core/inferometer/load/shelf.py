@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import starmap
 from typing import TYPE_CHECKING
 
 from inferometer.load.answer import Answer
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from inferometer.load.answer import Call
     from inferometer.records import Request
 
-SLICE = 16
-"""Lines decoded between two looks at the sockets: about 0.05 ms."""
+SLICE = 32
+"""Lines decoded between two looks at the sockets: about 0.1 ms."""
 REST = 256
 """The same when nothing is to be stamped any more, or memory runs short."""
 HOLD_BYTES = 256 * 2**20
@@ -85,7 +86,7 @@ class Shelf:
     def _keep(self, call: Call) -> None:
         answer = call.answer(self._load_point, self._first_index)
         request = answer.request
-        self.rows.append((request, b"".join(CHUNK.pack(*chunk) for chunk in answer.chunks)))
+        self.rows.append((request, b"".join(starmap(CHUNK.pack, answer.chunks))))
         if self._every:
             self.whole[request.index] = answer
         elif request.phase == "load" and request.status == "ok" and not call.index % self._step:
