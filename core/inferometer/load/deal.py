@@ -28,7 +28,7 @@ RATE_PER_WORKER = 50.0
 CORES_PER_WORKER = 4
 """The server under test needs cores, too."""
 MOST_WORKERS = 16
-STOCK_S = 2.0
+STOCK_S = 4.0
 """An open loop's worker holds the requests of so long beforehand."""
 LEAST_STOCK = 8
 
@@ -85,7 +85,7 @@ def stock_size(plan: LoadPlan, share: Share) -> int:
         return max(LEAST_STOCK, 2 * len(share.among(plan.concurrency)))
     if plan.arrivals.kind == "burst":
         return max(LEAST_STOCK, len(share.among(plan.requests or 0)))
-    return max(LEAST_STOCK, int(2 * _arriving(plan, STOCK_S)) // share.of)
+    return max(LEAST_STOCK, int(_arriving(plan, STOCK_S)) // share.of)
 
 
 class Dealer:
