@@ -35,7 +35,8 @@ def bench(options: dict[str, str], flags: list[str]) -> tuple[list[float], dict[
         folder = Path(name)
         said = folder / "said.json"
         with processes.oracle(folder, {"as_asked": "true", **options}) as served:
-            line = [Path(PYTHON).with_name("inferometer"), "bench", served.url, "--model", "oracle"]
+            line: list[str | Path] = [Path(PYTHON).with_name("inferometer"), "bench", served.url]
+            line += ["--model", "oracle"]
             line += ["--warmup-requests", str(WARMUP), "--output-tokens", "4", "--seed", "1"]
             done = processes.run([*line, "--json", said, *flags], folder / "log.txt", {}, 120)
         if done.status:

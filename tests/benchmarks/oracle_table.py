@@ -142,7 +142,8 @@ def measure(case: Case, folder: Path) -> Result:
         options["certificate"] = str(certificate(folder))
     file = folder / "said.json"
     with processes.oracle(folder, options) as served:
-        line = [Path(PYTHON).with_name("inferometer"), "bench", served.url, "--model", "oracle"]
+        line: list[str | Path] = [Path(PYTHON).with_name("inferometer"), "bench", served.url]
+        line += ["--model", "oracle"]
         line += ["--requests", str(REQUESTS), "--warmup-requests", str(WARMUP), "--seed", "1"]
         line += ["--output-tokens", options["tokens"], "--json", file, *case.load]
         done = processes.run(line, folder / "log.txt", {}, 120)

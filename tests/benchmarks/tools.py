@@ -45,7 +45,7 @@ class Said(NamedTuple):
     completed: int | None
     failed: int | None
     mean_ttft_ms: float
-    p99_ttft_ms: float
+    p99_ttft_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Connection(asyncio.Protocol):
         self._path = ""
         self._headers: dict[str, str] = {}
         self._body = b""
+        self._arrived_ns = 0
+        self._unread: list[bytes] = []
         self._steps: tuple[Step, ...] = ()
         self._place = 0
         self._second_half = b""
@@ -79,16 +81,26 @@ class Connection(asyncio.Protocol):
         self._settle("gone")
 
     def data_received(self, data: bytes) -> None:
-        """Read; under ``read_pause_ms`` then not for a while."""
+        """Stamp, and read on: a burst is understood when all that arrived with it has its stamp."""
+        self._arrived_ns = time.monotonic_ns()
         self._end_idle()
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.drop()
+        if not self._unread:
+            self.oracle.understand(self)
+        self._unread.append(data)
         if self.options.read_pause_ms and self._transport is not None:
             self._transport.pause_reading()
             pause_s = self.options.read_pause_ms * 1e-3
             asyncio.get_running_loop().call_later(pause_s, self._read_on)
+
+    def understand(self) -> None:
+        """Parse what arrived and answer it."""
+        data, self._unread = b"".join(self._unread), []
+        if self._transport is None:
+            return
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.drop()
 
     def _read_on(self) -> None:
         if self._transport is not None:
@@ -118,7 +130,7 @@ class Connection(asyncio.Protocol):
         if self.truth is not None:
             self.drop()  # nobody may pipeline requests: their arrival would mean nothing
         elif self._path in ANSWERS:
-            self._complete(time.monotonic_ns())
+            self._complete(self._arrived_ns)
         elif self._path == "/v1/models":
             listed = {"object": "list", "data": [{"id": self.options.model, "object": "model"}]}
             self._reply(200, listed)

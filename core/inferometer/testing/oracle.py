@@ -28,6 +28,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Literal, Self
 
 import msgspec
@@ -35,7 +36,7 @@ import uvloop
 
 from inferometer.testing.connection import Connection
 from inferometer.testing.options import Options, Truth
-from inferometer.testing.wheel import Wheel
+from inferometer.testing.wheel import AT_ONCE, Wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +64,7 @@ class Oracle:
         """Connections accepted so far."""
         self.wheel: Wheel
         self._truth_file = truth_file
+        self._unread: deque[Connection] = deque()
         self._unwritten: list[Truth] = []
         self._flush_timer: asyncio.TimerHandle | None = None
         self._loop = uvloop.new_event_loop()
@@ -166,6 +168,18 @@ class Oracle:
     def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._open.discard(connection)
+
+    def understand(self, connection: Connection) -> None:
+        """Have a connection parse what it got, after the others have got theirs."""
+        self._unread.append(connection)
+        if len(self._unread) == 1:
+            self._loop.call_soon(self._understand)
+
+    def _understand(self) -> None:
+        for _ in range(min(AT_ONCE, len(self._unread))):
+            self._unread.popleft().understand()
+        if self._unread:
+            self._loop.call_soon(self._understand)
 
     def arrival(self, now_ns: int, prompt_tokens: int, headers: dict[str, str]) -> Truth:
         """Open the truth about a new request."""
