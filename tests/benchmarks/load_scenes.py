@@ -125,7 +125,7 @@ def measure(key: str, tool: Tool, folder: Path) -> Row | None:
     log = folder / "log.txt"
     with processes.oracle(folder, options) as served:
         load = Load(served.url, scene.requests, scene.tokens, scene.streams, scene.rate)
-        done = processes.run(tool.command(load, folder), log, tools.OFFLINE, TIMEOUT_S)
+        done = processes.run(tool.command(load, folder), log, tool.variables, TIMEOUT_S)
     try:
         said: Said = tool.read(folder)
     except (OSError, ValueError, LookupError, TypeError) as error:

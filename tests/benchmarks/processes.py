@@ -63,7 +63,8 @@ def oracle(folder: Path, options: dict[str, str]) -> Iterator[Served]:
         process.stdout.close()
         served.cpu_s = usage.ru_utime + usage.ru_stime
     decoder = msgspec.json.Decoder(Truth)
-    served.truth = [decoder.decode(text) for text in file.read_bytes().splitlines()]
+    if file.exists():  # a client that failed may have sent nothing
+        served.truth = [decoder.decode(text) for text in file.read_bytes().splitlines()]
     served.truth.sort(key=lambda truth: truth.arrived_ns)
 
 

@@ -8,7 +8,7 @@ All of them send prompts of 128 tokens (ours: words) and ask for usage at the en
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +56,7 @@ class Tool:
     version: str
     command: Callable[[Load, Path], list[str | Path]]
     read: Callable[[Path], Said]
+    variables: dict[str, str] = field(default_factory=lambda: OFFLINE)
 
 
 def ours(*more: str) -> Tool:
@@ -155,7 +156,8 @@ def _aiperf(python: Path, version: str, model: Path) -> Tool:
         failed = (said.get("error_request_count") or {}).get("avg", 0)
         return Said(int(said["request_count"]["avg"]), int(failed), ttft["avg"], ttft["p99"])
 
-    return Tool("aiperf", version, command, read)
+    # told to be offline it takes a path for the name of a repository, which it then lacks
+    return Tool("aiperf", version, command, read, variables={})
 
 
 def _guidellm(python: Path, version: str, model: Path) -> Tool:
