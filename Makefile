@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 
-.PHONY: quickstart test lint unit engines install clean
+.PHONY: quickstart test lint unit engines benchmarks benchmarks-parity install clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml plugins/inferometer-transformers/pyproject.toml
@@ -36,6 +36,16 @@ unit: install
 
 engines: install
 	$(BIN)/python -m pytest -m engine
+
+# Timings, so on an otherwise idle machine; about ten minutes, and once the peers' installation.
+# All of them run, also behind one that missed a target.
+benchmarks: install
+	@missed=0; for name in oracle_table arrivals load_scenes; do \
+	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
+	done; exit $$missed
+
+benchmarks-parity: install
+	$(BIN)/python -m tests.benchmarks.vllm_bench_parity
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

@@ -19,6 +19,8 @@ class Options:
     tokens: int | None = None
     """Answer length; unset means the request's ``max_tokens``, or 16."""
     tokens_per_chunk: int = 1
+    first_chunk_tokens: int = 0
+    """Tokens in the first chunk, if other than in the rest."""
     usage: Literal["vllm", "transformers", "none"] = "vllm"
     """Shape of the end: ``choices: []`` with usage and [DONE]; or usage in the final, empty chunk
     and no [DONE]; or no usage at all."""
@@ -26,6 +28,8 @@ class Options:
     """Usage in every chunk (``vllm`` shape only)."""
     token_ids: bool = True
     """Token ids in every chunk (``vllm`` shape only)."""
+    as_asked: bool = False
+    """Leave usage and token ids out of the chunks of requests that do not ask for them."""
     empty_text_every: int = 0
     """Each n-th chunk has no text though its tokens count."""
     comments: bool = False
@@ -40,12 +44,16 @@ class Options:
     """``Connection: close`` in every answer."""
     idle_close_s: float | None = None
     """Close a kept-alive connection that was idle for this long."""
-    fault: Literal["", "error", "truncate", "reset", "400", "503", "wrong_usage"] = ""
-    """``error`` and ``truncate`` strike in mid-stream, ``reset`` before a byte; ``wrong_usage``
-    adds one to the final usage of every answer."""
+    read_pause_ms: float = 0.0
+    """Read slowly: through a small buffer, with so long a pause after each piece of a request."""
+    fault: Literal["", "error", "truncate", "stall", "reset", "400", "503", "wrong_usage"] = ""
+    """``error``, ``truncate`` and ``stall`` (of ``stall_s``, then on) strike in mid-stream,
+    ``reset`` before a byte; ``wrong_usage`` adds one to the final usage of every answer."""
     fault_every: int = 1
     """Strike each n-th completion request."""
     error_shape: Literal["nested", "flat"] = "nested"
+    listen_after_s: float = 0.0
+    """Connections are refused until then (from the start of the process)."""
     ready_after_s: float = 0.0
     """``/health`` answers 503 until then."""
     tokenizer: str | None = None
@@ -70,6 +78,20 @@ class Options:
     """Do nothing at all, for any connection, from so long after the first request's arrival..."""
     stall_s: float = 2.0
     """... for so long."""
+    counter_prefix: str = "oracle"
+    """``/metrics`` names its counters ``<prefix>:generation_tokens_total`` and so on."""
+    counter_start: int = 0
+    """Every counter begins here."""
+    counter_reset_at_s: float | None = None
+    """Every counter falls to 0 so long after the start."""
+    die_at_s: float | None = None
+    """As a process: end with status 1 so long after the first request's arrival..."""
+    die_message: str = ""
+    """... and say this on stderr before."""
+    ignore_sigterm: bool = False
+    """As a process: only SIGKILL ends it."""
+    leave_child: bool = False
+    """As a process: start a child that sleeps for a minute and is left behind."""
 
 
 class Truth(msgspec.Struct, kw_only=True):
@@ -79,9 +101,9 @@ class Truth(msgspec.Struct, kw_only=True):
     arrived_ns: int
     prompt_tokens: int
     writes: list[tuple[int, int]] = []
-    """``(write time, tokens in it)`` of every packet with content."""
+    """``(time just before the write, tokens in it)`` of every packet with content."""
     tokens: int = 0
-    """Output tokens written."""
+    """Output tokens written. This and ``writes`` are filled in when the answer has ended."""
     headers: dict[str, str] = {}
     """Of the request, with lower-case names, without ``authorization``."""
     outcome: Literal["open", "ok", "fault", "gone"] = "open"

@@ -9,26 +9,35 @@ inside a 200, streams cut short, idle connections closed. ::
         assert oracle.truth[0].tokens == 8
 
 As a process it can stand in for an engine: ``python -m inferometer.testing.oracle --port 8000``.
+With ``--port 0`` it takes a free port and prints it on the first line of stdout.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
+import gc
 import heapq
+import os
+import resource
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from collections import deque
+from typing import TYPE_CHECKING, Literal, Self
 
-import httptools
 import msgspec
 import uvloop
 
+from inferometer.testing.connection import Connection
 from inferometer.testing.options import Options, Truth
-from inferometer.testing.script import Script, Step, error_body, script
+from inferometer.testing.wheel import AT_ONCE, Wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,8 +45,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "Oracle", "Truth", "main"]
 
-SPLIT_GAP_S = 0.004
-"""Pause inside a split packet: long enough that the kernel does not join the halves."""
+BACKLOG = 4096
+QUIET_S = 0.5
+"""Truth is written down when no request was in progress for so long, and at the end."""
+SMALL_BUFFER = 4096
+"""Bytes that the system takes for a server that reads slowly."""
 
 
 class Oracle:
@@ -51,21 +63,24 @@ class Oracle:
         self.truth: list[Truth] = []
         self.connections = 0
         """Connections accepted so far."""
+        self.wheel: Wheel
         self._truth_file = truth_file
+        self._unread: deque[Connection] = deque()
+        self._unwritten: list[Truth] = []
+        self._flush_timer: asyncio.TimerHandle | None = None
         self._loop = uvloop.new_event_loop()
         self._stop: asyncio.Event | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self.run, daemon=True)
-        self._open: set[_Connection] = set()
-        self._busy_until: list[float] = []
+        self._open: set[Connection] = set()
+        self._busy_until_ns: list[int] = []
         self._failure: OSError | None = None
         self.began_s = time.monotonic()
 
     def __enter__(self) -> Self:
         self._thread.start()
         self._started.wait()
-        if self._failure is not None:
-            raise self._failure
+        self.check()
         return self
 
     def __exit__(
@@ -83,7 +98,7 @@ class Oracle:
             self._thread.join()
 
     def run(self) -> None:
-        """Serve until stopped, in this thread."""
+        """Serve until stopped, in this thread; in the main one until SIGTERM as well."""
         try:
             self._loop.run_until_complete(self._serve())
         except OSError as error:
@@ -92,24 +107,53 @@ class Oracle:
             self._started.set()
             self._loop.close()
 
+    def check(self) -> None:
+        """Raise what ended :meth:`run`, such as a taken port."""
+        if self._failure is not None:
+            raise self._failure
+
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
-        listening = socket.create_server(("127.0.0.1", self.port), backlog=1024)
-        self.port = listening.getsockname()[1]
+        main_thread = threading.current_thread() is threading.main_thread()
+        if main_thread and not self.options.ignore_sigterm:
+            self._loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         tls = None
         if self.options.certificate:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             tls.load_cert_chain(self.options.certificate)
-        server = await self._loop.create_server(lambda: _Connection(self), sock=listening, ssl=tls)
-        self.began_s = time.monotonic()
-        self._started.set()
+        with self._bound() as listening, contextlib.closing(Wheel(self._loop)) as self.wheel:
+            self.port = listening.getsockname()[1]
+            if self.options.listen_after_s:
+                self._started.set()
+                await asyncio.sleep(self.options.listen_after_s)
+            server = await self._loop.create_server(
+                lambda: Connection(self), sock=listening, ssl=tls, backlog=BACKLOG
+            )
+            self.began_s = time.monotonic()
+            self._started.set()
+            if main_thread:
+                print(self.port, flush=True)  # noqa: T201 -- how a process tells its port
+            try:
+                await self._stop.wait()
+            finally:
+                server.close()
+                for connection in list(self._open):
+                    connection.drop()
+                await asyncio.sleep(0.01)
+                self.write_truth()
+
+    def _bound(self) -> socket.socket:
+        """Return a socket that refuses connections until it listens."""
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if self.options.read_pause_ms:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         try:
-            await self._stop.wait()
-        finally:
-            server.close()
-            for connection in list(self._open):
-                connection.drop()
-            await asyncio.sleep(0.01)
+            listening.bind(("127.0.0.1", self.port))
+        except OSError:
+            listening.close()
+            raise
+        return listening
 
     # -- called by connections -------------------------------------------------------------------
 
@@ -118,239 +162,100 @@ class Oracle:
         """Say whether ``/health`` answers 200."""
         return time.monotonic() - self.began_s >= self.options.ready_after_s
 
-    def opened(self, connection: _Connection) -> None:
+    def opened(self, connection: Connection) -> None:
         """Count and keep a connection."""
         self.connections += 1
         self._open.add(connection)
 
-    def closed(self, connection: _Connection) -> None:
+    def closed(self, connection: Connection) -> None:
         """Forget a connection."""
         self._open.discard(connection)
 
-    def arrival(self, prompt_tokens: int, headers: dict[str, str]) -> Truth:
+    def understand(self, connection: Connection) -> None:
+        """Have a connection parse what it got, after the others have got theirs."""
+        self._unread.append(connection)
+        if len(self._unread) == 1:
+            self._loop.call_soon(self._understand)
+
+    def _understand(self) -> None:
+        for _ in range(min(AT_ONCE, len(self._unread))):
+            self._unread.popleft().understand()
+        if self._unread:
+            self._loop.call_soon(self._understand)
+
+    def arrival(self, now_ns: int, prompt_tokens: int, headers: dict[str, str]) -> Truth:
         """Open the truth about a new request."""
+        headers.pop("authorization", None)
         truth = Truth(
             request=len(self.truth),
-            arrived_ns=time.monotonic_ns(),
+            arrived_ns=now_ns,
             prompt_tokens=prompt_tokens,
-            headers={name: text for name, text in headers.items() if name != "authorization"},
+            headers=headers,
         )
         self.truth.append(truth)
-        if truth.request == 0 and self.options.stall_at_s is not None:
-            self._loop.call_later(self.options.stall_at_s, time.sleep, self.options.stall_s)
+        if truth.request == 0:
+            if self.options.stall_at_s is not None:
+                self._loop.call_later(self.options.stall_at_s, time.sleep, self.options.stall_s)
+            if self.options.die_at_s is not None:
+                self._loop.call_later(self.options.die_at_s, self._die)
         return truth
 
-    def turn(self, seconds: float) -> float:
-        """Return the loop's time at which an answer of ``seconds`` may begin."""
-        now = self._loop.time()
+    def turn(self, now_ns: int, seconds: float) -> int:
+        """Return when an answer of ``seconds`` to a request that arrived now may begin."""
         if not self.options.capacity:
-            return now
-        if len(self._busy_until) < self.options.capacity:
-            began = now
-        else:
-            began = max(now, heapq.heappop(self._busy_until))
-        heapq.heappush(self._busy_until, began + seconds)
-        return began
+            return now_ns
+        began_ns = now_ns
+        if len(self._busy_until_ns) >= self.options.capacity:
+            began_ns = max(now_ns, heapq.heappop(self._busy_until_ns))
+        heapq.heappush(self._busy_until_ns, began_ns + round(seconds * 1e9))
+        return began_ns
 
     def settle(self, truth: Truth, outcome: Literal["ok", "fault", "gone"]) -> None:
-        """Close the truth about a request, and write it down if asked to."""
+        """Close the truth about a request; it is written down when there is time."""
         truth.outcome = outcome
         if self._truth_file is not None:
+            self._unwritten.append(truth)
+            if self._flush_timer is None:
+                self._flush_timer = self._loop.call_later(QUIET_S, self._when_quiet)
+
+    def _when_quiet(self) -> None:
+        self._flush_timer = None
+        if any(connection.truth is not None for connection in self._open):
+            self._flush_timer = self._loop.call_later(QUIET_S, self._when_quiet)
+        else:
+            self.write_truth()
+
+    def write_truth(self) -> None:
+        """Append what has been settled to the file."""
+        if self._truth_file is not None and self._unwritten:
+            lines = b"".join(msgspec.json.encode(truth) + b"\n" for truth in self._unwritten)
+            self._unwritten = []
             with self._truth_file.open("ab") as file:
-                file.write(msgspec.json.encode(truth) + b"\n")
+                file.write(lines)
 
-
-class _Connection(asyncio.Protocol):
-    """One client connection: parse a request, then write its script on an absolute schedule."""
-
-    def __init__(self, oracle: Oracle) -> None:
-        self.oracle = oracle
-        self.options = oracle.options
-        self.transport: asyncio.Transport | None = None
-        self.parser = httptools.HttpRequestParser(self)
-        self.path = ""
-        self.headers: dict[str, str] = {}
-        self.body = b""
-        self.truth: Truth | None = None
-        self.timer: asyncio.TimerHandle | None = None
-
-    def drop(self) -> None:
-        """Close at once, whatever is going on."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # uvloop's transports do not inherit from asyncio.Transport
-        self.transport = cast("asyncio.Transport", transport)
-        self.oracle.opened(self)
-        self._idle()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        self.transport = None
-        self.oracle.closed(self)
-        self._cancel()
-        if self.truth is not None:
-            self._settle("gone")
-
-    def data_received(self, data: bytes) -> None:
-        self._cancel()
-        try:
-            self.parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.drop()
-
-    def on_message_begin(self) -> None:
-        self.body = b""
-        self.headers = {}
-
-    def on_url(self, url: bytes) -> None:
-        path = url.decode("latin-1").split("?", 1)[0]
-        base = self.options.base_path
-        self.path = path.removeprefix(base) if path.startswith(base) else ""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-    def on_message_complete(self) -> None:
-        if self.path in ("/v1/completions", "/v1/chat/completions"):
-            self._complete()
-        elif self.path == "/v1/models":
-            listed = {"object": "list", "data": [{"id": self.options.model, "object": "model"}]}
-            self._reply(200, listed)
-        elif self.path == "/health":
-            self._reply(200 if self.oracle.ready else 503, {})
-        else:
-            self._reply(404, error_body(self.options.error_shape, 404, "no such path"))
-
-    # -- answers ---------------------------------------------------------------------------------
-
-    def _complete(self) -> None:
-        options = self.options
-        if options.api_key and self.headers.get("authorization") != f"Bearer {options.api_key}":
-            self._reply(401, error_body(options.error_shape, 401, "wrong or missing key"))
-            return
-        try:
-            request = msgspec.json.decode(self.body, type=dict[str, Any])
-            plan = script(request, options, chat=self.path.startswith("/v1/chat"))
-        except (msgspec.DecodeError, KeyError, ValueError) as error:
-            self._reply(400, error_body(options.error_shape, 400, f"bad request: {error}"))
-            return
-        truth = self.truth = self.oracle.arrival(plan.prompt_tokens, self.headers)
-        fault = options.fault if (truth.request + 1) % options.fault_every == 0 else ""
-        if fault == "reset":
-            self._settle("fault")
-            self.drop()
-        elif fault in ("400", "503"):
-            self._settle("fault")
-            status = int(fault)
-            self._reply(status, error_body(options.error_shape, status, "refused on purpose"))
-        elif not plan.stream:
-            truth.tokens = plan.tokens
-            self._after(plan.steps[-1].due_s, lambda: self._answer_whole(plan))
-        else:
-            self._stream(plan.with_fault(fault, options), fault)
-
-    def _answer_whole(self, plan: Script) -> None:
-        self._settle("ok")
-        self._reply(200, plan.whole)
-
-    def _reply(self, status: int, body: Any) -> None:
-        content = msgspec.json.encode(body)
-        head = self._head(status, "application/json", f"content-length: {len(content)}\r\n")
-        self._write(head + content)
-        self._ended()
-
-    def _head(self, status: int, kind: str, framing: str) -> bytes:
-        close = "connection: close\r\n" if self._closes else ""
-        return f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\n{framing}{close}\r\n".encode()
-
-    @property
-    def _closes(self) -> bool:
-        return self.options.connection_close or self.options.framing == "close"
-
-    def _stream(self, plan: Script, fault: str) -> None:
-        chunked = self.options.framing == "chunked"
-        framing = "transfer-encoding: chunked\r\n" if chunked else ""
-        self._write(self._head(200, "text/event-stream; charset=utf-8", framing))
-        began = self.oracle.turn(plan.steps[-1].due_s)
-        self._next(list(reversed(plan.steps)), began, fault)
-
-    def _next(self, steps: list[Step], began: float, fault: str) -> None:
-        """Arm the timer for the last of ``steps`` (they are in reverse), or end the body."""
-        if not steps:
-            self._end_body(fault)
-            return
-        step = steps.pop()
-        loop = asyncio.get_running_loop()
-        self.timer = loop.call_at(
-            began + step.due_s, lambda: self._emit(step, lambda: self._next(steps, began, fault))
+    def metrics(self) -> str:
+        """Return counters in Prometheus' text format."""
+        reset_s = self.options.counter_reset_at_s
+        counted, base = self.truth, self.options.counter_start
+        if reset_s is not None and time.monotonic() - self.began_s >= reset_s:
+            since_ns = int((self.began_s + reset_s) * 1e9)
+            counted, base = [t for t in counted if t.arrived_ns >= since_ns], 0
+        values = {
+            "prompt_tokens_total": sum(truth.prompt_tokens for truth in counted),
+            "generation_tokens_total": sum(truth.tokens for truth in counted),
+            "request_success_total": sum(truth.outcome == "ok" for truth in counted),
+        }
+        prefix = self.options.counter_prefix
+        return "".join(
+            f"# TYPE {prefix}:{name} counter\n{prefix}:{name} {base + value}\n"
+            for name, value in values.items()
         )
 
-    def _emit(self, step: Step, then: Any) -> None:
-        truth = self.truth
-        if truth is None:
-            return
-        data = step.data
-        if self.options.framing == "chunked":
-            data = b"%x\r\n%b\r\n" % (len(data), data)
-        if self.options.split:
-            half = len(data) // 2
-            self._write(data[:half])
-            self._after(SPLIT_GAP_S, lambda: self._second_half(data[half:], step, then))
-        else:
-            self._second_half(data, step, then)
-
-    def _second_half(self, data: bytes, step: Step, then: Any) -> None:
-        if self.truth is not None and step.tokens:
-            self.truth.writes.append((time.monotonic_ns(), step.tokens))
-            self.truth.tokens += step.tokens
-        self._write(data)
-        then()
-
-    def _end_body(self, fault: str) -> None:
-        self._settle("fault" if fault else "ok")
-        if fault == "truncate":
-            if self.transport is not None:
-                self.transport.close()
-            return
-        if self.options.framing == "chunked":
-            self._write(b"0\r\n\r\n")
-        self._ended()
-
-    # -- small things ----------------------------------------------------------------------------
-
-    def _write(self, data: bytes) -> None:
-        if self.transport is not None:
-            self.transport.write(data)
-
-    def _ended(self) -> None:
-        if self._closes and self.transport is not None:
-            self.transport.close()
-        self._idle()
-
-    def _idle(self) -> None:
-        if self.options.idle_close_s is not None:
-            self._after(self.options.idle_close_s, self._close_idle)
-
-    def _close_idle(self) -> None:
-        if self.transport is not None:
-            self.transport.close()
-
-    def _after(self, seconds: float, call: Any) -> None:
-        self.timer = asyncio.get_running_loop().call_later(seconds, call)
-
-    def _cancel(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
-
-    def _settle(self, outcome: Literal["ok", "fault", "gone"]) -> None:
-        if self.truth is not None:
-            self.oracle.settle(self.truth, outcome)
-            self.truth = None
+    def _die(self) -> None:
+        self.write_truth()
+        if self.options.die_message:
+            print(self.options.die_message, file=sys.stderr, flush=True)  # noqa: T201
+        os._exit(1)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -365,7 +270,18 @@ def main(argv: list[str] | None = None) -> None:
     given = vars(parser.parse_args(argv))
     port, truth_file = given.pop("port"), given.pop("truth")
     texts = {name: text for name, text in given.items() if text is not None}
-    Oracle(msgspec.convert(texts, Options, strict=False), port=port, truth_file=truth_file).run()
+    options = msgspec.convert(texts, Options, strict=False)
+    if options.ignore_sigterm:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if options.leave_child:
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    gc.disable()  # a collection among a million stamps would stop every stream
+    oracle = Oracle(options, port=port, truth_file=truth_file)
+    oracle.run()
+    oracle.check()
 
 
 if __name__ == "__main__":

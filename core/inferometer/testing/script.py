@@ -5,16 +5,21 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokenizers import Tokenizer
 
     from inferometer.testing.options import Options
 
 WORDS = ("the", "a", "of", "light", "wave", "phase", "two", "beams", "meet", "and", "add", "up")
+NO_IDS = b'"prompt_token_ids":null'
+"""What the first event of an answer holds in place of the prompt's token ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +38,22 @@ class Script:
     prompt_tokens: int
     tokens: int
     stream: bool
-    steps: list[Step]
-    whole: dict[str, Any]
+    steps: tuple[Step, ...]
+    whole: Callable[[], dict[str, Any]]
 
     def with_fault(self, fault: str, options: Options) -> Script:
         """Return the script with ``fault`` in its middle."""
         half = max(1, len(self.steps) // 2)
+        begun, rest = self.steps[:half], self.steps[half:]
         if fault == "truncate":
-            return dataclasses.replace(self, steps=self.steps[:half])
+            return dataclasses.replace(self, steps=begun)
         if fault == "error":
             body = error_body(options.error_shape, 503, "overloaded on purpose")
-            error = Step(self.steps[half - 1].due_s, _event(body) + b"data: [DONE]\n\n", 0)
-            return dataclasses.replace(self, steps=[*self.steps[:half], error])
+            error = Step(begun[-1].due_s, _event(body) + b"data: [DONE]\n\n", 0)
+            return dataclasses.replace(self, steps=(*begun, error))
+        if fault == "stall":
+            late = (dataclasses.replace(step, due_s=step.due_s + options.stall_s) for step in rest)
+            return dataclasses.replace(self, steps=(*begun, *late))
         return self
 
 
@@ -60,28 +69,66 @@ def script(request: dict[str, Any], options: Options, *, chat: bool = False) -> 
     total = options.tokens if options.tokens is not None else int(request.get("max_tokens", 16))
     if total < 1:
         raise ValueError(f"max_tokens must be at least 1, not {total}")
-    first = sum(ids)
-    tokens = [(first + i) % len(WORDS) for i in range(total)]
-    chunks, due = [], options.ttft_ms * 1e-3
-    size = options.tokens_per_chunk
-    for start in range(0, total, size):
-        held = min(size, total - start)
-        due += options.itl_ms * 1e-3 * held if start else 0.0
-        chunks.append(Step(due, _chunk(options, tokens, start, ids, chat=chat), held))
-    steps = _merged(chunks, options.merge)
-    tail = _tail(options, total, len(ids), chat=chat)
-    steps += [Step(steps[-1].due_s, data, 0) for data in tail]
-    if chat and options.role_first:
-        role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
-        event = _event(_completion(options, [role], chat=True))
-        steps = [Step(options.ttft_ms * 0.5e-3, event, 0), *steps]
+    if options.as_asked:
+        asked = request.get("stream_options") or {}
+        options = _as_asked(
+            options,
+            bool(isinstance(asked, dict) and asked.get("continuous_usage_stats")),
+            bool(request.get("return_token_ids")),
+        )
+    first = sum(ids) % len(WORDS)
+    steps = _steps(options, first, len(ids), total, chat)
+    if options.usage == "vllm" and options.token_ids:
+        told = NO_IDS[:-4] + msgspec.json.encode(ids)
+        place = 1 if chat and options.role_first else 0
+        opening = dataclasses.replace(steps[place], data=steps[place].data.replace(NO_IDS, told, 1))
+        steps = (*steps[:place], opening, *steps[place + 1 :])
     return Script(
         prompt_tokens=len(ids),
         tokens=total,
         stream=bool(request.get("stream", False)),
         steps=steps,
-        whole=_whole(options, tokens, len(ids), chat=chat),
+        whole=lambda: _whole(options, _tokens(first, total), len(ids), chat=chat),
     )
+
+
+@functools.lru_cache(maxsize=64)
+def _as_asked(options: Options, usage: bool, ids: bool) -> Options:
+    return dataclasses.replace(
+        options,
+        continuous_usage=options.continuous_usage and usage,
+        token_ids=options.token_ids and ids,
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _steps(
+    options: Options,
+    first: int,
+    prompt_tokens: int,
+    total: int,
+    chat: bool,
+) -> tuple[Step, ...]:
+    """Render an answer. Most requests of a load share theirs, but for the prompt's token ids."""
+    tokens = _tokens(first, total)
+    opening = min(total, options.first_chunk_tokens or options.tokens_per_chunk)
+    starts = [0, *range(opening, total, options.tokens_per_chunk)]
+    chunks, due = [], options.ttft_ms * 1e-3
+    for number, (start, end) in enumerate(pairwise([*starts, total])):
+        due += options.itl_ms * 1e-3 * (end - start) if start else 0.0
+        event = _chunk(options, tokens, (number, start, end), prompt_tokens, chat=chat)
+        chunks.append(Step(due, event, end - start))
+    steps = _merged(chunks, options.merge)
+    steps.append(Step(steps[-1].due_s, _tail(options, total, prompt_tokens, chat=chat), 0))
+    if chat and options.role_first:
+        role = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+        event = _event(_completion(options, [role], chat=True))
+        steps.insert(0, Step(options.ttft_ms * 0.5e-3, event, 0))
+    return tuple(steps)
+
+
+def _tokens(first: int, total: int) -> list[int]:
+    return [(first + i) % len(WORDS) for i in range(total)]
 
 
 def _merged(chunks: list[Step], merge: int) -> list[Step]:
@@ -122,11 +169,16 @@ def _tokenizer(path: str) -> Tokenizer:
 
 
 def _chunk(
-    options: Options, tokens: list[int], start: int, prompt: list[int], *, chat: bool
+    options: Options,
+    tokens: list[int],
+    place: tuple[int, int, int],
+    prompt_tokens: int,
+    *,
+    chat: bool,
 ) -> bytes:
-    """Return the event of the chunk that begins at token ``start``."""
-    part = tokens[start : start + options.tokens_per_chunk]
-    number = start // options.tokens_per_chunk
+    """Return the event of a chunk; ``place`` is its number, first token and end."""
+    number, start, done = place
+    part = tokens[start:done]
     words = [f" {WORDS[token]}" for token in part]
     if options.empty_text_every and (number + 1) % options.empty_text_every == 0:
         words = [""] * len(part)
@@ -134,19 +186,18 @@ def _chunk(
     comment = b": keep-alive\n\n" if options.comments else b""
     if options.usage != "vllm":
         return comment + _event(_completion(options, [{"index": 0, **said}], chat=chat))
-    done = start + len(part)
     choice: dict[str, Any] = {
         "index": 0,
         **said,
         "logprobs": None,
         "finish_reason": "length" if done == len(tokens) else None,
         "stop_reason": None,
-        "prompt_token_ids": prompt if options.token_ids and start == 0 else None,
+        "prompt_token_ids": None,
         "token_ids": part if options.token_ids else None,
     }
     body = _completion(options, [choice], chat=chat)
     if options.continuous_usage:
-        body["usage"] = _usage(options, len(prompt), done)
+        body["usage"] = _usage(options, prompt_tokens, done)
     return comment + _event(body)
 
 
@@ -165,18 +216,18 @@ def _delta(options: Options, words: list[str], start: int, total: int) -> dict[s
     return {"delta": delta}
 
 
-def _tail(options: Options, total: int, prompt_tokens: int, *, chat: bool) -> list[bytes]:
+def _tail(options: Options, total: int, prompt_tokens: int, *, chat: bool) -> bytes:
     """Return the events after the last content."""
     told = total + 1 if options.fault == "wrong_usage" else total
     usage = _usage(options, prompt_tokens, told)
     if options.usage == "vllm":
         end = {**_completion(options, [], chat=chat), "usage": usage}
-        return [_event(end) + b"data: [DONE]\n\n"]
+        return _event(end) + b"data: [DONE]\n\n"
     said: dict[str, Any] = {"delta": {}} if chat else {"text": ""}
     body = _completion(options, [{"finish_reason": "length", "index": 0, **said}], chat=chat)
     if options.usage == "transformers":
         body["usage"] = usage
-    return [_event(body)]
+    return _event(body)
 
 
 def _whole(

@@ -104,7 +104,8 @@ def test_a_window_closes_under_load_and_excludes_the_warm_up() -> None:
     assert warm[0].end_ns is not None
     assert warm[0].end_ns <= min(r.sent_ns for r in result.requests[1:])
     assert len(truth) == len(result.requests)
-    assert {t.outcome for t in truth} == {"ok", "gone"}
+    # the last answer of a stream may be written and on its way when the window closes
+    assert {t.outcome for t in truth} <= {"ok", "gone"}
     for request in result.requests:
         if request.status == "cut":
             assert request.chunks <= TOKENS

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import msgspec
 import pytest
 
 from inferometer.testing.oracle import Options, Oracle, Truth
+from inferometer.testing.wheel import AT_ONCE, Wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,3 +166,130 @@ def test_a_stall_holds_everything_up() -> None:
         post(oracle.port, {"prompt": [1], "max_tokens": 1})
         get(oracle.port, "/health")
         assert time.monotonic() - began >= 0.29
+
+
+def test_a_fat_first_chunk() -> None:
+    with Oracle(Options(first_chunk_tokens=4, tokens_per_chunk=3)) as oracle:
+        post(oracle.port, {"prompt": [1], "max_tokens": 9, "stream": True})
+        assert [tokens for _, tokens in oracle.truth[0].writes] == [4, 3, 2]
+
+
+def test_it_tells_counts_and_ids_as_asked() -> None:
+    body = {"prompt": [1], "max_tokens": 2, "stream": True}
+    asking = {"stream_options": {"continuous_usage_stats": True}, "return_token_ids": True}
+    with Oracle(Options(as_asked=True)) as oracle:
+        (bare, *_), (full, *_) = (
+            events(post(oracle.port, {**body, **more})[1]) for more in ({}, asking)
+        )
+    assert "usage" not in bare
+    assert bare["choices"][0]["token_ids"] is None
+    assert full["usage"]["completion_tokens"] == 1
+    assert full["choices"][0]["token_ids"] == [1]
+
+
+def test_a_stream_stalls_alone() -> None:
+    with Oracle(Options(fault="stall", stall_s=0.3, tokens=4, itl_ms=1)) as oracle:
+        post(oracle.port, {"prompt": [1], "stream": True})
+        (truth,) = oracle.truth
+    times = [t_ns for t_ns, _ in truth.writes]
+    assert truth.outcome == "ok"
+    assert times[2] - times[1] > 0.29e9
+
+
+def test_it_reads_slowly() -> None:
+    prompt = "word " * 40_000
+    with Oracle(Options(read_pause_ms=10, ttft_ms=0)) as oracle:
+        began = time.monotonic_ns()
+        post(oracle.port, {"prompt": prompt, "max_tokens": 1})
+        assert oracle.truth[0].arrived_ns - began > 50e6
+        assert oracle.truth[0].prompt_tokens == 40_000
+
+
+def test_a_client_that_reads_slowly_gets_everything() -> None:
+    body = json.dumps({"prompt": [1], "max_tokens": 20_000, "stream": True}).encode()
+    with (
+        Oracle(Options(ttft_ms=0, itl_ms=0)) as oracle,
+        socket.create_connection(("127.0.0.1", oracle.port), timeout=20) as client,
+    ):
+        head = b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
+        client.sendall(head % len(body) + body)
+        deadline = time.monotonic() + 20
+        while not oracle.truth or oracle.truth[0].outcome == "open":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        got = b""
+        while not got.endswith(b"0\r\n\r\n"):
+            got += client.recv(1 << 20)
+    assert got.count(b"data: {") == 20_001
+
+
+def test_its_port_opens_late_and_its_counters_start_and_fall() -> None:
+    options = Options(listen_after_s=0.3, counter_start=1000, counter_reset_at_s=0.3, ttft_ms=0)
+    with Oracle(options) as oracle:
+        with pytest.raises(ConnectionRefusedError):
+            get(oracle.port, "/health")
+        time.sleep(0.35)
+        post(oracle.port, {"prompt": [1], "max_tokens": 4})
+        before = metrics(oracle.port)
+        time.sleep(0.35)
+        assert "oracle:generation_tokens_total 1004" in before
+        assert "oracle:generation_tokens_total 0" in metrics(oracle.port)
+
+
+def metrics(port: int) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+def process(*flags: str) -> tuple[subprocess.Popen[str], int]:
+    """Start the oracle on a port of its own choice."""
+    line = [sys.executable, "-m", "inferometer.testing.oracle", "--port", "0", *flags]
+    started = subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    )
+    assert started.stdout is not None
+    return started, int(started.stdout.readline())
+
+
+def test_a_process_dies_with_its_last_words() -> None:
+    dying, port = process("--die-at-s", "0.05", "--die-message", "out of memory", "--tokens", "500")
+    with pytest.raises(http.client.HTTPException):
+        post(port, {"prompt": [1], "stream": True})
+    assert dying.communicate(timeout=10)[1] == "out of memory\n"
+    assert dying.returncode == 1
+
+
+def test_a_process_ends_at_sigterm_unless_told_otherwise() -> None:
+    obeying, _ = process()
+    obeying.terminate()
+    obeying.communicate(timeout=10)
+    assert obeying.returncode == 0
+    deaf, port = process("--ignore-sigterm", "true")
+    deaf.terminate()
+    assert get(port, "/health")[0] == 200
+    deaf.kill()
+    deaf.communicate(timeout=10)
+    assert deaf.returncode == -signal.SIGKILL
+
+
+def test_the_wheel_calls_in_order_never_early_and_lets_others_in() -> None:
+    async def run() -> list[int]:
+        wheel, late = Wheel(asyncio.get_running_loop()), list[int]()
+        ended = asyncio.Event()
+        now = time.monotonic_ns()
+        due = now + 5_000_000
+        for _ in range(3 * AT_ONCE):
+            wheel.at(due, lambda: late.append(time.monotonic_ns() - due))
+        wheel.at(now + 20_000_000, ended.set)
+        wheel.at(now - 1, lambda: late.append(0))
+        await ended.wait()
+        wheel.close()
+        return late
+
+    late = asyncio.run(run())
+    assert len(late) == 3 * AT_ONCE + 1
+    assert min(late) >= 0
