@@ -13,12 +13,14 @@ import argparse
 import collections
 import contextlib
 import json
-import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inferometer.testing import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def main() -> int:
@@ -31,25 +33,28 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="append one line a fault")
     given = parser.parse_args()
     began = time.monotonic()
-    rows = [
-        of_fault(fault, given.runs, given.window)
-        for fault in faults.CATALOGUE
-        if chosen(fault.name, given.only)
-    ]
-    if given.clean and chosen("clean", given.only):
-        rows += [
-            of_clean(loop, part, given.window)
-            for loop, part in (
-                ("closed", given.clean - given.clean // 2),
-                ("open", given.clean // 2),
-            )
-        ]
-    show(rows)
+    print("| fault | check that must catch it | caught | other checks that failed | warned |")
+    print("|---|---|---|---|---|")
+    good = True
+    for row in rows(given):
+        show(row)
+        good &= row["good"] == row["runs"]
+        if given.json:
+            with given.json.open("a") as file:
+                file.write(json.dumps(row) + "\n")
     print(f"\n{time.monotonic() - began:.0f} s")
-    if given.json:
-        with given.json.open("a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
-    return 0 if all(row["good"] == row["runs"] for row in rows) else 1
+    return 0 if good else 1
+
+
+def rows(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Run and yield what was asked for, one row a fault and a kind of clean load."""
+    for fault in faults.CATALOGUE:
+        if chosen(fault.name, given.only):
+            yield of_fault(fault, given.runs, given.window)
+    half = given.clean // 2
+    for loop, runs in (("closed", given.clean - half), ("open", half)):
+        if chosen(f"clean, {loop} loop", given.only):
+            yield of_clean(loop, runs, given.window)
 
 
 def chosen(name: str, only: list[str]) -> bool:
@@ -104,20 +109,16 @@ def bad(check: Any) -> bool:
     return bool(check.verdict == "fail")
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table."""
-    print("| fault | check that must catch it | caught | other checks that failed | warned |")
-    print("|---|---|---|---|---|")
-    for row in rows:
-        words = [
-            ", ".join(f"{name} {n}" for name, n in row[key].items()) or "none"
-            for key in ("others", "warned")
-        ]
-        good = f"{row['good']} of {row['runs']}"
-        if row["check"] == "none":
-            good = f"{row['runs'] - row['good']} false alarms in {row['runs']}"
-        print(f"| {row['name']} | {row['check']} | {good} | {' | '.join(words)} |")
-    sys.stdout.flush()
+def show(row: dict[str, Any]) -> None:
+    """Print a row of the table as soon as it is known."""
+    words = [
+        ", ".join(f"{name} {n}" for name, n in row[key].items()) or "none"
+        for key in ("others", "warned")
+    ]
+    good = f"{row['good']} of {row['runs']}"
+    if row["check"] == "none":
+        good = f"{row['runs'] - row['good']} false alarms in {row['runs']}"
+    print(f"| {row['name']} | {row['check']} | {good} | {' | '.join(words)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,12 @@ def _keeping(result: LoadResult, kept: list[Any]) -> LoadResult:
 
 
 CATALOGUE = (
-    Fault(name="slow client", caught_by="loop lag", client=busy_thread),
+    Fault(
+        name="slow client",
+        caught_by="loop lag",
+        client=busy_thread,
+        plan={"warmup_requests": 2},
+    ),
     Fault(name="dropped requests", caught_by="lost requests", result=dropped),
     Fault(name="dropped requests, open", caught_by="lost requests", result=dropped, loop="open"),
     Fault(name="prefix leak", caught_by="cold cache", server={"cached_tokens": 4}),
