@@ -81,10 +81,11 @@ class Call:
         return sum([len(part) for _, part in packets]) + PACKET_OVERHEAD * len(packets)
 
     def cut(self, end_ns: int) -> None:
-        """Forget what came after ``end_ns``, unless it was decoded already."""
+        """Forget what came after ``end_ns``; to be called before anything is decoded."""
         exchange = self.exchange
-        if exchange.end_ns > end_ns and self._decoding is None and self._said is None:
+        if exchange.end_ns > end_ns:
             exchange.outcome, exchange.detail, exchange.end_ns = "open", "", 0
+        if exchange.packets and exchange.packets[-1][0] > end_ns:
             exchange.packets = [part for part in exchange.packets if part[0] <= end_ns]
 
     def decode(self, lines: int = ALL) -> bool:

@@ -150,6 +150,7 @@ class ClosedLoop:
     async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
         """Go on until ``end_ns``; then drop everything in flight. The window has both bounds."""
         self.anchor_ns, self.cut_ns = anchor_ns, end_ns
+        self.shelf.cut_at(end_ns)
         self._begin()
         await self.alarm.until(start_ns)
         self.pulse.start_s = time.process_time()
@@ -158,7 +159,6 @@ class ClosedLoop:
         for client in self.clients:
             client.close()
         await self._halt()
-        self.shelf.cut(end_ns)
 
     async def count(self, anchor_ns: int) -> int:
         """Send what is left of the stock, wait for the answers, return when the last one ended."""
@@ -184,9 +184,9 @@ class ClosedLoop:
     async def salvage(self, end_ns: int) -> Part | None:
         """Stop in the middle of a window and return what there was until then."""
         self.cut_ns = end_ns
+        self.shelf.cut_at(end_ns)
         self.pulse.end_s = time.process_time()
         await self.close()
-        self.shelf.cut(end_ns)
         return await self.finish()
 
     async def watch(self) -> None:

@@ -41,6 +41,7 @@ class Shelf:
         self._held = 0
         self._turning = False
         self._every = every
+        self._end_ns: int | None = None
         self._step = 1
         """Of every so many requests one is kept whole; doubles as their number grows."""
         self.whole: dict[int, Answer] = {}
@@ -48,6 +49,8 @@ class Shelf:
 
     def add(self, call: Call) -> None:
         """Take a call whose exchange has ended; decode it from the next turn of the loop on."""
+        if self._end_ns is not None:
+            call.cut(self._end_ns)
         size = call.size()
         self._held += size
         self._ended.append((call, size))
@@ -69,21 +72,24 @@ class Shelf:
             self._keep(call)
         return bool(self._ended)
 
+    def cut_at(self, end_ns: int) -> None:
+        """Forget what comes after ``end_ns``, which has not passed yet."""
+        self._end_ns = end_ns
+
     async def finish(self, calls: list[Call]) -> None:
         """Decode what is left, and ``calls`` that never ended."""
-        self._ended.extend((call, 0) for call in calls)
+        for call in calls:
+            if self._end_ns is not None:
+                call.cut(self._end_ns)
+            self._ended.append((call, 0))
         left = True
         while left:
             left = self._slice(REST)
             await asyncio.sleep(0)  # the loop has other work, too
 
-    def cut(self, end_ns: int) -> None:
-        """Forget what came after the end of the window, and calls sent after it."""
-        for call, _ in self._ended:
-            call.cut(end_ns)
-        self._ended = deque(pair for pair in self._ended if pair[0].exchange.sent_ns <= end_ns)
-
     def _keep(self, call: Call) -> None:
+        if self._end_ns is not None and call.exchange.sent_ns > self._end_ns:
+            return
         answer = call.answer(self._load_point, self._first_index)
         request = answer.request
         self.rows.append((request, b"".join(starmap(CHUNK.pack, answer.chunks))))

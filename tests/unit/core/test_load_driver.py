@@ -15,7 +15,9 @@ import pytest
 
 from inferometer.errors import LaunchError
 from inferometer.load import shelf
+from inferometer.load.answer import Call
 from inferometer.load.driver import Body, Hooks, LoadPlan, Target, collect, drive
+from inferometer.load.http import Exchange
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:
@@ -274,3 +276,16 @@ def test_collect_returns_answers_in_order() -> None:
     assert good.prompt_token_ids == [2, 1, 2]
     assert len(good.text.split()) == TOKENS
     assert [chunk[0] for chunk in good.chunks] == [52] * TOKENS
+
+
+def test_what_arrives_after_the_end_of_the_window_is_forgotten() -> None:
+    exchange = Exchange(sent_ns=10, status=200, packets=[(20, b"data: a\n"), (40, b"data: b\n")])
+    call = Call(
+        index=0, phase="load", stream=0, prompt=0, input_tokens=1, output_tokens=2, intended_ns=10
+    )
+    call.exchange = exchange
+    call.cut(30)  # in flight
+    assert exchange.packets == [(20, b"data: a\n")]
+    exchange.outcome, exchange.end_ns = "complete", 35
+    call.cut(30)  # ended since
+    assert (exchange.outcome, exchange.end_ns) == ("open", 0)
