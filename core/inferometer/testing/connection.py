@@ -199,11 +199,11 @@ class Connection(asyncio.Protocol):
         self._second_half = b""
         if step.tokens:
             self.stamps.append(now_ns)
-        self._write(data)
         self._place += 1
         if self._place == len(self._steps):
-            self._end_body()
+            self._end_body(data)
             return
+        self._write(data)
         following = self._steps[self._place]
         due_ns = self._began_ns + int(following.due_s * 1e9)
         if following.tokens or due_ns > now_ns:
@@ -218,8 +218,10 @@ class Connection(asyncio.Protocol):
         last = self._place == len(self._steps) - 1 and self._fault != "truncate"
         return b"%x\r\n%b\r\n%b" % (len(data), data, b"0\r\n\r\n" if last else b"")
 
-    def _end_body(self) -> None:
+    def _end_body(self, data: bytes) -> None:
+        """Write the last packet; the truth is told before the client can know that it is over."""
         self._settle("fault" if self._fault in ("error", "truncate") else "ok")
+        self._write(data)
         if self._fault == "truncate":
             self._close()
         else:

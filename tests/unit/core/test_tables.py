@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -7,7 +8,7 @@ import polars as pl
 import pytest
 
 from inferometer.errors import UsageError
-from inferometer.records import LaunchRecord
+from inferometer.records import CHUNK, LaunchRecord
 from inferometer.store import Store, decode, encode
 from inferometer.tables import count_tokens, read_chunks, scan
 from inferometer.testing.results import Fixture, write_results
@@ -128,3 +129,20 @@ def test_uncounted_events_share_the_usage() -> None:
     assert counted["tokens_known"].to_list() == [False] * 3 + [True] + [False] * 3
     nothing = count_tokens(events.tail(2), requests)
     assert nothing["tokens"].to_list() == [None, None]
+
+
+def test_a_log_takes_at_most_five_bytes_a_token_and_reads_lazily(tmp_path: Path) -> None:
+    """Of 64 streams with a token each 5 ms, give or take 0.2 ms: 16 bytes each in the raw log."""
+    draw = random.Random(0)
+    rows = []
+    for request in range(320):
+        t_ns = 10**15 + request * 1_000_003
+        for _ in range(128):
+            t_ns += round(draw.gauss(5e6, 2e5))
+            rows.append((request, 1, 0, t_ns))
+    (tmp_path / "chunks.bin").write_bytes(b"".join(CHUNK.pack(*row) for row in rows))
+    assert read_chunks(tmp_path).height == len(rows)
+    kept = tmp_path / "chunks.parquet"
+    assert kept.stat().st_size <= 5 * len(rows)
+    tokens = pl.scan_parquet(kept).select(pl.col("tokens").cast(pl.Int64).sum()).collect().item()
+    assert tokens == len(rows)
