@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import struct
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,15 +13,41 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from inferometer.architecture import LARGEST_JSON, Config, Tensors, describe, read_json
+from inferometer.architecture import (
+    LARGEST_JSON,
+    Config,
+    Shape,
+    Tensors,
+    Work,
+    decode,
+    describe,
+    experts_touched,
+    kv_elements,
+    prefill,
+    read_json,
+)
 from inferometer.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+__all__ = [
+    "ModelFacts",
+    "Shape",
+    "Work",
+    "decode",
+    "experts_touched",
+    "inspect",
+    "kv_elements",
+    "prefill",
+    "weight_files",
+]
+
 Routing = Literal["trained", "synthetic", "none"]
 TENSOR_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+ROUTED = re.compile(r"(^|\.)experts\.")
+"""Names of tensors that belong to routed experts (``shared_experts`` do not)."""
 SUFFIXES = (".json", ".jinja", ".model", ".tiktoken")
 NAMES = ("merges.txt", "vocab.txt")
 """Small files that change what an engine does: these suffixes and names."""
@@ -30,26 +57,33 @@ LARGE = 1 << 24
 
 
 class ModelFacts(Struct, frozen=True, kw_only=True):
-    """A model directory in numbers. Unknown is None.
+    """A model directory in numbers. Unknown is None, and ``unknown`` says what was missing.
 
     ``active_parameters`` are those that work on one token, with all embeddings (vendors leave
-    them out at times). ``counted`` says where the totals come from: the formulas, or tensor shapes
-    (then exact). ``kv_bytes_per_token`` is at the model's own ``dtype``
-    and leaves sliding windows out. ``sha256`` covers what engines read, not the folder's name.
+    them out at times; ``embedding_parameters`` are input and output, once if they are one matrix).
+    ``counted`` says where the totals come from: the formulas, or tensor shapes (then exact).
+    ``approximations`` says in words what the formulas leave out. ``kv_bytes_per_token`` is at the
+    model's own ``dtype`` and leaves sliding windows out. ``shape`` is the model layer by layer, for
+    :func:`decode`, :func:`prefill` and :func:`kv_elements`; it says which layers have experts.
+    ``sha256`` covers what engines read, not the folder's name.
     """
 
     architecture: Literal["dense", "moe"]
     model_type: str
-    total_parameters: int
-    active_parameters: int
-    counted: Literal["formula", "tensors"]
+    total_parameters: int | None
+    active_parameters: int | None
+    embedding_parameters: int | None = None
+    counted: Literal["formula", "tensors"] | None
+    approximations: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     experts: int | None = None
     top_k: int | None = None
-    hidden: int
-    layers: int
+    hidden: int | None
+    layers: int | None
     kv_bytes_per_token: int | None = None
     dtype: str | None = None
     context_length: int | None = None
+    shape: Shape | None = None
     weights_bytes: int
     sha256: str
     routing: Routing
@@ -70,11 +104,12 @@ def inspect(directory: Path, cache_root: Path) -> ModelFacts:
     try:
         config = Config(path / "config.json")
         weights = weight_files(path)
+        facts = describe(config, read_tensors(weights))
         return ModelFacts(
-            **describe(config, read_tensors(weights)),
+            **facts,
             weights_bytes=sum(file.stat().st_size for file in weights),
             sha256=content_sha256(path, weights, cache_root),
-            routing=_routing(path, config.experts),
+            routing=_routing(path, moe=facts["architecture"] == "moe"),
         )
     except OSError as error:
         raise UsageError(
@@ -114,17 +149,21 @@ def read_tensors(files: Iterable[Path]) -> Tensors:
     JSON, tensor name -> dtype, shape, data offsets.
     """
     elements: dict[str, int] = {}
+    experts = 0
     for file in files:
         try:
-            for dtype, count in _header(file):
+            for name, dtype, count in _header(file):
                 elements[dtype] = elements.get(dtype, 0) + count
+                experts += count if ROUTED.search(name) else 0
         except (struct.error, ValueError, TypeError, RecursionError) as error:
             raise UsageError(
                 f"{file}: not a whole safetensors file: {error}",
                 hint="The download is not complete, or a pointer stands in place of the file.",
             ) from error
     most = max(elements, key=lambda dtype: elements[dtype], default="")
-    return Tensors(elements=sum(elements.values()), dtype=TENSOR_TYPES.get(most))
+    return Tensors(
+        elements=sum(elements.values()), dtype=TENSOR_TYPES.get(most), expert_elements=experts
+    )
 
 
 class _Tensor(Struct):
@@ -135,8 +174,8 @@ class _Tensor(Struct):
     data_offsets: tuple[int, int]
 
 
-def _header(file: Path) -> Iterable[tuple[str, int]]:
-    """Return type and number of elements of each tensor; ValueError when bytes are missing."""
+def _header(file: Path) -> Iterable[tuple[str, str, int]]:
+    """Return name, type and elements of each tensor; ValueError when bytes are missing."""
     size = file.stat().st_size
     with file.open("rb") as opened:
         (length,) = struct.unpack("<Q", opened.read(8))
@@ -144,11 +183,11 @@ def _header(file: Path) -> Iterable[tuple[str, int]]:
             raise ValueError(f"{size:,} bytes cannot hold its header")
         raw = msgspec.json.decode(opened.read(length), type=dict[str, msgspec.Raw])
     raw.pop("__metadata__", None)
-    tensors = [msgspec.json.decode(entry, type=_Tensor) for entry in raw.values()]
-    needed = 8 + length + max((tensor.data_offsets[1] for tensor in tensors), default=0)
+    tensors = {name: msgspec.json.decode(entry, type=_Tensor) for name, entry in raw.items()}
+    needed = 8 + length + max((it.data_offsets[1] for it in tensors.values()), default=0)
     if size < needed:
         raise ValueError(f"{size:,} bytes of {needed:,}")
-    return [(tensor.dtype, prod(tensor.shape)) for tensor in tensors]
+    return [(name, tensor.dtype, prod(tensor.shape)) for name, tensor in tensors.items()]
 
 
 def content_sha256(directory: Path, weights: Sequence[Path], cache_root: Path) -> str:
@@ -190,9 +229,9 @@ def _file_sha256(file: Path, cache_root: Path) -> str:
     return digest
 
 
-def _routing(directory: Path, experts: int) -> Routing:
+def _routing(directory: Path, *, moe: bool) -> Routing:
     """Return where the router comes from: a marker says so when it was drawn, not trained."""
-    if not experts:
+    if not moe:
         return "none"
     marker = directory / MARKER
     if not marker.exists():

@@ -86,6 +86,8 @@ class PreparedModel:
             "architecture": facts.architecture,
             "total_parameters": facts.total_parameters,
             "active_parameters": facts.active_parameters,
+            "approximations": list(facts.approximations),
+            "unknown": list(facts.unknown),
             "weights_bytes": facts.weights_bytes,
             "precision": precision,
             "twin_of": self.entry.twin_of,
