@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,13 @@ import msgspec
 from inferometer import redact, store, workload
 from inferometer.engine import Completion, LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import serve
+from inferometer.launch import failed, serve, unforeseen
 from inferometer.load.driver import Body, Hooks, LoadPlan, collect, drive
 from inferometer.load.http import Target
 from inferometer.metering import Sampler, broken, meter_context
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of, work
-from inferometer.records import Failure, LaunchRecord, MeterInfo, Probe, Request, Window
+from inferometer.records import LaunchRecord, MeterInfo, Probe, Request, Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from inferometer.plan import Launch, LoadPoint, Plan
     from inferometer.prepare import Prepared
     from inferometer.progress import Progress
+    from inferometer.records import Failure
     from inferometer.study import MeterEntry
 
 HOST = "127.0.0.1"
@@ -62,6 +62,7 @@ class _Live:
     folder: Path
     server: Server
     engine: Engine
+    seed: int | None
     model: str
     target: Target
     tokenizer: Path
@@ -80,6 +81,7 @@ class Bench:
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
+        stack = self.prepared.stacks[launch.stack]
         folder = self.results.open_launch(launch.id)
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
@@ -87,7 +89,7 @@ class Bench:
         try:
             self._run(launch, folder, seen)
         except (LaunchError, Unsupported) as error:
-            failure = failed(error)
+            failure = failed(error, "environment" if stack.sha256 is None else "command")
         except InferometerError:
             raise
         except Exception as error:  # noqa: BLE001 -- a plugin's or engine's fault costs one launch
@@ -110,12 +112,13 @@ class Bench:
             seen.command = redact.argv(list(command.argv))
             seen.variables = redact.tree(dict(command.env))
             seen.instrument = redact.tree(dict(command.instrument_env))
+            store.write_files(self._files(launch), command.files)
             self.progress.stage("starting the engine")
             with serve(
                 command,
                 host=HOST,
                 port=port,
-                readiness=stack.engine.readiness,
+                readiness=command.readiness or stack.engine.readiness,
                 failures=stack.engine.failures,
                 folder=folder,
                 deadline_s=protocol.ready_timeout_s,
@@ -128,6 +131,7 @@ class Bench:
                     folder=folder,
                     server=server,
                     engine=stack.engine,
+                    seed=stack.spec.seed,
                     model=str(self.prepared.models[launch.model.name].path),
                     target=Target(host=HOST, port=port, path=stack.engine.endpoint),
                     tokenizer=tokenizer,
@@ -175,7 +179,7 @@ class Bench:
             warmup = max(streams + 1, point.workload.prefix_groups)
         planned = work(live.tokenizer, point, live.launch.round, protocol, warmup)
         lengths = staggered(planned.output_tokens, streams, warmup)
-        bodies = request_bodies(live.engine, live.model, planned.prompts, lengths)
+        bodies = request_bodies(live.engine, live.model, planned.prompts, lengths, live.seed)
         result = drive(
             live.target,
             lambda index: bodies[wrapped(index, len(bodies), warmup + streams)],
@@ -206,8 +210,8 @@ class Bench:
         stack = self.prepared.stacks[launch.stack]
         model = self.prepared.models[launch.model.name]
         return LaunchContext(
-            python=stack.environment.python,
-            version=stack.environment.version,
+            python=stack.usable().python,
+            version=stack.version,
             model_path=model.path,
             model_name=str(model.path),
             host=HOST,
@@ -217,7 +221,14 @@ class Bench:
             profile=stack.entry.profile,
             cores=self.prepared.cores,
             memory_bytes=self.prepared.memory_bytes,
+            files=self._files(launch),
+            kv_bytes_per_token=model.facts.kv_bytes_per_token,
         )
+
+    def _files(self, launch: Launch) -> Path:
+        """Return where configuration files stand: one folder for all rounds of a stack."""
+        name = f"{launch.stack}-{launch.model.name}"
+        return self.results.root.absolute() / "configurations" / name
 
     def _record(
         self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
@@ -242,7 +253,7 @@ class Bench:
             command=seen.command,
             environment_variables=seen.variables,
             instrument_variables=seen.instrument,
-            environment=stack.environment.record() | simulated(stack.engine),
+            environment=stack.record(),
             resolved_configuration=seen.configuration,
             windows=seen.windows,
             meters=seen.meters,
@@ -255,35 +266,6 @@ def phased(row: Request, first: int, end: int) -> Request:
     if first <= row.index < end:
         return msgspec.structs.replace(row, phase="stagger")
     return row
-
-
-def failed(error: LaunchError | Unsupported) -> Failure:
-    """Return what is stored of a failed launch."""
-    if isinstance(error, Unsupported):
-        return Failure(reason="unsupported", stage="command", message=redact.text(str(error)))
-    return Failure(
-        reason=error.reason,
-        stage=error.stage,
-        message=redact.text(error.message),
-        hint=error.hint,
-        log_tail=[redact.text(line) for line in error.log_tail],
-    )
-
-
-def unforeseen(error: Exception) -> Failure:
-    """Return what is stored of a launch that an unexpected error ended."""
-    return Failure(
-        reason="failed",
-        stage="measure",
-        message=redact.text(f"{type(error).__name__}: {error}"),
-        hint="The engine's adapter or a meter raised this; report it to its author.",
-        log_tail=[redact.text(line) for line in traceback.format_exception(error)[-20:]],
-    )
-
-
-def simulated(engine: Engine) -> dict[str, str]:
-    """Return what marks a stand-in's launch, so that it never ranks with measured ones."""
-    return {"kind": "simulated"} if engine.simulated else {}
 
 
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:
@@ -322,7 +304,11 @@ def staggered(output_tokens: Sequence[int], streams: int, warmup: int) -> list[i
 
 
 def request_bodies(
-    engine: Engine, model: str, prompts: workload.PromptSet, lengths: Sequence[int]
+    engine: Engine,
+    model: str,
+    prompts: workload.PromptSet,
+    lengths: Sequence[int],
+    seed: int | None = None,
 ) -> list[Body]:
     """Return the request bodies of a prompt set in the engine's words, ready to send."""
     return [
@@ -334,6 +320,7 @@ def request_bodies(
                         prompt_ids=ids,
                         prompt_text=text,
                         output_tokens=length,
+                        seed=seed,
                     )
                 )
             ),
@@ -354,7 +341,8 @@ def probe(live: _Live, concurrency: int) -> list[Probe]:
         LaunchError: a probe got no answer, so neither would the load.
     """
     prompts = workload.probe_prompts(live.tokenizer)
-    bodies = request_bodies(live.engine, live.model, prompts, [PROBE_TOKENS] * len(prompts))
+    lengths = [PROBE_TOKENS] * len(prompts)
+    bodies = request_bodies(live.engine, live.model, prompts, lengths, live.seed)
     rows = []
     for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
         if answer.request.status != "ok":

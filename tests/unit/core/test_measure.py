@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from inferometer.measure import phased, staggered, unforeseen, wrapped
+from inferometer.launch import unforeseen
+from inferometer.measure import phased, staggered, wrapped
 from inferometer.records import Request
 
 
