@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from inferometer.engine import Completion, Engine, LaunchContext, LaunchSpec, Platform, Unsupported
-from inferometer_engines.vllm import FAILURES, Vllm, release
+from inferometer.engine import (
+    Completion,
+    Engine,
+    LaunchContext,
+    LaunchSpec,
+    Platform,
+    Unsupported,
+    release,
+)
+from inferometer_engines.vllm import FAILURES, Vllm
 
 ENGINE: Engine = Vllm()
 CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
@@ -121,5 +129,5 @@ def test_failures_are_classified(line: str, reason: str) -> None:
 
 
 def test_versions_with_suffixes_are_read() -> None:
-    assert release("0.32.0") == (0, 32)
-    assert release("0.33rc1.dev2") == (0, 33)
+    assert release("0.32.0") == (0, 32, 0)
+    assert release("0.33rc1.dev2") == (0, 33, 0)
