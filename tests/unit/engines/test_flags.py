@@ -129,7 +129,9 @@ def everything(engine: Engine, version: str) -> Iterator[LaunchContext]:
     for accelerator in ("cuda", "cpu"):
         for name, values in VALUES.items():
             for value in values:
-                more = {"tensor_parallel_size": 2} if name == "expert_parallel_size" else {}
+                more: dict[str, Any] = {}
+                if name == "expert_parallel_size":
+                    more["tensor_parallel_size"] = 2
                 yield context(engine, version, accelerator=accelerator, **{name: value}, **more)
         for equal in ({"graphs": None}, {"graphs": False}):
             yield context(
@@ -200,7 +202,7 @@ def told(engine: Engine, at: LaunchContext) -> object:
 def test_a_field_that_is_set_is_translated_or_refused_by_name(name: str, field: str) -> None:
     engine, version = ENGINES[name], NEWEST[name]
     experts = (field, name) == ("expert_parallel_size", "vllm")  # as many as tensor parallel
-    more = {"tensor_parallel_size": 2} if experts else {}
+    more: dict[str, Any] = {"tensor_parallel_size": 2} if experts else {}
     plain = told(engine, context(engine, version, **more))
     answers, refusals = [], []
     for value in VALUES[field]:
