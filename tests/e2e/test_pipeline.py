@@ -213,6 +213,9 @@ def test_engines_that_cannot_run_here_are_reported_and_the_others_measured(
     comparison = analyze(tmp_path / "r")
     throughput = next(r for r in comparison.rankings if r.objective == "throughput")
     assert len(throughput.entries) == 2
+    missing = {item.what: item for item in comparison.missing if item.reason == "unsupported"}
+    assert "sglang on dense, rounds 1, 2" in missing
+    assert len(missing) == 4
     report = (tmp_path / "r" / "report" / "report.md").read_text()
     assert "tensorrt-llm: needs an NVIDIA GPU" in report
     assert "its CPU kernels are built from source and not published" in report
