@@ -102,7 +102,7 @@ class LaunchContext:
     files: Path = Path()
     """Folder in which :attr:`Command.files` will stand; the same for every launch of a stack."""
     kv_bytes_per_token: int | None = None
-    """Of the model at its own data type, over all layers; None when not known."""
+    """Over all layers, in the precision of ``spec``; None when not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

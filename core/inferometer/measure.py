@@ -209,6 +209,8 @@ class Bench:
     def _context(self, launch: Launch, port: int) -> LaunchContext:
         stack = self.prepared.stacks[launch.stack]
         model = self.prepared.models[launch.model.name]
+        spec = stack.spec
+        own = spec.dtype in {"auto", model.facts.dtype}
         return LaunchContext(
             python=stack.usable().python,
             version=stack.version,
@@ -217,12 +219,12 @@ class Bench:
             host=HOST,
             port=port,
             platform=self.prepared.platform,
-            spec=stack.spec,
+            spec=spec,
             profile=stack.entry.profile,
             cores=self.prepared.cores,
             memory_bytes=self.prepared.memory_bytes,
             files=self._files(launch),
-            kv_bytes_per_token=model.facts.kv_bytes_per_token,
+            kv_bytes_per_token=model.facts.kv_bytes_per_token if own else None,
         )
 
     def _files(self, launch: Launch) -> Path:

@@ -5,6 +5,7 @@ Run it to write or to renew a golden list (``tests/golden/engines/*.txt``)::
     python read_flags.py sglang sglang-0.5.23-*.whl
     python read_flags.py vllm vllm-0.33.0-*.whl
     ENGINE_PYTHON read_flags.py vllm-parser     # vLLM's own parser, in its environment
+    ENGINE_PYTHON read_flags.py vllm-accepts lines.json    # which argument lists it refuses
     python read_flags.py tensorrt-llm trtllm_serve_cli.yaml|serve.py llm_args.py
 
 ``tests/unit/engines/test_flags.py`` holds every option the adapters can emit against the lists;
@@ -14,8 +15,10 @@ Only the standard library: it also runs inside an engine's environment.
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
+import json
 import logging
 import re
 import sys
@@ -124,8 +127,8 @@ def _fields(node: ast.ClassDef) -> dict[str, str]:
     }
 
 
-def vllm_parser() -> tuple[str, set[str]]:
-    """Return version and options of the vLLM installed with this interpreter."""
+def vllm_parser() -> tuple[str, argparse.ArgumentParser]:
+    """Return version and argument parser of the vLLM installed with this interpreter."""
     logging.disable(logging.WARNING)
     version = importlib.import_module("vllm.version").__version__
     utils = importlib.import_module("vllm.utils.argparse_utils")
@@ -135,9 +138,25 @@ def vllm_parser() -> tuple[str, set[str]]:
             break
         except ImportError:
             continue
-    parser = cli.make_arg_parser(utils.FlexibleArgumentParser())
-    options = {word for action in parser._actions for word in action.option_strings}
-    return version, {word for word in options if word.startswith("--")}
+    return version, cli.make_arg_parser(utils.FlexibleArgumentParser())
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the long options of a parser."""
+    words = {word for action in parser._actions for word in action.option_strings}
+    return {word for word in words if word.startswith("--")}
+
+
+def refused(parser: argparse.ArgumentParser, lines: list[list[str]]) -> list[list[str]]:
+    """Return the argument lists that the parser does not take; it says why on stderr."""
+    found = []
+    for line in lines:
+        try:
+            parser.parse_args(line)
+        except (SystemExit, ValueError) as error:
+            print(f"{line}: {error}", file=sys.stderr)
+            found.append(line)
+    return found
 
 
 PLACES = (
@@ -203,8 +222,12 @@ def main(arguments: list[str]) -> None:
     """Print one golden list."""
     kind, *paths = arguments
     if kind == "vllm-parser":
-        version, flags = vllm_parser()
-        print(listing(f"argument parser of vLLM {version}, asked in its environment", flags))
+        version, parser = vllm_parser()
+        source = f"argument parser of vLLM {version}, asked in its environment"
+        print(listing(source, options(parser)))
+        return
+    if kind == "vllm-accepts":
+        print(json.dumps(refused(vllm_parser()[1], json.loads(Path(paths[0]).read_text()))))
         return
     sources: dict[str, str] = {}
     for path in map(Path, paths):

@@ -242,16 +242,30 @@ def test_an_adapter_of_a_few_lines_answers_for_the_rest() -> None:
 
 
 @pytest.mark.engine
-def test_the_real_parser_of_vllm_has_every_option() -> None:
+@pytest.mark.timeout(600)
+def test_the_real_parser_of_vllm_takes_every_line_and_is_the_list(tmp_path: Path) -> None:
     platform = environment.current_platform("cpu")
+    engine = ENGINES["vllm"]
     built = environment.prepare(
-        ENGINES["vllm"].requirements(platform), platform, environment.cache_root(), print
+        engine.requirements(platform), platform, environment.cache_root(), print
     )
-    done = subprocess.run(
-        [str(built.python), str(GOLDEN / "read_flags.py"), "vllm-parser"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+
+    def asked(*arguments: str) -> str:
+        line = [str(built.python), str(GOLDEN / "read_flags.py"), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
     text = (GOLDEN / f"vllm-{built.version}.txt").read_text(encoding="utf-8")
-    assert done.stdout.rstrip() == text.rstrip()
+    assert asked("vllm-parser").rstrip() == text.rstrip()
+    lines = tmp_path / "lines.json"
+    lines.write_text(json.dumps(list(vllm_lines(built.version))))
+    assert json.loads(asked("vllm-accepts", str(lines)).splitlines()[-1]) == []
+
+
+def vllm_lines(version: str) -> Iterator[list[str]]:
+    """Yield what follows the module's name in every line for the CPU build."""
+    for at in everything(ENGINES["vllm"], version):
+        if at.platform.accelerator == "cpu":
+            try:
+                yield list(ENGINES["vllm"].command(at).argv[3:])
+            except Unsupported:
+                continue
