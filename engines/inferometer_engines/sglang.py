@@ -133,6 +133,7 @@ METRICS = Metrics(
             "sglang:realtime_tokens_total", "prompt_tokens_computed", {"mode": "prefill_compute"}
         ),
         Counter("sglang:realtime_tokens_total", "prompt_tokens_cached", {"mode": "prefill_cache"}),
+        # Without the first token of each request, which its prefill makes.
         Counter("sglang:realtime_tokens_total", "output_tokens", {"mode": "decode"}),
         Counter("sglang:num_requests_total", "requests_finished"),
         Counter("sglang:num_aborted_requests_total", "requests_aborted"),

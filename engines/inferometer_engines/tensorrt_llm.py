@@ -109,12 +109,12 @@ METRICS = Metrics(
         Counter("trtllm_prompt_cached_tokens_total", "prompt_tokens_cached"),
         Counter("trtllm_generation_tokens_total", "output_tokens"),
         Counter("trtllm_request_success_total", "requests_finished"),
-        Counter("trtllm_kv_cache_utilization", "kv_cache_usage"),
-        Counter("trtllm_num_requests_running", "requests_running"),
-        Counter("trtllm_num_requests_waiting", "requests_waiting"),
+        Counter("trtllm_spec_decode_drafted_tokens_total", "draft_tokens"),
+        Counter("trtllm_spec_decode_accepted_tokens_total", "draft_tokens_accepted"),
     ),
 )
-"""``/metrics`` is JSON here and drains; it stays off, as it costs time in every iteration."""
+"""They move when a request ends. What moves in every iteration (gauges, and ``/metrics``, which is
+JSON here and drains) needs iteration statistics: off, as they cost time that others do not pay."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import pytest
 
 from inferometer import environment
 from inferometer.engine import (
+    QUANTITIES,
     Adapter,
     Completion,
     Engine,
@@ -41,6 +42,7 @@ ENGINES: dict[str, Engine] = {
     engine.name: engine for engine in (Vllm(), Sglang(), TensorRtLlm(), TransformersServe())
 }
 LISTS = sorted(GOLDEN.glob("*.txt"))
+METRIC_LISTS = sorted((GOLDEN.parent / "metrics").glob("*.txt"))
 NEWEST = {"vllm": "0.33.0", "sglang": "0.5.23", "tensorrt-llm": "1.4.0", "transformers": "5.19.0"}
 MODEL = "/models/draft"
 VALUES: dict[str, list[Any]] = {
@@ -229,6 +231,18 @@ def test_bodies_hold_only_fields_that_the_engine_accepts(name: str) -> None:
         )
         assert set(body) <= engine.request_fields
         assert body["max_tokens"] == 3
+
+
+@pytest.mark.parametrize("path", METRIC_LISTS, ids=lambda path: path.stem)
+def test_the_release_has_every_metric_that_is_read(path: Path) -> None:
+    metrics = ENGINES[path.stem.rpartition("-")[0]].metrics
+    source, known = READER.read(path)
+    assert source
+    assert metrics is not None
+    for counter in metrics.counters:
+        assert counter.name in QUANTITIES
+        exposed = {counter.source, *(counter.source.removesuffix(e) for e in ("_total", "_count"))}
+        assert exposed & known, counter.source
 
 
 def test_an_adapter_of_a_few_lines_answers_for_the_rest() -> None:
