@@ -7,13 +7,50 @@ engines are servers in their own environments, because their pins exclude each o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from inferometer.spec import (
+    LaunchSpec,
+    Profile,
+    Speculative,
+    Unsupported,
+    profiled,
+    release,
+    since,
+    switched,
+    translated,
+    valued,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
-Profile = Literal["defaults", "equalized", "tuned"]
+__all__ = [
+    "QUANTITIES",
+    "Adapter",
+    "CacheReset",
+    "Command",
+    "Completion",
+    "Counter",
+    "Engine",
+    "FailureClass",
+    "LaunchContext",
+    "LaunchSpec",
+    "Metrics",
+    "Platform",
+    "Profile",
+    "Readiness",
+    "Requirements",
+    "Speculative",
+    "Unsupported",
+    "profiled",
+    "release",
+    "since",
+    "switched",
+    "translated",
+    "valued",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,26 +81,6 @@ class Requirements:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchSpec:
-    """How a model is to be served, in the field's terms; None leaves the engine's default.
-
-    An adapter translates every field that is set, or refuses it by name (:class:`Unsupported`).
-    """
-
-    dtype: str = "bfloat16"
-    max_model_len: int | None = None
-    tensor_parallel_size: int = 1
-    max_num_seqs: int | None = None
-    prefix_caching: bool | None = None
-    graphs: bool | None = None
-    """CUDA graphs and compilation; False means eager."""
-    seed: int | None = 0
-    extra_args: tuple[str, ...] = ()
-    """Passed to the engine as they are, last."""
-    extra_env: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchContext:
     """Everything an adapter may use to build its command."""
 
@@ -82,6 +99,10 @@ class LaunchContext:
     cores: int
     """Processor cores available to the engine."""
     memory_bytes: int
+    files: Path = Path()
+    """Folder in which :attr:`Command.files` will stand; the same for every launch of a stack."""
+    kv_bytes_per_token: int | None = None
+    """Over all layers, in the precision of ``spec``; None when not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +112,10 @@ class Command:
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     instrument_env: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Configuration files by name, written to :attr:`LaunchContext.files` before the start."""
+    readiness: Readiness | None = None
+    """Where this version is seen to be ready; None means as the engine always is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +139,8 @@ class Completion:
     output_tokens: int
     """Exactly this many are wanted: the end-of-sequence token is to be ignored."""
     stream: bool = True
+    seed: int | None = None
+    """For engines that take a seed with each request and not at their start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +152,62 @@ class FailureClass:
     remedy: str
 
 
-class Unsupported(Exception):  # noqa: N818 -- an answer, not a fault
-    """An adapter cannot do what was asked; the message names the field or platform and why."""
+Unit = Literal["tokens", "requests", "steps", "share", "bytes", "s", "FLOP"]
+
+QUANTITIES: Mapping[str, tuple[Unit, Literal["counter", "gauge"]]] = {
+    "prompt_tokens": ("tokens", "counter"),
+    "prompt_tokens_computed": ("tokens", "counter"),
+    "prompt_tokens_cached": ("tokens", "counter"),
+    "output_tokens": ("tokens", "counter"),
+    "requests_finished": ("requests", "counter"),
+    "requests_aborted": ("requests", "counter"),
+    "preemptions": ("requests", "counter"),
+    "prefix_cache_queries": ("tokens", "counter"),
+    "prefix_cache_hits": ("tokens", "counter"),
+    "draft_tokens": ("tokens", "counter"),
+    "draft_tokens_accepted": ("tokens", "counter"),
+    "steps": ("steps", "counter"),
+    "prefill_busy_s": ("s", "counter"),
+    "decode_busy_s": ("s", "counter"),
+    "estimated_flop": ("FLOP", "counter"),
+    "requests_running": ("requests", "gauge"),
+    "requests_waiting": ("requests", "gauge"),
+    "kv_cache_usage": ("share", "gauge"),
+    "kv_cache_capacity": ("tokens", "gauge"),
+}
+"""Canonical names of what engines count, with unit and kind. Read counters as differences only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One of the engine's own metrics: ``source`` is what the engine calls it.
+
+    In Prometheus text ``source`` is a family with the ``labels`` that must match; in JSON it is
+    the dotted path within one record. ``name`` is a key of :data:`QUANTITIES`.
+    """
+
+    source: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Where an engine's counters are read. Those that ``drain`` lose what one reader has seen."""
+
+    path: str = "/metrics"
+    form: Literal["prometheus", "json"] = "prometheus"
+    drains: bool = False
+    counters: Sequence[Counter] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheReset:
+    """The call that empties the prefix cache: done when it answers 200 and ``says`` (if set)."""
+
+    path: str
+    method: Literal["GET", "POST"] = "POST"
+    says: str = ""
 
 
 class Engine(Protocol):
@@ -175,3 +256,68 @@ class Engine(Protocol):
 
     def request(self, completion: Completion) -> dict[str, Any]:
         """Return the request body."""
+
+    @property
+    def request_fields(self) -> frozenset[str]:
+        """Return the body fields that the engine accepts; empty when not known."""
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """Return where counters are read, or None when there are none."""
+
+    @property
+    def cache_reset(self) -> CacheReset | None:
+        """Return how the prefix cache is emptied; None means that prompts must differ."""
+
+    def image(self, platform: Platform, version: str) -> str:
+        """Return the container image with its tag, or raise :class:`Unsupported`."""
+
+
+class Adapter:
+    """Base for adapters: answers for what an engine does not have. Say only what yours has."""
+
+    __slots__ = ()
+
+    @property
+    def simulated(self) -> bool:
+        """Return False: it is a real engine."""
+        return False
+
+    @property
+    def endpoint(self) -> str:
+        """Return the usual path."""
+        return "/v1/completions"
+
+    @property
+    def readiness(self) -> Readiness:
+        """Return the usual check."""
+        return Readiness()
+
+    @property
+    def failures(self) -> Sequence[FailureClass]:
+        """Return no classes: a failure then has its log only."""
+        return ()
+
+    @property
+    def resolved_configuration(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
+    @property
+    def request_fields(self) -> frozenset[str]:
+        """Return nothing known."""
+        return frozenset()
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """Return None."""
+        return None
+
+    @property
+    def cache_reset(self) -> CacheReset | None:
+        """Return None."""
+        return None
+
+    def image(self, platform: Platform, version: str) -> str:
+        """Refuse: no image is known."""
+        raise Unsupported(f"no container image is known of it ({platform}, {version})")

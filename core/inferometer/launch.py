@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from inferometer import redact
+from inferometer.engine import Unsupported
 from inferometer.errors import LaunchError, MachineError
+from inferometer.records import Failure
 from inferometer.redact import HIDDEN, plain
 
 if TYPE_CHECKING:
@@ -260,3 +264,32 @@ def first_exception(log: Path) -> str | None:
             if found := EXCEPTION.match(plain(line.strip())):
                 return found.group(1)[:500]
     return None
+
+
+def failed(error: LaunchError | Unsupported, stage: str) -> Failure:
+    """Return what is stored of a failed launch; ``stage`` is where an engine refuses."""
+    if isinstance(error, Unsupported):
+        return Failure(
+            reason="unsupported",
+            stage=stage,
+            message=redact.text(error.message),
+            hint=redact.text(error.remedy),
+        )
+    return Failure(
+        reason=error.reason,
+        stage=error.stage,
+        message=redact.text(error.message),
+        hint=error.hint,
+        log_tail=[redact.text(line) for line in error.log_tail],
+    )
+
+
+def unforeseen(error: Exception) -> Failure:
+    """Return what is stored of a launch that an unexpected error ended."""
+    return Failure(
+        reason="failed",
+        stage="measure",
+        message=redact.text(f"{type(error).__name__}: {error}"),
+        hint="The engine's adapter or a meter raised this; report it to its author.",
+        log_tail=[redact.text(line) for line in traceback.format_exception(error)[-20:]],
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,14 @@ from inferometer import point as points
 from inferometer import redact, store, workload
 from inferometer.engine import LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import inherited, serve
+from inferometer.launch import failed, inherited, serve, unforeseen
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
 from inferometer.metering import Sampler, broken, meter_context
 from inferometer.point import Live, request_bodies
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
-from inferometer.records import Failure, LaunchRecord, Probe
+from inferometer.records import LaunchRecord, Probe
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from inferometer.plan import Launch, Plan
     from inferometer.prepare import Prepared
     from inferometer.progress import Progress
-    from inferometer.records import MeterInfo, Window
+    from inferometer.records import Failure, MeterInfo, Window
     from inferometer.study import MeterEntry
 
 HOST = "127.0.0.1"
@@ -66,6 +65,7 @@ class Bench:
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
+        stack = self.prepared.stacks[launch.stack]
         folder = self.results.open_launch(launch.id)
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
@@ -73,7 +73,7 @@ class Bench:
         try:
             self._run(launch, folder, seen)
         except (LaunchError, Unsupported) as error:
-            failure = failed(error)
+            failure = failed(error, "environment" if stack.sha256 is None else "command")
         except InferometerError:
             raise
         except Exception as error:  # noqa: BLE001 -- a plugin's or engine's fault costs one launch
@@ -96,12 +96,13 @@ class Bench:
             seen.command = redact.argv(list(command.argv))
             seen.variables = redact.tree(dict(command.env))
             seen.instrument = redact.tree(dict(command.instrument_env))
+            store.write_files(self._files(launch), command.files)
             self.progress.stage("starting the engine")
             with serve(
                 command,
                 host=HOST,
                 port=port,
-                readiness=stack.engine.readiness,
+                readiness=command.readiness or stack.engine.readiness,
                 failures=stack.engine.failures,
                 folder=folder,
                 deadline_s=protocol.ready_timeout_s,
@@ -114,6 +115,7 @@ class Bench:
                     folder=folder,
                     server=server,
                     engine=stack.engine,
+                    seed=stack.spec.seed,
                     model=str(self.prepared.models[launch.model.name].path),
                     target=Target(host=HOST, port=port, path=stack.engine.endpoint),
                     tokenizer=tokenizer,
@@ -157,19 +159,28 @@ class Bench:
     def _context(self, launch: Launch, port: int) -> LaunchContext:
         stack = self.prepared.stacks[launch.stack]
         model = self.prepared.models[launch.model.name]
+        spec = stack.spec
+        own = spec.dtype in {"auto", model.facts.dtype}
         return LaunchContext(
-            python=stack.environment.python,
-            version=stack.environment.version,
+            python=stack.usable().python,
+            version=stack.version,
             model_path=model.path,
             model_name=str(model.path),
             host=HOST,
             port=port,
             platform=self.prepared.platform,
-            spec=stack.spec,
+            spec=spec,
             profile=stack.entry.profile,
             cores=self.prepared.cores,
             memory_bytes=self.prepared.memory_bytes,
+            files=self._files(launch),
+            kv_bytes_per_token=model.facts.kv_bytes_per_token if own else None,
         )
+
+    def _files(self, launch: Launch) -> Path:
+        """Return where configuration files stand: one folder for all rounds of a stack."""
+        name = f"{launch.stack}-{launch.model.name}"
+        return self.results.root.absolute() / "configurations" / name
 
     def _record(
         self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
@@ -195,41 +206,12 @@ class Bench:
             environment_variables=seen.variables,
             instrument_variables=seen.instrument,
             inherited_variables=redact.tree(inherited(stack.entry.pass_env)),
-            environment=stack.environment.record() | simulated(stack.engine),
+            environment=stack.record(),
             resolved_configuration=seen.configuration,
             windows=seen.windows,
             meters=seen.meters,
             host_sha256=self.host_sha256,
         )
-
-
-def failed(error: LaunchError | Unsupported) -> Failure:
-    """Return what is stored of a failed launch."""
-    if isinstance(error, Unsupported):
-        return Failure(reason="unsupported", stage="command", message=redact.text(str(error)))
-    return Failure(
-        reason=error.reason,
-        stage=error.stage,
-        message=redact.text(error.message),
-        hint=error.hint,
-        log_tail=[redact.text(line) for line in error.log_tail],
-    )
-
-
-def unforeseen(error: Exception) -> Failure:
-    """Return what is stored of a launch that an unexpected error ended."""
-    return Failure(
-        reason="failed",
-        stage="measure",
-        message=redact.text(f"{type(error).__name__}: {error}"),
-        hint="The engine's adapter or a meter raised this; report it to its author.",
-        log_tail=[redact.text(line) for line in traceback.format_exception(error)[-20:]],
-    )
-
-
-def simulated(engine: Engine) -> dict[str, str]:
-    """Return what marks a stand-in's launch, so that it never ranks with measured ones."""
-    return {"kind": "simulated"} if engine.simulated else {}
 
 
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:
@@ -252,7 +234,8 @@ def probe(live: Live, concurrency: int) -> list[Probe]:
         LaunchError: a probe got no answer, so neither would the load.
     """
     prompts = workload.probe_prompts(live.tokenizer)
-    bodies = request_bodies(live.engine, live.model, prompts, [PROBE_TOKENS] * len(prompts))
+    lengths = [PROBE_TOKENS] * len(prompts)
+    bodies = request_bodies(live.engine, live.model, prompts, lengths, seed=live.seed)
     rows = []
     for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
         if answer.request.status != "ok":

@@ -39,6 +39,7 @@ class Live:
     folder: Path
     server: Server
     engine: Engine
+    seed: int | None
     model: str
     target: Target
     tokenizer: Path
@@ -52,7 +53,9 @@ def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[],
     """
     planned = work(live.tokenizer, point, live.launch.round, protocol)
     lengths = staggered(planned.output_tokens, planned.firsts)
-    bodies = request_bodies(live.engine, live.model, planned.prompts, lengths, planned.turns)
+    bodies = request_bodies(
+        live.engine, live.model, planned.prompts, lengths, planned.turns, seed=live.seed
+    )
     result = drive(
         live.target,
         lambda index: bodies[wrapped(index, len(bodies), planned.again)],
@@ -120,6 +123,8 @@ def request_bodies(
     prompts: PromptSet,
     lengths: Sequence[int],
     turns: Sequence[tuple[int | None, float]] = (),
+    *,
+    seed: int | None = None,
 ) -> list[Body]:
     """Return the request bodies of a prompt set in the engine's words, ready to send."""
     return [
@@ -131,6 +136,7 @@ def request_bodies(
                         prompt_ids=ids,
                         prompt_text=text,
                         output_tokens=length,
+                        seed=seed,
                     )
                 )
             ),

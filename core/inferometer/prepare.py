@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from inferometer import environment, packaged, workload
-from inferometer.engine import LaunchSpec, Unsupported
+from inferometer.engine import LaunchSpec, Unsupported, profiled
 from inferometer.errors import MachineError, UsageError
 from inferometer.model import inspect
 from inferometer.ports import in_use, is_free
@@ -28,44 +28,70 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PreparedStack:
-    """An engine with the environment it runs in."""
+    """An engine with the environment it runs in, or with the reason why it has none here."""
 
     id: str
     entry: EngineEntry
     engine: Engine
-    environment: Environment
+    environment: Environment | Unsupported
+
+    def usable(self) -> Environment:
+        """Return the environment, or raise why there is none (:class:`Unsupported`)."""
+        if isinstance(self.environment, Unsupported):
+            raise self.environment
+        return self.environment
+
+    @property
+    def version(self) -> str:
+        """Return the engine's version; empty when it cannot run here."""
+        return "" if isinstance(self.environment, Unsupported) else self.environment.version
+
+    @property
+    def sha256(self) -> str | None:
+        """Return the environment's hash; None when the engine cannot run here."""
+        return None if isinstance(self.environment, Unsupported) else self.environment.sha256
 
     @property
     def spec(self) -> LaunchSpec:
-        """Return how the model is to be served."""
-        entry = self.entry
-        return LaunchSpec(
-            dtype=entry.dtype,
-            max_model_len=entry.max_model_len,
-            tensor_parallel_size=entry.tensor_parallel_size,
-            max_num_seqs=entry.max_num_seqs,
-            prefix_caching=entry.prefix_caching,
-            graphs=entry.graphs,
-            seed=entry.seed,
-            extra_args=entry.extra_args,
-            extra_env=entry.extra_env,
-        )
+        """Return how the model is to be served, or raise :class:`Unsupported`."""
+        values = {known.name: getattr(self.entry, known.name) for known in fields(LaunchSpec)}
+        return profiled(LaunchSpec(**values), self.entry.profile)
+
+    def record(self) -> dict[str, Any]:
+        """Return what is stored of the environment.
+
+        A stand-in's launch is marked, so that it never ranks with measured ones.
+        """
+        mark = {"kind": "simulated"} if self.engine.simulated else {}
+        known = self.environment
+        return ({} if isinstance(known, Unsupported) else known.record()) | mark
 
     def describe(self) -> dict[str, object]:
         """Return the stack as :class:`~inferometer.records.LaunchRecord` stores it."""
         entry = self.entry
-        label = f"{entry.name} {self.environment.version}"
+        label = f"{entry.name} {self.version}".rstrip()
         if self.id != entry.name or entry.profile != "defaults":
             label += f" ({entry.profile}, {self.id.rpartition('-')[2]})"
         return {
             "id": self.id,
             "engine": entry.name,
-            "engine_version": self.environment.version,
+            "engine_version": self.version,
             "profile": entry.profile,
             "precision": entry.dtype,
-            "parallelism": f"TP{entry.tensor_parallel_size}",
+            "parallelism": parallelism(entry),
             "label": label,
         }
+
+
+def parallelism(entry: EngineEntry) -> str:
+    """Return ``TP2``, or ``TP2 PP2 DP2 EP4``: tensor always, the others where they are used."""
+    others = {
+        "PP": entry.pipeline_parallel_size,
+        "DP": entry.data_parallel_size,
+        "EP": entry.expert_parallel_size,
+    }
+    used = [f"{name}{size}" for name, size in others.items() if size != 1]
+    return " ".join([f"TP{entry.tensor_parallel_size}", *used])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +136,11 @@ class Prepared:
 def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
     """Build or find every environment and model of ``plan``.
 
+    An engine that cannot run on this platform keeps the others from nothing.
+
     Raises:
         UsageError: an engine or a model is unknown or missing.
-        MachineError: an environment cannot be had on this platform.
+        MachineError: an environment cannot be built, or no engine can run on this platform.
     """
     platform = environment.current_platform(environment.accelerator())
     engines = registry.engines()
@@ -124,8 +152,14 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
     stacks = {}
     for stack_id, entry in entries.items():
         progress.stage(f"environment of {entry.name}")
-        built = _environment(engines[entry.name], entry, platform, root, progress)
+        built: Environment | Unsupported
+        try:
+            built = _environment(engines[entry.name], entry, platform, root, progress)
+        except Unsupported as error:
+            progress.warn(f"{stack_id}: cannot run here: {error}")
+            built = error
         stacks[stack_id] = PreparedStack(stack_id, entry, engines[entry.name], built)
+    refuse_idle(stacks)
     models = {}
     for model in {launch.model.name: launch.model for launch in plan.launches}.values():
         progress.stage(f"model {model.name}")
@@ -154,13 +188,18 @@ def _environment(
 ) -> Environment:
     if entry.python is not None:
         return _existing(engine, Path(entry.python))
-    try:
-        requirements = engine.requirements(platform)
-    except Unsupported as error:
+    return environment.prepare(engine.requirements(platform), platform, root, progress.note)
+
+
+def refuse_idle(stacks: dict[str, PreparedStack]) -> None:
+    """Refuse a study of which nothing can run here (:class:`MachineError`)."""
+    reasons = [s.environment for s in stacks.values() if isinstance(s.environment, Unsupported)]
+    if len(reasons) == len(stacks):
+        first = reasons[0]
         raise MachineError(
-            str(error), hint=f"Set `python` under [[engines]] name = {entry.name!r}."
-        ) from error
-    return environment.prepare(requirements, platform, root, progress.note)
+            "; ".join(dict.fromkeys(reason.message for reason in reasons)),
+            hint=first.remedy or "Set `python` under [[engines]].",
+        ) from first
 
 
 def _existing(engine: Engine, python: Path) -> Environment:
@@ -180,7 +219,8 @@ def _model_path(
     if entry.packaged is None:
         assert entry.path is not None
         return Path(entry.path).expanduser().resolve()
-    pythons = [stack.environment.python for stack in stacks.values()]
+    built = (stack.environment for stack in stacks.values())
+    pythons = [each.python for each in built if not isinstance(each, Unsupported)]
     for python in pythons:
         if packaged.can_convert(python):
             return packaged.ensure(entry.packaged, python, root, progress.note)

@@ -60,11 +60,17 @@ def rounds_complete(evidence: Evidence) -> int:
 def _launches(evidence: Evidence) -> Iterator[Missing]:
     done = {record.id for record in evidence.records}
     failed = {record.id: record for record in evidence.failures}
+    never = {
+        (stack_id(record), model_name(record)): record
+        for record in evidence.failures
+        if record.failure is not None and record.failure.reason == "unsupported"
+    }
     groups: dict[tuple[str, str, str, str, str], list[int]] = {}
     for launch in evidence.plan.launches:
         if launch.id in done:
             continue
-        record = failed.get(launch.id)
+        # What cannot run here is tried once, and the answer holds for every round.
+        record = failed.get(launch.id) or never.get((launch.stack, launch.model.name))
         reason, detail, fix = "not_run", "planned, not launched yet", _RESUME
         if record is not None and record.failure is not None:
             reason, detail = absent(evidence, launch.stack, launch.model.name)

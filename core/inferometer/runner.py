@@ -75,7 +75,7 @@ def refuse_another_machine(store: Store, prepared: Prepared, host_sha256: str) -
             "machine": (record.host_sha256, host_sha256),
             f"environment of {stack.id}": (
                 record.environment.get("sha256"),
-                stack.environment.sha256,
+                stack.sha256,
             ),
         }
         for what, (stored, here) in same.items():

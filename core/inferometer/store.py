@@ -10,6 +10,7 @@ Layout::
       plan.json             the expanded plan, written before the first launch
       host.json             this machine (provenance)
       lock                  held by the process that writes
+      configurations/<stack>-<model>/   files an engine is started with, made by its adapter
       launches/<id>/        one whole launch; renamed into place when everything in it is on disk
         launch.json         LaunchRecord
         requests.jsonl      one Request a line
@@ -39,7 +40,7 @@ from inferometer.plan import Plan
 from inferometer.records import CHUNK, LaunchRecord, Probe, Reading, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -192,6 +193,14 @@ def storage_errors(root: Path) -> Iterator[None]:
             f"{name}: cannot write results: {error.strerror or error}",
             hint="Free space or fix permissions, then run the same command again: it resumes.",
         ) from error
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write an engine's configuration files, by name; the folder is made when there are any."""
+    with storage_errors(folder):
+        for name, text in files.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / name, text.encode())
 
 
 def append_lines(path: Path, rows: Iterable[object]) -> None:

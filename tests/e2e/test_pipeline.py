@@ -19,7 +19,8 @@ from inferometer import provenance
 from inferometer import store as storing
 from inferometer import study as studies
 from inferometer.analyze import analyze
-from inferometer.errors import StorageError, UsageError
+from inferometer.cli.run import measure as run_command
+from inferometer.errors import IncompleteError, MachineError, StorageError, UsageError
 from inferometer.progress import Silent
 from inferometer.runner import RunOutcome, run
 from inferometer.store import Store
@@ -176,6 +177,60 @@ def test_an_engine_that_dies_while_loading_loses_its_launches_only(
     throughput = next(r for r in comparison.rankings if r.objective == "throughput")
     assert len(throughput.entries) == 1
     assert throughput.unranked
+
+
+GPU_ENGINES = """
+[[engines]]
+name = "sglang"
+
+[[engines]]
+name = "tensorrt-llm"
+
+[[models]]
+name = "dense"
+"""
+
+
+def test_engines_that_cannot_run_here_are_reported_and_the_others_measured(
+    model_files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inferometer.environment.accelerator", lambda: "cpu")
+    text = text_of(model_files, rounds=2).replace('[[models]]\nname = "dense"\n', GPU_ENGINES, 1)
+    study = studies.parse(text, "study.toml")
+    with pytest.raises(IncompleteError) as error:
+        run_command(study, text, tmp_path / "r", registry())
+    assert (error.value.exit_code, error.value.message[:12]) == (5, "8 of 16 laun")
+    failures = {str(r.stack["engine"]): r for r in Store(tmp_path / "r").failures()}
+    assert set(failures) == {"sglang", "tensorrt-llm"}
+    for name, record in failures.items():
+        assert record.failure is not None
+        assert (record.failure.reason, record.failure.stage) == ("unsupported", "environment")
+        assert name in record.failure.message
+        assert record.failure.hint
+        assert record.environment == {}
+    comparison = analyze(tmp_path / "r")
+    throughput = next(r for r in comparison.rankings if r.objective == "throughput")
+    assert len(throughput.entries) == 2
+    missing = {item.what: item for item in comparison.missing if item.reason == "unsupported"}
+    assert "sglang on dense, rounds 1, 2" in missing
+    assert len(missing) == 4
+    report = (tmp_path / "r" / "report" / "report.md").read_text()
+    assert "tensorrt-llm: needs an NVIDIA GPU" in report
+    assert "its CPU kernels are built from source and not published" in report
+    assert "Set python = PATH to an interpreter that has SGLang" in report
+
+
+def test_a_study_of_which_nothing_can_run_starts_nothing(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferometer.environment.accelerator", lambda: "cpu")
+    head, _, rest = text_of(model_files).partition("[[engines]]")
+    text = head + GPU_ENGINES + rest.partition('[[models]]\nname = "dense"\n')[2]
+    with pytest.raises(MachineError, match=r"sglang: .*; tensorrt-llm: needs an NVIDIA GPU"):
+        measure(text, tmp_path / "r")
+    assert not list(tmp_path.glob("r/failed/*"))
 
 
 def test_an_engine_that_never_gets_ready_is_given_up(model_files: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from inferometer.errors import StudyError, closest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from inferometer.engine import Unsupported
     from inferometer.plugins import Registry
     from inferometer.study import Study
 
@@ -54,6 +55,26 @@ def check_paths(study: Study, place: str) -> None:
             problems.append((f"loads[{index}].trace", f"no file {load.trace}"))
     if problems:
         raise StudyError(place, problems)
+
+
+def cannot_run(study: Study, registry: Registry) -> dict[str, Unsupported]:
+    """Return the stacks that have no environment on this machine, with the reason and the remedy.
+
+    Nothing is built, and an interpreter that the study names is taken at its word.
+    """
+    from inferometer import environment
+    from inferometer.engine import Unsupported
+    from inferometer.plan import stack_ids
+
+    platform = environment.current_platform(environment.accelerator())
+    found = {}
+    for stack, entry in zip(stack_ids(study), study.engines, strict=True):
+        if entry.python is None:
+            try:
+                registry.engines()[entry.name].requirements(platform)
+            except Unsupported as error:
+                found[stack] = error
+    return found
 
 
 def columns(rows: Sequence[Sequence[object]]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from inferometer.engine import Unsupported
     from inferometer.plan import Launch, Plan
 
 START_S = 60.0
@@ -33,17 +34,19 @@ def command(study: Path, as_json: bool) -> None:
 
     from inferometer import plan as plans
     from inferometer import study as studies
-    from inferometer.cli.common import check_names
+    from inferometer.cli.common import cannot_run, check_names
     from inferometer.plugins import Registry
 
     loaded = studies.load(study)
-    check_names(loaded, Registry(), str(study))
+    registry = Registry()
+    check_names(loaded, registry, str(study))
     plan = plans.expand(loaded)
+    unsupported = cannot_run(loaded, registry)
     if as_json:
-        document = msgspec.json.encode(_document(plan, plans.left_out(loaded)))
+        document = msgspec.json.encode(_document(plan, plans.left_out(loaded), unsupported))
         click.echo(msgspec.json.format(document, indent=1).decode())
     else:
-        click.echo("\n".join(_lines(plan, plans.left_out(loaded))))
+        click.echo("\n".join(_lines(plan, plans.left_out(loaded), unsupported)))
 
 
 def estimate_s(plan: Plan) -> float:
@@ -58,7 +61,7 @@ def _launch_s(plan: Plan, launch: Launch) -> float:
     return START_S + probe + len(launch.points) * (settle + protocol.window_s)
 
 
-def _lines(plan: Plan, left_out: list[str]) -> list[str]:
+def _lines(plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported]) -> list[str]:
     from inferometer.cli.common import columns
     from inferometer.progress import duration
 
@@ -83,10 +86,13 @@ def _lines(plan: Plan, left_out: list[str]) -> list[str]:
         *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
         f"{len(plan.launches)} launches, about {duration(estimate_s(plan))}",
         f"({ASSUMED})",
+        *(f"cannot run here: {error}" for error in unsupported.values()),
     ]
 
 
-def _document(plan: Plan, left_out: list[str]) -> dict[str, Any]:
+def _document(
+    plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported]
+) -> dict[str, Any]:
     return {
         "sha256": plan.sha256,
         "study": plan.study,
@@ -95,4 +101,8 @@ def _document(plan: Plan, left_out: list[str]) -> dict[str, Any]:
         "protocol": plan.protocol,
         "not_run": left_out,
         "launches": plan.launches,
+        "unsupported": {
+            stack: {"reason": error.message, "remedy": error.remedy}
+            for stack, error in unsupported.items()
+        },
     }

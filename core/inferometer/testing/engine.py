@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
-from inferometer.engine import Command, FailureClass, Readiness, Requirements, Unsupported
+from inferometer.engine import (
+    Adapter,
+    Command,
+    FailureClass,
+    Readiness,
+    Requirements,
+    Unsupported,
+)
 from inferometer.hooks import GROUP, hookimpl
 from inferometer.plugins import Registry
 
@@ -28,20 +35,19 @@ FAILURES = (FailureClass(r"unrecognized arguments", "bad_flag", "Correct extra_a
 
 
 @dataclass(frozen=True, slots=True)
-class OracleEngine:
+class OracleEngine(Adapter):
     """Serves the oracle from the interpreter that a study names."""
 
     name: str = "oracle"
     simulated: bool = True
     distributions: Sequence[str] = ("inferometer",)
-    endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/v1/models",)
 
     def requirements(self, platform: Platform) -> Requirements:
         """Refuse: it has no environment of its own."""
-        raise Unsupported(f"oracle: nothing to install on {platform}; set python = PATH")
+        raise Unsupported(f"oracle: nothing to install on {platform}", remedy="Set python = PATH.")
 
     def command(self, context: LaunchContext) -> Command:
         """Return the oracle's command line; ``extra_args`` are its options."""

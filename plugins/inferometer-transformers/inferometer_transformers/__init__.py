@@ -8,10 +8,19 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
-from inferometer.engine import Command, FailureClass, Readiness, Requirements, Unsupported
+from inferometer.engine import (
+    Adapter,
+    Command,
+    FailureClass,
+    Readiness,
+    Requirements,
+    Unsupported,
+    translated,
+    valued,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inferometer.engine import Completion, Engine, LaunchContext, Platform
 
@@ -37,24 +46,28 @@ FAILURES = (
 )
 
 
+BLOCK = 256
+"""Tokens in one block of its KV cache, said aloud where a capacity in tokens is asked for."""
+
+
 @dataclass(frozen=True, slots=True)
-class TransformersServe:
+class TransformersServe(Adapter):
     """The adapter. Continuous batching is on: without it the server answers one by one."""
 
     name: str = "transformers"
-    simulated: bool = False
     distributions: Sequence[str] = ("transformers",)
-    endpoint: str = "/v1/completions"
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
-    resolved_configuration: Sequence[str] = ()
+    request_fields: frozenset[str] = frozenset(
+        ("model", "prompt", "max_tokens", "temperature", "stream", "generation_config")
+    )
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked CPU environment for x86-64 Linux."""
         if (platform.system, platform.machine, platform.accelerator) != ("linux", "x86_64", "cpu"):
             raise Unsupported(
-                f"transformers: no locked requirements for {platform}; "
-                "set python = PATH to an interpreter that has transformers[serving]"
+                f"transformers: no locked requirements for {platform}",
+                remedy="Set python = PATH to an interpreter that has transformers[serving].",
             )
         lock = files("inferometer_transformers") / "requirements-linux-x86_64-cpu.txt"
         return Requirements(
@@ -66,32 +79,19 @@ class TransformersServe:
     def command(self, context: LaunchContext) -> Command:
         """Return ``transformers serve`` with one forced model."""
         spec = context.spec
-        refused = {
-            "max_model_len": spec.max_model_len,
-            "max_num_seqs": spec.max_num_seqs,
-            "prefix_caching": spec.prefix_caching,
-            "tensor_parallel_size": None if spec.tensor_parallel_size == 1 else "> 1",
-        }
-        for field_name, value in refused.items():
-            if value is not None:
-                raise Unsupported(f"transformers: {field_name} has no equivalent in its server")
-        if context.profile != "defaults":
-            raise Unsupported(f"transformers: profile {context.profile!r} is not available")
+        flags = translated("transformers", spec, WORDS)
         on_cpu = context.platform.accelerator == "cpu"
         argv = [
             *(str(context.python.parent / "transformers"), "serve", str(context.model_path)),
             "--continuous-batching",
-            *("--device", "cpu" if on_cpu else "auto", "--dtype", spec.dtype),
+            *("--device", "cpu" if on_cpu else "auto"),
+            *(part for words in flags for part in words),
             *("--host", context.host, "--port", str(context.port)),
             *("--log-level", "warning"),
         ]
-        if on_cpu:
+        if on_cpu and spec.kv_cache_tokens is None:
             share = CPU_KV_GIB * 2**30 / context.memory_bytes
             argv += ["--cb-max-memory-percent", f"{min(share, 0.9):.3f}"]
-        if spec.graphs:
-            argv.append("--compile")
-        if spec.seed is not None:
-            argv += ["--default-seed", str(spec.seed)]
         return Command(argv=(*argv, *spec.extra_args), env=dict(spec.extra_env))
 
     def request(self, completion: Completion) -> dict[str, Any]:
@@ -104,6 +104,27 @@ class TransformersServe:
             "stream": completion.stream,
             "generation_config": json.dumps({"eos_token_id": -1, "do_sample": False}),
         }
+
+
+def _kv_tokens(tokens: int) -> Sequence[str]:
+    if tokens % BLOCK:
+        raise Unsupported(
+            f"transformers: kv_cache_tokens comes in blocks of {BLOCK}, not {tokens}",
+            remedy=f"Choose a multiple of {BLOCK}.",
+        )
+    return ("--cb-block-size", str(BLOCK), "--cb-num-blocks", str(tokens // BLOCK))
+
+
+WORDS: Mapping[str, Callable[[Any], Sequence[str]]] = {
+    "dtype": valued("--dtype"),
+    "max_num_batched_tokens": valued("--cb-max-batch-tokens"),
+    "kv_cache_tokens": _kv_tokens,
+    "graphs": lambda on: ("--compile",) if on else (),
+    "quantization": valued("--quantization"),
+    "attention_backend": valued("--attn-implementation"),
+    "seed": valued("--default-seed"),
+}
+"""Its words for the terms of a launch; every other term is refused by name."""
 
 
 @hookimpl

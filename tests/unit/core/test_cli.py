@@ -225,6 +225,21 @@ def test_plan_shows_open_loops_and_what_is_not_run(path: Path, capsys: Capture) 
     assert document["estimate_s"] == 10 * (60 + 5 * 75) + 2 * 20
 
 
+def test_plan_says_which_engines_cannot_run_here(
+    path: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr("inferometer.environment.accelerator", lambda: "cpu")
+    path.write_text(path.read_text().replace('name = "vllm"', 'name = "tensorrt-llm"', 1))
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("cannot run here: tensorrt-llm: needs an NVIDIA GPU, this is ")
+    assert last.endswith("; run this stack on a machine with one.")
+    assert cli.main(["plan", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["unsupported"]["tensorrt-llm"]["remedy"].startswith("Run this stack")
+
+
 def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["plan", str(path), "--json"]) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferometer.measure import unforeseen
+from inferometer.launch import unforeseen
 from inferometer.point import phased, staggered, wrapped
 from inferometer.records import Request
 

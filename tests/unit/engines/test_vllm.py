@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from inferometer.engine import Completion, Engine, LaunchContext, LaunchSpec, Platform, Unsupported
-from inferometer_engines.vllm import FAILURES, Vllm, release
+from inferometer.engine import (
+    QUANTITIES,
+    Completion,
+    Engine,
+    LaunchContext,
+    LaunchSpec,
+    Platform,
+    Unsupported,
+    release,
+)
+from inferometer_engines.vllm import FAILURES, METRICS, Vllm
 
 ENGINE: Engine = Vllm()
 CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
@@ -74,6 +84,57 @@ def test_every_field_that_is_set_is_translated() -> None:
     assert line.endswith("--foo bar")
 
 
+def test_kv_tokens_become_bytes_and_the_variable_that_outranks_the_flag_is_left_out() -> None:
+    known = replace(context(kv_cache_tokens=1000), kv_bytes_per_token=2048)
+    command = ENGINE.command(known)
+    assert "--kv-cache-memory-bytes 2048000" in " ".join(command.argv)
+    assert "VLLM_CPU_KVCACHE_SPACE" not in command.env
+    for unsure in (
+        context(kv_cache_tokens=1000),
+        replace(known, spec=replace(known.spec, tensor_parallel_size=2)),
+        replace(known, spec=replace(known.spec, kv_cache_dtype="fp8")),
+    ):
+        with pytest.raises(Unsupported, match=r"kv_cache_tokens .* set kv_cache_bytes alone"):
+            ENGINE.command(unsure)
+    with pytest.raises(Unsupported, match=r"vllm 0\.16\.0: kv_cache_bytes has no equivalent"):
+        ENGINE.command(context(version="0.16.0", kv_cache_bytes=2**30))
+
+
+def test_the_cpus_attention_calls_its_own_type_auto() -> None:
+    assert "--kv-cache-dtype auto" in line(CPU, "0.32.0", kv_cache_dtype="bfloat16")
+    assert "--kv-cache-dtype fp8" in line(CPU, "0.32.0", kv_cache_dtype="fp8")
+    assert "--kv-cache-dtype bfloat16" in line(CUDA, "0.33.0", kv_cache_dtype="bfloat16")
+
+
+def test_experts_are_spread_over_all_or_none() -> None:
+    said = line(CUDA, "0.33.0", tensor_parallel_size=2, expert_parallel_size=2)
+    assert said.count("--enable-expert-parallel") == 1
+    with pytest.raises(Unsupported, match=r"expert_parallel_size is .* = 2 or 1, not 4"):
+        ENGINE.command(context(CUDA, "0.33.0", tensor_parallel_size=2, expert_parallel_size=4))
+
+
+def test_a_backend_an_older_release_cannot_choose_is_refused_by_name_and_version() -> None:
+    assert "--attention-backend X" in line(CUDA, "0.13.0", attention_backend="X")
+    with pytest.raises(Unsupported, match=r"vllm 0\.12\.0: attention_backend has no equivalent"):
+        ENGINE.command(context(CUDA, "0.12.0", attention_backend="X"))
+
+
+def test_images_are_the_projects_own() -> None:
+    assert ENGINE.image(CUDA, "0.33.0") == "vllm/vllm-openai:v0.33.0"
+    assert ENGINE.image(CPU, "0.32.0").endswith("/vllm-cpu-release-repo:v0.32.0")
+    rocm = replace(CUDA, accelerator="rocm")
+    with pytest.raises(Unsupported, match="no container image"):
+        ENGINE.image(rocm, "0.33.0")
+
+
+def test_counters_have_canonical_names() -> None:
+    assert {counter.name for counter in METRICS.counters} <= set(QUANTITIES)
+
+
+def line(platform: Platform, version: str, **spec: object) -> str:
+    return " ".join(ENGINE.command(context(platform, version, **spec)).argv)
+
+
 def test_the_body_pins_length_and_asks_for_token_ids() -> None:
     body = ENGINE.request(
         Completion(model="m", prompt_ids=[1, 2], prompt_text="ignored", output_tokens=5)
@@ -121,5 +182,5 @@ def test_failures_are_classified(line: str, reason: str) -> None:
 
 
 def test_versions_with_suffixes_are_read() -> None:
-    assert release("0.32.0") == (0, 32)
-    assert release("0.33rc1.dev2") == (0, 33)
+    assert release("0.32.0") == (0, 32, 0)
+    assert release("0.33rc1.dev2") == (0, 33, 0)

@@ -1,0 +1,295 @@
+"""SGLang (https://docs.sglang.io), 0.5.9 to 0.5.23: flags as its ``ServerArgs`` know them.
+
+What appeared: graph backends by phase (0.5.14), ``/ready`` and the program ``sglang serve`` as used
+here (0.5.20). What changed: ``--cuda-graph-max-bs`` became ``--cuda-graph-max-bs-decode``, and
+``--disable-cuda-graph`` the backend ``disabled``. What is gone and never emitted from 0.5.20 on:
+``--cuda-graph-max-bs``, ``--disable-piecewise-cuda-graph``, ``--enable-dp-attention``.
+``tests/golden/engines/sglang-*.txt`` hold the option lists of the releases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from inferometer import hookimpl
+from inferometer.engine import (
+    Adapter,
+    CacheReset,
+    Command,
+    Counter,
+    FailureClass,
+    Metrics,
+    Readiness,
+    Requirements,
+    Unsupported,
+    release,
+    since,
+    switched,
+    translated,
+    valued,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from inferometer.engine import Completion, Engine, LaunchContext, Platform, Speculative
+
+OLDEST = "0.5.9"
+FLAGS: Mapping[str, str] = {
+    "dtype": "--dtype",
+    "tensor_parallel_size": "--tp-size",
+    "pipeline_parallel_size": "--pp-size",
+    "data_parallel_size": "--dp-size",
+    "expert_parallel_size": "--ep-size",
+    "max_model_len": "--context-length",
+    "max_num_seqs": "--max-running-requests",
+    "kv_cache_tokens": "--max-total-tokens",
+    "quantization": "--quantization",
+    "stream_interval": "--stream-interval",
+    "attention_backend": "--attention-backend",
+    "moe_backend": "--moe-runner-backend",
+    "seed": "--random-seed",
+}
+"""Fields whose value follows a flag, the same in every release in question."""
+
+EAGER: Mapping[str, tuple[str, ...]] = {
+    OLDEST: ("--disable-cuda-graph",),
+    "0.5.10": ("--disable-cuda-graph", "--disable-piecewise-cuda-graph"),
+    "0.5.14": (
+        *("--cuda-graph-backend-decode", "disabled"),
+        *("--cuda-graph-backend-prefill", "disabled"),
+    ),
+}
+LARGEST_GRAPH: Mapping[str, str] = {
+    OLDEST: "--cuda-graph-max-bs",
+    "0.5.14": "--cuda-graph-max-bs-decode",
+}
+READY_PATH: Mapping[str, str] = {OLDEST: "/health", "0.5.20": "/ready"}
+"""``/health`` runs a generation of one token: before the load only, never in a window."""
+DRAFTS = {
+    "draft_model": "STANDALONE",
+    "eagle": "EAGLE",
+    "eagle3": "EAGLE3",
+    "mtp": "NEXTN",
+    "ngram": "NGRAM",
+}
+KV_DTYPES = {"bfloat16": "bf16", "fp8": "fp8_e4m3"}
+
+READINESS = Readiness(path="/ready", deadline_s=1800.0)
+FAILURES = (
+    FailureClass(
+        r"[Aa]ddress already in use|Port is already in use|error while attempting to bind",
+        "port_in_use",
+        "Run again: another port will be chosen.",
+    ),
+    FailureClass(
+        r"Not enough memory. Please try to increase --mem-fraction-static",
+        "no_kv_room",
+        "Lower max_model_len or max_num_seqs, or choose a smaller model.",
+    ),
+    FailureClass(
+        r"CUDA out of memory|HIP out of memory|DefaultCPUAllocator|OutOfMemoryError",
+        "out_of_memory",
+        "Free memory on the device, or choose a smaller model or KV cache.",
+    ),
+    FailureClass(
+        r"Model architectures .* are not supported|Unsupported architectures",
+        "unsupported",
+        "Choose a model this SGLang version knows, or a newer SGLang.",
+    ),
+    FailureClass(
+        r"no kernel image is available|No module named '(sgl_kernel|flashinfer)'"
+        r"|cannot import name .* from 'sgl_kernel'",
+        "missing_kernel",
+        "Install the kernel package that SGLang names for this accelerator.",
+    ),
+    FailureClass(
+        r"unrecognized arguments|invalid choice",
+        "bad_flag",
+        "Correct extra_args: this SGLang version does not know them.",
+    ),
+    FailureClass(
+        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
+        "model_missing",
+        "Download the model first, with a token if it is gated, and give its directory.",
+    ),
+)
+REQUEST_FIELDS = frozenset(
+    {
+        *("model", "prompt", "max_tokens", "min_tokens", "ignore_eos", "temperature", "top_p"),
+        *("seed", "stream", "stream_options", "return_token_ids", "logprobs"),
+    }
+)
+"""SGLang ignores fields it does not know."""
+
+RESET = CacheReset(path="/flush_cache", says="Cache flushed")
+METRICS = Metrics(
+    path="/metrics",
+    counters=(
+        Counter("sglang:prompt_tokens_total", "prompt_tokens"),
+        # The live counters: those by request move only when a request ends.
+        Counter(
+            "sglang:realtime_tokens_total", "prompt_tokens_computed", {"mode": "prefill_compute"}
+        ),
+        Counter("sglang:realtime_tokens_total", "prompt_tokens_cached", {"mode": "prefill_cache"}),
+        # Without the first token of each request, which its prefill makes.
+        Counter("sglang:realtime_tokens_total", "output_tokens", {"mode": "decode"}),
+        Counter("sglang:num_requests_total", "requests_finished"),
+        Counter("sglang:num_aborted_requests_total", "requests_aborted"),
+        Counter("sglang:num_retracted_requests_total", "preemptions"),
+        Counter("sglang:estimated_flops_per_gpu_total", "estimated_flop"),
+        Counter("sglang:forward_execution_seconds_total", "prefill_busy_s", {"category": "extend"}),
+        Counter("sglang:forward_execution_seconds_total", "decode_busy_s", {"category": "decode"}),
+        Counter("sglang:num_running_reqs", "requests_running"),
+        Counter("sglang:num_queue_reqs", "requests_waiting"),
+        Counter("sglang:token_usage", "kv_cache_usage"),
+        Counter("sglang:max_total_num_tokens", "kv_cache_capacity"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sglang(Adapter):
+    """The SGLang adapter. Its warm-up request is in its counters: read differences only."""
+
+    name: str = "sglang"
+    distributions: Sequence[str] = ("sglang",)
+    readiness: Readiness = READINESS
+    failures: Sequence[FailureClass] = FAILURES
+    resolved_configuration: Sequence[str] = ("/server_info",)
+    request_fields: frozenset[str] = REQUEST_FIELDS
+    metrics: Metrics | None = METRICS
+    cache_reset: CacheReset | None = RESET
+
+    def requirements(self, platform: Platform) -> Requirements:
+        """Refuse: its kernels come for CUDA alone, and are built from source elsewhere."""
+        why = {
+            "cpu": "its CPU kernels are built from source and not published",
+            "cuda": "no locked requirements here",
+            "rocm": "its ROCm kernels are built from source and not published",
+        }[platform.accelerator]
+        raise Unsupported(
+            f"sglang: {why} ({platform})",
+            remedy="Set python = PATH to an interpreter that has SGLang.",
+        )
+
+    def image(self, platform: Platform, version: str) -> str:
+        """Return the project's own image; ROCm images are tagged by card, CPU has none."""
+        if platform.accelerator == "cuda":
+            return f"lmsysorg/sglang:v{version}"
+        raise Unsupported(
+            f"sglang: no container image is known for {platform}",
+            remedy="Set python = PATH to an interpreter that has SGLang.",
+        )
+
+    def command(self, context: LaunchContext) -> Command:
+        """Return the server's command for this version and platform."""
+        if release(context.version) < release(OLDEST):
+            raise Unsupported(
+                f"sglang: version {context.version} is not known here",
+                remedy=f"Use {OLDEST} or newer.",
+            )
+        flags = translated(f"sglang {context.version}", context.spec, _words(context))
+        on_cpu = context.platform.accelerator == "cpu"
+        argv = [
+            *_program(context),
+            *("--model-path", str(context.model_path)),
+            *("--host", context.host, "--port", str(context.port)),
+            *(("--device", "cpu") if on_cpu else ()),
+            *(part for words in flags for part in words),
+            *_profile_flags(context),
+            # cached tokens are reported in usage: cold caches are proved, not assumed
+            "--enable-cache-report",
+            "--enable-metrics",
+            *("--log-level-http", "warning"),
+            *context.spec.extra_args,
+        ]
+        env = {"SGLANG_USE_CPU_ENGINE": "1"} if on_cpu else {}
+        path = since(context.version, READY_PATH)
+        assert path is not None
+        return Command(
+            argv=tuple(argv),
+            env={**env, **context.spec.extra_env},
+            readiness=Readiness(path=path, deadline_s=READINESS.deadline_s),
+        )
+
+    def request(self, completion: Completion) -> dict[str, Any]:
+        """Return the body: token ids, greedy, exact length, token ids in every chunk."""
+        body: dict[str, Any] = {
+            "model": completion.model,
+            "prompt": list(completion.prompt_ids),
+            "max_tokens": completion.output_tokens,
+            "min_tokens": completion.output_tokens,
+            "ignore_eos": True,
+            "temperature": 0,
+            "stream": completion.stream,
+            "return_token_ids": True,
+        }
+        if completion.stream:
+            body["stream_options"] = {"include_usage": True}
+        return body
+
+
+def _program(context: LaunchContext) -> Sequence[str]:
+    if release(context.version) >= (0, 5, 20):
+        return (str(context.python.parent / "sglang"), "serve")
+    return (str(context.python), "-m", "sglang.launch_server")
+
+
+def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
+    """Return this version's word for each field; what is missing is refused by name."""
+    words: dict[str, Callable[[Any], Sequence[str]]] = {
+        field: valued(flag) for field, flag in FLAGS.items()
+    }
+    words |= {
+        "max_num_batched_tokens": lambda tokens: _batched(context, tokens),
+        "kv_cache_dtype": lambda d: ("--kv-cache-dtype", KV_DTYPES.get(d, d)),
+        "kv_cache_bytes": _no_kv_bytes,
+        "prefix_caching": switched("", "--disable-radix-cache"),
+        "chunked_prefill": lambda on: () if on else ("--chunked-prefill-size", "-1"),
+        "graphs": lambda on: () if on else since(context.version, EAGER) or (),
+        "speculative": _speculative,
+    }
+    return words
+
+
+def _batched(context: LaunchContext, tokens: int) -> Sequence[str]:
+    most = ("--max-prefill-tokens", str(tokens))
+    if context.spec.chunked_prefill is False:
+        return most
+    return ("--chunked-prefill-size", str(tokens), *most)
+
+
+def _no_kv_bytes(_: int) -> Sequence[str]:
+    raise Unsupported(
+        "sglang: kv_cache_bytes has no equivalent in this engine", remedy="Set kv_cache_tokens."
+    )
+
+
+def _speculative(draft: Speculative) -> Sequence[str]:
+    """Return a chain of ``tokens`` drafts: no tree, one step a token."""
+    flags = ["--speculative-algorithm", DRAFTS[draft.method]]
+    if draft.model is not None:
+        flags += ["--speculative-draft-model-path", draft.model]
+    if draft.method == "ngram":
+        return [*flags, "--speculative-num-draft-tokens", str(draft.tokens)]
+    flags += ["--speculative-num-steps", str(draft.tokens), "--speculative-eagle-topk", "1"]
+    return [*flags, "--speculative-num-draft-tokens", str(draft.tokens + 1)]
+
+
+def _profile_flags(context: LaunchContext) -> list[str]:
+    """Return what only SGLang has words for in profile ``equalized``."""
+    if context.profile != "equalized":
+        return []
+    flags = ["--sampling-defaults", "openai", "--decode-log-interval", "200"]
+    largest, size = since(context.version, LARGEST_GRAPH), context.spec.max_num_seqs
+    if largest and size and context.spec.graphs is not False:
+        flags += [largest, str(size)]
+    return flags
+
+
+@hookimpl
+def inferometer_engines() -> Sequence[Engine]:
+    """Return the adapter."""
+    return [Sglang()]

@@ -1,0 +1,285 @@
+"""Every option and YAML field an adapter emits is in the lists of the engines' own releases.
+
+The lists are read from published sources and, for vLLM 0.32, from its own parser: see
+``tests/golden/engines/read_flags.py``. TensorRT-LLM cannot be installed without a GPU: its two
+lists were read from its public source, at the commits they name.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from inferometer import environment
+from inferometer.engine import (
+    QUANTITIES,
+    Adapter,
+    Completion,
+    Engine,
+    LaunchContext,
+    LaunchSpec,
+    Platform,
+    Profile,
+    Speculative,
+    Unsupported,
+    profiled,
+)
+from inferometer_engines.sglang import Sglang
+from inferometer_engines.tensorrt_llm import TensorRtLlm
+from inferometer_engines.vllm import Vllm
+from inferometer_transformers import TransformersServe
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "engines"
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (Vllm(), Sglang(), TensorRtLlm(), TransformersServe())
+}
+LISTS = sorted(GOLDEN.glob("*.txt"))
+METRIC_LISTS = sorted((GOLDEN.parent / "metrics").glob("*.txt"))
+NEWEST = {"vllm": "0.33.0", "sglang": "0.5.23", "tensorrt-llm": "1.4.0", "transformers": "5.19.0"}
+MODEL = "/models/draft"
+VALUES: dict[str, list[Any]] = {
+    "dtype": ["float16"],
+    "tensor_parallel_size": [2],
+    "pipeline_parallel_size": [2],
+    "data_parallel_size": [2],
+    "expert_parallel_size": [2],
+    "max_model_len": [4096],
+    "max_num_seqs": [64],
+    "max_num_batched_tokens": [2048],
+    "kv_cache_dtype": ["fp8", "bfloat16"],
+    "kv_cache_tokens": [65536],
+    "kv_cache_bytes": [2**30],
+    "prefix_caching": [False, True],
+    "chunked_prefill": [False, True],
+    "graphs": [False, True],
+    "quantization": ["fp8"],
+    "speculative": [
+        Speculative(method=method, tokens=3, model=None if method == "ngram" else MODEL)
+        for method in ("draft_model", "eagle", "eagle3", "mtp", "ngram")
+    ],
+    "stream_interval": [4],
+    "attention_backend": ["TRITON"],
+    "moe_backend": ["triton"],
+    "seed": [7],
+}
+"""One value at least for every field; of those that are on or off, both."""
+
+
+def reader() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("read_flags", GOLDEN / "read_flags.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+READER = reader()
+
+
+def context(
+    engine: Engine,
+    version: str,
+    *,
+    profile: Profile = "defaults",
+    accelerator: Any = "cuda",
+    **spec: Any,
+) -> LaunchContext:
+    return LaunchContext(
+        python=Path("/env/bin/python"),
+        version=version,
+        model_path=Path("/models/m"),
+        model_name="/models/m",
+        host="127.0.0.1",
+        port=20001,
+        platform=Platform(system="linux", machine="x86_64", python="3.11", accelerator=accelerator),
+        spec=profiled(LaunchSpec(**spec), profile),
+        profile=profile,
+        cores=2,
+        memory_bytes=8 << 30,
+        files=Path("/results/configurations/x"),
+        kv_bytes_per_token=1024,
+    )
+
+
+def emitted(engine: Engine, at: LaunchContext) -> set[str]:
+    """Return options and YAML paths of a launch."""
+    command = engine.command(at)
+    words = {part for part in command.argv if part.startswith("--")}
+    for text in command.files.values():
+        words |= set(paths(json.loads(text)))
+    return words
+
+
+def paths(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, item in value.items():
+        yield prefix + key
+        if isinstance(item, dict):
+            yield from paths(item, f"{prefix}{key}.")
+
+
+def everything(engine: Engine, version: str) -> Iterator[LaunchContext]:
+    """Yield launches that together say everything this version of the engine can be told."""
+    for accelerator in ("cuda", "cpu"):
+        for name, values in VALUES.items():
+            for value in values:
+                more: dict[str, Any] = {}
+                if name == "expert_parallel_size":
+                    more["tensor_parallel_size"] = 2
+                yield context(engine, version, accelerator=accelerator, **{name: value}, **more)
+        for equal in ({"graphs": None}, {"graphs": False}):
+            yield context(
+                engine,
+                version,
+                profile="equalized",
+                accelerator=accelerator,
+                kv_cache_tokens=4096,
+                **equal,
+            )
+        yield context(
+            engine,
+            version,
+            accelerator=accelerator,
+            chunked_prefill=False,
+            max_num_batched_tokens=512,
+        )
+
+
+def all_emitted(name: str, version: str) -> set[str]:
+    found: set[str] = set()
+    for at in everything(ENGINES[name], version):
+        try:
+            found |= emitted(ENGINES[name], at)
+        except Unsupported:
+            continue
+    return found
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
+def test_the_release_has_every_option_the_adapter_emits(path: Path) -> None:
+    name, _, version = path.stem.rpartition("-")
+    source, known = READER.read(path)
+    assert source
+    words = all_emitted(name, version)
+    assert len(words) > 25
+    assert words - known == set()
+
+
+def test_every_engine_has_lists_from_its_oldest_release_on() -> None:
+    found = {name: [] for name in ("sglang", "tensorrt-llm", "vllm")}  # type: dict[str, list[str]]
+    for path in LISTS:
+        name, _, version = path.stem.rpartition("-")
+        found[name].append(version)
+    assert set(map(len, found.values())) == {7, 2}
+    with pytest.raises(Unsupported, match=r"sglang: version 0\.5\.8 is not known"):
+        ENGINES["sglang"].command(context(ENGINES["sglang"], "0.5.8"))
+    with pytest.raises(Unsupported, match=r"vllm: version 0\.11\.2 is not known"):
+        ENGINES["vllm"].command(context(ENGINES["vllm"], "0.11.2"))
+
+
+def test_the_values_cover_every_field_of_the_specification() -> None:
+    named = {known.name for known in fields(LaunchSpec)}
+    assert set(VALUES) == {name for name in named if not name.startswith("extra_")}
+
+
+def told(engine: Engine, at: LaunchContext) -> object:
+    """Return all that an engine is told: at its start and with each request."""
+    command = engine.command(at)
+    body = engine.request(
+        Completion(model="m", prompt_ids=[1], prompt_text="a", output_tokens=1, seed=at.spec.seed)
+    )
+    return command.argv, dict(command.env), dict(command.files), body
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.mark.parametrize("field", sorted(VALUES))
+def test_a_field_that_is_set_is_translated_or_refused_by_name(name: str, field: str) -> None:
+    engine, version = ENGINES[name], NEWEST[name]
+    experts = (field, name) == ("expert_parallel_size", "vllm")  # as many as tensor parallel
+    more: dict[str, Any] = {"tensor_parallel_size": 2} if experts else {}
+    plain = told(engine, context(engine, version, **more))
+    answers, refusals = [], []
+    for value in VALUES[field]:
+        try:
+            answers.append(told(engine, context(engine, version, **{field: value}, **more)))
+        except Unsupported as refusal:
+            refusals.append(str(refusal))
+    assert len(answers) + len(refusals) == len(VALUES[field])
+    assert all(field in text and name in text for text in refusals)
+    for at, answer in enumerate(answers):
+        # On or off may be the engine's own default; then the other one differs.
+        assert answer != plain or isinstance(VALUES[field][at], bool)
+        assert answers.count(answer) == 1
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_bodies_hold_only_fields_that_the_engine_accepts(name: str) -> None:
+    engine = ENGINES[name]
+    for stream in (False, True):
+        body = engine.request(
+            Completion(
+                model="m", prompt_ids=[1], prompt_text="a", output_tokens=3, stream=stream, seed=1
+            )
+        )
+        assert set(body) <= engine.request_fields
+        assert body["max_tokens"] == 3
+
+
+@pytest.mark.parametrize("path", METRIC_LISTS, ids=lambda path: path.stem)
+def test_the_release_has_every_metric_that_is_read(path: Path) -> None:
+    metrics = ENGINES[path.stem.rpartition("-")[0]].metrics
+    source, known = READER.read(path)
+    assert source
+    assert metrics is not None
+    for counter in metrics.counters:
+        assert counter.name in QUANTITIES
+        exposed = {counter.source, *(counter.source.removesuffix(e) for e in ("_total", "_count"))}
+        assert exposed & known, counter.source
+
+
+def test_an_adapter_of_a_few_lines_answers_for_the_rest() -> None:
+    class Small(Adapter):
+        name = "small"
+
+    small = Small()
+    assert (small.metrics, small.cache_reset, small.request_fields) == (None, None, frozenset())
+    with pytest.raises(Unsupported, match="no container image"):
+        small.image(Platform(system="l", machine="m", python="3", accelerator="cpu"), "1")
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(600)
+def test_the_real_parser_of_vllm_takes_every_line_and_is_the_list(tmp_path: Path) -> None:
+    platform = environment.current_platform("cpu")
+    engine = ENGINES["vllm"]
+    built = environment.prepare(
+        engine.requirements(platform), platform, environment.cache_root(), print
+    )
+
+    def asked(*arguments: str) -> str:
+        line = [str(built.python), str(GOLDEN / "read_flags.py"), *arguments]
+        return subprocess.run(line, capture_output=True, text=True, check=True).stdout
+
+    text = (GOLDEN / f"vllm-{built.version}.txt").read_text(encoding="utf-8")
+    assert asked("vllm-parser").rstrip() == text.rstrip()
+    lines = tmp_path / "lines.json"
+    lines.write_text(json.dumps(list(vllm_lines(built.version))))
+    assert json.loads(asked("vllm-accepts", str(lines)).splitlines()[-1]) == []
+
+
+def vllm_lines(version: str) -> Iterator[list[str]]:
+    """Yield what follows the module's name in every line for the CPU build."""
+    for at in everything(ENGINES["vllm"], version):
+        if at.platform.accelerator == "cpu":
+            try:
+                yield list(ENGINES["vllm"].command(at).argv[3:])
+            except Unsupported:
+                continue

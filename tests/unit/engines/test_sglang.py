@@ -1,0 +1,146 @@
+"""The SGLang adapter: flags, program and readiness by release; refusals, failures, counters."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferometer.engine import (
+    QUANTITIES,
+    Engine,
+    LaunchContext,
+    LaunchSpec,
+    Platform,
+    Speculative,
+    Unsupported,
+    profiled,
+)
+from inferometer_engines.sglang import FAILURES, METRICS, Sglang
+
+ENGINE: Engine = Sglang()
+CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
+CUDA = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cuda")
+ROCM = Platform(system="linux", machine="x86_64", python="3.11", accelerator="rocm")
+
+
+def context(version: str = "0.5.23", platform: Platform = CUDA, **spec: Any) -> LaunchContext:
+    return LaunchContext(
+        python=Path("/env/bin/python"),
+        version=version,
+        model_path=Path("/models/m"),
+        model_name="/models/m",
+        host="127.0.0.1",
+        port=20001,
+        platform=platform,
+        spec=LaunchSpec(**spec),
+        profile="defaults",
+        cores=2,
+        memory_bytes=8 << 30,
+    )
+
+
+def line(*args: Any, **spec: Any) -> str:
+    return " ".join(ENGINE.command(context(*args, **spec)).argv)
+
+
+def test_the_program_and_the_readiness_depend_on_the_release() -> None:
+    new, old = ENGINE.command(context()), ENGINE.command(context("0.5.18"))
+    assert new.argv[:3] == ("/env/bin/sglang", "serve", "--model-path")
+    assert old.argv[:3] == ("/env/bin/python", "-m", "sglang.launch_server")
+    assert new.readiness is not None
+    assert old.readiness is not None
+    assert (new.readiness.path, old.readiness.path) == ("/ready", "/health")
+
+
+@pytest.mark.parametrize(
+    ("version", "flags"),
+    [
+        ("0.5.9", "--disable-cuda-graph"),
+        ("0.5.12", "--disable-cuda-graph --disable-piecewise-cuda-graph"),
+        ("0.5.14", "--cuda-graph-backend-decode disabled --cuda-graph-backend-prefill disabled"),
+        ("0.5.23", "--cuda-graph-backend-decode disabled --cuda-graph-backend-prefill disabled"),
+    ],
+)
+def test_eager_has_another_word_in_each_generation(version: str, flags: str) -> None:
+    assert f" {flags} --enable-cache-report" in line(version, graphs=False)
+
+
+def test_a_token_budget_is_two_flags_and_without_chunks_one() -> None:
+    assert "--chunked-prefill-size 512 --max-prefill-tokens 512" in line(max_num_batched_tokens=512)
+    whole = line(max_num_batched_tokens=512, chunked_prefill=False)
+    assert "--max-prefill-tokens 512 --chunked-prefill-size -1" in whole
+
+
+def test_a_draft_is_a_chain() -> None:
+    said = line(speculative=Speculative(method="eagle3", tokens=3, model="/h"))
+    assert (
+        "--speculative-algorithm EAGLE3 --speculative-draft-model-path /h "
+        "--speculative-num-steps 3 --speculative-eagle-topk 1 --speculative-num-draft-tokens 4"
+    ) in said
+
+
+def test_the_cpu_engine_is_asked_for_twice() -> None:
+    command = ENGINE.command(context(platform=CPU))
+    assert "--device cpu" in " ".join(command.argv)
+    assert command.env["SGLANG_USE_CPU_ENGINE"] == "1"
+
+
+def test_equalized_sets_budgets_and_switches_the_models_sampling_off() -> None:
+    spec = profiled(LaunchSpec(kv_cache_tokens=4096, max_num_seqs=32), "equalized")
+    at = context()
+    equal = LaunchContext(
+        **{name: getattr(at, name) for name in at.__slots__ if name not in {"spec", "profile"}},
+        spec=spec,
+        profile="equalized",
+    )
+    said = " ".join(ENGINE.command(equal).argv)
+    for words in (
+        "--disable-radix-cache",
+        "--chunked-prefill-size 8192 --max-prefill-tokens 8192",
+        "--max-running-requests 32",
+        "--max-total-tokens 4096",
+        "--kv-cache-dtype bf16",
+        "--random-seed 0",
+        "--sampling-defaults openai",
+        "--cuda-graph-max-bs-decode 32",
+    ):
+        assert words in said
+
+
+@pytest.mark.parametrize("platform", [CPU, CUDA, ROCM])
+def test_it_has_no_environment_of_its_own_and_says_what_to_do(platform: Platform) -> None:
+    with pytest.raises(Unsupported) as refusal:
+        ENGINE.requirements(platform)
+    assert refusal.value.message.startswith("sglang: ")
+    assert refusal.value.remedy == "Set python = PATH to an interpreter that has SGLang."
+
+
+def test_the_image_is_the_releases_own() -> None:
+    assert ENGINE.image(CUDA, "0.5.23") == "lmsysorg/sglang:v0.5.23"
+    with pytest.raises(Unsupported, match="no container image"):
+        ENGINE.image(ROCM, "0.5.23")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[Errno 98] error while attempting to bind on address ('127.0.0.1', 1)", "port_in_use"),
+        ("Not enough memory. Please try to increase --mem-fraction-static.", "no_kv_room"),
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried", "out_of_memory"),
+        ("Model architectures ['X'] are not supported for now.", "unsupported"),
+        ("CUDA Error: no kernel image is available for execution", "missing_kernel"),
+        ("ModuleNotFoundError: No module named 'sgl_kernel'", "missing_kernel"),
+        ("launch_server.py: error: unrecognized arguments: --x", "bad_flag"),
+        ("huggingface_hub.errors.GatedRepoError: 401 Client Error.", "model_missing"),
+    ],
+)
+def test_failures_are_classified(text: str, reason: str) -> None:
+    assert next(known.reason for known in FAILURES if re.search(known.pattern, text)) == reason
+
+
+def test_counters_have_canonical_names() -> None:
+    assert {counter.name for counter in METRICS.counters} <= set(QUANTITIES)
+    assert all(counter.source.startswith("sglang:") for counter in METRICS.counters)
