@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tests.benchmarks.processes import PYTHON
-from tests.benchmarks.vllm_bench_parity import PEER
 
 from inferometer import __version__, environment, packaged
 from inferometer.engine import Requirements
@@ -110,9 +109,19 @@ def peers() -> list[Tool]:
     ]
 
 
+VLLM_BENCH = """
+import sys
+from vllm.benchmarks.serve import add_cli_args, main
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = FlexibleArgumentParser()
+add_cli_args(parser)
+main(parser.parse_args(sys.argv[1:]))
+"""
+
+
 def _vllm_bench(python: Path, version: str, model: Path) -> Tool:
     def command(load: Load, folder: Path) -> list[str | Path]:
-        line: list[str | Path] = [python, "-c", PEER, "--backend", "openai"]
+        line: list[str | Path] = [python, "-c", VLLM_BENCH, "--backend", "openai"]
         line += ["--base-url", load.url, "--endpoint", "/v1/completions"]
         line += ["--model", model, "--served-model-name", "oracle", "--dataset-name", "random"]
         line += ["--random-input-len", str(INPUT), "--random-range-ratio", "0.0"]

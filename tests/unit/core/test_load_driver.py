@@ -257,7 +257,7 @@ def test_control_c_comes_out_promptly_with_connections_closed() -> None:
 def test_memory_pressure_changes_nothing_but_when_answers_are_decoded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shelf, "HOLD_BYTES", 1)
+    monkeypatch.setattr(shelf, "MORE_PER_BYTE", 1)
     with Oracle(Options()) as oracle:
         result = counted(oracle)
     assert {(r.status, r.output_tokens, r.chunks) for r in result.requests} == {("ok", 12, 12)}

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from inferometer.testing.oracle import Options, Oracle, Truth
 from inferometer.testing.wheel import AT_ONCE, Wheel
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def get(port: int, path: str) -> tuple[int, Any]:
@@ -293,3 +292,13 @@ def test_the_wheel_calls_in_order_never_early_and_lets_others_in() -> None:
     late = asyncio.run(run())
     assert len(late) == 3 * AT_ONCE + 1
     assert min(late) >= 0
+
+
+def test_a_process_may_leave_a_child_behind() -> None:
+    leaving, _ = process("--leave-child", "true")
+    children = Path(f"/proc/{leaving.pid}/task/{leaving.pid}/children").read_text().split()
+    leaving.terminate()
+    leaving.wait(timeout=10)
+    assert len(children) == 1
+    os.kill(int(children[0]), signal.SIGKILL)
+    leaving.communicate(timeout=10)
