@@ -164,7 +164,7 @@ def measure(case: Case, folder: Path) -> Result:
         e2e_ms=said["mean_e2el_ms"] - mean(true.e2e),
         ttft_p99_ms=said["p99_ttft_ms"] - p99(true.ttft) if said["p99_ttft_ms"] else math.nan,
         e2e_p99_ms=said["p99_e2el_ms"] - p99(true.e2e) if said["p99_e2el_ms"] else math.nan,
-        tpot=said["mean_tpot_ms"] / tpot - 1 if case.told and tpot else 0.0,
+        tpot=said["mean_tpot_ms"] / tpot - 1 if case.told and tpot else math.nan,
     )
 
 
@@ -190,10 +190,11 @@ def main() -> int:
             row = measure(case, Path(name))
         misses = list(row.misses())
         failed |= bool(misses)
+        tpot = f"{'n/a':>8}" if math.isnan(row.tpot) else f"{row.tpot:>+8.3%}"
         print(
             f"{case.name:<42} {row.requests:>8} {'yes' if row.exact else 'NO':>5}  "
             f"{_ms(row.ttft_ms)} {_ms(row.e2e_ms)} {_ms(row.ttft_p99_ms)} {_ms(row.e2e_p99_ms)} "
-            f"{row.tpot:>+8.3%}  {', '.join(misses)}",
+            f"{tpot}  {', '.join(misses)}",
             flush=True,
         )
     print("One or more targets missed." if failed else "Every target met.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -95,15 +96,19 @@ def run(
             start_new_session=True,
         )
     peak, living_cpu_s = 0, 0.0
-    while True:
-        ended, status, usage = os.wait4(process.pid, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() - began > timeout_s:
-            process.kill()
-        memory, cpu_s = _tree(process.pid)
-        peak, living_cpu_s = max(peak, memory), max(living_cpu_s, cpu_s)
-        time.sleep(SAMPLE_S)
+    try:
+        while True:
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if ended:
+                break
+            if time.monotonic() - began > timeout_s:
+                os.killpg(process.pid, signal.SIGKILL)
+            memory, cpu_s = _tree(process.pid)
+            peak, living_cpu_s = max(peak, memory), max(living_cpu_s, cpu_s)
+            time.sleep(SAMPLE_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # nothing of it may run beside the next one
+            os.killpg(process.pid, signal.SIGKILL)
     process.returncode = os.waitstatus_to_exitcode(status)
     return Finished(
         status=process.returncode,
