@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from inferometer import study as studies
 from inferometer.analyze import analyze
@@ -19,7 +18,6 @@ from inferometer.progress import Silent
 from inferometer.runner import run
 from inferometer.store import Store
 from inferometer.testing.engine import registry, write_model
-from inferometer.workload import corpus
 
 STUDY = """
 name = "Capacity and waiting"
@@ -82,17 +80,10 @@ options = {{ power_w = 50 }}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     """Return a folder with a model, a trace and the results of the study."""
     folder = tmp_path_factory.mktemp("open")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    tokenizer.train_from_iterator([" ".join(corpus()[:4000])], trainer)
-    write_model(folder / "dense", tokenizer.to_str())
+    write_model(folder / "dense", tokenizer.read_text())
     rows = [
         {"time_s": index / 20, "input_tokens": 30 + index % 9, "output_tokens": 4 + index % 5}
         for index in range(100)

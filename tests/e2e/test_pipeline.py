@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from inferometer import provenance
 from inferometer import store as storing
@@ -25,7 +24,6 @@ from inferometer.progress import Silent
 from inferometer.runner import RunOutcome, run
 from inferometer.store import Store
 from inferometer.testing.engine import registry, write_model
-from inferometer.workload import corpus
 
 STUDY = """
 name = "pipeline"
@@ -85,17 +83,10 @@ FAST = '"--itl-ms", "4"'
 
 
 @pytest.fixture(scope="session")
-def model_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_files(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=600, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
-    )
-    tokenizer.train_from_iterator([" ".join(corpus()[:4000])], trainer)
-    write_model(folder / "dense", tokenizer.to_str())
-    write_model(folder / "moe", tokenizer.to_str(), experts=4)
+    write_model(folder / "dense", tokenizer.read_text())
+    write_model(folder / "moe", tokenizer.read_text(), experts=4)
     return folder
 
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
-from inferometer import workload
 from inferometer.errors import UsageError
 from inferometer.load.driver import LoadResult
 from inferometer.plan import LoadPoint
@@ -29,22 +28,6 @@ SHORT = WorkloadEntry(name="w", input_tokens=32, output_tokens=3)
 TALK = WorkloadEntry(
     name="talk", input_tokens=20, output_tokens=10, turns=4, think_s=0.5, cache="warm"
 )
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = Tokenizer(models.BPE(unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=800,
-        special_tokens=["<unk>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    made.train_from_iterator([" ".join(workload.corpus()[:3000])], trainer)
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    made.save(str(path))
-    return path
 
 
 def at(load: LoadEntry, entry: WorkloadEntry = SHORT, index: int = 0) -> LoadPoint:

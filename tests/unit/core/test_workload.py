@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 
 from inferometer import workload
 from inferometer.errors import MachineError, UsageError
@@ -16,44 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
-
-
-@pytest.fixture(scope="module")
-def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
-    made: dict[Kind, Path] = {}
-
-    def make(kind: Kind) -> Path:
-        if kind not in made:
-            made[kind] = tmp_path_factory.mktemp(kind) / "tokenizer.json"
-            train(kind).save(str(made[kind]))
-        return made[kind]
-
-    return make
-
-
-def train(kind: Kind) -> Tokenizer:
-    """A BPE tokenizer of 800 tokens, as decoders (bytes, bos) or as Llama 2 (metaspace) have it."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=False))
-    if kind == "metaspace":
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-        tokenizer.decoder = decoders.Metaspace()
-        alphabet = [chr(code) for code in range(33, 127)]
-    else:
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        tokenizer.decoder = decoders.ByteLevel()
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=800,
-        special_tokens=["<unk>", "<s>"],
-        initial_alphabet=alphabet,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([" ".join(workload.corpus()[:3000])], trainer)
-    if kind == "bos":
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A", special_tokens=[("<s>", 1)]
-        )
-    return tokenizer
 
 
 @pytest.mark.parametrize("kind", ["bytes", "bos", "metaspace"])

@@ -5,35 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 
 from inferometer import workload
 from inferometer.workloads import prefixes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
-@pytest.fixture(scope="module", params=["plain", "bos"])
-def path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A byte-level BPE of 800 tokens, with and without a beginning-of-sequence token."""
-    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=800,
-        special_tokens=["<unk>", "<s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator([" ".join(workload.corpus()[:3000])], trainer)
-    if request.param == "bos":
-        tokenizer.post_processor = processors.TemplateProcessing(
-            single="<s> $A", special_tokens=[("<s>", 1)]
-        )
-    made = tmp_path_factory.mktemp(request.param) / "tokenizer.json"
-    tokenizer.save(str(made))
-    return made
+@pytest.fixture(params=["bytes", "bos"])
+def path(request: pytest.FixtureRequest, path_of: Callable[[str], Path]) -> Path:
+    """With and without a beginning-of-sequence token."""
+    kind: str = request.param
+    return path_of(kind)
 
 
 def encodes(path: Path, prompts: workload.PromptSet) -> bool:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from inferometer import workload
 from inferometer.errors import UsageError
 from inferometer.plan import LoadPoint
 from inferometer.study import LoadEntry, Protocol, WorkloadEntry
@@ -18,22 +16,6 @@ from inferometer.workloads.lengths import parse
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = Tokenizer(models.BPE(unk_token="<unk>"))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    trainer = trainers.BpeTrainer(
-        vocab_size=800,
-        special_tokens=["<unk>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    made.train_from_iterator([" ".join(workload.corpus()[:3000])], trainer)
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    made.save(str(path))
-    return path
 
 
 def test_lengths_come_from_where_the_study_says(tokenizer: Path, tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""Small tokenizers trained once from the built-in words: no hub, no model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+from inferometer import workload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Kind = Literal["bytes", "bos", "metaspace"]
+
+
+@pytest.fixture(scope="session")
+def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
+    """Where the ``tokenizer.json`` of a kind is: 800 tokens, made at the first call."""
+    made: dict[Kind, Path] = {}
+
+    def make(kind: Kind) -> Path:
+        if kind not in made:
+            made[kind] = tmp_path_factory.mktemp(kind) / "tokenizer.json"
+            _train(kind).save(str(made[kind]))
+        return made[kind]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tokenizer(path_of: Callable[[Kind], Path]) -> Path:
+    """The plain one: byte-level BPE, nothing added to a prompt."""
+    return path_of("bytes")
+
+
+def _train(kind: Kind) -> Tokenizer:
+    """Byte-level BPE without (bytes) and with a first token (bos), or as Llama 2 (metaspace)."""
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=False))
+    if kind == "metaspace":
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = decoders.Metaspace()
+        alphabet = [chr(code) for code in range(33, 127)]
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=800,
+        special_tokens=["<unk>", "<s>"],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([" ".join(workload.corpus()[:3000])], trainer)
+    if kind == "bos":
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", 1)]
+        )
+    return tokenizer
