@@ -46,6 +46,7 @@ _WHY_INVALID = {
     "send lag": "starved",
     "client cpu": "starved",
     "fresh prompts": "starved",
+    "quiet machine": "disturbed",
     "window length": "too_few_samples",
 }
 """Reason of a failed check; every other check is about unequal work: ``parity_failed``."""

@@ -13,7 +13,7 @@ from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import failed, inherited, serve, unforeseen
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
-from inferometer.metering import Sampler, broken, meter_context
+from inferometer.metering import Sampler, broken, bystanders, meter_context
 from inferometer.point import Live, request_bodies
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
@@ -141,6 +141,7 @@ class Bench:
         finally:  # an engine that died has readings, too
             store.append_lines(live.folder / "readings.jsonl", sampler.readings)
             seen.memory = sampler.peak_memory_bytes
+            seen.windows = [bystanders(window, sampler.usage) for window in seen.windows]
             seen.meters = [broken(info, sampler) for info in infos]
 
     def _measured(self, live: Live, sampler: Sampler, seen: _Seen) -> None:

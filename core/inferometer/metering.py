@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from inferometer.errors import UsageError
 from inferometer.meter import MeterContext
-from inferometer.processes import cpu_seconds, memory_bytes
+from inferometer.processes import cpu_seconds, machine_cpu_seconds, memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,17 +20,25 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Platform
     from inferometer.meter import EnergyMeter, MeterSession
-    from inferometer.records import MeterInfo, Reading
+    from inferometer.records import MeterInfo, Reading, Window
     from inferometer.study import MeterEntry
 
 PERIOD_S = 0.5
 
 
+class Usage(NamedTuple):
+    """CPU seconds used until ``t_ns`` (monotonic): by the whole machine, and by the engine."""
+
+    t_ns: int
+    machine_s: float
+    engine_s: float
+
+
 class Sampler:
     """Reads ``sessions`` every :data:`PERIOD_S` seconds, and at each :meth:`look`.
 
-    ``readings`` and ``peak_memory_bytes`` are complete after the context has ended. An error in a
-    meter ends that meter (named in ``broken``), never the measurement.
+    ``readings``, ``usage`` and ``peak_memory_bytes`` are complete after the context has ended. An
+    error in a meter ends that meter (named in ``broken``), never the measurement.
     """
 
     def __init__(self, sessions: dict[str, MeterSession], session_id: int) -> None:
@@ -37,6 +46,7 @@ class Sampler:
         self.session_id = session_id
         self.readings: list[Reading] = []
         self.broken: dict[str, str] = {}
+        self.usage: list[Usage] = []
         self.peak_memory_bytes: int | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -59,7 +69,14 @@ class Sampler:
             seen = memory_bytes(self.session_id)
             if seen is not None:
                 self.peak_memory_bytes = max(self.peak_memory_bytes or 0, seen)
+            self._note_usage()
             next_look += PERIOD_S
+
+    def _note_usage(self) -> None:
+        machine = machine_cpu_seconds()
+        if machine is not None:
+            engine = cpu_seconds(self.session_id)
+            self.usage.append(Usage(time.monotonic_ns(), machine, engine))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,6 +91,7 @@ class Sampler:
         self._stop.set()
         self._thread.join()
         self.look()
+        self._note_usage()
         for name, session in self.sessions.items():
             try:
                 session.close()
@@ -96,6 +114,24 @@ def broken(info: MeterInfo, sampler: Sampler) -> MeterInfo:
     if info.name not in sampler.broken:
         return info
     return msgspec.structs.replace(info, reason="failed", detail=sampler.broken[info.name])
+
+
+def bystanders(window: Window, usage: Sequence[Usage]) -> Window:
+    """Return ``window`` with the share of the machine that neither engine nor client used.
+
+    Over the stretch between the samples just around the window, for which the client's use in the
+    window stands. Unchanged where no two samples bound it.
+    """
+    before = [seen for seen in usage if seen.t_ns <= window.start_ns]
+    after = [seen for seen in usage if seen.t_ns >= window.end_ns]
+    if not before or not after:
+        return window
+    first, last = before[-1], after[0]
+    seconds = (last.t_ns - first.t_ns) * 1e-9
+    client_s = window.client_cpu_s * seconds / ((window.end_ns - window.start_ns) * 1e-9)
+    busy_s = last.machine_s - first.machine_s - (last.engine_s - first.engine_s) - client_s
+    share = max(0.0, busy_s / seconds / (os.cpu_count() or 1))
+    return msgspec.structs.replace(window, others_cpu_share=share)
 
 
 def chosen_meters(

@@ -1,4 +1,4 @@
-"""What the kernel says of an engine's processes: everything in one session, from ``/proc``."""
+"""What the kernel says of an engine's processes (everything in one session) and of the machine."""
 
 from __future__ import annotations
 
@@ -32,6 +32,20 @@ def cpu_seconds(session_id: int) -> float:
     """
     ticks = sum(sum(map(int, fields[11:15])) for _, fields in _stats(session_id))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def machine_cpu_seconds() -> float | None:
+    """Return CPU seconds in which this machine's processors were not idle; None if not told.
+
+    Source: proc(5), ``/proc/stat``: user, nice, system, irq, softirq and steal, of all processors
+    (guest time is part of user). Steal is what a hypervisor gave to other machines.
+    """
+    try:
+        fields = (PROC / "stat").read_text().splitlines()[0].split()[1:]
+        busy = [int(fields[at]) for at in (0, 1, 2, 5, 6, 7)]
+    except (OSError, IndexError, ValueError):
+        return None
+    return sum(busy) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_bytes(session_id: int) -> int | None:

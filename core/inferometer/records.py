@@ -89,6 +89,9 @@ class Window(Struct, frozen=True, kw_only=True):
     """Processor time of the client inside the window, over all its worker processes."""
     workers: int = 1
     """Processes that sent the load."""
+    others_cpu_share: float | None = None
+    """Share of the machine's processors (0 to 1) that neither engine nor client used, yet were
+    busy; null when not seen, as of a server that someone else runs."""
     loop_lag_p99_ms: float
     send_lag_p99_ms: float
     clock_step_ms: float | None = None

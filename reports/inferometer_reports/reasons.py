@@ -20,6 +20,7 @@ WORDS = {
     "uncorroborated": "one instrument alone",
     "clock_unsure": "clock not certain",
     "starved": "the load generator could not keep up",
+    "disturbed": "something else kept the machine busy",
     "fell_behind": "did not keep up with the offered load",
     "parity_failed": "the stacks got unequal work",
     "synthetic_routing": "random router, not a trained model",

@@ -268,6 +268,17 @@ def client_cpu(seen: Evidence) -> Check:
     return check("client cpu", rule, f"{share:.0%}", graded(share, 0.7, 0.9), words)
 
 
+def quiet_machine(seen: Evidence) -> Check | None:
+    """Judge what else the machine did: it took processors, caches and watts from the engine."""
+    share = seen.window.others_cpu_share
+    if share is None:
+        return None
+    rule = "processors busy with neither engine nor client: <= 5 % pass, <= 25 % warn"
+    verdict = graded(share, 0.05, 0.25)
+    words = "" if verdict == "pass" else "something else runs on this machine: stop it, and repeat"
+    return check("quiet machine", rule, f"{share:.0%} of the machine", verdict, words)
+
+
 CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
     window_length,
     under_load,
@@ -280,4 +291,5 @@ CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
     loop_lag,
     send_lag,
     client_cpu,
+    quiet_machine,
 )

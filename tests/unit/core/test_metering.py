@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 
-from inferometer.metering import Sampler
-from inferometer.records import Reading
+import pytest
+
+from inferometer.metering import Sampler, Usage, bystanders
+from inferometer.records import Reading, Window
 
 
 @dataclass
@@ -50,3 +54,48 @@ def test_a_meter_that_fails_is_named_and_the_others_go_on() -> None:
     assert "sensor went away" in sampler.broken["bad"]
     assert good.reads >= 3
     assert good.closed
+
+
+def window(start_s: float, end_s: float, client_cpu_s: float = 0.0) -> Window:
+    return Window(
+        load_point=0,
+        workload="w",
+        load="l",
+        start_ns=round(start_s * 1e9),
+        end_ns=round(end_s * 1e9),
+        discarded_ns=0,
+        work_sha256="",
+        prompts=1,
+        client_cpu_s=client_cpu_s,
+        loop_lag_p99_ms=0.0,
+        send_lag_p99_ms=0.0,
+    )
+
+
+def test_what_neither_engine_nor_client_used_was_used_by_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    usage = [Usage(round(t * 1e9), 100 + 3.0 * t, 7 + 2.0 * t) for t in (0, 1, 2, 12, 13)]
+    # 3 of 4 processors are busy: 2 with the engine, 0.5 with the client, 0.5 with something else
+    assert bystanders(window(2, 12, 5.0), usage).others_cpu_share == pytest.approx(0.125)
+    assert bystanders(window(2.5, 11.5, 4.5), usage).others_cpu_share == pytest.approx(0.125)
+    assert bystanders(window(2, 14), usage).others_cpu_share is None  # nothing seen after its end
+
+
+def test_a_busy_stranger_is_seen() -> None:
+    stranger = [sys.executable, "-c", "while True: pass"]
+    process = subprocess.Popen(stranger, start_new_session=True)
+    try:
+        with Sampler({}, os.getsid(0)) as sampler:
+            time.sleep(0.6)
+            start = time.monotonic()
+            time.sleep(1.0)
+            end = time.monotonic()
+    finally:
+        process.kill()
+        process.wait()
+    share = bystanders(window(start, end), sampler.usage).others_cpu_share
+    assert share is not None
+    # it had most of one processor, unless it had to share that one
+    assert share > 0.3 / (os.cpu_count() or 1)
