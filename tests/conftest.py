@@ -1,7 +1,8 @@
-"""Small tokenizers trained once from the built-in words: no hub, no model."""
+"""What tests share: small tokenizers trained once from the built-in words, and signals."""
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C also where a shell started us in its background, with SIGINT ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
+import threading
 from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
@@ -24,6 +26,7 @@ from inferometer.load.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from types import FrameType
 
     from inferometer.load.conduct import Sender
 
@@ -104,12 +107,43 @@ async def _collect(
 
 
 def _blocking(main: Coroutine[None, None, T]) -> T:
-    """Run on a loop of its own; Ctrl-C cancels ``main`` and comes out as KeyboardInterrupt."""
+    """Run on a loop of its own; Ctrl-C cancels ``main`` and comes out as KeyboardInterrupt.
+
+    So do the other signals that the program takes for Ctrl-C: an exception raised by their handler
+    inside a callback of the loop would be logged there and forgotten.
+    """
+    stops: list[int] = []
     collecting = gc.isenabled()
     gc.disable()  # a collection among a million kept packets would stop every stream
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(main)
+            return runner.run(_stoppable(main, stops))
+    except asyncio.CancelledError:
+        if stops:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         if collecting:
             gc.enable()
+
+
+async def _stoppable(main: Coroutine[None, None, T], stops: list[int]) -> T:
+    """Await ``main``; the first signal that has a handler cancels it and is noted in ``stops``."""
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    assert task is not None
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if stops:
+            raise KeyboardInterrupt
+        stops.append(number)
+        loop.call_soon_threadsafe(task.cancel)
+
+    ours = [n for n in (signal.SIGTERM, signal.SIGHUP) if callable(signal.getsignal(n))]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []  # a thread cannot have handlers
+    previous = [(number, signal.signal(number, stop)) for number in ours]
+    try:
+        return await main
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)

@@ -17,7 +17,7 @@ from inferometer.errors import LaunchError
 from inferometer.load import shelf
 from inferometer.load.answer import Call
 from inferometer.load.driver import Body, Hooks, LoadPlan, Target, collect, drive
-from inferometer.load.http import Exchange
+from inferometer.load.http import Connection, Exchange
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:
@@ -252,6 +252,32 @@ def test_control_c_comes_out_promptly_with_connections_closed() -> None:
             drive(Target("127.0.0.1", oracle.port), source, LoadPlan(concurrency=2))
         time.sleep(0.1)
         assert [t.outcome for t in oracle.truth] == ["gone"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_inside_a_callback_of_the_loop_is_heard(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def stop(_number: int, _frame: object) -> None:  # as the command line has it
+        raise KeyboardInterrupt
+
+    received = Connection.data_received
+
+    def interrupted(self: Connection, data: bytes) -> None:
+        monkeypatch.undo()
+        signal.raise_signal(number)
+        received(self, data)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with Oracle(Options()) as oracle:
+            monkeypatch.setattr(Connection, "data_received", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                counted(oracle, requests=50)
+            assert len(oracle.truth) < 50
+        assert signal.getsignal(signal.SIGTERM) is stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_memory_pressure_changes_nothing_but_when_answers_are_decoded(
