@@ -95,8 +95,10 @@ def test_a_page_that_drains_reads_like_any_other() -> None:
     pages = iter(
         [
             b'[{"numActiveRequests": 1, "inflightBatchingStats": {"numCtxTokens": 5}}]',
-            b'[{"numActiveRequests": 4, "inflightBatchingStats": {"numCtxTokens": 7}}, '
-            b'{"numActiveRequests": 2, "inflightBatchingStats": {"numCtxTokens": 1}}]',
+            (
+                b'[{"numActiveRequests": 4, "inflightBatchingStats": {"numCtxTokens": 7}}, '
+                b'{"numActiveRequests": 2, "inflightBatchingStats": {"numCtxTokens": 1}}]'
+            ),
             b"[]",
         ]
     )

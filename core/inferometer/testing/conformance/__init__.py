@@ -1,0 +1,15 @@
+"""The conformance kit: an author proves an engine adapter in three lines, without a GPU.
+
+In a pytest file::
+
+    from inferometer.testing import conformance
+
+    test_conformance = conformance.suite("myengine")
+
+Without pytest, :func:`run`; against a server that really runs, :func:`live`.
+"""
+
+from inferometer.testing.conformance.check import Failed, NotApplicable, Result
+from inferometer.testing.conformance.live import live
+
+__all__ = ["Failed", "NotApplicable", "Result", "live"]

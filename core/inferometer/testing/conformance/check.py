@@ -1,0 +1,108 @@
+"""What a check is: an id, one sentence, a function; and what comes of it."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+
+import msgspec
+
+from inferometer.redact import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class Subject(Protocol):
+    """What is checked, with what is known to fail, by check id."""
+
+    @property
+    def known(self) -> Mapping[str, str]:
+        """Return reasons by check id."""
+
+
+S = TypeVar("S", bound=Subject)
+Outcome = Literal["pass", "fail", "known", "n/a"]
+
+
+class Failed(Exception):  # noqa: N818 -- an outcome
+    """The adapter does not do what the check asks; the message says what it does."""
+
+
+class NotApplicable(Exception):  # noqa: N818 -- an outcome
+    """There is nothing to check; the message says why."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One check's outcome. ``known``: it fails, and that is known and told; ``n/a``: no subject."""
+
+    id: str
+    words: str
+    outcome: Outcome
+    detail: str
+    """What failed, why it is known, or why there is nothing to check; empty for most passes."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check(Generic[S]):
+    """One named check; ``function`` may raise :class:`Failed` or :class:`NotApplicable`."""
+
+    id: str
+    words: str
+    function: Callable[[S], None]
+
+    def run(self, subject: S) -> Result:
+        """Return the outcome; whatever the adapter raises is a failure."""
+        return outcome(self.id, self.words, subject.known.get(self.id), self._of(subject))
+
+    def _of(self, subject: S) -> Callable[[], None]:
+        return lambda: self.function(subject)
+
+
+def check(function: Callable[[S], None]) -> Check[S]:
+    """Make a function a check: its name is the id, its docstring the sentence."""
+    words = inspect.cleandoc(function.__doc__ or "")
+    return Check(function.__name__.replace("_", "-"), " ".join(words.split()), function)
+
+
+def checks_of(values: Iterable[object]) -> tuple[Check[S], ...]:
+    """Return the checks among the values of a module, in the order they stand there."""
+    return tuple(value for value in values if isinstance(value, Check))
+
+
+def outcome(id_: str, words: str, known: str | None, run: Callable[[], None]) -> Result:
+    """Return what comes of ``run``; a known failure that is none any more fails."""
+    began = time.monotonic()
+    said: Outcome = "pass"
+    detail = ""
+    try:
+        run()
+    except NotApplicable as reason:
+        said, detail = "n/a", str(reason)
+    except Failed as reason:
+        said, detail = "fail", str(reason)
+    except Exception as error:  # noqa: BLE001 -- a stranger's code; the result has the error
+        said, detail = "fail", f"{type(error).__name__}: {error}"
+    if known is not None:
+        if said == "fail":
+            said, detail = "known", known
+        elif said == "pass":
+            said = "fail"
+            detail = f"listed as a known failure ({known}), but passes: take it off the list"
+    seconds = round(time.monotonic() - began, 3)
+    return Result(id=id_, words=words, outcome=said, detail=plain(detail), seconds=seconds)
+
+
+def need(ok: object, said: str) -> None:
+    """Fail with ``said`` unless ``ok``."""
+    if not ok:
+        raise Failed(said)
+
+
+def applies(ok: object, why: str) -> None:
+    """Have nothing to check, for the reason ``why``, unless ``ok``."""
+    if not ok:
+        raise NotApplicable(why)
