@@ -277,6 +277,7 @@ class Adapter:
     """Base for adapters: answers for what an engine does not have. Say only what yours has."""
 
     __slots__ = ()
+    name: str
 
     @property
     def simulated(self) -> bool:
@@ -320,4 +321,7 @@ class Adapter:
 
     def image(self, platform: Platform, version: str) -> str:
         """Refuse: no image is known."""
-        raise Unsupported(f"no container image is known of it ({platform}, {version})")
+        raise Unsupported(
+            f"{self.name}: no container image is known of it ({platform}, {version})",
+            remedy="Set python = PATH to an interpreter that has it.",
+        )

@@ -108,15 +108,18 @@ def serve(
     folder: Path,
     deadline_s: float | None = None,
     inherit: Sequence[str] = (),
+    grace_s: float | None = None,
 ) -> Iterator[Server]:
     """Start ``command``, wait until it answers, and leave nothing behind.
+
+    ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`.
 
     Raises:
         LaunchError: it did not start, died while loading, or was not ready in time; the message
             holds the first exception of its log, the error the last 200 lines.
     """
     log = folder / "server.log"
-    process = _start(command, log, inherit)
+    process = _start(command, log, inherit, GRACE_S if grace_s is None else grace_s)
     supervised = _Supervised(process, log, failures)
     try:
         pid = supervised.engine_pid()
@@ -139,9 +142,11 @@ def serve(
             raise MachineError(left, hint=LEFT_HINT)
 
 
-def _start(command: Command, log: Path, inherit: Sequence[str]) -> subprocess.Popen[bytes]:
+def _start(
+    command: Command, log: Path, inherit: Sequence[str], grace_s: float
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-I", str(SUPERVISOR), str(GRACE_S), str(log), "--", *command.argv],
+        [sys.executable, "-I", str(SUPERVISOR), str(grace_s), str(log), "--", *command.argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=scrubbed({**command.env, **command.instrument_env}, inherit),

@@ -144,7 +144,10 @@ class TensorRtLlm(Adapter):
     def image(self, platform: Platform, version: str) -> str:
         """Return NVIDIA's image."""
         if platform.accelerator != "cuda":
-            raise Unsupported(f"tensorrt-llm: needs an NVIDIA GPU, this is {platform}")
+            raise Unsupported(
+                f"tensorrt-llm: needs an NVIDIA GPU, this is {platform}",
+                remedy="Run this stack on a machine with one.",
+            )
         return f"nvcr.io/nvidia/tensorrt-llm/release:{version}"
 
     def command(self, context: LaunchContext) -> Command:

@@ -9,7 +9,10 @@ In a pytest file::
 Without pytest, :func:`run`; against a server that really runs, :func:`live`.
 """
 
+from inferometer.testing.conformance.behaviours import Behaviour
 from inferometer.testing.conformance.check import Failed, NotApplicable, Result
-from inferometer.testing.conformance.live import live
+from inferometer.testing.conformance.checks import CHECKS
+from inferometer.testing.conformance.entry import run, suite
+from inferometer.testing.conformance.running import live
 
-__all__ = ["Failed", "NotApplicable", "Result", "live"]
+__all__ = ["CHECKS", "Behaviour", "Failed", "NotApplicable", "Result", "live", "run", "suite"]

@@ -43,6 +43,11 @@ class Behaviour:
     """Releases to start, the newest first."""
     too_old: str = ""
     """A release that must be refused; empty when nothing is known of one."""
+    routes: frozenset[str] = frozenset()
+    """What it serves, as ``GET /path``; empty: what the adapter declares."""
+    needs: Mapping[str, str] = field(default_factory=dict)
+    """What must be on the command line, in a configuration file or among the variables before a
+    route is served, or before ``cached_tokens`` are told."""
     starting: Literal["refused", "unavailable"] = "refused"
     """While it loads: nobody listens, or every route answers 503 with ``starting_headers``."""
     starting_headers: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +88,17 @@ class Behaviour:
 VLLM = Behaviour(
     versions=("0.33.0", "0.32.0", "0.20.2", "0.12.0"),
     too_old="0.11.2",
+    routes=frozenset(
+        {
+            *("POST /v1/completions", "POST /reset_prefix_cache", "GET /v1/models"),
+            *("GET /health", "GET /ping", "GET /version", "GET /server_info", "GET /metrics"),
+        }
+    ),
+    needs={
+        "POST /reset_prefix_cache": "VLLM_SERVER_DEV_MODE=1",
+        "GET /server_info": "VLLM_SERVER_DEV_MODE=1",
+        "cached_tokens": "--enable-prompt-tokens-details",
+    },
     series=(
         ("vllm:prompt_tokens_total", {}, "prompt_tokens"),
         (
@@ -151,6 +167,14 @@ VLLM = Behaviour(
 SGLANG = Behaviour(
     versions=("0.5.23", "0.5.20", "0.5.18", "0.5.9"),
     too_old="0.5.8",
+    routes=frozenset(
+        {
+            *("POST /v1/completions", "POST /generate", "POST /flush_cache", "GET /flush_cache"),
+            *("GET /health", "GET /health_generate", "GET /ready", "GET /v1/models"),
+            *("GET /server_info", "GET /model_info", "GET /metrics"),
+        }
+    ),
+    needs={"GET /metrics": "--enable-metrics", "cached_tokens": "--enable-cache-report"},
     generating=("/health", "/health_generate"),
     error_shape="flat",
     overload="stream",
@@ -215,6 +239,14 @@ SGLANG = Behaviour(
 TENSORRT_LLM = Behaviour(
     versions=("1.4.0rc1", "1.3.0rc5", "1.2.1"),
     too_old="1.1.0",
+    routes=frozenset(
+        {
+            *("POST /v1/completions", "GET /v1/models", "GET /health", "GET /health_generate"),
+            *("GET /version", "GET /server_info", "GET /metrics", "GET /perf_metrics"),
+            "GET /prometheus/metrics",
+        }
+    ),
+    needs={"GET /prometheus/metrics": '"return_perf_metrics": true'},
     starting="unavailable",
     starting_headers={"x-trtllm-server-state": "starting", "retry-after": "1"},
     error_shape="text",
@@ -269,6 +301,12 @@ TENSORRT_LLM = Behaviour(
 )
 TRANSFORMERS = Behaviour(
     versions=("5.19.0",),
+    routes=frozenset(
+        {
+            *("POST /v1/completions", "POST /v1/chat/completions", "POST /load_model"),
+            *("POST /reset", "GET /v1/models", "GET /health"),
+        }
+    ),
     unknown_fields=422,
     fields=USUAL_FIELDS | {"generation_config"},
     error_shape="detail",

@@ -36,6 +36,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Options that it knows, and ..."""
     settings: list[str]
     """... fields of its configuration file, by dotted path."""
+    routes: list[str]
+    """All that it serves, as ``GET /path``; empty: whatever is declared."""
+    needs: dict[str, str]
     endpoint: str
     ready: list[str]
     metrics: str
@@ -70,3 +73,14 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     orphan: str = ""
     """Leave a child in a session of its own, and its number in this file."""
     scene: Scene = Scene()
+
+
+def paths(value: Any, below: str = "") -> set[str]:
+    """Return the dotted paths of a JSON object's fields."""
+    if not isinstance(value, dict):
+        return set()
+    return {
+        path
+        for key, inner in value.items()
+        for path in ({f"{below}{key}"} | paths(inner, f"{below}{key}."))
+    }

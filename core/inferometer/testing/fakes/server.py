@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer.testing.fakes.scene import Scene, Setup
+from inferometer.testing.fakes.sampling import endless
+from inferometer.testing.fakes.scene import Scene, Setup, paths
 from inferometer.testing.fakes.tally import Tally
 from inferometer.testing.options import Options
 from inferometer.testing.script import error_body, script
@@ -43,17 +44,6 @@ def option(argv: list[str], names: tuple[str, ...]) -> str | None:
     return None
 
 
-def settings(found: Any, below: str = "") -> set[str]:
-    """Return the dotted paths of a configuration file's fields."""
-    if not isinstance(found, dict):
-        return set()
-    return {
-        path
-        for key, value in found.items()
-        for path in ({f"{below}{key}"} | settings(value, f"{below}{key}."))
-    }
-
-
 class Fake:
     """The server: what it was set up with, what it has counted, what it has seen."""
 
@@ -66,6 +56,7 @@ class Fake:
         self.ready = False
         self.files: dict[str, Any] = {}
         self.bodies: list[dict[str, Any]] = []
+        self.said = "\n".join([*argv, *(f"{name}={value}" for name, value in os.environ.items())])
 
     def refuse(self, message: str) -> None:
         """End as an engine does that cannot start."""
@@ -93,12 +84,13 @@ class Fake:
     def read_file(self, file: Path) -> None:
         """Read a configuration file that is JSON, and so YAML; others are only kept."""
         text = file.read_text(encoding="utf-8")
+        self.said += f"\n{text}"
         try:
             found = json.loads(text)
         except ValueError:
             found = text
         self.files[file.name] = found
-        if unknown := sorted(settings(found) - set(self.setup.settings)):
+        if unknown := sorted(paths(found) - set(self.setup.settings)):
             self.refuse(self.setup.unknown_setting.replace("{}", unknown[0]))
 
     # -- serving -----------------------------------------------------------------------------
@@ -153,27 +145,36 @@ class Fake:
             send(writer, 200, self.seen())
         elif not self.ready:
             send(writer, 503, self.error(503, "starting"), setup.starting_headers)
-        elif (method, path) == ("POST", setup.endpoint):
+        elif (method, path) == ("POST", setup.endpoint) and self.serves(f"POST {path}"):
             await self.complete(body, reader, writer)
-        elif method == "GET" and path in setup.generating:
-            self.tally.finish(self.tally.begin(1, 0), 1)
-            send(writer, 200, b"")
-        elif (method, path) == (setup.reset_method, setup.reset_path):
-            self.reset(writer)
-        elif method == "GET" and path == setup.metrics:
-            send(writer, 200, self.tally.page())
-        elif method == "GET" and target in setup.answers:
-            send(writer, 200, setup.answers[target])
-        elif method == "GET" and path in setup.ready:
-            send(writer, 200, b"")
+        elif self.serves(f"{method} {path}"):
+            send(writer, *self.told(method, target))
         else:
             send(writer, 404, self.error(404, "Not Found"))
 
-    def reset(self, writer: asyncio.StreamWriter) -> None:
-        """Empty the cache, unless a request runs."""
-        refused = self.tally.running or self.scene.refuse_reset
-        status, said = self.setup.reset_refused if refused else (200, self.setup.reset_done)
-        send(writer, status, said.encode())
+    def told(self, method: str, target: str) -> tuple[int, Any]:
+        """Return status and body of a route that is no completion."""
+        setup, path = self.setup, target.partition("?")[0]
+        if (method, path) == (setup.reset_method, setup.reset_path):
+            refused = self.tally.running or self.scene.refuse_reset
+            status, said = setup.reset_refused if refused else (200, setup.reset_done)
+            return status, said.encode()
+        if method == "GET" and path in setup.generating:
+            self.tally.finish(self.tally.begin(1, 0), 1)
+            return 200, b""
+        if method == "GET" and path == setup.metrics:
+            return 200, self.tally.page()
+        if method == "GET" and (target in setup.answers or path in setup.ready):
+            return 200, setup.answers.get(target, b"")
+        return 404, self.error(404, "Not Found")
+
+    def serves(self, route: str) -> bool:
+        """Say whether the engine has this route, as it was started."""
+        return (not self.setup.routes or route in self.setup.routes) and self.has(route)
+
+    def has(self, what: str) -> bool:
+        """Say whether what a route or a figure needs was said at the start."""
+        return self.setup.needs.get(what, "") in self.said
 
     def error(self, status: int, message: str) -> dict[str, Any]:
         """Return an error in this engine's words."""
@@ -245,7 +246,7 @@ class Fake:
             token_ids=setup.token_ids,
             as_asked=True,
             error_shape=self.shape,
-            cached_tokens=scene.cached,
+            cached_tokens=scene.cached if self.has("cached_tokens") else 0,
         )
 
     async def stream(
@@ -268,18 +269,6 @@ class Fake:
         else:
             writer.write(b"0\r\n\r\n")
         return True
-
-
-def endless(asked: dict[str, Any]) -> bool:
-    """Say whether a request forbids its model to end early, in any engine's words."""
-    end = asked.get("max_tokens")
-    generation = str(asked.get("generation_config", "")).replace(" ", "")
-    return bool(
-        asked.get("ignore_eos")
-        or asked.get("min_tokens") == end
-        or '"eos_token_id":-1' in generation
-        or asked.get("min_length") == end
-    )
 
 
 def send(
