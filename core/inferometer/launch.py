@@ -234,11 +234,12 @@ def _wait_ready(
         with suppress(OSError, http.client.HTTPException):
             if fetch(host, port, readiness.path, timeout_s=2.0)[0] == 200:
                 return time.monotonic() - began
-        if time.monotonic() - began > limit:
+        waited = time.monotonic() - began
+        if waited > limit:
             raise supervised.failure(
                 f"the engine was not ready after {limit:.0f} s", stage="ready", reason="not_ready"
             )
-        time.sleep(0.2)
+        time.sleep(min(0.2, 0.02 + waited / 10))
 
 
 def fetch(host: str, port: int, path: str, *, timeout_s: float) -> tuple[int, bytes]:

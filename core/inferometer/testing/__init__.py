@@ -1,1 +1,1 @@
-"""What authors of engines and plugins test with: the oracle server, builders of results."""
+"""What authors of engines and plugins test with: oracle server, result builders, conformance."""

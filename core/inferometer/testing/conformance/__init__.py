@@ -13,6 +13,17 @@ from inferometer.testing.conformance.behaviours import Behaviour
 from inferometer.testing.conformance.check import Failed, NotApplicable, Result
 from inferometer.testing.conformance.checks import CHECKS
 from inferometer.testing.conformance.entry import run, suite
+from inferometer.testing.conformance.running import CHECKS as LIVE_CHECKS
 from inferometer.testing.conformance.running import live
 
-__all__ = ["CHECKS", "Behaviour", "Failed", "NotApplicable", "Result", "live", "run", "suite"]
+__all__ = [
+    "CHECKS",
+    "LIVE_CHECKS",
+    "Behaviour",
+    "Failed",
+    "NotApplicable",
+    "Result",
+    "live",
+    "run",
+    "suite",
+]

@@ -318,7 +318,7 @@ def stage(folder: Path, command: Command, setup: Setup, last_words: str) -> Comm
     (folder / "setup.json").write_bytes(msgspec.json.encode(setup))
     (folder / "last-words").write_text(last_words + "\n", encoding="utf-8")
     program = folder / "bin" / Path(command.argv[0]).name
-    run = f"exec '{sys.executable}' -I '{SERVER}' '{folder}/setup.json' \"$0\" \"$@\""
+    run = f"exec '{sys.executable}' -I '{SERVER}' '{folder}/setup.json' \"$@\""
     if last_words:
         run = f"cat '{folder}/last-words'; exit 3"
     program.write_text(f"#!/bin/sh\n{run}\n", encoding="utf-8")

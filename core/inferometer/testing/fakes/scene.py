@@ -19,7 +19,6 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     fault: Literal["", "error", "overload", "status", "cut"] = ""
     """``error``: in the middle of a stream; ``overload``: in the engine's own way; ``status``: 503;
     ``cut``: the connection closes in the middle of a stream."""
-    refuse_reset: bool = False
     restarted: bool = False
     """Every counter begins at 0 once more."""
 

@@ -1,4 +1,4 @@
-"""A fake engine server, as a process: ``server.py SETUP PROGRAM ARGV...``.
+"""A fake engine server, as a process: ``server.py SETUP ARGV...``.
 
 It reads the real command line and configuration file that an adapter made, serves the routes the
 adapter declares, and behaves as the engine does. ``SETUP`` is the JSON of :class:`Setup`. A
@@ -47,15 +47,13 @@ def option(argv: list[str], names: tuple[str, ...]) -> str | None:
 class Fake:
     """The server: what it was set up with, what it has counted, what it has seen."""
 
-    def __init__(self, setup: Setup, program: str, argv: list[str]) -> None:
+    def __init__(self, setup: Setup, argv: list[str]) -> None:
         self.setup = setup
-        self.program = program
         self.argv = argv
         self.scene = setup.scene
         self.tally = Tally(setup)
         self.ready = False
         self.files: dict[str, Any] = {}
-        self.bodies: list[dict[str, Any]] = []
         self.said = "\n".join([*argv, *(f"{name}={value}" for name, value in os.environ.items())])
 
     def refuse(self, message: str) -> None:
@@ -156,8 +154,8 @@ class Fake:
         """Return status and body of a route that is no completion."""
         setup, path = self.setup, target.partition("?")[0]
         if (method, path) == (setup.reset_method, setup.reset_path):
-            refused = self.tally.running or self.scene.refuse_reset
-            status, said = setup.reset_refused if refused else (200, setup.reset_done)
+            done = (200, setup.reset_done)
+            status, said = setup.reset_refused if self.tally.running else done
             return status, said.encode()
         if method == "GET" and path in setup.generating:
             self.tally.finish(self.tally.begin(1, 0), 1)
@@ -185,11 +183,9 @@ class Fake:
     def seen(self) -> dict[str, Any]:
         """Return what this process got, for the checks to look at."""
         return {
-            "program": self.program,
             "argv": self.argv,
             "environment": dict(os.environ),
             "files": self.files,
-            "bodies": self.bodies[-20:],
             "running": self.tally.running,
             "aborted": self.tally.aborted,
         }
@@ -203,7 +199,6 @@ class Fake:
         setup, scene = self.setup, self.scene
         try:
             asked = msgspec.json.decode(body, type=dict[str, Any])
-            self.bodies.append(asked)
             unknown = sorted(asked.keys() - set(setup.fields)) if setup.unknown_fields else []
             if unknown:
                 send(writer, setup.unknown_fields, self.error(400, f"unknown field {unknown[0]}"))
@@ -289,7 +284,7 @@ def main(argv: list[str]) -> None:
     setup = msgspec.json.decode(Path(argv[0]).read_bytes(), type=Setup)
     if setup.stubborn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    fake = Fake(setup, argv[1], argv[2:])
+    fake = Fake(setup, argv[1:])
     if setup.orphan:
         child = subprocess.Popen(["sleep", "60"], start_new_session=True)  # noqa: S607 -- coreutils
         Path(setup.orphan).write_text(str(child.pid), encoding="utf-8")

