@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from inferometer.engine import (
     Unsupported,
     profiled,
 )
-from inferometer_engines.sglang import FAILURES, METRICS, Sglang
+from inferometer_engines.sglang import METRICS, Sglang
 
 ENGINE: Engine = Sglang()
 CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
@@ -122,23 +121,6 @@ def test_the_image_is_the_releases_own() -> None:
     assert ENGINE.image(CUDA, "0.5.23") == "lmsysorg/sglang:v0.5.23"
     with pytest.raises(Unsupported, match="no container image"):
         ENGINE.image(ROCM, "0.5.23")
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("[Errno 98] error while attempting to bind on address ('127.0.0.1', 1)", "port_in_use"),
-        ("Not enough memory. Please try to increase --mem-fraction-static.", "no_kv_room"),
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried", "out_of_memory"),
-        ("Model architectures ['X'] are not supported for now.", "unsupported"),
-        ("CUDA Error: no kernel image is available for execution", "missing_kernel"),
-        ("ModuleNotFoundError: No module named 'sgl_kernel'", "missing_kernel"),
-        ("launch_server.py: error: unrecognized arguments: --x", "bad_flag"),
-        ("huggingface_hub.errors.GatedRepoError: 401 Client Error.", "model_missing"),
-    ],
-)
-def test_failures_are_classified(text: str, reason: str) -> None:
-    assert next(known.reason for known in FAILURES if re.search(known.pattern, text)) == reason
 
 
 def test_counters_have_canonical_names() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from inferometer.engine import (
     Unsupported,
     profiled,
 )
-from inferometer_engines.tensorrt_llm import CONFIGURATION, FAILURES, METRICS, TensorRtLlm
+from inferometer_engines.tensorrt_llm import CONFIGURATION, METRICS, TensorRtLlm
 
 ENGINE: Engine = TensorRtLlm()
 CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
@@ -132,23 +131,6 @@ def test_without_an_nvidia_gpu_it_refuses_everything_by_platform() -> None:
     with pytest.raises(Unsupported, match="set python = PATH"):
         ENGINE.requirements(CUDA)
     assert ENGINE.image(CUDA, "1.2.1") == "nvcr.io/nvidia/tensorrt-llm/release:1.2.1"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("RuntimeError: Failed to bind socket to 127.0.0.1:1: in use", "port_in_use"),
-        ("The following component could not be created: KV cache", "no_kv_room"),
-        ("Executor creation failed due to insufficient GPU memory.", "out_of_memory"),
-        ("ValueError: Unknown architecture for AutoModelForCausalLM: X", "unsupported"),
-        ("ValueError: No GPU devices found on the node", "missing_kernel"),
-        ("Error: No such option: --x", "bad_flag"),
-        ("  Extra inputs are not permitted [type=extra_forbidden]", "bad_flag"),
-        ("OSError: You are trying to access a gated repo.", "model_missing"),
-    ],
-)
-def test_failures_are_classified(text: str, reason: str) -> None:
-    assert next(known.reason for known in FAILURES if re.search(known.pattern, text)) == reason
 
 
 def test_counters_have_canonical_names_and_the_cache_has_no_reset() -> None:

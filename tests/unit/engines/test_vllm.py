@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from inferometer.engine import (
     Unsupported,
     release,
 )
-from inferometer_engines.vllm import FAILURES, METRICS, Vllm
+from inferometer_engines.vllm import METRICS, Vllm
 
 ENGINE: Engine = Vllm()
 CPU = Platform(system="linux", machine="x86_64", python="3.11", accelerator="cpu")
@@ -165,20 +164,6 @@ def test_the_lock_pins_everything_and_leaves_the_cuda_builds_out() -> None:
 def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
     with pytest.raises(Unsupported, match="set python = PATH"):
         ENGINE.requirements(platform)
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("OSError: [Errno 98] Address already in use", "port_in_use"),
-        ("ValueError: No available memory for the cache blocks.", "no_kv_room"),
-        ("Model architectures ['X'] are not supported for now.", "unsupported"),
-        ("torch.OutOfMemoryError: CUDA out of memory. Tried", "out_of_memory"),
-        ("api_server: error: unrecognized arguments: --x", "bad_flag"),
-    ],
-)
-def test_failures_are_classified(line: str, reason: str) -> None:
-    assert next(known.reason for known in FAILURES if re.search(known.pattern, line)) == reason
 
 
 def test_versions_with_suffixes_are_read() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from inferometer.testing.conformance.check import Check
-    from inferometer.testing.conformance.kit import Kit
+    from inferometer.testing.conformance.kit import Kit, Variant
 
 CANARY = "hf_madeUpCanary0123456789"
 SECRETS = ("HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "INFEROMETER_TOKEN")
@@ -115,27 +115,29 @@ def _surroundings(variables: dict[str, str]) -> Iterator[None]:
 
 @check
 def terms_answered(kit: Kit) -> None:
-    """Every term of a launch changes the command, or is refused: none is dropped."""
-    dropped = [f for f, all_ in _by_term(kit).items() if not any(_said(kit, f, a) for a in all_)]
-    need(not dropped, f"dropped without a word: {', '.join(dropped)}")
+    """Every value of every term of a launch changes the command, or is refused: none is dropped."""
+    for term, found in _by_term(kit).items():
+        told = [whole(each.said) for each in found if isinstance(each.said, Command)]
+        if term == "seed" and _request_differs(kit, VALUES[term][0]):
+            continue  # it goes with each request
+        for each in found:
+            same = _same(each)
+            # what is on or off may be so already; then the other value differs
+            other = isinstance(each.value, bool) and len(set(told)) == 2
+            need(not same or other, f"{term} = {each.value!r} is dropped without a word")
+        need(len(set(told)) == len(told), f"{term}: different values are said alike")
 
 
-def _by_term(kit: Kit) -> dict[str, list[tuple[Any, Command | Unsupported]]]:
-    found: dict[str, list[tuple[Any, Command | Unsupported]]] = {}
-    for name, value, said in kit.variants(kit.context()):
-        found.setdefault(name, []).append((value, said))
+def _same(each: Variant) -> bool:
+    plain, said = each.plain, each.said
+    return isinstance(plain, Command) and isinstance(said, Command) and plain == said
+
+
+def _by_term(kit: Kit) -> dict[str, list[Variant]]:
+    found: dict[str, list[Variant]] = {}
+    for each in kit.variants(kit.context()):
+        found.setdefault(each.term, []).append(each)
     return found
-
-
-def _said(kit: Kit, name: str, answer: tuple[Any, Command | Unsupported]) -> bool:
-    """Say whether a value was answered for; the seed may go with each request instead."""
-    value, said = answer
-    if isinstance(said, Unsupported):
-        return True
-    plain = kit.context()
-    if name == "seed" and _request_differs(kit, value):
-        return True
-    return whole(said) != whole(kit.command(plain))
 
 
 def _request_differs(kit: Kit, seed: int) -> bool:
@@ -165,8 +167,11 @@ def term_values(kit: Kit) -> None:
 @check
 def terms_refused_by_name(kit: Kit) -> None:
     """A term that the engine has no word for is refused by its name."""
-    said = [(name, answer) for name, _, answer in kit.variants(kit.context())]
-    refused = [(name, answer) for name, answer in said if isinstance(answer, Unsupported)]
+    refused = [
+        (each.term, each.said)
+        for each in kit.variants(kit.context())
+        if isinstance(each.said, Unsupported)
+    ]
     applies(refused, "it refuses no term")
     for term, refusal in refused:
         need(term in refusal.message, f"{term}: {refusal.message!r} does not name it")

@@ -9,11 +9,12 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from inferometer.engine import (
+    Command,
     Completion,
     LaunchContext,
     LaunchSpec,
@@ -33,7 +34,7 @@ from inferometer.testing.fakes.scene import Scene
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from inferometer.engine import Command, Engine, Profile
+    from inferometer.engine import Engine, Profile
     from inferometer.launch import Server
     from inferometer.load.driver import Answer, Body
     from inferometer.testing.fakes.scene import Setup
@@ -89,6 +90,18 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "extra_env": [{"MADE_UP_VARIABLE": "made-up-value"}],
 }
 """For each term of a launch the values that the checks try; of what is on or off, both."""
+
+BESIDE: Mapping[str, Mapping[str, Any]] = {"expert_parallel_size": {"tensor_parallel_size": 2}}
+"""Terms that stand beside another's values: experts are spread over accelerators there are."""
+
+
+class Variant(NamedTuple):
+    """A term of a launch with one value: what is said without it, and with it."""
+
+    term: str
+    value: Any
+    plain: Command | Unsupported
+    said: Command | Unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,16 +243,21 @@ class Kit:
         """Return the adapter's command, or raise its refusal."""
         return self.engine.command(at)
 
-    def variants(self, at: LaunchContext) -> Iterator[tuple[str, Any, Command | Unsupported]]:
-        """Yield (field, value, command or refusal), one term of the launch changed at a time."""
+    def variants(self, at: LaunchContext) -> Iterator[Variant]:
+        """Yield the launch with one term changed at a time."""
         for name, values in VALUES.items():
+            base = replace(at, spec=replace(at.spec, **BESIDE.get(name, {})))
+            if isinstance(self._said(base), Unsupported):
+                base = at
             for value in values:
-                said: Command | Unsupported
-                try:
-                    said = self.command(replace(at, spec=replace(at.spec, **{name: value})))
-                except Unsupported as refusal:
-                    said = refusal
-                yield name, value, said
+                changed = replace(base, spec=replace(base.spec, **{name: value}))
+                yield Variant(name, value, self._said(base), self._said(changed))
+
+    def _said(self, at: LaunchContext) -> Command | Unsupported:
+        try:
+            return self.command(at)
+        except Unsupported as refusal:
+            return refusal
 
     # -- servers -------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ from inferometer.testing.fakes.scene import Setup, paths
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from inferometer.engine import Engine, LaunchContext, Unsupported
+    from inferometer.engine import Engine, LaunchContext
     from inferometer.testing.conformance.behaviours import Behaviour
+    from inferometer.testing.conformance.kit import Variant
 
 NEVER_ADDED = ("--made-up-flag",)
 """What the variants of a launch hold that no engine knows."""
@@ -41,10 +42,10 @@ def setup_of(
     behaviour: Behaviour,
     at: LaunchContext,
     command: Command,
-    variants: Iterable[tuple[str, Any, Command | Unsupported]],
+    variants: Iterable[Variant],
 ) -> Setup:
     """Return a fake that knows every option and field the adapter has a use for, and no other."""
-    used = [command, *(said for _, _, said in variants if isinstance(said, Command))]
+    used = [command, *(each.said for each in variants if isinstance(each.said, Command))]
     reset, metrics = engine.cache_reset, engine.metrics
     ready = {(command.readiness or engine.readiness).path, engine.readiness.path}
     done = behaviour.reset_done or (reset.says if reset else "")

@@ -184,9 +184,9 @@ def cache_reset_refusal_seen(kit: Kit) -> None:
 def cache_is_off_or_reset(kit: Kit) -> None:
     """Caches can be cold: prefix caching can be switched off, or the cache be emptied."""
     refused = [
-        said
-        for name, value, said in kit.variants(kit.context())
-        if name == "prefix_caching" and value is False and isinstance(said, Exception)
+        each.said
+        for each in kit.variants(kit.context())
+        if (each.term, each.value) == ("prefix_caching", False) and isinstance(each.said, Exception)
     ]
     need(not refused or kit.engine.cache_reset, f"neither: {'; '.join(map(str, refused))}")
 
