@@ -10,7 +10,7 @@ import msgspec
 
 from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.check import applies, check, checks_of, need
-from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PROMPT_TOKENS
+from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PATIENCE_S, PROMPT_TOKENS
 
 if TYPE_CHECKING:
     from inferometer.load.driver import Answer
@@ -217,15 +217,17 @@ def client_may_leave(kit: Kit) -> None:
     """A client that goes away ends its request, and the server answers the next one."""
     fake = kit.fake()
     before = fake.seen()["aborted"]
-    content = fake.completion(tokens=400).content
+    content = fake.completion().content
     head = (
         f"POST {kit.engine.endpoint} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n"
     )
-    with fake.scene(gap_s=0.01):
-        with socket.create_connection((fake.server.host, fake.server.port), timeout=10) as left:
+    with fake.scene(hold=True):
+        with socket.create_connection(
+            (fake.server.host, fake.server.port), timeout=PATIENCE_S
+        ) as left:
             left.sendall(head.encode() + content)
             left.recv(1024)
-        until = time.monotonic() + 5
+        until = time.monotonic() + PATIENCE_S
         while fake.seen()["running"] and time.monotonic() < until:
             time.sleep(0.02)
     seen = fake.seen()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sys
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +23,7 @@ from inferometer.engine import (
     profiled,
 )
 from inferometer.launch import serve
+from inferometer.ports import lease
 from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.behaviours import BEHAVIOURS, Behaviour
 from inferometer.testing.conformance.check import Failed, NotApplicable
@@ -56,7 +56,8 @@ WORDS = [
     "again",
 ]
 SERVER = Path(__file__).parent.parent / "fakes" / "server.py"
-DEADLINE_S = 20.0
+PATIENCE_S = 30.0
+"""For what takes milliseconds on a machine that does nothing else."""
 PLATFORMS = tuple(
     Platform(system="linux", machine=machine, python="3.11", accelerator=accelerator)
     for accelerator in ("cuda", "cpu", "rocm")
@@ -292,7 +293,7 @@ class Kit:
         port: int | None = None,
         last_words: str = "",
         unknown_settings: bool = False,
-        deadline_s: float = DEADLINE_S,
+        deadline_s: float = PATIENCE_S,
         grace_s: float = 5.0,
         spec: Mapping[str, Any] | None = None,
         **setup: Any,
@@ -304,29 +305,26 @@ class Kit:
         fields of its :class:`~inferometer.testing.fakes.scene.Setup`.
         """
         folder = self.folder()
-        at = self.context(
-            version=version,
-            platform=platform,
-            home=folder,
-            port=free_port() if port is None else port,
-            **(spec or {}),
-        )
-        command = self.command(at)
-        whole = setup_of(self.engine, self.behaviour, at, command, list(self.variants(at)))
-        if unknown_settings:
-            whole = msgspec.structs.replace(whole, settings=[])
-        command = stage(folder, command, msgspec.structs.replace(whole, **setup), last_words)
-        with serve(
-            command,
-            host=at.host,
-            port=at.port,
-            readiness=command.readiness or self.engine.readiness,
-            failures=self.engine.failures,
-            folder=folder,
-            deadline_s=deadline_s,
-            grace_s=grace_s,
-        ) as server:
-            yield Fake(self.engine, server, at, command)
+        with lease(folder / "ports", HOST) if port is None else nullcontext(port) as leased:
+            at = self.context(
+                version=version, platform=platform, home=folder, port=leased, **(spec or {})
+            )
+            command = self.command(at)
+            whole = setup_of(self.engine, self.behaviour, at, command, list(self.variants(at)))
+            if unknown_settings:
+                whole = msgspec.structs.replace(whole, settings=[])
+            command = stage(folder, command, msgspec.structs.replace(whole, **setup), last_words)
+            with serve(
+                command,
+                host=at.host,
+                port=at.port,
+                readiness=command.readiness or self.engine.readiness,
+                failures=self.engine.failures,
+                folder=folder,
+                deadline_s=deadline_s,
+                grace_s=grace_s,
+            ) as server:
+                yield Fake(self.engine, server, at, command)
 
 
 def stage(folder: Path, command: Command, setup: Setup, last_words: str) -> Command:
@@ -342,10 +340,3 @@ def stage(folder: Path, command: Command, setup: Setup, last_words: str) -> Comm
     program.write_text(f"#!/bin/sh\n{run}\n", encoding="utf-8")
     program.chmod(0o755)
     return replace(command, argv=(str(program), *command.argv[1:]))
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

@@ -18,7 +18,7 @@ from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance.commands import FLAG
 from inferometer.testing.conformance.declared import classified, messages
-from inferometer.testing.conformance.kit import HOST, PLATFORMS, free_port
+from inferometer.testing.conformance.kit import HOST, PATIENCE_S, PLATFORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -186,7 +186,9 @@ def unknown_option_told(kit: Kit) -> None:
 @check
 def unknown_setting_told(kit: Kit) -> None:
     """A field that its configuration file may not hold ends the launch as ``bad_flag``."""
-    applies(kit.command(kit.context()).files, "it needs no configuration file")
+    files = kit.fake().seen()["files"]
+    applies(files, "it needs no configuration file")
+    applies(any(isinstance(found, dict) for found in files.values()), "the file is not JSON")
     _told(kit, "bad_flag", _fails(kit, unknown_settings=True))
 
 
@@ -209,7 +211,7 @@ def _told(kit: Kit, reason: str, error: LaunchError) -> None:
 @check
 def missing_program_told(kit: Kit) -> None:
     """An environment without the program is told with the program's path."""
-    at = kit.context(port=free_port())  # its environment is nowhere
+    at = kit.context()  # its environment is nowhere
     command = kit.command(at)
     try:
         with serve(
@@ -233,7 +235,7 @@ def death_while_serving(kit: Kit) -> None:
     try:
         with kit.started() as fake:
             os.kill(fake.server.session_id, 9)
-            until = time.monotonic() + 5
+            until = time.monotonic() + PATIENCE_S
             while fake.server.dead() is None and time.monotonic() < until:
                 time.sleep(0.02)
             need(fake.server.dead(), "it is dead, and called alive")

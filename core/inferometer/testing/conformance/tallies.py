@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from inferometer import counters
 from inferometer.engine import QUANTITIES
 from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.check import Failed, applies, check, checks_of, need
-from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PROMPT_TOKENS
+from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PATIENCE_S, PROMPT_TOKENS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from inferometer.engine import CacheReset
     from inferometer.testing.conformance.check import Check
@@ -112,29 +113,24 @@ def gauges_follow(kit: Kit) -> None:
     """The number of running requests is 1 while one runs, and 0 after it."""
     fake = _counting(kit)
     applies("requests_running" in fake.counted(), "it tells no running requests")
-    with fake.scene(gap_s=0.02), _Running(fake):
+    with _running(fake):
         running = fake.counted()["requests_running"]
     need(running == 1, f"{running} run while one does")
     need(fake.counted()["requests_running"] == 0, "one still runs")
 
 
-class _Running:
-    """A request that is being answered while the block runs."""
-
-    def __init__(self, fake: Fake) -> None:
-        self.fake = fake
-        self.thread = threading.Thread(target=fake.ask, args=(fake.completion(tokens=20),))
-
-    def __enter__(self) -> None:
-        self.thread.start()
-        until = time.monotonic() + 5
-        while not self.fake.seen()["running"]:
-            if time.monotonic() > until:
-                raise Failed("the request did not start")
+@contextmanager
+def _running(fake: Fake) -> Iterator[None]:
+    """Have a request answered while the block runs."""
+    thread = threading.Thread(target=fake.ask, args=(fake.completion(),))
+    with fake.scene(hold=True):
+        thread.start()
+        until = time.monotonic() + PATIENCE_S
+        while not fake.seen()["running"]:
+            need(time.monotonic() < until, "the request did not start")
             time.sleep(0.01)
-
-    def __exit__(self, *_: object) -> None:
-        self.thread.join()
+        yield
+    thread.join()
 
 
 @check
@@ -175,7 +171,7 @@ def cache_reset_works(kit: Kit) -> None:
 def cache_reset_refusal_seen(kit: Kit) -> None:
     """A cache reset that the engine refuses while a request runs is not taken for done."""
     how, fake = _how(kit), kit.fake()
-    with fake.scene(gap_s=0.02), _Running(fake):
+    with _running(fake):
         done = talk.reset(fake.server, how)
     need(not done, "refused, and taken for done")
 

@@ -12,8 +12,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     tokens_per_chunk: int = 1
     empty_text_every: int = 0
-    gap_s: float = 0.0
-    """Between the events of a stream; 0 is as fast as usual."""
+    hold: bool = False
+    """Streams wait before their last event until this is taken back, or the client goes."""
     cached: int = 0
     """Prompt tokens of each request that are told as cached."""
     fault: Literal["", "error", "overload", "status", "cut"] = ""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HOSTS = ("--host", "--hostname", "--bind", "--listen")
 PORTS = ("--port", "--http-port", "-p")
-HALF_S = 0.002
+GAP_S = 0.002
 """Between two packets of an answer."""
 
 
@@ -72,12 +72,17 @@ class Fake:
             file = Path(word.partition("=")[2] or word)
             if file.is_absolute() and file.parent == Path(setup.files) and file.is_file():
                 self.read_file(file)
-        port = option(self.argv, PORTS)
+        port = option(self.argv, PORTS) or self.setting("port")
         if port is None:
-            self.refuse("no port on the command line")
+            self.refuse("no port on the command line, and none in a configuration file")
         if setup.model not in " ".join([*self.argv, json.dumps(self.files)]):
-            self.refuse("no model on the command line")
-        return option(self.argv, HOSTS) or "127.0.0.1", int(str(port))
+            self.refuse("no model on the command line, and none in a configuration file")
+        return option(self.argv, HOSTS) or self.setting("host") or "127.0.0.1", int(str(port))
+
+    def setting(self, name: str) -> str | None:
+        """Return what a configuration file says at its top."""
+        files = [found for found in self.files.values() if isinstance(found, dict)]
+        return next((str(found[name]) for found in files if name in found), None)
 
     def read_file(self, file: Path) -> None:
         """Read a configuration file that is JSON, and so YAML; others are only kept."""
@@ -254,9 +259,12 @@ class Fake:
         )
         if self.scene.fault == "cut":
             events = events[: len(events) // 2]
-        for event in events:
-            await asyncio.sleep(self.scene.gap_s or HALF_S)
-            if reader.at_eof() or writer.is_closing():
+        for place, event in enumerate(events, 1):
+            await asyncio.sleep(GAP_S)
+            last = place == len(events)
+            while last and self.scene.hold and not gone(reader, writer):  # noqa: ASYNC110 -- no event
+                await asyncio.sleep(GAP_S)
+            if gone(reader, writer):
                 return False
             writer.write(b"%x\r\n%b\r\n" % (len(event), event))
         if self.scene.fault == "cut":
@@ -264,6 +272,11 @@ class Fake:
         else:
             writer.write(b"0\r\n\r\n")
         return True
+
+
+def gone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Say whether the client has closed its end."""
+    return reader.at_eof() or writer.is_closing()
 
 
 def send(
