@@ -174,6 +174,7 @@ class Kit:
     _folder: Path | None = None
     _shared: Fake | Exception | None = None
     _starts: int = 0
+    _platforms: dict[str, Platform] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -202,6 +203,8 @@ class Kit:
 
     def platform(self, version: str = "") -> Platform:
         """Return the first platform that the adapter has a command for."""
+        if version in self._platforms:
+            return self._platforms[version]
         refusals = []
         for platform in PLATFORMS:
             try:
@@ -209,7 +212,7 @@ class Kit:
             except Unsupported as refusal:
                 refusals.append(str(refusal))
             else:
-                return platform
+                return self._platforms.setdefault(version, platform)
         raise Failed("no platform has a command: " + "; ".join(dict.fromkeys(refusals)))
 
     def context(
@@ -246,13 +249,16 @@ class Kit:
 
     def variants(self, at: LaunchContext) -> Iterator[Variant]:
         """Yield the launch with one term changed at a time."""
+        alone = self._said(at)
         for name, values in VALUES.items():
-            base = replace(at, spec=replace(at.spec, **BESIDE.get(name, {})))
-            if isinstance(self._said(base), Unsupported):
-                base = at
+            base, plain = at, alone
+            if name in BESIDE:
+                beside = replace(at, spec=replace(at.spec, **BESIDE[name]))
+                if not isinstance(said := self._said(beside), Unsupported):
+                    base, plain = beside, said
             for value in values:
                 changed = replace(base, spec=replace(base.spec, **{name: value}))
-                yield Variant(name, value, self._said(base), self._said(changed))
+                yield Variant(name, value, plain, self._said(changed))
 
     def _said(self, at: LaunchContext) -> Command | Unsupported:
         try:

@@ -77,22 +77,22 @@ def _releases(kit: Kit) -> Iterator[tuple[str, Platform]]:
 @check
 def waits_for_a_late_port(kit: Kit) -> None:
     """While connections are refused it waits, and goes on when the server listens."""
-    with kit.started(starting="refused", load_s=0.6) as fake:
-        need(fake.server.ready_s >= 0.6, f"called ready after {fake.server.ready_s:.2f} s of 0.6")
+    with kit.started(starting="refused", load_s=0.3) as fake:
+        need(fake.server.ready_s >= 0.3, f"called ready after {fake.server.ready_s:.2f} s of 0.3")
 
 
 @check
 def waits_while_unavailable(kit: Kit) -> None:
     """While every route answers 503 it waits, and goes on when the model is loaded."""
     headers = dict(kit.behaviour.starting_headers) or {"retry-after": "1"}
-    with kit.started(starting="unavailable", starting_headers=headers, load_s=0.6) as fake:
-        need(fake.server.ready_s >= 0.6, f"called ready after {fake.server.ready_s:.2f} s of 0.6")
+    with kit.started(starting="unavailable", starting_headers=headers, load_s=0.3) as fake:
+        need(fake.server.ready_s >= 0.3, f"called ready after {fake.server.ready_s:.2f} s of 0.3")
 
 
 @check
 def gives_up_in_time(kit: Kit) -> None:
     """A server that never gets ready is given up at the limit, and told as ``not_ready``."""
-    error = _fails(kit, load_s=60.0, deadline_s=0.5)
+    error = _fails(kit, load_s=60.0, deadline_s=0.3)
     need(error.reason == "not_ready", f"told as {error.reason}: {error.message}")
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HOSTS = ("--host", "--hostname", "--bind", "--listen")
 PORTS = ("--port", "--http-port", "-p")
-GAP_S = 0.002
+GAP_S = 0.001
 """Between two packets of an answer."""
 
 
