@@ -90,7 +90,7 @@ class Bench:
         stack = self.prepared.stacks[launch.stack]
         protocol = self.plan.protocol
         tokenizer = tokenizer_of(launch, self.prepared)
-        with lease(self.prepared.cache / "ports", HOST, protocol.port) as port:
+        with lease(HOST, protocol.port) as port:
             command = stack.engine.command(self._context(launch, port))
             seen.port = port
             seen.command = redact.argv(list(command.argv))

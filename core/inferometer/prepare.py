@@ -128,7 +128,6 @@ class Prepared:
     platform: Platform
     stacks: dict[str, PreparedStack]
     models: dict[str, PreparedModel]
-    cache: Path
     cores: int
     memory_bytes: int
 
@@ -175,7 +174,6 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         platform=platform,
         stacks=stacks,
         models=models,
-        cache=root,
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=psutil.virtual_memory().total,
     )
