@@ -153,6 +153,16 @@ class Failure(Struct, frozen=True, kw_only=True):
     log_tail: list[str] = []
 
 
+class Told(Struct, frozen=True, kw_only=True):
+    """One thing an engine or an instrument says of a launch, or the reason why it is not known."""
+
+    value: str | bool | int | float | None = None
+    source: str = ""
+    """Dotted path in the engine's answer, ``server.log``, or the instrument."""
+    reason: str | None = None
+    detail: str = ""
+
+
 class LaunchRecord(Struct, frozen=True, kw_only=True):
     """One launch: ``launches/<id>/launch.json``. Its presence means that the launch is whole.
 
@@ -189,6 +199,12 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     environment: dict[str, Any] = {}
     """``kind``, ``sha256``, ``python``, ``distributions``."""
     resolved_configuration: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
+    """Settings that study and profile set, by field of :class:`inferometer.engine.LaunchSpec`."""
+    told: dict[str, Told] = {}
+    """What the engine says that it resolved, by the same fields and ``engine.OUTCOMES``."""
+    peak_device_memory: Told | None = None
+    """Bytes on all accelerators at the worst sample; None in results before it was recorded."""
     windows: list[Window] = []
     meters: list[MeterInfo] = []
     host_sha256: str = ""

@@ -8,6 +8,8 @@ WORDS = {
     "not_ready": "not ready in time",
     "unsupported": "the engine does not support it",
     "no_sensor": "no power sensor",
+    "not_told": "the engine does not say",
+    "not_recorded": "not recorded",
     "no_permission": "no permission to read the sensor",
     "coverage_low": "the sensor covered too little of the window",
     "no_price": "no price given",

@@ -60,6 +60,7 @@ concurrency = 2
 LIMIT_S = 300.0
 """A start or an end that takes longer is a failure."""
 SHM = Path("/dev/shm")
+SETTLE_S = 20.0
 
 
 @dataclass(slots=True)
@@ -187,11 +188,18 @@ def kill(start: Start, mode: str, draw: random.Random) -> str:
 
 
 def left(start: Start) -> dict[str, object]:
-    """Return what is left, by kind; empty when nothing is."""
+    """Return what is left, by kind; empty when nothing is.
+
+    Shared memory is looked at again later: an engine beside this one may be ending, too.
+    """
+    memory = abandoned(shared_memory() - start.before)
+    if memory:
+        time.sleep(SETTLE_S)
+        memory = [name for name in abandoned(shared_memory() - start.before) if name in memory]
     found: dict[str, object] = {
         "processes": [process.pid for process in start.living()],
         "temporary": sorted(os.listdir(start.temporary)),
-        "shared memory": abandoned(shared_memory() - start.before),
+        "shared memory": memory,
     }
     try:
         with lease("127.0.0.1", start.port):
