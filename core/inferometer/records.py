@@ -96,6 +96,20 @@ class Window(Struct, frozen=True, kw_only=True):
     send_lag_p99_ms: float
     clock_step_ms: float | None = None
     """By how much the wall clock gained on the monotonic one from start to end."""
+    cache_reset: Literal["", "none", "done", "refused"] = ""
+    """What came of emptying the prefix cache before this load: ``none`` when the engine cannot,
+    empty when it was not asked to (a warm cache, or results before it was recorded)."""
+    counters: dict[str, float] = {}
+    """By how much the engine's counters grew, by their names in ``engine.QUANTITIES``, between two
+    readings just before ``start_ns`` and just after ``end_ns``."""
+    counters_start_ns: int | None = None
+    counters_end_ns: int | None = None
+    """The middle of each reading."""
+    counters_slack_ms: float | None = None
+    """How far from these times, together, the engine may have counted."""
+    counters_reason: str | None = None
+    """Why there are none; null when they are there, and in results before they were recorded."""
+    counters_detail: str = ""
     retokenised: int | None = None
     """Tokens that the model's tokenizer finds in the texts of a sample of finished requests."""
     retokenised_usage: int | None = None

@@ -9,6 +9,8 @@ WORDS = {
     "unsupported": "the engine does not support it",
     "no_sensor": "no power sensor",
     "not_told": "the engine does not say",
+    "counter_reset": "the engine started again",
+    "unreadable_counters": "its counters cannot be read",
     "not_recorded": "not recorded",
     "no_permission": "no permission to read the sensor",
     "coverage_low": "the sensor covered too little of the window",

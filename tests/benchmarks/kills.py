@@ -5,6 +5,11 @@ starts of three a time after the start of the engine's process, mostly while it 
 a time after it was ready. After each there must be no process of the launch, its port free, nothing
 in the folder for temporary files, nothing new in /dev/shm that no living process has open, and no
 lock held.
+
+Other engines on the machine come and go, too, and what they leave in /dev/shm cannot be told from
+ours. Beside them run it with a /dev/shm of its own (as root)::
+
+    unshare --mount sh -c 'mount -t tmpfs tmpfs /dev/shm && exec python -m tests.benchmarks.kills'
 """
 
 from __future__ import annotations
@@ -57,7 +62,7 @@ output_tokens = 16
 [[loads]]
 concurrency = 2
 """
-LIMIT_S = 300.0
+LIMIT_S = 900.0
 """A start or an end that takes longer is a failure."""
 SHM = Path("/dev/shm")
 SETTLE_S = 20.0

@@ -29,6 +29,7 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 ORPHAN_GRACE_S = 2.0
+TRACKER_GRACE_S = 5.0
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- where shm_open(3) keeps its files
 TRACKER = b"multiprocessing.resource_tracker"
 """In the command line of the process that removes what Python's processes shared, once they are
@@ -140,7 +141,7 @@ def tracker(pid: int) -> bool:
 def kill_all(deadline_s: float) -> int:
     """SIGKILL everything below us until nothing is left; return what remains at the deadline.
 
-    Resource trackers go last, ``ORPHAN_GRACE_S`` after the others: until then they clean up.
+    Resource trackers go last, ``TRACKER_GRACE_S`` after the others: until then they clean up.
     """
     end = time.monotonic() + deadline_s
     spared_until = 0.0
@@ -150,7 +151,7 @@ def kill_all(deadline_s: float) -> int:
             return len(left)
         doomed = [pid for pid in left if not tracker(pid)]
         if not doomed:
-            spared_until = spared_until or time.monotonic() + ORPHAN_GRACE_S
+            spared_until = spared_until or time.monotonic() + TRACKER_GRACE_S
             doomed = left if time.monotonic() > spared_until else []
         for pid in doomed:
             try:
@@ -225,7 +226,7 @@ def supervise(grace_s: float, log: str, argv: list[str], folder: str) -> int:
     say(pid=engine.pid)
     wait_for_end(engine, shared)
     stop(engine, grace_s)
-    left = kill_all(10.0)
+    left = kill_all(15.0)
     removed = shared.remove()
     shutil.rmtree(folder, ignore_errors=True)
     say(exit=engine.wait(), left=left, removed=removed)
