@@ -86,6 +86,17 @@ def build_stacks(evidence: Evidence) -> list[Stack]:
     return [_relabelled(stack, labels.count(stack.label)) for stack in stacks]
 
 
+FACTS = (
+    *("counted", "layers", "moe_layers", "experts", "top_k", "shared_expert_width"),
+    *("kv_bytes_per_token", "context_length"),
+)
+"""Of a launch's model, the fields of :class:`Model` that are taken as they stand."""
+
+
+def _texts(value: object) -> list[str]:
+    return [redact.plain(str(one)) for one in value] if isinstance(value, list) else []
+
+
 def build_models(evidence: Evidence) -> list[Model]:
     """Return every model that some launch recorded, in the study's order."""
     found = {model_name(record): record.model for record in reversed(evidence.recorded())}
@@ -102,6 +113,9 @@ def build_models(evidence: Evidence) -> list[Model]:
             sha256=str(found[name].get("sha256") or ""),
             twin_of=found[name].get("twin_of"),
             routing=found[name].get("routing") or "unknown",
+            **{key: found[name].get(key) for key in FACTS},
+            approximations=_texts(found[name].get("approximations")),
+            unknown=_texts(found[name].get("unknown")),
         )
         for name in names
     ]
