@@ -317,7 +317,8 @@ def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str
         if said:
             why = (said[0].reason or "not_recorded", redact.plain(said[0].detail))
         return Value(value=None, unit=info.unit, kind=kind, reason=why[0], detail=why[1])
-    found = stats.estimate(seen)
+    # a capacity that is the same in every launch is shown as it was told, unrounded
+    found = stats.estimate(seen, log=len(set(seen)) > 1)
     sources = dict.fromkeys(redact.plain(one.source) for one in said if one.source)
     return Value(
         value=found.value,
