@@ -20,6 +20,7 @@ LEAD_S = 0.5
 TIMEOUT_S = 10.0
 RESET_S = 5.0
 """Requests that were cut may still be running: a reset that is refused is tried for this long."""
+NO_ROUTE = (404, 405)
 Reset = Literal["none", "done", "refused"]
 
 
@@ -112,20 +113,21 @@ def empty_cache(how: CacheReset | None, server: Server) -> Reset:
     until = time.monotonic() + RESET_S
     while True:
         try:
-            if _asked(how, server):
-                return "done"
+            status, body = _asked(how, server)
         except (OSError, http.client.HTTPException):
             return "refused"
-        if time.monotonic() > until:
+        if status == 200 and how.says in body:
+            return "done"
+        if status in NO_ROUTE or time.monotonic() > until:
             return "refused"
         time.sleep(0.2)
 
 
-def _asked(how: CacheReset, server: Server) -> bool:
+def _asked(how: CacheReset, server: Server) -> tuple[int, str]:
     connection = http.client.HTTPConnection(server.host, server.port, timeout=TIMEOUT_S)
     try:
         connection.request(how.method, how.path)
         answer = connection.getresponse()
-        return answer.status == 200 and how.says in answer.read(1 << 16).decode("utf-8", "replace")
+        return answer.status, answer.read(1 << 16).decode("utf-8", "replace")
     finally:
         connection.close()

@@ -38,8 +38,8 @@ class Usage(NamedTuple):
 class Sampler:
     """Reads ``sessions`` every :data:`PERIOD_S` seconds, and at each :meth:`look`.
 
-    ``readings``, ``usage``, ``peak_memory_bytes`` and ``devices`` are complete after the context has
-    ended. An error in a meter ends that meter (named in ``broken``), never the measurement.
+    ``readings``, ``usage``, ``peak_memory_bytes`` and ``devices`` are complete after the context
+    has ended. An error in a meter ends that meter (named in ``broken``), never the measurement.
     """
 
     def __init__(

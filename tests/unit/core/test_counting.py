@@ -125,3 +125,6 @@ def test_the_cache_is_emptied_or_says_that_it_is_not(monkeypatch: pytest.MonkeyP
         assert empty_cache(CacheReset(path="/reset", says='"success":true'), server) == "refused"
         assert len(times) > 1
         assert empty_cache(None, server) == "none"
+    with serving(lambda _path: (404, "")) as (server, times):
+        assert empty_cache(CacheReset(path="/none"), server) == "refused"
+        assert len(times) == 1

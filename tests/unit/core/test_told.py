@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,14 @@ def test_sglang_and_tensorrt_llm(tmp_path: Path) -> None:
     line = "[TensorRT-LLM][INFO] [MemUsageChange] Allocated 0.50 GiB for max tokens in paged KV "
     said = told(TENSORRT_LLM, {}, write(tmp_path, line + "cache (8224).\n"))
     assert (said["kv_cache_tokens"].value, said["kv_cache_bytes"].value) == (8224, 2**29)
+
+
+@pytest.mark.parametrize("says", [VLLM, SGLANG, TENSORRT_LLM])
+def test_every_place_is_one_and_every_name_is_known(says: tuple[Says, ...]) -> None:
+    for one in says:
+        assert one.name in NAMES
+        assert bool(one.path) != bool(one.pattern), one
+        assert not one.pattern or re.compile(one.pattern).groups == 1, one
 
 
 def test_what_an_engine_says_is_not_trusted(tmp_path: Path) -> None:
