@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 
-.PHONY: quickstart test lint unit engines lane-sglang benchmarks benchmarks-parity install clean
+.PHONY: quickstart test lint unit engines lane-sglang benchmarks benchmarks-parity kills install clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml plugins/inferometer-transformers/pyproject.toml
@@ -51,6 +51,10 @@ benchmarks: install
 
 benchmarks-parity: install
 	$(BIN)/python -m tests.benchmarks.vllm_bench_parity
+
+# Thirty starts of vLLM, each killed at a random moment: half an hour on an idle machine.
+kills: install
+	$(BIN)/python -m tests.benchmarks.kills
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

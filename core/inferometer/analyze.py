@@ -11,6 +11,7 @@ from inferometer.cells import OF_LAUNCHES, Evidence, build_cells, build_models, 
 from inferometer.comparison import Comparison, Value
 from inferometer.contests import build_moe_ratios, build_rankings
 from inferometer.errors import UsageError
+from inferometer.fairness import differences
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
@@ -68,6 +69,7 @@ def analyze(results_root: Path) -> Comparison:
         warnings=remarks.warnings(evidence, cells, stacks, rankings, parity),
         notes=remarks.notes(evidence, models, study.preset),
         study=store.study_text(),
+        differences=differences(evidence, models),
     )
 
 

@@ -12,6 +12,7 @@ from inferometer import redact, stats, validity
 from inferometer.comparison import Cell, MetricInfo, Model, Stack, Value
 from inferometer.metrics.catalogue import METRICS
 from inferometer.ranking import worst_kind
+from inferometer.records import Told
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
@@ -85,6 +86,17 @@ def build_stacks(evidence: Evidence) -> list[Stack]:
     return [_relabelled(stack, labels.count(stack.label)) for stack in stacks]
 
 
+FACTS = (
+    *("counted", "layers", "moe_layers", "experts", "top_k", "shared_expert_width"),
+    *("kv_bytes_per_token", "context_length"),
+)
+"""Of a launch's model, the fields of :class:`Model` that are taken as they stand."""
+
+
+def _texts(value: object) -> list[str]:
+    return [redact.plain(str(one)) for one in value] if isinstance(value, list) else []
+
+
 def build_models(evidence: Evidence) -> list[Model]:
     """Return every model that some launch recorded, in the study's order."""
     found = {model_name(record): record.model for record in reversed(evidence.recorded())}
@@ -101,6 +113,9 @@ def build_models(evidence: Evidence) -> list[Model]:
             sha256=str(found[name].get("sha256") or ""),
             twin_of=found[name].get("twin_of"),
             routing=found[name].get("routing") or "unknown",
+            **{key: found[name].get(key) for key in FACTS},
+            approximations=_texts(found[name].get("approximations")),
+            unknown=_texts(found[name].get("unknown")),
         )
         for name in names
     ]
@@ -236,23 +251,83 @@ OF_LAUNCHES = (
         formula="largest sample of private memory of the engine's processes + their shared part",
         source="proc(5), statm, sampled every 0.5 s",
     ),
+    MetricInfo(
+        id="peak_device_memory_gib",
+        title="Peak device memory",
+        unit="GiB",
+        direction="lower",
+        formula="largest sample of the memory of the engine's processes, summed over the devices",
+        source="NVML, running compute processes, sampled every 0.5 s",
+    ),
+    MetricInfo(
+        id="weights_gib",
+        title="Memory of the weights",
+        unit="GiB",
+        direction="lower",
+        formula="as the engine says, on one accelerator",
+        source="the engine's own words",
+    ),
+    MetricInfo(
+        id="kv_cache_tokens",
+        title="KV cache capacity",
+        unit="tokens",
+        direction="higher",
+        formula="as the engine says, of one replica",
+        source="the engine's own words",
+    ),
+    MetricInfo(
+        id="max_concurrency",
+        title="Requests of full length that fit",
+        unit="requests",
+        direction="higher",
+        formula="KV cache capacity / longest context, as the engine says",
+        source="the engine's own words",
+    ),
 )
 """What a launch says of itself, whatever the load was."""
 
 
+def _said(id_: str, record: LaunchRecord) -> Told:
+    """Return what one launch says."""
+    none = Told(reason="not_recorded")
+    match id_:
+        case "ready_s":
+            return Told(value=record.ready_s) if record.ready_s else none
+        case "peak_memory_gib":
+            return _gib(Told(value=record.peak_memory_bytes)) if record.peak_memory_bytes else none
+        case "peak_device_memory_gib":
+            return _gib(record.peak_device_memory or none)
+        case "weights_gib":
+            return _gib(record.told.get("weights_bytes", none))
+        case _:
+            return record.told.get(id_, none)
+
+
+def _gib(said: Told) -> Told:
+    if not isinstance(said.value, int | float):
+        return said
+    return Told(value=said.value / 2**30, source=said.source)
+
+
 def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str, str]) -> Value:
-    if info.id == "ready_s":
-        seen = [record.ready_s for record in whole if record.ready_s]
-    else:
-        peaks = [record.peak_memory_bytes for record in whole if record.peak_memory_bytes]
-        seen = [peak / 2**30 for peak in peaks]
+    said = [_said(info.id, record) for record in whole]
+    seen = [float(one.value) for one in said if isinstance(one.value, int | float)]
     kind: Kind = "simulated" if any(map(is_simulated, whole)) else "measured"
     if not seen:
-        reason, detail = ("not_run", "not recorded") if whole else why
-        return Value(value=None, unit=info.unit, kind=kind, reason=reason, detail=detail)
-    found = stats.estimate(seen)
+        if said:
+            why = (said[0].reason or "not_recorded", redact.plain(said[0].detail))
+        return Value(value=None, unit=info.unit, kind=kind, reason=why[0], detail=why[1])
+    # a capacity that is the same in every launch is shown as it was told, unrounded
+    found = stats.estimate(seen, log=len(set(seen)) > 1)
+    sources = dict.fromkeys(redact.plain(one.source) for one in said if one.source)
     return Value(
-        value=found.value, unit=info.unit, kind=kind, n=found.n, low=found.low, high=found.high
+        value=found.value,
+        unit=info.unit,
+        kind=kind,
+        n=found.n,
+        low=found.low,
+        high=found.high,
+        detail=", ".join(sources),
     )
 
 

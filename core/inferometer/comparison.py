@@ -75,6 +75,24 @@ class Model(Struct, frozen=True, kw_only=True):
     sha256: str
     twin_of: str | None = None
     routing: Literal["none", "trained", "synthetic", "unknown"] = "none"
+    counted: Literal["formula", "tensors"] | None = None
+    """Where the parameters come from; tensors are exact."""
+    layers: int | None = None
+    moe_layers: list[int] | None = None
+    """Numbers of the layers with experts, from 0."""
+    experts: int | None = None
+    """Routed experts in each of them."""
+    top_k: int | None = None
+    """Routed experts that work on one token."""
+    shared_expert_width: int | None = None
+    """Of the expert that works on every token; 0 when there is none."""
+    kv_bytes_per_token: int | None = None
+    """Over all layers, in the model's own data type, while every window still holds it."""
+    context_length: int | None = None
+    approximations: list[str] = []
+    """What the formulas leave out, in words."""
+    unknown: list[str] = []
+    """What ``config.json`` does not say, by name."""
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -186,6 +204,31 @@ class Parity(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class Setting(Struct, frozen=True, kw_only=True):
+    """One setting in which two stacks differ, in words; units stand in the name or the words."""
+
+    name: str
+    left: str
+    right: str
+
+
+class Difference(Struct, frozen=True, kw_only=True):
+    """How the configurations of two stacks differ on one model.
+
+    Names are fields of :class:`inferometer.engine.LaunchSpec` and ``engine.OUTCOMES``; between two
+    stacks of one engine also the engine's own (``configuration: ...``). What a stack resolved is
+    compared where it says so, else what it was asked.
+    """
+
+    model: str
+    left: str
+    right: str
+    settings: list[Setting]
+    equal: list[str]
+    unresolved: list[str]
+    """What is not known of one or both: the name, and who does not say."""
+
+
 class Missing(Struct, frozen=True, kw_only=True):
     """Something planned or expected that is not here."""
 
@@ -224,3 +267,5 @@ class Comparison(Struct, frozen=True, kw_only=True):
     notes: list[str]
     study: str
     """The study file's text."""
+    differences: list[Difference] = []
+    """Per model and pair of stacks that have a whole launch of it."""

@@ -42,6 +42,7 @@ __all__ = [
     "Profile",
     "Readiness",
     "Requirements",
+    "Says",
     "Speculative",
     "Unsupported",
     "profiled",
@@ -202,6 +203,31 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Says:
+    """Where an engine says what it resolved: a setting, or what came of it.
+
+    ``name`` is a field of :class:`LaunchSpec` or a key of :data:`OUTCOMES`. It stands at ``path``
+    (dotted; digits index a list) in an answer of ``resolved_configuration``, or in the log, where
+    ``pattern`` finds it as its one group; thousands may be parted by commas. A number is multiplied
+    by ``scale``. ``reads`` turns it round (``not``), or makes a switch of it (``positive``). Where
+    releases differ, say it several times: the first that is found holds.
+    """
+
+    name: str
+    path: str = ""
+    pattern: str = ""
+    scale: float = 1
+    reads: Literal["as it is", "not", "positive"] = "as it is"
+
+
+OUTCOMES: Mapping[str, str] = {
+    "max_concurrency": "requests of max_model_len tokens that fit in the KV cache at once",
+    "weights_bytes": "memory of the weights on one accelerator, in bytes",
+}
+"""What comes of a launch's settings, beside those that the engine chose itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheReset:
     """The call that empties the prefix cache: done when it answers 200 and ``says`` (if set)."""
 
@@ -258,6 +284,10 @@ class Engine(Protocol):
         """Return the request body."""
 
     @property
+    def says(self) -> Sequence[Says]:
+        """Return where it says what it resolved: KV capacity, memory, settings left open."""
+
+    @property
     def request_fields(self) -> frozenset[str]:
         """Return the body fields that the engine accepts; empty when not known."""
 
@@ -301,6 +331,11 @@ class Adapter:
 
     @property
     def resolved_configuration(self) -> Sequence[str]:
+        """Return nothing."""
+        return ()
+
+    @property
+    def says(self) -> Sequence[Says]:
         """Return nothing."""
         return ()
 

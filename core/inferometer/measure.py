@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from inferometer import point as points
-from inferometer import redact, store, workload
+from inferometer import redact, store, told, workload
 from inferometer.engine import LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import failed, inherited, serve, unforeseen
@@ -28,9 +30,9 @@ if TYPE_CHECKING:
     from inferometer.launch import Server
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, Plan
-    from inferometer.prepare import Prepared
+    from inferometer.prepare import Prepared, PreparedStack
     from inferometer.progress import Progress
-    from inferometer.records import Failure, MeterInfo, Window
+    from inferometer.records import Failure, MeterInfo, Told, Window
     from inferometer.study import MeterEntry
 
 HOST = "127.0.0.1"
@@ -50,6 +52,8 @@ class _Seen:
     configuration: dict[str, Any]
     windows: list[Window]
     meters: list[MeterInfo]
+    told: dict[str, Told] = field(default_factory=dict)
+    device_memory: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Bench:
         stack = self.prepared.stacks[launch.stack]
         protocol = self.plan.protocol
         tokenizer = tokenizer_of(launch, self.prepared)
-        with lease(self.prepared.cache / "ports", HOST, protocol.port) as port:
+        with lease(HOST, protocol.port) as port:
             command = stack.engine.command(self._context(launch, port))
             seen.port = port
             seen.command = redact.argv(list(command.argv))
@@ -110,6 +114,7 @@ class Bench:
             ) as server:
                 seen.ready_s = server.ready_s
                 seen.configuration = resolved(stack.engine, server)
+                seen.told = told.told(stack.engine.says, seen.configuration, server.log)
                 live = Live(
                     launch=launch,
                     folder=folder,
@@ -135,13 +140,14 @@ class Bench:
             for (_, meter), info in zip(self.meters, infos, strict=True)
             if info.reason is None
         }
-        sampler = Sampler(sessions, server.session_id)
+        sampler = Sampler(sessions, server.session_id, self.prepared.platform.accelerator)
         try:
             self._measured(live, sampler, seen)
         finally:  # an engine that died has readings, too
             store.append_lines(live.folder / "readings.jsonl", sampler.readings)
             seen.memory = sampler.peak_memory_bytes
             seen.windows = [bystanders(window, sampler.usage) for window in seen.windows]
+            seen.device_memory = sampler.devices.told()
             seen.meters = [broken(info, sampler) for info in infos]
 
     def _measured(self, live: Live, sampler: Sampler, seen: _Seen) -> None:
@@ -209,10 +215,21 @@ class Bench:
             inherited_variables=redact.tree(inherited(stack.entry.pass_env)),
             environment=stack.record(),
             resolved_configuration=seen.configuration,
+            asked=_asked(stack),
+            told=seen.told,
+            peak_device_memory=seen.device_memory,
             windows=seen.windows,
             meters=seen.meters,
             host_sha256=self.host_sha256,
         )
+
+
+def _asked(stack: PreparedStack) -> dict[str, Any]:
+    try:
+        spec = stack.spec
+    except Unsupported:  # told by the failure
+        return {}
+    return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()}
 
 
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from inferometer.devices import DeviceMemory
 from inferometer.errors import UsageError
 from inferometer.meter import MeterContext
 from inferometer.processes import cpu_seconds, machine_cpu_seconds, memory_bytes
@@ -37,12 +38,16 @@ class Usage(NamedTuple):
 class Sampler:
     """Reads ``sessions`` every :data:`PERIOD_S` seconds, and at each :meth:`look`.
 
-    ``readings``, ``usage`` and ``peak_memory_bytes`` are complete after the context has ended. An
-    error in a meter ends that meter (named in ``broken``), never the measurement.
+    ``readings``, ``usage``, ``peak_memory_bytes`` and ``devices`` are complete after the context
+    has ended. An error in a meter ends that meter (named in ``broken``), never the measurement.
     """
 
-    def __init__(self, sessions: dict[str, MeterSession], session_id: int) -> None:
+    def __init__(
+        self, sessions: dict[str, MeterSession], session_id: int, accelerator: str = "cpu"
+    ) -> None:
         self.sessions = dict(sessions)
+        self.devices = DeviceMemory(session_id)
+        self._accelerator = accelerator
         self.session_id = session_id
         self.readings: list[Reading] = []
         self.broken: dict[str, str] = {}
@@ -70,6 +75,7 @@ class Sampler:
             if seen is not None:
                 self.peak_memory_bytes = max(self.peak_memory_bytes or 0, seen)
             self._note_usage()
+            self.devices.look()
             next_look += PERIOD_S
 
     def _note_usage(self) -> None:
@@ -79,6 +85,7 @@ class Sampler:
             self.usage.append(Usage(time.monotonic_ns(), machine, engine))
 
     def __enter__(self) -> Self:
+        self.devices.open(self._accelerator)
         self._thread.start()
         return self
 
@@ -92,6 +99,8 @@ class Sampler:
         self._thread.join()
         self.look()
         self._note_usage()
+        self.devices.look()
+        self.devices.close()
         for name, session in self.sessions.items():
             try:
                 session.close()

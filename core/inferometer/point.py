@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inferometer import retokenise, store
+from inferometer.counting import Counting, empty_cache
 from inferometer.engine import Completion
 from inferometer.load.driver import Body, Hooks, LoadPlan, drive
 from inferometer.records import Window
@@ -56,21 +57,38 @@ def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[],
     bodies = request_bodies(
         live.engine, live.model, planned.prompts, lengths, planned.turns, seed=live.seed
     )
-    result = drive(
-        live.target,
-        lambda index: bodies[wrapped(index, len(bodies), planned.again)],
-        load_plan(point, planned, protocol),
-        Hooks(
-            on_window_start=lambda _t: look(),
-            on_window_end=lambda _t: look(),
-            should_stop=live.server.dead,
-        ),
-    )
+    cold = planned.prompts.cache == "cold"
+    told: dict[str, Any] = {
+        "cache_reset": empty_cache(live.engine.cache_reset, live.server) if cold else ""
+    }
+    counting = Counting(live.engine.metrics, live.server)
+
+    def closed(_t: int) -> None:
+        look()
+        counting.window_closed()
+
+    try:
+        result = drive(
+            live.target,
+            lambda index: bodies[wrapped(index, len(bodies), planned.again)],
+            load_plan(point, planned, protocol),
+            Hooks(
+                on_window_set=counting.window_set,
+                on_window_start=lambda _t: look(),
+                on_window_end=closed,
+                should_stop=live.server.dead,
+            ),
+        )
+    except BaseException:
+        counting.abandon()
+        raise
+    told |= counting.result()
     short = {point.index * INDEX_STEP + first for first in planned.firsts}
     rows = [phased(row, short) for row in result.requests]
     store.append_lines(live.folder / "requests.jsonl", rows)
     store.append_chunks(live.folder / "chunks.bin", result.chunks)
-    return retokenise.told(window(point, result, planned, lengths), result, live.tokenizer)
+    measured = msgspec.structs.replace(window(point, result, planned, lengths), **told)
+    return retokenise.told(measured, result, live.tokenizer)
 
 
 def load_plan(point: LoadPoint, planned: Work, protocol: Protocol) -> LoadPlan:

@@ -1,4 +1,8 @@
-"""A TCP port nobody else takes: leased by lock file, rechecked by binding."""
+"""A TCP port nobody else takes: leased by a name in the kernel, rechecked by binding.
+
+The name is an abstract UNIX socket (unix(7)): it goes with the process that holds it, however that
+ends, leaves no file, and is seen exactly where the port is, in one network namespace.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,10 @@ import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import filelock
-
 from inferometer.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RANGE = range(20_000, 30_000)
 """Below the ephemeral range of Linux, so that outgoing connections do not take a leased port."""
@@ -39,26 +40,22 @@ def in_use(host: str, port: int) -> UsageError:
 
 
 @contextmanager
-def lease(folder: Path, host: str, port: int | None = None) -> Iterator[int]:
+def lease(host: str, port: int | None = None) -> Iterator[int]:
     """Hold a port: ``port`` itself, or any free one of :data:`RANGE`.
 
     Raises:
         UsageError: the asked port is leased or in use, or none of the range is free.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     candidates = [port] if port is not None else random.sample(RANGE, 200)
     for candidate in candidates:
-        lock = filelock.FileLock(folder / f"{candidate}.lock", timeout=0)
-        try:
-            lock.acquire()
-        except filelock.Timeout:
-            continue
-        try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as name:
+            try:
+                name.bind(f"\0inferometer-port-{candidate}")
+            except OSError:
+                continue
             if is_free(host, candidate):
                 yield candidate
                 return
-        finally:
-            lock.release()
     if port is not None:
         raise in_use(host, port)
     raise UsageError(

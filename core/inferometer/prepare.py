@@ -105,6 +105,8 @@ class PreparedModel:
     def describe(self, precision: str) -> dict[str, object]:
         """Return the model as :class:`~inferometer.records.LaunchRecord` stores it."""
         facts = self.facts
+        shape = facts.shape
+        widths = [each.mlp.shared_width for each in shape.layers] if shape else []
         return {
             "name": self.entry.name,
             "path": str(self.path),
@@ -114,6 +116,14 @@ class PreparedModel:
             "active_parameters": facts.active_parameters,
             "approximations": list(facts.approximations),
             "unknown": list(facts.unknown),
+            "counted": facts.counted,
+            "layers": facts.layers,
+            "moe_layers": list(shape.moe_layers) if shape else None,
+            "experts": facts.experts,
+            "top_k": facts.top_k,
+            "shared_expert_width": max(widths) if widths else None,
+            "kv_bytes_per_token": facts.kv_bytes_per_token,
+            "context_length": facts.context_length,
             "weights_bytes": facts.weights_bytes,
             "precision": precision,
             "twin_of": self.entry.twin_of,
@@ -128,7 +138,6 @@ class Prepared:
     platform: Platform
     stacks: dict[str, PreparedStack]
     models: dict[str, PreparedModel]
-    cache: Path
     cores: int
     memory_bytes: int
 
@@ -175,7 +184,6 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         platform=platform,
         stacks=stacks,
         models=models,
-        cache=root,
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=psutil.virtual_memory().total,
     )

@@ -96,6 +96,20 @@ class Window(Struct, frozen=True, kw_only=True):
     send_lag_p99_ms: float
     clock_step_ms: float | None = None
     """By how much the wall clock gained on the monotonic one from start to end."""
+    cache_reset: Literal["", "none", "done", "refused"] = ""
+    """What came of emptying the prefix cache before this load: ``none`` when the engine cannot,
+    empty when it was not asked to (a warm cache, or results before it was recorded)."""
+    counters: dict[str, float] = {}
+    """By how much the engine's counters grew, by their names in ``engine.QUANTITIES``, between two
+    readings just before ``start_ns`` and just after ``end_ns``."""
+    counters_start_ns: int | None = None
+    counters_end_ns: int | None = None
+    """The middle of each reading."""
+    counters_slack_ms: float | None = None
+    """How far from these times, together, the engine may have counted."""
+    counters_reason: str | None = None
+    """Why there are none; null when they are there, and in results before they were recorded."""
+    counters_detail: str = ""
     retokenised: int | None = None
     """Tokens that the model's tokenizer finds in the texts of a sample of finished requests."""
     retokenised_usage: int | None = None
@@ -153,6 +167,16 @@ class Failure(Struct, frozen=True, kw_only=True):
     log_tail: list[str] = []
 
 
+class Told(Struct, frozen=True, kw_only=True):
+    """One thing an engine or an instrument says of a launch, or the reason why it is not known."""
+
+    value: str | bool | int | float | None = None
+    source: str = ""
+    """Dotted path in the engine's answer, ``server.log``, or the instrument."""
+    reason: str | None = None
+    detail: str = ""
+
+
 class LaunchRecord(Struct, frozen=True, kw_only=True):
     """One launch: ``launches/<id>/launch.json``. Its presence means that the launch is whole.
 
@@ -189,6 +213,12 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     environment: dict[str, Any] = {}
     """``kind``, ``sha256``, ``python``, ``distributions``."""
     resolved_configuration: dict[str, Any] = {}
+    asked: dict[str, Any] = {}
+    """Settings that study and profile set, by field of :class:`inferometer.engine.LaunchSpec`."""
+    told: dict[str, Told] = {}
+    """What the engine says that it resolved, by the same fields and ``engine.OUTCOMES``."""
+    peak_device_memory: Told | None = None
+    """Bytes on all accelerators at the worst sample; None in results before it was recorded."""
     windows: list[Window] = []
     meters: list[MeterInfo] = []
     host_sha256: str = ""

@@ -111,6 +111,12 @@ def _day(text: str) -> dt.date | None:
         return None
 
 
+EQUALIZED_WARM = (
+    '"equalized" turns prefix caching off, but {} is warm: set prefix_caching = true here, '
+    'or cache = "cold" there'
+)
+
+
 def _workloads(document: dict[str, Any]) -> Iterator[problems.Problem]:
     for place, work in _tables(document, "workloads"):
         for key, text in workload_rules.problems(work):
@@ -121,6 +127,9 @@ def _workloads(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 yield f"{where}.max_model_len", f"{limit} is less than the {total} of {place}"
             if work.get("cache") == "warm" and entry.get("prefix_caching") is False:
                 yield f"{where}.prefix_caching", f"false, but {place} is warm"
+            equalized = entry.get("profile") == "equalized" and "prefix_caching" not in entry
+            if work.get("cache") == "warm" and equalized:
+                yield f"{where}.profile", EQUALIZED_WARM.format(place)
 
 
 LOADS = ("concurrency", "rate", "trace")

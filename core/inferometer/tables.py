@@ -45,6 +45,7 @@ _DTYPES: dict[type[inspect.Type], Any] = {
     inspect.BoolType: pl.Boolean,
     inspect.StrType: pl.String,
     inspect.LiteralType: pl.String,
+    inspect.DictType: pl.String,  # as JSON
 }
 
 
@@ -250,8 +251,12 @@ def _dtype(kind: inspect.Type) -> Any:
 def _rows(rows: Sequence[msgspec.Struct], struct: type[msgspec.Struct]) -> pl.DataFrame:
     schema = _schema(struct)
     return pl.DataFrame(
-        {name: [getattr(row, name) for row in rows] for name in schema}, schema=schema
+        {name: [_cell(getattr(row, name)) for row in rows] for name in schema}, schema=schema
     )
+
+
+def _cell(value: object) -> object:
+    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
 
 
 def _launches(records: Sequence[LaunchRecord]) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from msgspec import structs
+from msgspec import json, structs
 
 from inferometer import checks
 from inferometer.checks import Call, Evidence
@@ -52,9 +52,10 @@ def evidence(tables: Tables) -> dict[Point, Evidence]:
     """Return what the checks look at, for every launch and load point that has a window."""
     load = load_requests(tables).partition_by(KEY, as_dict=True, maintain_order=True)
     counted = {(row[0], row[1]): row[2:] for row in _counted(tables).iter_rows()}
+    received = {(row[0], row[1]): row[2] for row in _received(tables).iter_rows()}
     works = pl.col("work_sha256").n_unique().over("model", "round", "load_point")
     return {
-        (row["launch"], row["load_point"]): _evidence(row, load, counted)
+        (row["launch"], row["load_point"]): _evidence(row, load, counted, received)
         for row in tables.windows.with_columns(works=works).iter_rows(named=True)
     }
 
@@ -73,16 +74,32 @@ def _evidence(
     row: dict[str, Any],
     load: Mapping[tuple[object, ...], pl.DataFrame],
     counted: Mapping[Point, tuple[float, int]],
+    received: Mapping[Point, float],
 ) -> Evidence:
     point = (row["launch"], row["load_point"])
     calls = load[point].select(Call.__struct_fields__).rows() if point in load else []
     tokens, usage = counted.get(point, (0.0, 0))
+    fields = {name: row[name] for name in Window.__struct_fields__}
+    fields["counters"] = json.decode(row["counters"])
     return Evidence(
-        window=Window(**{name: row[name] for name in Window.__struct_fields__}),
+        window=Window(**fields),
         load=[Call(*call) for call in calls],
         counted=tokens,
         counted_usage=usage,
         works=row["works"],
+        received=received.get(point, 0.0) if fields["counters"] else None,
+    )
+
+
+def _received(tables: Tables) -> pl.DataFrame:
+    """Return, a window, the tokens that came between the readings of the engine's counters."""
+    spans = tables.windows.select(*KEY, "counters_start_ns", "counters_end_ns").drop_nulls()
+    inside = pl.col("t_ns").is_between("counters_start_ns", "counters_end_ns")
+    return (
+        tables.chunks.join(spans, on=KEY, how="inner")
+        .filter(inside)
+        .group_by(KEY)
+        .agg(pl.col("tokens").sum())
     )
 
 

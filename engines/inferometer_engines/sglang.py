@@ -22,6 +22,7 @@ from inferometer.engine import (
     Metrics,
     Readiness,
     Requirements,
+    Says,
     Unsupported,
     release,
     since,
@@ -149,6 +150,35 @@ METRICS = Metrics(
     ),
 )
 
+GIB = 2**30
+"""What its logs call GB."""
+SAYS = (
+    Says(name="dtype", path="dtype"),
+    Says(name="tensor_parallel_size", path="tp_size"),
+    Says(name="pipeline_parallel_size", path="pp_size"),
+    Says(name="data_parallel_size", path="dp_size"),
+    Says(name="expert_parallel_size", path="ep_size"),
+    Says(name="max_model_len", path="context_length"),
+    Says(name="max_model_len", pattern=r"\bcontext_len=(\d+)"),
+    Says(name="max_num_seqs", path="internal_states.0.effective_max_running_requests_per_dp"),
+    Says(name="max_num_seqs", path="max_running_requests"),
+    Says(name="max_num_seqs", pattern=r"\bmax_running_requests=(\d+)"),
+    Says(name="max_num_batched_tokens", path="max_prefill_tokens"),
+    Says(name="kv_cache_dtype", path="kv_cache_dtype"),
+    Says(name="kv_cache_tokens", path="max_total_num_tokens"),
+    Says(name="kv_cache_tokens", pattern=r"\bmax_total_num_tokens=(\d+)"),
+    Says(name="kv_cache_bytes", path="internal_states.0.memory_usage.kvcache", scale=GIB),
+    Says(name="prefix_caching", path="disable_radix_cache", reads="not"),
+    Says(name="chunked_prefill", path="chunked_prefill_size", reads="positive"),
+    Says(name="quantization", path="quantization"),
+    Says(name="stream_interval", path="stream_interval"),
+    Says(name="attention_backend", path="attention_backend"),
+    Says(name="moe_backend", path="moe_runner_backend"),
+    Says(name="seed", path="random_seed"),
+    Says(name="weights_bytes", path="internal_states.0.memory_usage.weight", scale=GIB),
+    Says(name="weights_bytes", pattern=r"Load weight end\..* mem usage=([\d.]+) GB", scale=GIB),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Sglang(Adapter):
@@ -159,6 +189,7 @@ class Sglang(Adapter):
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/server_info",)
+    says: Sequence[Says] = SAYS
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET

@@ -24,6 +24,7 @@ from inferometer.engine import (
     Metrics,
     Readiness,
     Requirements,
+    Says,
     Unsupported,
     release,
     translated,
@@ -116,6 +117,13 @@ METRICS = Metrics(
 """They move when a request ends. What moves in every iteration (gauges, and ``/metrics``, which is
 JSON here and drains) needs iteration statistics: off, as they cost time that others do not pay."""
 
+ALLOCATED = r"Allocated ([\d.]+) GiB for max tokens in paged KV cache"
+SAYS = (
+    Says(name="kv_cache_tokens", pattern=r"for max tokens in paged KV cache \((\d+)\)"),
+    Says(name="kv_cache_bytes", pattern=ALLOCATED, scale=2**30),
+)
+"""Lines of its runtime at level ``info``: asked for with ``--log_level info`` in extra_args."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorRtLlm(Adapter):
@@ -126,6 +134,7 @@ class TensorRtLlm(Adapter):
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/version", "/server_info")
+    says: Sequence[Says] = SAYS
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
 

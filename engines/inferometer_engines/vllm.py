@@ -24,6 +24,7 @@ from inferometer.engine import (
     Metrics,
     Readiness,
     Requirements,
+    Says,
     Unsupported,
     release,
     since,
@@ -128,6 +129,44 @@ METRICS = Metrics(
     ),
 )
 
+GIB = 2**30
+SAYS = (
+    Says(name="dtype", path="model_config.dtype"),
+    Says(name="tensor_parallel_size", path="parallel_config.tensor_parallel_size"),
+    Says(name="pipeline_parallel_size", path="parallel_config.pipeline_parallel_size"),
+    Says(name="data_parallel_size", path="parallel_config.data_parallel_size"),
+    Says(name="max_model_len", path="model_config.max_model_len"),
+    Says(name="max_num_seqs", path="scheduler_config.max_num_seqs"),
+    Says(name="max_num_batched_tokens", path="scheduler_config.max_num_batched_tokens"),
+    Says(name="kv_cache_dtype", path="cache_config.cache_dtype"),
+    Says(name="kv_cache_tokens", path="cache_config.kv_cache_size_tokens"),
+    # earlier releases tell it in the log alone, on an accelerator or the CPU
+    Says(name="kv_cache_tokens", pattern=r"[GC]PU KV cache size: ([\d,]+) tokens"),
+    Says(name="kv_cache_bytes", path="cache_config.kv_cache_memory_bytes"),
+    Says(name="kv_cache_bytes", pattern=r"Available KV cache memory: ([\d.]+) GiB", scale=GIB),
+    Says(name="prefix_caching", path="cache_config.enable_prefix_caching"),
+    Says(name="chunked_prefill", path="scheduler_config.enable_chunked_prefill"),
+    Says(name="graphs", path="model_config.enforce_eager", reads="not"),
+    Says(name="quantization", path="model_config.quantization"),
+    Says(name="stream_interval", path="scheduler_config.stream_interval"),
+    Says(name="attention_backend", path="attention_config.backend"),
+    Says(name="attention_backend", pattern=r"Using ([A-Z][A-Z_\d]+) (?:attention )?backend\b"),
+    # the configuration keeps "auto" where the log tells the choice
+    Says(name="moe_backend", pattern=r"Using (\S.*?) MoE backend out of"),
+    Says(name="moe_backend", path="kernel_config.moe_backend"),
+    Says(name="seed", path="model_config.seed"),
+    Says(name="max_concurrency", path="cache_config.kv_cache_max_concurrency"),
+    Says(
+        name="max_concurrency",
+        pattern=r"Maximum concurrency for [\d,]+ tokens per request: ([\d.,]+)x",
+    ),
+    Says(
+        name="weights_bytes",
+        pattern=r"Model loading took ([\d.]+) Gi?B(?: memory)? and",
+        scale=GIB,
+    ),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Vllm(Adapter):
@@ -141,6 +180,7 @@ class Vllm(Adapter):
         "/version",
         "/server_info?config_format=json#vllm_config",
     )
+    says: Sequence[Says] = SAYS
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET

@@ -15,15 +15,18 @@ from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, le
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inferometer.comparison import Architecture, Model, Ranking, Stack
+    from inferometer.comparison import Architecture, Difference, Model, Ranking, Stack
     from inferometer_reports.view import View
 
 
 VARIABLES = "environment variable: "
 PACKAGES = "environment: distributions: "
-CONFIGURATION = "configuration: "
+LOCAL = ("python", "sha256")
+"""A path of the machine, and a hash of what is told package by package."""
 SETTINGS = 20
-"""How many settings or packages are named in one line."""
+"""How many variables or packages are named in one line."""
+DIFFERENCES = 40
+"""How many settings of a pair are in its table."""
 
 
 def launch(view: View) -> list[str]:
@@ -104,7 +107,7 @@ def _configuration(view: View, stack: Stack) -> list[str]:
 
 
 def fairness(view: View) -> list[str]:
-    """Return where the stacks' configurations differ."""
+    """Return where the stacks differ: what they are, and their settings pair by pair and model."""
     stacks = view.comparison.stacks
     lines = ["## Fairness: what differed between the stacks", ""]
     if len(stacks) < 2:
@@ -114,14 +117,13 @@ def fairness(view: View) -> list[str]:
     shared = [key for key in keys if sum(key in one for one in flat) > 1]
     differing = [key for key in shared if len({one.get(key) for one in flat}) > 1]
     packages = [key for key in differing if key.startswith(PACKAGES)]
-    settings = [key for key in differing if key not in packages]
-    equal = len(shared) - len(differing)
-    lines += [f"{len(settings)} settings differ, {equal} settings and packages are equal.", ""]
     rows = [
         [markdown(key), *(markdown(one.get(key, "not reported")) or "empty" for one in flat)]
-        for key in settings
+        for key in differing
+        if key not in packages
     ]
-    lines += table(["Setting", *(markdown(view.label(stack.id)) for stack in stacks)], rows)
+    if rows:
+        lines += table(["What", *(markdown(view.label(stack.id)) for stack in stacks)], rows)
     if packages:
         named = [
             f"{markdown(key.removeprefix(PACKAGES))} "
@@ -131,21 +133,43 @@ def fairness(view: View) -> list[str]:
         lines.append(f"- Packages of different versions: {_some(named)}")
     for stack, one in zip(stacks, flat, strict=True):
         lines += _own(view, stack, {key: one[key] for key in one if key not in shared})
-    return [*lines, ""]
+    if lines[-1]:
+        lines.append("")
+    for difference in view.comparison.differences:
+        lines += _difference(view, difference)
+    return lines
+
+
+def _difference(view: View, difference: Difference) -> list[str]:
+    """Return the settings in which two stacks differ on one model."""
+    left, right = (markdown(view.label(one)) for one in (difference.left, difference.right))
+    count, equal = len(difference.settings), ", ".join(map(markdown, difference.equal)) or "none"
+    lines = [
+        f"### {left} and {right}, {markdown(difference.model)}",
+        "",
+        f"{count} settings differ. Equal: {equal}.",
+        "",
+    ]
+    shown = difference.settings[:DIFFERENCES]
+    rows = [[markdown(one.name), markdown(one.left), markdown(one.right)] for one in shown]
+    lines += table(["Setting", left, right], rows) if rows else []
+    if count > len(shown):
+        lines += [f"{count - len(shown)} more in `report.json`.", ""]
+    if difference.unresolved:
+        unknown = ", ".join(map(markdown, difference.unresolved))
+        lines += [f"Not known, and of whom: {unknown}.", ""]
+    return lines
 
 
 def _own(view: View, stack: Stack, settings: Mapping[str, str]) -> list[str]:
-    """Return the variables that only this stack has; its other settings are counted."""
+    """Return the variables that only this stack has; its other packages are counted."""
     parts = [
         markdown(f"{key.removeprefix(VARIABLES)}={text}")
         for key, text in settings.items()
         if key.startswith(VARIABLES)
     ]
-    counts = {
-        "packages": sum(key.startswith(PACKAGES) for key in settings),
-        "other configuration settings": sum(key.startswith(CONFIGURATION) for key in settings),
-    }
-    parts += [f"{what}: {found} (in `report.json`)" for what, found in counts.items() if found]
+    packages = sum(key.startswith(PACKAGES) for key in settings)
+    parts += [f"packages: {packages} (in `report.json`)"] if packages else []
     return [f"- Only {markdown(view.label(stack.id))}: {_some(parts)}"] if parts else []
 
 
@@ -156,7 +180,7 @@ def _some(parts: list[str]) -> str:
 
 
 def _flat_stack(stack: Stack) -> dict[str, str]:
-    """Return every setting of a stack by dotted name."""
+    """Return what a stack is by dotted name; where its interpreter lies is no part of it."""
     named = {
         "engine": stack.engine,
         "version": stack.version,
@@ -164,8 +188,7 @@ def _flat_stack(stack: Stack) -> dict[str, str]:
         "precision": stack.precision,
         "parallelism": stack.parallelism,
         "environment variable": stack.environment_variables,
-        "environment": stack.environment,
-        "configuration": stack.resolved_configuration,
+        "environment": {k: v for k, v in stack.environment.items() if k not in LOCAL},
     }
     return _flat(named)
 
@@ -205,6 +228,22 @@ def method(view: View) -> list[str]:
     rows = [_model_row(model) for model in view.comparison.models]
     header = ["Model", "Architecture", "Parameters (M)", "Active (M)", "Weights (MB)"]
     lines += table([*header, "Precision", "Routing", "Twin of", "SHA-256"], rows)
+    rows = [_structure_row(model) for model in view.comparison.models]
+    header = [
+        "Model",
+        "Layers",
+        "MoE layers",
+        "Experts",
+        "Experts per token",
+        "Shared expert width",
+    ]
+    header += ["KV cache (B/token)", "Longest context", "Counted by"]
+    lines += table(header, rows)
+    for model in view.comparison.models:
+        for what, texts in (("approximate", model.approximations), ("unknown", model.unknown)):
+            if texts:
+                listed = block("; ".join(texts))
+                lines.append(f"- {markdown(model.name)}, {what}: {listed}")
     lines += [f"- {block(note)}" for note in view.comparison.notes]
     return [*lines, ""] if view.comparison.notes else lines
 
@@ -220,6 +259,37 @@ def _model_row(model: Model) -> list[str]:
         markdown(model.twin_of) if model.twin_of else "none",
         markdown(model.sha256) or "n/a (unknown)",
     ]
+
+
+def _structure_row(model: Model) -> list[str]:
+    counts = (model.experts, model.top_k, model.shared_expert_width)
+    dense = model.architecture == "dense"
+    return [
+        markdown(model.name),
+        _count(model.layers),
+        "none" if dense else _numbers(model.moe_layers),
+        *("none" if dense or count == 0 else _count(count) for count in counts),
+        _count(model.kv_bytes_per_token),
+        _count(model.context_length),
+        model.counted or "n/a (unknown)",
+    ]
+
+
+def _count(value: int | None) -> str:
+    return "n/a (unknown)" if value is None else f"{value:,}"
+
+
+def _numbers(values: list[int] | None) -> str:
+    """Return numbers as spans: ``0 to 2, 5``."""
+    if values is None:
+        return "n/a (unknown)"
+    spans: list[list[int]] = []
+    for value in values:
+        if spans and value == spans[-1][-1] + 1:
+            spans[-1] = [spans[-1][0], value]
+        else:
+            spans.append([value])
+    return ", ".join(" to ".join(map(str, span)) for span in spans) or "none"
 
 
 def provenance(view: View) -> list[str]:

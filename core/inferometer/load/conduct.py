@@ -149,6 +149,7 @@ class Conductor:
         anchor_ns = time.monotonic_ns() + self.lead_ns
         start_ns = anchor_ns + round(discard_s * 1e9)
         self.bounds = Bounds(start_ns, start_ns + round(plan.window_s * 1e9))
+        self.hooks.on_window_set(*self.bounds)
         with Alarm() as alarm:
             await asyncio.gather(
                 self._call_hooks(alarm),

@@ -73,6 +73,10 @@ def ignore(_t_ns: int) -> None:
     """Do nothing at a bound of the window."""
 
 
+def ignore_bounds(_start_ns: int, _end_ns: int) -> None:
+    """Do nothing when a window's bounds are known."""
+
+
 def ignore_result(_result: LoadResult) -> None:
     """Let what a broken load has measured go."""
 
@@ -86,12 +90,14 @@ def never() -> str | None:
 class Hooks:
     """Called in the process that asked for the load. Keep them short: with one worker stamps wait.
 
+    ``on_window_set`` gets the bounds of a window when they are known, before it opens.
     ``on_window_start`` and ``on_window_end`` get the bound's monotonic ns, within about a
     millisecond of it. ``should_stop`` is polled every 0.2 s; a text ends the load with a
     LaunchError. ``on_broken_off`` gets what was measured until then when the load ends by an error
     or Ctrl-C inside the window; its ``end_ns`` is that moment, and what was in flight is ``cut``.
     """
 
+    on_window_set: Callable[[int, int], None] = ignore_bounds
     on_window_start: Callable[[int], None] = ignore
     on_window_end: Callable[[int], None] = ignore
     on_broken_off: Callable[[LoadResult], None] = ignore_result

@@ -5,9 +5,14 @@ asked to stop, or our parent died in any way, also by ``SIGKILL``), the engine g
 then ``GRACE_S`` seconds, then every process descending from it gets ``SIGKILL``. Being a child
 subreaper (``prctl(2)``), we see orphans too, whatever session they moved to.
 
+The engine's ``TMPDIR`` is a folder of this launch alone, removed when its processes are gone. So is
+every file in ``/dev/shm`` that was not there at the start, was open in one of its processes, and is
+open in no living one; names are not trusted, inodes are.
+
 Standard output carries one JSON object a line: ``{"pid": n}`` at the start,
-``{"exit": code, "left": n}`` at the end, ``left`` being the processes that could not be ended.
-Only the standard library; needs Linux.
+``{"exit": code, "left": n, "removed": names}`` at the end: ``left`` counts the processes that could
+not be ended, ``removed`` names the shared memory that they left. Only the standard library; needs
+Linux.
 """
 
 import contextlib
@@ -15,13 +20,24 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
 ORPHAN_GRACE_S = 2.0
+TRACKER_GRACE_S = 5.0
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- where shm_open(3) keeps its files
+TRACKER = b"multiprocessing.resource_tracker"
+"""In the command line of the process that removes what Python's processes shared, once they are
+gone: it is ended after them."""
+LONGEST_BASE = 30
+"""Characters of the folder for temporary files. The path of a UNIX socket has at most 107, and
+engines add a name of up to 60."""
+SHORT_BASE = "/tmp"  # noqa: S108 -- mkdtemp makes a folder of our own in it
 
 
 def descendants(root: int) -> list[int]:
@@ -44,6 +60,66 @@ def descendants(root: int) -> list[int]:
     return found
 
 
+def open_inodes(pid: int, below: str) -> set[int]:
+    """Return the inodes of the files in folder ``below`` that a process has open or mapped.
+
+    Inodes, since a semaphore is mapped under the temporary name that it had before it was linked.
+    """
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+            rows = (line.split(maxsplit=5) for line in file if below in line)
+            found |= {int(row[4]) for row in rows if row[-1].startswith(f"{below}/")}
+        device = os.stat(below).st_dev
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                status = os.stat(f"/proc/{pid}/fd/{name}")
+                if status.st_dev == device:
+                    found.add(status.st_ino)
+    return found
+
+
+class SharedMemory:
+    """The files of this launch in ``/dev/shm``."""
+
+    def __init__(self, folder: str = SHARED_MEMORY) -> None:
+        self.folder = folder
+        self.seen = self.listed()
+        self.ours: set[tuple[str, int]] = set()
+
+    def listed(self) -> set[tuple[str, int]]:
+        """Return name and inode of every file there that is ours to remove."""
+        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
+            return {
+                (entry.name, entry.inode())
+                for entry in entries
+                if entry.stat(follow_symlinks=False).st_uid == os.getuid()
+            }
+        return set()
+
+    def look(self) -> None:
+        """Note what has appeared since the last look and is open in a process below us."""
+        new = self.listed() - self.seen
+        if new:
+            self.seen |= new
+            below = descendants(os.getpid())
+            held = {inode for pid in below for inode in open_inodes(pid, self.folder)}
+            self.ours |= {(name, inode) for name, inode in new if inode in held}
+
+    def remove(self) -> list[str]:
+        """Remove what this launch left and nobody else has open; return the names."""
+        left = self.listed() & self.ours
+        if not left:
+            return []
+        living = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+        held = {inode for pid in living for inode in open_inodes(pid, self.folder)}
+        removed = sorted(name for name, inode in left if inode not in held)
+        for name in removed:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(self.folder, name))
+        return removed
+
+
 def reap() -> None:
     """Collect every child that has ended (the engine's exit code is read before this)."""
     try:
@@ -53,14 +129,31 @@ def reap() -> None:
         pass
 
 
+def tracker(pid: int) -> bool:
+    """Say whether a process is Python's resource tracker."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return TRACKER in file.read()
+    except OSError:
+        return False
+
+
 def kill_all(deadline_s: float) -> int:
-    """SIGKILL everything below us until nothing is left; return what remains at the deadline."""
+    """SIGKILL everything below us until nothing is left; return what remains at the deadline.
+
+    Resource trackers go last, ``TRACKER_GRACE_S`` after the others: until then they clean up.
+    """
     end = time.monotonic() + deadline_s
+    spared_until = 0.0
     while True:
         left = descendants(os.getpid())
         if not left or time.monotonic() > end:
             return len(left)
-        for pid in left:
+        doomed = [pid for pid in left if not tracker(pid)]
+        if not doomed:
+            spared_until = spared_until or time.monotonic() + TRACKER_GRACE_S
+            doomed = left if time.monotonic() > spared_until else []
+        for pid in doomed:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -69,10 +162,11 @@ def kill_all(deadline_s: float) -> int:
         reap()
 
 
-def wait_for_end(engine: "subprocess.Popen[bytes]") -> None:
+def wait_for_end(engine: "subprocess.Popen[bytes]", shared: SharedMemory) -> None:
     """Return when the engine has ended or our parent has let go of standard input."""
     while engine.poll() is None:
         readable, _, _ = select.select([sys.stdin], [], [], 0.2)
+        shared.look()
         if readable and not os.read(0, 4096):
             return
 
@@ -90,6 +184,14 @@ def stop(engine: "subprocess.Popen[bytes]", grace_s: float) -> None:
         time.sleep(0.05)
 
 
+def private_folder() -> str:
+    """Make a folder for temporary files, with a path that is short enough for sockets."""
+    base = tempfile.gettempdir()
+    if len(base) > LONGEST_BASE and os.access(SHORT_BASE, os.W_OK | os.X_OK):
+        base = SHORT_BASE
+    return tempfile.mkdtemp(prefix="ifm-", dir=base)
+
+
 def say(**fields: object) -> None:
     """Write one JSON line; our reader may be gone."""
     with contextlib.suppress(OSError):
@@ -100,13 +202,9 @@ def ignore(_number: int, _frame: object) -> None:
     """Outlive signals meant for our parent. A handler, unlike SIG_IGN, is not inherited."""
 
 
-def main() -> int:
-    """Run the engine named after ``--``."""
-    grace_s, log = float(sys.argv[1]), sys.argv[2]
-    argv = sys.argv[sys.argv.index("--") + 1 :]
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ignore)
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+def supervise(grace_s: float, log: str, argv: list[str], folder: str) -> int:
+    """Run ``argv`` to its end, with ``folder`` for its temporary files; return our exit status."""
+    shared = SharedMemory()
     with contextlib.ExitStack() as stack:
         try:
             output = stack.enter_context(open(log, "ab", buffering=0))
@@ -120,16 +218,37 @@ def main() -> int:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, "TMPDIR": folder},
             )
         except OSError as error:
             say(error=f"{argv[0]}: {error.strerror}")
             return 127
     say(pid=engine.pid)
-    wait_for_end(engine)
+    wait_for_end(engine, shared)
     stop(engine, grace_s)
-    left = kill_all(10.0)
-    say(exit=engine.wait(), left=left)
+    left = kill_all(15.0)
+    removed = shared.remove()
+    shutil.rmtree(folder, ignore_errors=True)
+    say(exit=engine.wait(), left=left, removed=removed)
     return 0 if left == 0 else 1
+
+
+def main() -> int:
+    """Run the engine named after ``--``."""
+    grace_s, log = float(sys.argv[1]), sys.argv[2]
+    argv = sys.argv[sys.argv.index("--") + 1 :]
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ignore)
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        folder = private_folder()
+    except OSError as error:
+        say(error=f"no folder for temporary files: {error}")
+        return 127
+    try:
+        return supervise(grace_s, log, argv, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from inferometer.engine import (
     Adapter,
     Command,
+    Counter,
     FailureClass,
+    Metrics,
     Readiness,
     Requirements,
     Unsupported,
@@ -33,6 +35,14 @@ if TYPE_CHECKING:
 READINESS = Readiness(path="/health", deadline_s=20.0)
 FAILURES = (FailureClass(r"unrecognized arguments", "bad_flag", "Correct extra_args."),)
 
+METRICS = Metrics(
+    counters=(
+        Counter("oracle:prompt_tokens_total", "prompt_tokens"),
+        Counter("oracle:generation_tokens_total", "output_tokens"),
+        Counter("oracle:request_success_total", "requests_finished"),
+    )
+)
+
 
 @dataclass(frozen=True, slots=True)
 class OracleEngine(Adapter):
@@ -44,6 +54,7 @@ class OracleEngine(Adapter):
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/v1/models",)
+    metrics: Metrics | None = METRICS
 
     def requirements(self, platform: Platform) -> Requirements:
         """Refuse: it has no environment of its own."""

@@ -242,3 +242,52 @@ def test_tables_and_records_give_the_same_evidence(tmp_path: Any) -> None:
     again = observe(launch.windows[0], requests, chunks, works=1)
     assert again == replace(found)
     assert judge(again) == judge(found)
+
+
+def counted(tokens: float | None, received: float | None = 1500.0, **given: Any) -> list[Check]:
+    """Return the checks of a steady load whose engine says that it made ``tokens`` tokens."""
+    counters = {} if tokens is None else {"output_tokens": tokens, **given.pop("counters", {})}
+    seen = window(
+        counters=counters,
+        counters_start_ns=START - SECOND // 2,
+        counters_end_ns=END + 10 * MS,
+        counters_slack_ms=10.0,
+        **given,
+    )
+    found = observe(seen, poisson(50.0, 1), [])
+    return judge(replace(found, received=received))
+
+
+def verdict(checks: list[Check], name: str) -> str | None:
+    return next((check.verdict for check in checks if check.name == name), None)
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [(1.0, "pass"), (1.02, "pass"), (1.05, "warn"), (1.2, "fail"), (0.8, "fail")],
+)
+def test_the_engine_s_count_is_held_against_what_was_received(times: float, expected: str) -> None:
+    load = poisson(50.0, 1)
+    ended = 3 * sum(
+        row.status == "ok" and (row.last_ns or 0) >= START - SECOND // 2 for row in load
+    )
+    assert verdict(counted(times * ended, float(ended)), "engine's count") == expected
+    if expected == "fail" and times > 1:  # an engine that counts when a request ends
+        assert verdict(counted(ended, 1.2 * ended), "engine's count") == "pass"
+
+
+def test_an_engine_that_does_not_count_is_unknown_and_older_results_are_not_checked() -> None:
+    told = counted(None, None, counters_reason="not_told", counters_detail="the engine has none")
+    assert verdict(told, "engine's count") == "unknown"
+    assert verdict(told, "preemptions") is None
+    assert verdict(counted(None, None), "engine's count") is None
+
+
+def test_preemptions_and_cache_hits_are_doubts() -> None:
+    quiet = counted(1500, counters={"preemptions": 0, "prefix_cache_hits": 0, "prompt_tokens": 5e3})
+    assert (verdict(quiet, "preemptions"), verdict(quiet, "engine's cache")) == ("pass", "pass")
+    few = counted(1500, counters={"preemptions": 2, "prefix_cache_hits": 40, "prompt_tokens": 5e3})
+    assert (verdict(few, "preemptions"), verdict(few, "engine's cache")) == ("warn", "warn")
+    hits = {"prefix_cache_hits": 400, "prefix_cache_queries": 5e3}
+    assert verdict(counted(1500, counters=hits), "engine's cache") == "fail"
+    assert verdict(counted(1500, counters=hits, cache="warm"), "engine's cache") is None

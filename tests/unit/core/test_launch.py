@@ -9,16 +9,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from inferometer import launch, processes, redact
 from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SERVER = """
 import http.server, os, subprocess, sys, signal, time
@@ -35,6 +32,19 @@ ORPHAN = """
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"],
                          start_new_session=True)
 open(sys.argv[2], "w").write(str(child.pid))
+open(sys.argv[2] + "-temporary", "w").write(os.environ["TMPDIR"])
+"""
+SHARING = """
+import mmap, tempfile
+from multiprocessing import shared_memory
+open(sys.argv[2], "w").write(tempfile.gettempdir())
+unix = __import__("socket").socket(__import__("socket").AF_UNIX)
+unix.bind(tempfile.gettempdir() + "/an-engine-s-socket")
+tracked = shared_memory.SharedMemory(create=True, size=64, name=sys.argv[3])
+kept = open("/dev/shm/" + sys.argv[3] + "-kept", "w+b")
+kept.truncate(64)
+mapped = mmap.mmap(kept.fileno(), 64)
+older = open("/dev/shm/" + sys.argv[3] + "-older")
 """
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
@@ -50,7 +60,9 @@ def start(tmp_path: Path, before: str = "", *, deadline_s: float = 20.0):  # typ
     script.write_text(SERVER.format(before=before))
     port = free_port()
     return launch.serve(
-        Command(argv=(sys.executable, str(script), str(port), str(tmp_path / "child"))),
+        Command(
+            argv=(sys.executable, str(script), str(port), str(tmp_path / "child"), shared(tmp_path))
+        ),
         host="127.0.0.1",
         port=port,
         readiness=Readiness(),
@@ -58,6 +70,10 @@ def start(tmp_path: Path, before: str = "", *, deadline_s: float = 20.0):  # typ
         folder=tmp_path,
         deadline_s=deadline_s,
     )
+
+
+def shared(tmp_path: Path) -> str:
+    return f"ifm-test-{os.getpid()}-{tmp_path.name}"
 
 
 def gone(pid: int) -> bool:
@@ -104,6 +120,30 @@ def test_a_server_that_ignores_sigterm_is_killed(
     with start(tmp_path, STUBBORN) as server:
         session = server.session_id
     assert processes.alive(session) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_temporary_files_and_shared_memory_go_with_the_engine(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    older = Path(f"/dev/shm/{shared(tmp_path)}-older")
+    older.write_bytes(b"somebody else's")
+    try:
+        with start(tmp_path, SHARING) as server:
+            folder = Path((tmp_path / "child").read_text())
+            left = [Path(f"/dev/shm/{shared(tmp_path)}{end}") for end in ("", "-kept")]
+            assert (folder / "an-engine-s-socket").is_socket()
+            assert len(str(folder)) < 45  # the path of a socket in it has at most 107 characters
+            assert all(path.exists() for path in left)
+            time.sleep(0.5)  # the supervisor looks five times a second
+            os.kill(server.session_id, number)
+            while not server.dead():
+                time.sleep(0.05)
+        assert not folder.exists()
+        assert [path for path in left if path.exists()] == []
+        assert older.exists()
+    finally:
+        older.unlink()
 
 
 def test_death_while_loading_names_the_first_exception_and_a_remedy(tmp_path: Path) -> None:
@@ -181,6 +221,12 @@ def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
     parent.stdout.close()
     assert gone(session)
     assert gone(int((tmp_path / "child").read_text()))
+    folder = Path((tmp_path / "child-temporary").read_text())
+    for _ in range(100):
+        if not folder.exists():
+            break
+        time.sleep(0.05)
+    assert not folder.exists()
 
 
 def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:

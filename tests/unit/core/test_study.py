@@ -426,6 +426,11 @@ def test_a_warm_workload_needs_an_engine_that_may_cache() -> None:
     study.parse(text, "s.toml")
     text = text.replace("input_tokens = 64", 'input_tokens = 64\ncache = "warm"\nreuse = 0.5')
     assert found(text) == [("engines[1].prefix_caching", "false, but workloads[0] is warm")]
+    equal = text.replace("prefix_caching = false", 'profile = "equalized"\nkv_cache_tokens = 4096')
+    ((place, words),) = found(equal)
+    assert place == "engines[1].profile"
+    assert "prefix_caching = true" in words
+    study.parse(equal.replace("4096", "4096\nprefix_caching = true"), "s.toml")
 
 
 OPEN = """

@@ -7,6 +7,7 @@ from inferometer.comparison import (
     Cell,
     Check,
     Comparison,
+    Difference,
     Kind,
     MetricInfo,
     Missing,
@@ -16,6 +17,7 @@ from inferometer.comparison import (
     Parity,
     RankEntry,
     Ranking,
+    Setting,
     Stack,
     Unranked,
     Value,
@@ -285,6 +287,19 @@ def comparison() -> Comparison:
         warnings=[],
         notes=["Rounds are mirrored: each second round runs the one before in reverse."],
         study='name = "Two stacks on one CPU"\npreset = "quick look"\n',
+        differences=[
+            Difference(
+                model=MODELS["dense"],
+                left="vllm",
+                right="transformers",
+                settings=[
+                    Setting(name="max_num_seqs", left="256 (asked 512)", right="64"),
+                    Setting(name="prefix_caching", left="on", right="off"),
+                ],
+                equal=["dtype", "tensor_parallel_size"],
+                unresolved=["graphs (transformers)"],
+            )
+        ],
     )
 
 

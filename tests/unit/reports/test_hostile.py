@@ -49,6 +49,17 @@ def hostile() -> Comparison:
         missing=[Missing(what=NAME, reason=NAME, detail=NAME, fix=NAME)],
         warnings=[NAME, "1. one", "- two", "# three", "> four"],
         host={NAME: NAME},
+        differences=[
+            replace(
+                one,
+                model=NAME,
+                settings=[replace(setting, name=NAME, left=NAME, right=NAME)],
+                equal=[NAME],
+                unresolved=[NAME],
+            )
+            for one in base.differences
+            for setting in one.settings[:1]
+        ],
         study=NAME + "\n````\n~~~\n# Heading",
     )
 

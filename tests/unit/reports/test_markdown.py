@@ -151,7 +151,31 @@ def test_launch_commands_can_be_pasted() -> None:
 
 
 def test_unequal_settings_are_named() -> None:
-    assert ["configuration: max_num_seqs", "256", "64"] in rows(factory.comparison())
+    found = rows(factory.comparison())
+    assert ["max_num_seqs", "256 (asked 512)", "64"] in found
+    local = replace(factory.comparison().stacks[0], environment={"python": "/home/me/bin/python"})
+    stacks = [local, factory.comparison().stacks[1]]
+    text = render(replace(factory.comparison(), stacks=stacks))["report.md"].decode()
+    assert "/home/me/bin/python" not in text
+
+
+def test_models_show_their_structure() -> None:
+    base = factory.comparison()
+    moe = replace(
+        base.models[1],
+        layers=30,
+        moe_layers=[0, *range(2, 30)],
+        experts=8,
+        top_k=2,
+        shared_expert_width=0,
+        kv_bytes_per_token=23040,
+        approximations=["norms are left out"],
+        unknown=["sliding_window"],
+    )
+    text = render(replace(base, models=[base.models[0], moe]))["report.md"].decode()
+    assert "| 30 | 0, 2 to 29 | 8 | 2 | none | 23,040 |" in text
+    assert "approximate: norms are left out" in text
+    assert "unknown: sliding" in text
 
 
 def test_first_place_says_when_nobody_competed() -> None:

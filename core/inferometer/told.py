@@ -1,0 +1,99 @@
+"""What an engine says of its own launch, in canonical terms: what it resolved, and what fits."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from inferometer.engine import OUTCOMES, LaunchSpec
+from inferometer.records import Told
+from inferometer.redact import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from inferometer.engine import Says
+
+MOST_BYTES = 8 << 20
+"""Of a log that is read: what a launch says of itself stands at its beginning."""
+LONGEST = 200
+"""Characters of a value that are kept: a setting is a word or a number."""
+NAMES = (
+    *(known.name for known in fields(LaunchSpec) if not known.name.startswith("extra_")),
+    *OUTCOMES,
+)
+
+
+def told(says: Sequence[Says], configuration: Mapping[str, Any], log: Path) -> dict[str, Told]:
+    """Return what the engine says, or why it is not known, by every name in :data:`NAMES`.
+
+    ``configuration`` holds its answers by path, ``log`` its output so far. A null is no answer:
+    it means that the engine's code decides later.
+    """
+    lines = _lines(log) if any(one.pattern for one in says) else []
+    found: dict[str, Told] = {}
+    for one in says:
+        value = _in_log(one, lines) if one.pattern else _answered(one, configuration)
+        if value is not None and one.name not in found:
+            found[one.name] = Told(value=value, source=one.path or "server.log")
+    declared = {one.name for one in says}
+    return {name: found.get(name) or _absent(name in declared) for name in NAMES}
+
+
+def _absent(declared: bool) -> Told:
+    text = "not where the adapter looks" if declared else "the adapter names no place for it"
+    return Told(reason="not_told", detail=text)
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        with log.open("rb") as file:
+            text = file.read(MOST_BYTES)
+    except OSError:
+        return []
+    return [plain(line) for line in text.decode("utf-8", "replace").splitlines()]
+
+
+def _in_log(one: Says, lines: Iterable[str]) -> str | float | bool | None:
+    pattern = re.compile(one.pattern)
+    match = next(filter(None, map(pattern.search, lines)), None)
+    if match is None:
+        return None
+    text = match[1]
+    try:
+        return _read(one, float(text.replace(",", "")))
+    except ValueError:
+        return _read(one, text)
+
+
+def _answered(one: Says, configuration: Mapping[str, Any]) -> str | float | bool | None:
+    for answer in configuration.values():
+        found: Any = answer
+        for key in one.path.split("."):
+            if isinstance(found, dict):
+                found = found.get(key)
+            elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
+                found = found[int(key)]
+            else:
+                found = None
+        if isinstance(found, str | bool | int | float):
+            return _read(one, found)
+    return None
+
+
+def _read(one: Says, value: str | float | bool) -> str | float | bool | None:
+    if one.reads == "not":
+        return not value
+    if isinstance(value, str):
+        return plain(value)[:LONGEST]
+    if one.reads == "positive":
+        return value > 0
+    if isinstance(value, bool):
+        return value
+    scaled = value * one.scale
+    if not math.isfinite(scaled):
+        return None
+    return int(scaled) if scaled == int(scaled) else scaled
