@@ -230,6 +230,10 @@ class Engine(Protocol):
         """Return the distributions that may hold the engine; the first found gives its version."""
 
     @property
+    def versions(self) -> Sequence[str]:
+        """Return the releases the adapter was checked against, oldest first; empty: not said."""
+
+    @property
     def endpoint(self) -> str:
         """Return the path of the completions route."""
 
@@ -284,6 +288,11 @@ class Adapter:
         return False
 
     @property
+    def versions(self) -> Sequence[str]:
+        """Return nothing said."""
+        return ()
+
+    @property
     def endpoint(self) -> str:
         """Return the usual path."""
         return "/v1/completions"
@@ -320,4 +329,4 @@ class Adapter:
 
     def image(self, platform: Platform, version: str) -> str:
         """Refuse: no image is known."""
-        raise Unsupported(f"no container image is known of it ({platform}, {version})")
+        raise Unsupported(f"no container image of version {version} is known for {platform}")
