@@ -41,7 +41,7 @@ def list_(as_json: bool) -> None:
     _complain(registry)
 
 
-@command.command("show")
+@command.command("show", short_help="Show what an engine can do.")
 @click.argument("name")
 @click.option("--accelerator", type=ACCELERATOR, help="Ask for this one instead of the machine's.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -60,7 +60,7 @@ def show(name: str, accelerator: str | None, as_json: bool) -> None:
         click.echo("\n".join(showing.lines(found, environment)))
 
 
-@command.command("check")
+@command.command("check", short_help="Check an adapter against fake servers; no GPU.")
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check(name: str, as_json: bool) -> None:
@@ -93,14 +93,17 @@ def check(name: str, as_json: bool) -> None:
         )
 
 
-@command.command("install")
+@command.command("install", short_help="Build an engine's environment.")
 @click.argument("name")
 @click.option("--accelerator", type=ACCELERATOR, help="Build for this one, not the machine's own.")
 @click.option(
     "--python-version", metavar="X.Y", help="Build with this Python, found as pythonX.Y on PATH."
 )
 def install(name: str, accelerator: str | None, python_version: str | None) -> None:
-    """Build the environment of engine NAME, as `run` would. Quick when it is built already."""
+    """Build the environment of engine NAME, as `run` would, and print its interpreter.
+
+    Quick when it is built already.
+    """
     from inferometer import environment
     from inferometer.engine import Unsupported
     from inferometer.errors import MachineError
@@ -127,7 +130,7 @@ def install(name: str, accelerator: str | None, python_version: str | None) -> N
     click.echo(built.python)
 
 
-@command.command("remove")
+@command.command("remove", short_help="Remove an engine's environment.")
 @click.argument("name")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and how large it is.")
 @click.option("--all-versions", is_flag=True, help="Also what older locks or other Pythons left.")

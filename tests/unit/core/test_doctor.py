@@ -705,6 +705,13 @@ def test_json_is_one_object_with_the_same_keys_for_every_check(
     ] * 3
 
 
+def test_every_check_is_documented() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "doctor.md"
+    rows = re.findall(r"^\| `([\w-]+)` \|.*\|$", page.read_text(), re.MULTILINE)
+    probes = [*host.PROBES, *limits.PROBES, *nvidia.probes(), *software.PROBES]
+    assert rows == [*(probe.id for probe in probes), "engine-NAME"]
+
+
 def test_this_machine_is_examined_and_left_as_it_was(
     tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
