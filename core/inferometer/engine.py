@@ -329,4 +329,4 @@ class Adapter:
 
     def image(self, platform: Platform, version: str) -> str:
         """Refuse: no image is known."""
-        raise Unsupported(f"no container image of version {version} is known for {platform}")
+        raise Unsupported(f"no container image is known of it ({platform}, {version})")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -68,28 +69,27 @@ def check(name: str, as_json: bool) -> None:
 
     Ends with 3 when a check failed.
     """
-    from importlib import import_module
-
     from inferometer.cli import common
     from inferometer.errors import GateError
+
+    def tell(result: Any) -> None:
+        said = f"{result.words} {result.detail}".rstrip()
+        row = (result.outcome.ljust(5), result.id.ljust(24), said)
+        click.echo("\n".join(common.fitted([row])))
 
     engine = _engine(name)
     conformance = import_module("inferometer.testing.conformance")
     click.echo(f"checking {name} against servers that behave as it does", err=True)
-    results = list(conformance.run(engine))
+    results = conformance.run(engine, told=(lambda _: None) if as_json else tell)
     if as_json:
         click.echo(common.as_json(results))
-    else:
-        rows = [
-            (it.outcome, it.id, f"{it.words}{it.detail and f': {it.detail}'}") for it in results
-        ]
-        click.echo("\n".join(common.fitted(rows)))
-    counted = {word: sum(it.outcome == word for it in results) for word in _outcomes(results)}
+    outcomes = [result.outcome for result in results]
+    counted = {word: outcomes.count(word) for word in dict.fromkeys(outcomes)}
     click.echo(", ".join(f"{count} {word}" for word, count in counted.items()), err=True)
-    if counted.get("fail"):
+    if failed := counted.get("fail"):
         raise GateError(
-            f"{name}: {counted['fail']} of {len(results)} checks failed",
-            hint="Each failed line says what the adapter should do; mend it and check again.",
+            f"{name}: {failed} of {len(results)} checks failed",
+            hint="Each failed line says what the adapter does; mend it and check again.",
         )
 
 
@@ -305,7 +305,3 @@ def _current(engine: Engine, platforms: list[Platform], root: Path) -> Iterator[
     for platform in platforms:
         with contextlib.suppress(Unsupported):
             yield environment.home_of(engine.requirements(platform), platform, root)
-
-
-def _outcomes(results: list[object]) -> list[str]:
-    return list(dict.fromkeys(it.outcome for it in results))  # type: ignore[attr-defined]

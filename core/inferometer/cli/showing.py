@@ -67,7 +67,8 @@ def _platforms(title: str, name: str, answers: Sequence[Answer]) -> Iterator[str
     for it in answers:
         if it.refused:
             # The platform stands beside the reason.
-            where = rf"(?: for|, this is)? \(?{re.escape(it.name)}(?: \(Python [\d.]+\))?\)?"
+            place = rf"{re.escape(it.name)}(?: \(Python [\d.]+\))?"
+            where = rf"(?: of it| for|, this is)?(?: {place}| \({place}(?:, [\w.]+)?\))"
             reason = re.sub(where, "", it.refused).removeprefix(f"{name}: ")
             refused.setdefault(reason, []).append(it.name)
     rows = [(it.name, it.given) for it in answers if not it.refused]

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 from tests.unit.core.wheels import lock_of, make_wheel
 
@@ -46,6 +47,21 @@ class Tiny(Adapter):
 
     def request(self, completion: Any) -> dict[str, Any]:
         return {"prompt": completion.prompt_text}
+
+
+class Result(msgspec.Struct):
+    """What the kit says of one check."""
+
+    id: str
+    words: str
+    outcome: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FakeKit:
+    run: Any
 
 
 @pytest.fixture
@@ -149,6 +165,37 @@ def test_a_wrong_name_gets_a_suggestion(verb: str, cache: Path, capsys: Capture)
     code, out, err = run(capsys, verb, "tinny")
     assert (code, out) == (2, "")
     assert "Did you mean 'tiny'?" in err
+
+
+# -- check -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("pass", 0), ("known", 0), ("n/a", 0), ("fail", 3)])
+def test_check_ends_with_3_when_a_check_failed(
+    outcome: str, code: int, cache: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    found = [
+        Result(id="ready", words="It is seen to be ready.", outcome="pass", detail="", seconds=0.1),
+        Result(id="stop", words="It stops.", outcome=outcome, detail="\x1b[1mWhy.", seconds=0.1),
+    ]
+
+    def run_kit(engine: Tiny, *, told: Any) -> list[Result]:
+        assert engine.name == "tiny"
+        for result in found:
+            told(result)
+        return found
+
+    monkeypatch.setattr("inferometer.cli.engines.import_module", lambda _: FakeKit(run_kit))
+    ended, out, err = run(capsys, "check", "tiny")
+    assert ended == code
+    assert out.splitlines() == [
+        "pass   ready                     It is seen to be ready.",
+        f"{outcome:5}  stop                      It stops. Why.",
+    ]
+    assert ("1 of 2 checks failed" in err) == (code == 3)
+    ended, out, err = run(capsys, "check", "tiny", "--json")
+    assert ended == code
+    assert [(row["id"], row["outcome"]) for row in json.loads(out)][1] == ("stop", outcome)
 
 
 # -- install -----------------------------------------------------------------------------
