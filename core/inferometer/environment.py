@@ -111,8 +111,13 @@ def key(requirements: Requirements, platform: Platform) -> str:
 
 def home_of(requirements: Requirements, platform: Platform, cache_root: Path) -> Path:
     """Return the folder of an environment, built or not."""
-    name = f"{normal(requirements.distribution)}-{key(requirements, platform)[:16]}"
+    name = stem(requirements.distribution) + key(requirements, platform)[:16]
     return cache_root.expanduser().absolute() / "environments" / name
+
+
+def stem(distribution: str) -> str:
+    """Return how the names of a distribution's environments begin; 16 digits of a hash follow."""
+    return f"{_normal(distribution)}-"
 
 
 def prepare(
@@ -171,12 +176,12 @@ def existing(python: Path, distribution: str) -> Environment:
         ) from error
 
 
-def normal(name: str) -> str:
+# -- inside ----------------------------------------------------------------------------------
+
+
+def _normal(name: str) -> str:
     """Return a distribution's name as package indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-# -- inside ----------------------------------------------------------------------------------
 
 
 _USED: dict[Path, int] = {}
@@ -206,14 +211,14 @@ def _environment(python: Path, kind: Literal["venv", "python"], distribution: st
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise ValueError(f"exit status {done.returncode}: {last}")
     answer = json.loads(done.stdout.strip().rpartition("\n")[2])
-    distributions = {normal(name): version for name, version in answer["distributions"].items()}
+    distributions = {_normal(name): version for name, version in answer["distributions"].items()}
     content = [answer["python"], sorted(distributions.items())]
     return Environment(
         python=python,
         sha256=hashlib.sha256(json.dumps(content).encode()).hexdigest(),
         kind=kind,
         distributions=dict(sorted(distributions.items())),
-        version=distributions[normal(distribution)],
+        version=distributions[_normal(distribution)],
     )
 
 

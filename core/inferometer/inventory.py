@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 import filelock
 
 from inferometer.engine import Unsupported
-from inferometer.environment import home_of, normal
+from inferometer.environment import home_of, stem
 from inferometer.errors import MachineError
 from inferometer.installing import cache_errors
 
@@ -65,8 +65,8 @@ def current(engine: Engine, platform: Platform, cache_root: Path) -> Kept:
 
 def homes(distributions: Iterable[str], cache_root: Path) -> list[Path]:
     """Return every folder that was made for one of ``distributions``, for whatever lock."""
-    names = "|".join(re.escape(normal(name)) for name in distributions)
-    ours = re.compile(rf"(?:{names})-[0-9a-f]{{16}}")
+    names = "|".join(re.escape(stem(name)) for name in distributions)
+    ours = re.compile(rf"(?:{names})[0-9a-f]{{16}}")
     parent = cache_root.expanduser().absolute() / "environments"
     return [
         home
@@ -84,7 +84,7 @@ def distributions(engine: Engine, platforms: Iterable[Platform]) -> list[str]:
     for platform in platforms:
         with contextlib.suppress(Unsupported):
             names.append(engine.requirements(platform).distribution)
-    return list(dict.fromkeys(map(normal, names)))
+    return list(dict.fromkeys(names))
 
 
 def size_bytes(folder: Path) -> int:

@@ -255,6 +255,28 @@ def test_what_cannot_be_installed_says_what_to_do(
     assert not (cache / "environments").exists()
 
 
+def test_another_python_is_found_on_the_path(
+    cache: Path, capsys: Capture, monkeypatch: Patch, tmp_path: Path
+) -> None:
+    other = tmp_path / "bin" / "python3.99"
+    other.parent.mkdir()
+    other.symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(other.parent))
+    asked: list[tuple[str, Path, bool]] = []
+
+    def prepare(
+        _: Requirements, platform: Platform, *__: object, python: Path, keep: bool
+    ) -> environment.Environment:
+        asked.append((platform.python, python, keep))
+        return environment.Environment(
+            python=python, sha256="", kind="venv", distributions={}, version="1.5"
+        )
+
+    monkeypatch.setattr(environment, "prepare", prepare)
+    assert run(capsys, "install", "tiny", "--python-version", "3.99")[:2] == (0, f"{other}\n")
+    assert asked == [("3.99", other, False)]
+
+
 # -- remove ------------------------------------------------------------------------------
 
 
