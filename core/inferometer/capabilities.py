@@ -110,7 +110,6 @@ def describe(engine: Engine, here: Platform) -> Capabilities:
     """
     versions = tuple(engine.versions)
     at = serving_platform(engine, here)
-    body = engine.request(_completion())
     return Capabilities(
         name=engine.name,
         simulated=engine.simulated,
@@ -123,7 +122,7 @@ def describe(engine: Engine, here: Platform) -> Capabilities:
         profiles=tuple(profiles(engine, at)),
         terms={name: tuple(_wordings(engine, at, name)) for name in EXAMPLES},
         request_fields=tuple(sorted(engine.request_fields)),
-        request_sent=tuple(body),
+        request_sent=_sent(engine),
         readiness=msgspec.to_builtins(engine.readiness),
         cache_reset=msgspec.to_builtins(engine.cache_reset),
         metrics=_metrics(engine),
@@ -189,6 +188,13 @@ def _asked(name: str, given: Callable[[], str]) -> Answer:
         return Answer(name=name, refused=refusal.message)
     except Exception as error:  # noqa: BLE001 -- a stranger's code; the answer has the error
         return Answer(name=name, refused=f"raised {type(error).__name__}: {error}")
+
+
+def _sent(engine: Engine) -> tuple[str, ...]:
+    try:
+        return tuple(engine.request(_completion()))
+    except Exception as error:  # noqa: BLE001 -- as above
+        return (f"raised {type(error).__name__}: {error}",)
 
 
 def _newest(engine: Engine) -> str:

@@ -242,6 +242,9 @@ def _here(engine: Engine, platform: Platform) -> dict[str, str]:
     except Unsupported as refusal:
         said = f"{refusal.message}. {refusal.remedy}".strip()
         return {"state": "unsupported", "version": "", "python": "", "said": said}
+    except Exception as error:  # noqa: BLE001 -- a stranger's code; the line has the error
+        said = f"its adapter raised {type(error).__name__}: {error}"
+        return {"state": "broken", "version": "", "python": "", "said": said}
     told = {"built": "", "half-built": "a build was cut off; the next one starts over"}
     return {
         "state": kept.state,

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from inferometer.redact import plain, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+T = TypeVar("T")
 DEADLINE_S = 10.0
 """For one check. What it waits for itself ends sooner."""
 Status = Literal["ok", "warn", "fail", "skip"]
@@ -93,27 +94,50 @@ class Probe(NamedTuple):
     look: Callable[[Site], Finding]
 
 
-def made(probe: Probe, site: Site, deadline_s: float = DEADLINE_S) -> Check:
-    """Return the check of one probe: also if it raises, and also if it does not return.
+class Late(Exception):  # noqa: N818 -- an answer that did not come
+    """What was asked did not return in time."""
+
+
+def within(deadline_s: float, call: Callable[[], T]) -> T:
+    """Return what ``call`` returns, or raise what it raises, ``SystemExit`` too.
 
     One that does not return is left behind in a thread that dies with the process.
+
+    Raises:
+        Late: it did not return in time.
     """
-    found: list[Finding] = []
+    answers: list[T] = []
+    errors: list[BaseException] = []
 
-    def look() -> None:
+    def run() -> None:
         try:
-            found.append(probe.look(site))
-        except BaseException as error:  # noqa: BLE001 -- its own line must not cost the others
-            said = f"could not be looked at: {type(error).__name__}: {error}"
-            found.append(fail(said.rstrip(": "), "Report this line with what is unusual here."))
+            answers.append(call())
+        except BaseException as error:  # noqa: BLE001 -- raised again where it was asked
+            errors.append(error)
 
-    thread = threading.Thread(target=look, name=probe.id, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     thread.join(deadline_s)
-    if not found:
-        late = f"no answer within {deadline_s:g} s"
-        found.append(fail(late, "Look for what hangs: a driver, a mount or a daemon; then retry."))
-    status, said, remedy = found[0]
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise Late(f"no answer within {deadline_s:g} s")
+    return answers[0]
+
+
+def made(probe: Probe, site: Site, deadline_s: float = DEADLINE_S) -> Check:
+    """Return the check of one probe: also if it raises, and also if it does not return."""
+    try:
+        status, said, remedy = within(deadline_s, lambda: probe.look(site))
+    except KeyboardInterrupt:
+        raise
+    except Late as late:
+        status, said, remedy = fail(
+            str(late), "Look for what hangs: a driver, a mount or a daemon; then retry."
+        )
+    except BaseException as error:  # noqa: BLE001 -- its own line must not cost the others
+        raised = f"could not be looked at: {type(error).__name__}: {error}".rstrip(": ")
+        status, said, remedy = fail(raised, "Report this line with what is unusual here.")
     return Check(id=probe.id, status=status, found=text(plain(said)), remedy=text(plain(remedy)))
 
 

@@ -134,6 +134,23 @@ def test_the_list_as_json_and_a_broken_plugin_on_stderr(
     assert "did you mean 'tiny'?" in err
 
 
+def test_an_adapter_that_raises_is_one_row(
+    cache: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    def fails(*_: object) -> Any:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Tiny, "requirements", fails)
+    monkeypatch.setattr(Tiny, "request", fails)
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    assert "tiny          1.0 to 1.5        broken" in out
+    code, out, _ = run(capsys, "show", "tiny")
+    assert code == 0
+    assert "broken: its adapter raised ZeroDivisionError: oops" in out
+    assert "sent with each    raised ZeroDivisionError: oops" in out
+
+
 def test_show_tells_what_the_adapter_says(cache: Path, capsys: Capture) -> None:
     code, out, _ = run(capsys, "show", "vllm")
     assert code == 0

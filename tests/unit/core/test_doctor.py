@@ -656,6 +656,24 @@ def test_broken_plugins_are_named_and_end_nothing(tmp_path: Path, monkeypatch: P
     assert checks["engines"].found == "two plugins bring one name"
 
 
+def test_a_plugin_that_hangs_is_waited_for_and_left_behind(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    gone = threading.Event()
+
+    class Hanging(Registry):
+        def engines(self) -> dict[str, Any]:
+            gone.wait(30)
+            return {}
+
+    monkeypatch.setattr(host, "PROBES", ())
+    monkeypatch.setattr(limits, "PROBES", ())
+    monkeypatch.setattr("inferometer.doctor.examination.DEADLINE_S", 0.2)
+    checks = {check.id: check for check in examine(Site(root=tmp_path, registry=Hanging([])))}
+    gone.set()
+    assert checks["engines"].found == "no answer within 0.2 s"
+
+
 # -- the command -------------------------------------------------------------------------
 
 
