@@ -161,8 +161,9 @@ def profiles(engine: Engine, at: Platform) -> Iterator[Answer]:
 
     def given(profile: Profile) -> str:
         spec = profiled(LaunchSpec(kv_cache_tokens=KV_TOKENS), profile)
-        spec = LaunchSpec() if profile == "defaults" else spec
-        engine.command(_context(at, _newest(engine), spec, profile))
+        spec = spec if profile == "equalized" else LaunchSpec()
+        context = _context(at, _newest(engine), spec, profile)
+        engine.command(context)
         return "yes"
 
     return (_asked(name, lambda name=name: given(name)) for name in get_args(Profile))  # type: ignore[misc]

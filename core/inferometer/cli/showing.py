@@ -19,7 +19,7 @@ def lines(found: Capabilities, environment: dict[str, str]) -> Iterator[str]:
     yield from fitted(list(_head(found, environment)))
     yield from _platforms("installs on", found.name, found.requirements)
     yield from _platforms("container images", found.name, found.images)
-    profiles = [(it.name, f"no: {it.refused}" if it.refused else "yes") for it in found.profiles]
+    profiles = [(it.name, f"no: {it.refused}" if it.refused else it.given) for it in found.profiles]
     yield from _section(f"profiles on {found.serving_platform}", profiles)
     yield from _terms(found)
     yield from _counters(found)
