@@ -256,6 +256,10 @@ class Engine(Protocol):
         """Return the distributions that may hold the engine; the first found gives its version."""
 
     @property
+    def versions(self) -> Sequence[str]:
+        """Return the releases the adapter was checked against, oldest first; empty: not said."""
+
+    @property
     def endpoint(self) -> str:
         """Return the path of the completions route."""
 
@@ -313,6 +317,11 @@ class Adapter:
     def simulated(self) -> bool:
         """Return False: it is a real engine."""
         return False
+
+    @property
+    def versions(self) -> Sequence[str]:
+        """Return nothing said."""
+        return ()
 
     @property
     def endpoint(self) -> str:

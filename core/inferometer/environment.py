@@ -2,7 +2,8 @@
 
 Layout, under ``<cache>/environments/<name>-<hash16>/``::
 
-    lock            held while building; a second process waits
+    lock            held while building or removing; a second process waits
+    used            held, shared, by each process that runs engines from here: no removing then
     build.log       pip's whole output, kept
     lock.txt        the requirements that were installed
     venv-XXXXXXXX/  the environment (a venv cannot be moved, so it is built where it stays)
@@ -14,6 +15,7 @@ folder of its own, so that a pip that outlived a killed build cannot write into 
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -107,25 +109,43 @@ def key(requirements: Requirements, platform: Platform) -> str:
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
+def home_of(requirements: Requirements, platform: Platform, cache_root: Path) -> Path:
+    """Return the folder of an environment, built or not."""
+    name = stem(requirements.distribution) + key(requirements, platform)[:16]
+    return cache_root.expanduser().absolute() / "environments" / name
+
+
+def stem(distribution: str) -> str:
+    """Return how the names of a distribution's environments begin; 16 digits of a hash follow."""
+    return f"{_normal(distribution)}-"
+
+
 def prepare(
     requirements: Requirements,
     platform: Platform,
     cache_root: Path,
     progress: Callable[[str], None],
+    *,
+    python: Path = Path(sys.executable),
+    keep: bool = True,
 ) -> Environment:
     """Return the environment of ``requirements``, built now if it is not in the cache.
+
+    It is made from interpreter ``python``, whose version ``platform`` names. ``keep`` keeps it
+    from being removed while this process lives.
 
     Raises:
         EnvironmentBuildError: it could not be built, or was changed since; names log and remedy.
     """
-    name = f"{_normal(requirements.distribution)}-{key(requirements, platform)[:16]}"
-    home = cache_root.expanduser().absolute() / "environments" / name
+    home = home_of(requirements, platform, cache_root)
     with cache_errors(EnvironmentBuildError, home):
         home.mkdir(parents=True, exist_ok=True)
         with held(home / "lock", lambda: progress(f"waiting: {home} is being built elsewhere")):
             found = _stored(home, requirements.distribution)
             if found is None:
-                found = _build(home, requirements, progress)
+                found = _build(home, requirements, python, progress)
+            if keep:
+                _use(home)
     return found
 
 
@@ -162,6 +182,17 @@ def existing(python: Path, distribution: str) -> Environment:
 def _normal(name: str) -> str:
     """Return a distribution's name as package indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+_USED: dict[Path, int] = {}
+
+
+def _use(home: Path) -> None:
+    """Hold ``home/used`` until this process ends, in whatever way: the system lets go of it."""
+    if home not in _USED:
+        descriptor = os.open(home / "used", os.O_RDWR | os.O_CREAT, 0o644)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        _USED[home] = descriptor
 
 
 def _environment(python: Path, kind: Literal["venv", "python"], distribution: str) -> Environment:
@@ -219,7 +250,9 @@ def _stored(home: Path, distribution: str) -> Environment | None:
     return found
 
 
-def _build(home: Path, requirements: Requirements, progress: Callable[[str], None]) -> Environment:
+def _build(
+    home: Path, requirements: Requirements, python: Path, progress: Callable[[str], None]
+) -> Environment:
     """Build the environment in ``home``, whose lock is held, and mark it whole."""
     (home / "complete.json").unlink(missing_ok=True)
     for left in home.glob("venv-*"):
@@ -229,7 +262,7 @@ def _build(home: Path, requirements: Requirements, progress: Callable[[str], Non
     try:
         (home / "lock.txt").write_text(requirements.lock, encoding="utf-8")
         with (home / "build.log").open("w", encoding="utf-8") as log:
-            _install(venv, home, requirements, log, progress)
+            _install(venv, home, requirements, log, progress, python=python)
         found = _environment(venv / "bin" / "python", "venv", requirements.distribution)
         _mark(home, {"venv": venv.name, "sha256": found.sha256, "version": found.version})
     except (LookupError, ValueError, subprocess.TimeoutExpired) as error:
@@ -259,12 +292,14 @@ def _install(
     requirements: Requirements,
     log: IO[str],
     progress: Callable[[str], None],
+    *,
+    python: Path,
 ) -> None:
     """Create the venv and install the lock; ask the optional index only for what is missing."""
     name = requirements.distribution
     progress(f"{name}: creating an environment in {venv}")
     output = PipOutput(name, requirements.lock, progress)
-    if run_logged([sys.executable, "-m", "venv", venv], log=log, line=output):
+    if run_logged([python, "-m", "venv", venv], log=log, line=output):
         raise output.error(EnvironmentBuildError, home / "build.log")
     pip: list[str | Path] = [
         venv / "bin" / "python",

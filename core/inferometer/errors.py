@@ -3,6 +3,7 @@
     InferometerError                1  a bug, or something nobody foresaw
     |-- UsageError                  2  a flag, a study or another input is wrong
     |   `-- StudyError              2  every problem of one study file, by key path
+    |-- GateError                   3  a check that was asked for did not pass
     |-- InconclusiveError           4  the numbers asked for cannot be had from these results
     |-- IncompleteError             5  some launches failed; the rest is stored
     `-- MachineError                6  this machine cannot do what was asked
@@ -65,6 +66,12 @@ class StudyError(UsageError):
         lines += [f"  {key}: {text}" for key, text in problems]
         super().__init__("\n".join(lines), hint="Correct the keys named above.")
         self.problems = tuple(problems)
+
+
+class GateError(InferometerError):
+    """What was checked did not pass; the findings are on stdout."""
+
+    exit_code = 3
 
 
 class InconclusiveError(InferometerError):

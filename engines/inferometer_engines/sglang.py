@@ -186,6 +186,7 @@ class Sglang(Adapter):
 
     name: str = "sglang"
     distributions: Sequence[str] = ("sglang",)
+    versions: Sequence[str] = (OLDEST, "0.5.12", "0.5.14", "0.5.16", "0.5.18", "0.5.20", "0.5.23")
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/server_info",)

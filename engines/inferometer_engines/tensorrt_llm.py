@@ -131,6 +131,7 @@ class TensorRtLlm(Adapter):
 
     name: str = "tensorrt-llm"
     distributions: Sequence[str] = ("tensorrt-llm",)
+    versions: Sequence[str] = (OLDEST, "1.4.0")
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/version", "/server_info")

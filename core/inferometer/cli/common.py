@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferometer.errors import StudyError, closest
+from inferometer.redact import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,6 +84,38 @@ def columns(rows: Sequence[Sequence[object]]) -> Iterator[str]:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def fitted(rows: Sequence[Sequence[object]], width: int = 80) -> Iterator[str]:
+    """Yield rows as :func:`columns` does, the last column wrapped so that lines fit ``width``.
+
+    Words longer than a line, paths and commands, stay whole: they are there to be copied.
+    """
+    import textwrap
+
+    table = [[plain(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
+    left = sum(widths) + 2 * len(widths)
+    for *cells, last in table:
+        begin = "".join(f"{cell.ljust(size)}  " for cell, size in zip(cells, widths, strict=True))
+        lines = textwrap.wrap(
+            last, max(width - left, 24), break_long_words=False, break_on_hyphens=False
+        )
+        for line in lines or [""]:
+            yield f"{begin}{line}".rstrip()
+            begin = " " * left
+
+
+def as_json(document: object) -> str:
+    """Return one indented JSON document."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+
+
+def gigabytes(size_bytes: int) -> str:
+    """Return bytes as ``3.1 GB`` or, below a tenth of one, ``12 MB``."""
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e8 else f"{size_bytes / 1e6:.0f} MB"
 
 
 def _unknown(

@@ -56,6 +56,7 @@ class TransformersServe(Adapter):
 
     name: str = "transformers"
     distributions: Sequence[str] = ("transformers",)
+    versions: Sequence[str] = ("5.19.0",)
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
     request_fields: frozenset[str] = frozenset(
