@@ -14,6 +14,7 @@ from inferometer.errors import UsageError
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
+from inferometer.searches import build_tuning
 from inferometer.store import Store
 from inferometer.study import parse
 from inferometer.tables import scan
@@ -68,6 +69,7 @@ def analyze(results_root: Path) -> Comparison:
         warnings=remarks.warnings(evidence, cells, stacks, rankings, parity),
         notes=remarks.notes(evidence, models, study.preset),
         study=store.study_text(),
+        tuning=build_tuning(store, evidence.plan),
     )
 
 

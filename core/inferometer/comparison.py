@@ -186,6 +186,48 @@ class Parity(Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class TuningTrial(Struct, frozen=True, kw_only=True):
+    """One launch of a search; what failed has no value, and its reason."""
+
+    number: int
+    """From 1, which has the engine's defaults."""
+    settings: dict[str, Any]
+    """What differs from the defaults, by knob."""
+    value: Value
+    """Over one window, so n is 1 and there is no interval."""
+    noise_percent: float | None
+    """Relative standard error over five batches of the window."""
+    took_s: float
+    launch: str
+
+
+class Tuning(Struct, frozen=True, kw_only=True):
+    """What was searched for one ``tuned`` stack on one model, and found. Never ranked."""
+
+    stack: str
+    model: str
+    workload: str
+    load: str
+    objective: Literal["throughput", "energy"]
+    metric: str
+    meter: str | None
+    window_s: float
+    trials_allowed: int | None
+    minutes_allowed: float | None
+    spent_s: float
+    stopped: Literal["finished", "trials", "minutes"] | None
+    """What ended it; None while it is not over."""
+    left: int
+    """Trials that the budget left undone."""
+    rule: str
+    """When a trial replaced the best so far."""
+    knobs: dict[str, str]
+    """What was searched, with the adapter's reason."""
+    chosen: int | None
+    """Number of the trial whose settings the rounds have."""
+    trials: list[TuningTrial]
+
+
 class Missing(Struct, frozen=True, kw_only=True):
     """Something planned or expected that is not here."""
 
@@ -224,3 +266,4 @@ class Comparison(Struct, frozen=True, kw_only=True):
     notes: list[str]
     study: str
     """The study file's text."""
+    tuning: list[Tuning] = []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from inferometer import point as points
 from inferometer import redact, store, workload
-from inferometer.engine import LaunchContext, Unsupported
+from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import failed, inherited, serve, unforeseen
 from inferometer.load.driver import collect
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from inferometer.engine import Engine
+    from inferometer.engine import Engine, Knob, LaunchSpec
     from inferometer.launch import Server
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, Plan
@@ -50,6 +52,7 @@ class _Seen:
     configuration: dict[str, Any]
     windows: list[Window]
     meters: list[MeterInfo]
+    spec: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,16 @@ class Bench:
         self.results.close_launch(folder, record)
         return record
 
+    def knobs(self, launch: Launch) -> list[Knob]:
+        """Return what may be tuned of a launch's stack on its model.
+
+        Raises:
+            Unsupported: nothing may, or the stack cannot run here.
+        """
+        stack = self.prepared.stacks[launch.stack]
+        context = self._context(msgspec.structs.replace(launch, settings=()), 0)
+        return open_knobs(stack.entry.name, stack.engine.knobs(context), stack.spec)
+
     # -- one launch ---------------------------------------------------------------------------
 
     def _run(self, launch: Launch, folder: Path, seen: _Seen) -> None:
@@ -91,8 +104,12 @@ class Bench:
         protocol = self.plan.protocol
         tokenizer = tokenizer_of(launch, self.prepared)
         with lease(self.prepared.cache / "ports", HOST, protocol.port) as port:
-            command = stack.engine.command(self._context(launch, port))
+            context = self._context(launch, port)
+            if stack.entry.profile == "tuned":
+                self.knobs(launch)  # a stack without any is refused, and not called tuned
+            command = stack.engine.command(context)
             seen.port = port
+            seen.spec = told(context.spec)
             seen.command = redact.argv(list(command.argv))
             seen.variables = redact.tree(dict(command.env))
             seen.instrument = redact.tree(dict(command.instrument_env))
@@ -170,13 +187,20 @@ class Bench:
             host=HOST,
             port=port,
             platform=self.prepared.platform,
-            spec=spec,
+            spec=tuned(spec, launch.settings),
             profile=stack.entry.profile,
             cores=self.prepared.cores,
             memory_bytes=self.prepared.memory_bytes,
             files=self._files(launch),
             kv_bytes_per_token=model.facts.kv_bytes_per_token if own else None,
+            moe=model.facts.architecture == "moe",
+            streams=self._streams(launch),
         )
+
+    def _streams(self, launch: Launch) -> int | None:
+        key = (launch.stack, launch.model.name)
+        searches = (s for s in self.plan.searches if (s.stack, s.model.name) == key)
+        return next((search.point.load.concurrency for search in searches), None)
 
     def _files(self, launch: Launch) -> Path:
         """Return where configuration files stand: one folder for all rounds of a stack."""
@@ -203,6 +227,7 @@ class Bench:
             ready_s=seen.ready_s,
             peak_memory_bytes=seen.memory,
             port=seen.port,
+            spec=seen.spec,
             command=seen.command,
             environment_variables=seen.variables,
             instrument_variables=seen.instrument,
@@ -213,6 +238,12 @@ class Bench:
             meters=seen.meters,
             host_sha256=self.host_sha256,
         )
+
+
+def told(spec: LaunchSpec) -> dict[str, Any]:
+    """Return a specification as it is stored; variables stand in the record already."""
+    extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
+    return spec.asked() | extra
 
 
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class Failure(Struct, frozen=True, kw_only=True):
 class LaunchRecord(Struct, frozen=True, kw_only=True):
     """One launch: ``launches/<id>/launch.json``. Its presence means that the launch is whole.
 
-    ``stack``, ``model`` and ``spec`` are the plan's own (see :mod:`inferometer.plan`).
+    ``stack`` and ``model`` are the plan's own (see :mod:`inferometer.plan`).
     """
 
     schema: int = SCHEMA
@@ -179,6 +179,9 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     ready_s: float | None = None
     peak_memory_bytes: int | None = None
     port: int | None = None
+    spec: dict[str, Any] = {}
+    """How the model was served: every field of ``LaunchSpec`` that was set, by the study, its
+    profile or a search."""
     command: list[str] = []
     environment_variables: dict[str, str] = {}
     instrument_variables: dict[str, str] = {}
