@@ -104,7 +104,7 @@ def _trial(bench: Bench, launch: Launch, search: Search) -> Trial:
     )
     record = bench.results.whole(launch.id) or bench.measure(launch)
     seen = score(bench.results.folder(launch.id), record, search.tuning)
-    said = f"{seen.value:.4g} {seen.unit}" if seen.value is not None else f"{seen.reason}"
+    said = f"{seen.value:.4g} {seen.unit}" if seen.value is not None else seen.detail
     bench.progress.note(f"  trial {number}: {said}")
     return Trial(
         number=number,
