@@ -215,10 +215,10 @@ class Tuning(Struct, frozen=True, kw_only=True):
     trials_allowed: int | None
     minutes_allowed: float | None
     spent_s: float
-    stopped: Literal["finished", "trials", "minutes"] | None
+    stopped: Literal["finished", "trials", "minutes", "starved"] | None
     """What ended it; None while it is not over."""
     left: int
-    """Trials that the budget left undone."""
+    """Values of knobs that were not tried."""
     rule: str
     """When a trial replaced the best so far."""
     knobs: dict[str, str]

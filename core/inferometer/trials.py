@@ -14,7 +14,7 @@ import msgspec
 
 from inferometer.plan import Launch, digest
 from inferometer.scores import score
-from inferometer.tuning import Found, Trial, exhausted, size, walk
+from inferometer.tuning import Found, Trial, exhausted, untried, walk
 
 if TYPE_CHECKING:
     from inferometer.engine import Setting
@@ -30,7 +30,8 @@ ROUND = 1_000_000
 def tune(bench: Bench) -> dict[tuple[str, str], Settings]:
     """Make or finish every search of the plan; return the settings by stack and model.
 
-    A search that is finished is not made again, nor is a trial of one that was interrupted.
+    A search that is finished is not made again, nor is a trial of one that was interrupted. One
+    in which no trial succeeded is, like a launch that failed.
     """
     return {
         (search.stack, search.model.name): _search(bench, search) for search in bench.plan.searches
@@ -40,32 +41,44 @@ def tune(bench: Bench) -> dict[tuple[str, str], Settings]:
 def _search(bench: Bench, search: Search) -> Settings:
     store = bench.results.search(search.stack, search.model.name)
     known = store.found()
-    if known is not None:
+    if known is not None and (known.chosen is not None or _used(bench, search)):
         return known.settings
     try:
         knobs = bench.knobs(_launch(search, 1, ()))
     except Exception:  # noqa: BLE001 -- the launches of the rounds fail the same way and say why
         return ()
-    trials = store.trials()
+    trials = [] if known else store.trials()  # one that found nothing is made again
     own = _bench(bench, search, store)
     while True:
         best, settings = walk(knobs, trials)
-        stopped = "finished" if settings is None else exhausted(search.tuning, trials)
+        stopped = exhausted(search.tuning, trials)
         if settings is None or stopped is not None:
             break
         trials.append(_trial(own, _launch(search, len(trials) + 1, settings), search))
         store.put_trials(trials)
+    if settings is None:
+        stopped = "starved" if best is None and trials[-1].settings == () else "finished"
     assert stopped is not None
     found = Found(
         settings=best.settings if best else (),
         chosen=best.number if best else None,
         stopped=stopped,
         knobs={knob.name: knob.why for knob in knobs},
-        left=size(knobs) - len(trials),
+        left=untried(knobs, trials),
     )
     store.put_found(found)
     bench.progress.note(f"tuned {search.stack} on {search.model.name}: {words(found.settings)}")
     return found.settings
+
+
+def _used(bench: Bench, search: Search) -> bool:
+    """Say whether a launch of the rounds rests on a search already."""
+    key = (search.stack, search.model.name)
+    return any(
+        bench.results.finished(launch.id)
+        for launch in bench.plan.launches
+        if (launch.stack, launch.model.name) == key
+    )
 
 
 def words(settings: tuple[Setting, ...]) -> str:

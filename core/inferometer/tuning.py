@@ -15,6 +15,7 @@ rounds, and no trial enters a ranking.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -39,7 +40,9 @@ RULE = (
 )
 
 Settings = tuple[Setting, ...]
-Stop = Literal["finished", "trials", "minutes"]
+Stop = Literal["finished", "trials", "minutes", "starved"]
+STARVED = "starved"
+"""Reason of a trial in which the load generator did not keep up."""
 
 
 class Score(Struct, frozen=True, kw_only=True):
@@ -80,20 +83,34 @@ class Found(Struct, frozen=True, kw_only=True):
     knobs: dict[str, str]
     """Every knob searched, with the adapter's reason for it."""
     left: int
-    """Trials that the budget left undone."""
+    """Values of knobs that were not tried."""
 
 
 def walk(knobs: Sequence[Knob], trials: Sequence[Trial]) -> tuple[Trial | None, Settings | None]:
-    """Return the best of ``trials``, and the settings to try next (None when all were tried)."""
-    done = {trial.settings: trial for trial in trials}
-    if () not in done:
+    """Return the best of ``trials``, and the settings to try next (None when all were tried).
+
+    A trial whose load generator was starved says nothing about its settings: it is made once more.
+    If that happens to the defaults twice, there is nothing to compare with, and the search ends.
+    """
+    done = {trial.settings: trial for trial in trials}  # the last of each
+    made = Counter(trial.settings for trial in trials)
+
+    def is_open(settings: Settings) -> bool:
+        return made[settings] == 0 or (
+            made[settings] == 1 and done[settings].score.reason == STARVED
+        )
+
+    if is_open(()):
         return None, ()
-    best = done[()] if done[()].score.value is not None else None
+    first = done[()]
+    if first.score.reason == STARVED:
+        return None, None  # nothing could be shown to be better
+    best = first if first.score.value is not None else None
     for knob in knobs:
         for setting in knob.settings():
             kept = best.settings if best else ()
             candidate = (*(one for one in kept if one.knob != knob.name), setting)
-            if candidate not in done:
+            if is_open(candidate):
                 return best, candidate
             if better(done[candidate].score, best.score if best else None):
                 best = done[candidate]
@@ -116,6 +133,11 @@ def spent_s(trials: Sequence[Trial]) -> float:
     return math.fsum(trial.took_s for trial in trials)
 
 
+def untried(knobs: Sequence[Knob], trials: Sequence[Trial]) -> int:
+    """Return how many settings of a whole search were not tried."""
+    return 1 + sum(len(knob.values) for knob in knobs) - len({trial.settings for trial in trials})
+
+
 def exhausted(tuning: Tuning, trials: Sequence[Trial]) -> Stop | None:
     """Return which part of the budget is spent, or None."""
     if tuning.trials is not None and len(trials) >= tuning.trials:
@@ -123,8 +145,3 @@ def exhausted(tuning: Tuning, trials: Sequence[Trial]) -> Stop | None:
     if tuning.minutes is not None and spent_s(trials) >= tuning.minutes * 60:
         return "minutes"
     return None
-
-
-def size(knobs: Sequence[Knob]) -> int:
-    """Return the number of trials of a whole search."""
-    return 1 + sum(len(knob.values) for knob in knobs)

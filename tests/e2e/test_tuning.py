@@ -8,18 +8,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
 
+from inferometer import checks, hookimpl, scores
 from inferometer import study as studies
 from inferometer.analyze import analyze
-from inferometer.engine import Knob, LaunchContext
+from inferometer.checks import Evidence
+from inferometer.comparison import Check
+from inferometer.engine import Command, Engine, Knob, LaunchContext
 from inferometer.errors import UsageError
+from inferometer.hooks import GROUP
+from inferometer.plugins import Registry
 from inferometer.progress import Silent
 from inferometer.runner import RunOutcome, run
 from inferometer.store import Store
-from inferometer.testing.engine import OracleEngine, registry, write_model
+from inferometer.testing.engine import OracleEngine, write_model
 
 STUDY = """
 name = "tuned"
@@ -59,39 +66,67 @@ concurrency = 4
 name = "declared"
 options = {{ power_w = 50 }}
 """
-# The oracle sends a token each 2 ms and takes 5 ms to the first.
 KNOBS = (
     Knob(
         name="itl",
-        values=("8 ms", "broken", "1 ms"),
+        values=("20 ms", "broken", "1 ms"),
         why="slower, refused, faster",
         flags={
-            "8 ms": ("--itl-ms", "8"),
+            "20 ms": ("--itl-ms", "20"),
             "broken": ("--no-such-flag",),
             "1 ms": ("--itl-ms", "1"),
         },
     ),
     Knob(
         name="ttft",
-        values=("40 ms", "2 ms"),
-        why="the same again",
-        flags={"40 ms": ("--ttft-ms", "40"), "2 ms": ("--ttft-ms", "2")},
+        values=("90 ms", "0 ms"),
+        why="slower, faster",
+        flags={"90 ms": ("--ttft-ms", "90"), "0 ms": ("--ttft-ms", "0")},
     ),
 )
+DEFAULTS = ("--ttft-ms", "30", "--itl-ms", "10")
 SLOW, REFUSED, FAST = ({"itl": value} for value in KNOBS[0].values)
-BEST = FAST | {"ttft": "2 ms"}
+BEST = FAST | {"ttft": "0 ms"}
 KEY = ("oracle", "dense")
 
 
-@pytest.fixture(autouse=True)
-def tunable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+class Tunable(OracleEngine):
+    """The oracle with other defaults, and knobs."""
 
-    def knobs(_self: OracleEngine, context: LaunchContext) -> Sequence[Knob]:
+    __slots__ = ()
+
+    def command(self, context: LaunchContext) -> Command:
+        flags = (*DEFAULTS, *context.spec.extra_args)
+        return super().command(replace(context, spec=replace(context.spec, extra_args=flags)))
+
+    def knobs(self, context: LaunchContext) -> Sequence[Knob]:
         assert context.streams == 4  # of the first closed loop, in trials and rounds
         return KNOBS
 
-    monkeypatch.setattr(OracleEngine, "knobs", knobs)
+
+@hookimpl
+def inferometer_engines() -> Sequence[Engine]:
+    """Return the engine of these tests: this module is its plugin."""
+    return [Tunable()]
+
+
+def registry() -> Registry:
+    own = EntryPoint(name="tunable", value=__name__, group=GROUP)
+    return Registry([*entry_points(group=GROUP), own])
+
+
+JUDGE = checks.judge
+
+
+def forgiving(seen: Evidence) -> list[Check]:
+    """Judge without the checks that fail on a busy machine, and so would shape the search."""
+    return [check for check in JUDGE(seen) if check.name not in scores.OURS]
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(checks, "judge", forgiving)
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +156,7 @@ def test_the_search_finds_the_best_keeps_what_failed_and_ranks_none_of_it(
     outcome, progress = measure(text_of(model), results)
     assert (outcome.planned, outcome.finished) == (1, 1)
     search = Store(results).search(*KEY)
-    tried = [{}, SLOW, REFUSED, FAST, FAST | {"ttft": "40 ms"}, BEST]
+    tried = [{}, SLOW, REFUSED, FAST, FAST | {"ttft": "90 ms"}, BEST]
     assert list(settings_of(search)) == tried
     refused = search.trials()[2].score
     assert (refused.value, refused.reason) == (None, "bad_flag")
@@ -129,16 +164,15 @@ def test_the_search_finds_the_best_keeps_what_failed_and_ranks_none_of_it(
     found = search.found()
     assert found is not None
     assert (found.chosen, found.stopped, found.left) == (6, "finished", 0)
-    # true rates: 4 streams x 8 tokens / (ttft + 7 x itl) ms, a little less for the client's share
+    # true rates: 4 streams x 8 tokens / (ttft + 7 x itl) ms, less the client's share
     for trial, (ttft_ms, itl_ms) in zip(
-        search.trials(), [(5, 2), (5, 8), (0, 0), (5, 1), (40, 1), (2, 1)], strict=True
+        search.trials(), [(30, 10), (30, 20), (0, 0), (30, 1), (90, 1), (0, 1)], strict=True
     ):
         if trial.score.value is not None:
             assert trial.score.kind == "simulated"
-            true = 32 / (ttft_ms + 7 * itl_ms) * 1000
-            assert true * 0.6 < trial.score.value < true * 1.02
+            assert trial.score.value < 32 / (ttft_ms + 7 * itl_ms) * 1000 * 1.02
     (record,) = Store(results).launches()
-    assert record.spec["extra_args"] == ["--itl-ms", "1", "--ttft-ms", "2"]
+    assert record.spec["extra_args"] == ["--itl-ms", "1", "--ttft-ms", "0"]
     assert record.stack["profile"] == "tuned"
     comparison = analyze(results)
     assert {launch for cell in comparison.cells for launch in cell.launches} == {record.id}
@@ -172,15 +206,52 @@ def test_energy_can_be_the_objective(model: Path, tmp_path: Path) -> None:
     assert (default.score.metric, default.score.meter) == ("energy_j_per_output_token", "declared")
     assert default.score.value is not None
     assert slow.score.value is not None
-    # 50 W at 32 tokens in 19 ms and in 61 ms
-    assert 50 * 0.019 / 32 < default.score.value < slow.score.value
-    assert slow.score.value == pytest.approx(50 * 0.061 / 32, rel=0.1)
+    # 50 W at 32 tokens in 100 ms and in 170 ms
+    assert default.score.value > 50 * 0.1 / 32 * 0.98
+    assert slow.score.value > 50 * 0.17 / 32 * 0.98
+
+
+def test_a_search_in_which_nothing_worked_is_made_again(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            OracleEngine,
+            "command",
+            lambda _self, _context: Command(argv=(sys.executable, "-c", "")),
+        )
+        outcome, _ = measure(text_of(model, "trials = 2"), tmp_path / "r")
+    assert outcome.failed == 1
+    search = Store(tmp_path / "r").search(*KEY)
+    found = search.found()
+    assert found is not None
+    assert (found.chosen, found.settings, found.stopped) == (None, (), "trials")
+    outcome, _ = measure(text_of(model, "trials = 2"), tmp_path / "r")
+    assert outcome.finished == 1
+    found = search.found()
+    assert found is not None
+    assert found.chosen == 1
+    assert len(search.failures()) == 2  # those of the first run are still there
+
+
+def test_a_starved_client_decides_nothing(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = Check(name="loop lag", rule="r", value="60 ms", verdict="fail")
+    monkeypatch.setattr(checks, "judge", lambda _seen: [check])
+    measure(text_of(model), tmp_path / "r")
+    search = Store(tmp_path / "r").search(*KEY)
+    assert list(settings_of(search)) == [{}, {}]
+    assert {trial.score.reason for trial in search.trials()} == {"starved"}
+    found = search.found()
+    assert found is not None
+    assert (found.stopped, found.chosen, found.left) == ("starved", None, 5)
 
 
 def test_nothing_to_tune_is_refused_by_name_and_costs_no_trial(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(OracleEngine, "knobs", lambda _self, _context: ())
+    monkeypatch.setattr(Tunable, "knobs", lambda _self, _context: ())
     outcome, _ = measure(text_of(model), tmp_path / "r")
     assert outcome.failed == 1
     (record,) = Store(tmp_path / "r").failures()
@@ -193,7 +264,7 @@ def test_nothing_to_tune_is_refused_by_name_and_costs_no_trial(
 def test_a_knob_that_the_study_sets_is_not_searched(model: Path, tmp_path: Path) -> None:
     text = text_of(model, "trials = 2", 'extra_args = ["--itl-ms=3"]')
     measure(text, tmp_path / "r")
-    assert list(settings_of(Store(tmp_path / "r").search(*KEY))) == [{}, {"ttft": "40 ms"}]
+    assert list(settings_of(Store(tmp_path / "r").search(*KEY))) == [{}, {"ttft": "90 ms"}]
 
 
 SCRIPT = """
@@ -203,9 +274,9 @@ from pathlib import Path
 from inferometer import study as studies
 from inferometer.progress import Silent
 from inferometer.runner import run
-from inferometer.testing.engine import OracleEngine, registry
-from test_tuning import KNOBS
-OracleEngine.knobs = lambda *_: KNOBS
+from inferometer import checks
+from test_tuning import forgiving, registry
+checks.judge = forgiving
 text = Path(sys.argv[1]).read_text()
 run(studies.parse(text, "s"), text, Path(sys.argv[2]), registry(), Silent())
 """

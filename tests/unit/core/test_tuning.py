@@ -8,7 +8,7 @@ import pytest
 
 from inferometer.engine import Knob, LaunchSpec, Setting, Unsupported, open_knobs, tuned
 from inferometer.study import Tuning
-from inferometer.tuning import Score, Trial, better, exhausted, size, walk
+from inferometer.tuning import STARVED, Score, Trial, better, exhausted, untried, walk
 
 SEQS = Knob(name="max_num_seqs", values=(4, 8), why="batches")
 MODE = Knob(name="mode", values=("fast",), why="w", flags={"fast": ("--mode", "fast")})
@@ -49,7 +49,6 @@ def test_each_knob_is_tried_on_top_of_the_best_so_far() -> None:
     ]
     assert best is not None
     assert (best.number, best.score.value) == (4, 120)
-    assert size([SEQS, MODE, GRAPHS]) == len(tried)
 
 
 def test_a_value_that_won_is_replaced_and_not_added_to() -> None:
@@ -74,6 +73,22 @@ def test_a_search_goes_on_from_the_trials_it_has_and_repeats_none() -> None:
     assert walk([SEQS], trials) == (trials[1], (SEQS.settings()[1],))
     # a knob that is gone since, or came anew, does no harm
     assert walk([GRAPHS], trials) == (trials[0], tuple(GRAPHS.settings()))
+
+
+def starved(number: int, settings: tuple[Setting, ...]) -> Trial:
+    absent = Score(metric="output_tok_s", unit="tok/s", kind="measured", reason=STARVED)
+    return Trial(number=number, settings=settings, launch="t", score=absent, took_s=60.0)
+
+
+def test_a_starved_trial_is_made_once_more_and_the_defaults_are_needed() -> None:
+    four, eight = ((setting,) for setting in SEQS.settings())
+    assert walk([SEQS], [starved(1, ())]) == (None, ())
+    assert walk([SEQS], [starved(1, ()), starved(2, ())]) == (None, None)
+    first = trial(2, (), 100)
+    trials = [starved(1, ()), first, starved(3, four)]
+    assert walk([SEQS], trials) == (first, four)
+    assert walk([SEQS], [*trials, starved(4, four)]) == (first, eight)
+    assert untried([SEQS], trials) == 1
 
 
 def test_better_is_by_more_than_two_percent_and_by_more_than_the_noise() -> None:
