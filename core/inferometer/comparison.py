@@ -215,7 +215,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
     trials_allowed: int | None
     minutes_allowed: float | None
     spent_s: float
-    stopped: Literal["finished", "trials", "minutes", "starved"] | None
+    stopped: Literal["finished", "trials", "minutes", "disturbed"] | None
     """What ended it; None while it is not over."""
     left: int
     """Values of knobs that were not tried."""

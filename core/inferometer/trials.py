@@ -57,7 +57,7 @@ def _search(bench: Bench, search: Search) -> Settings:
         trials.append(_trial(own, _launch(search, len(trials) + 1, settings), search))
         store.put_trials(trials)
     if settings is None:
-        stopped = "starved" if best is None and trials[-1].settings == () else "finished"
+        stopped = "disturbed" if best is None and trials[-1].settings == () else "finished"
     assert stopped is not None
     found = Found(
         settings=best.settings if best else (),

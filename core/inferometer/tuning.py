@@ -40,9 +40,9 @@ RULE = (
 )
 
 Settings = tuple[Setting, ...]
-Stop = Literal["finished", "trials", "minutes", "starved"]
-STARVED = "starved"
-"""Reason of a trial in which the load generator did not keep up."""
+Stop = Literal["finished", "trials", "minutes", "disturbed"]
+DISTURBED = frozenset({"disturbed", "starved"})
+"""Reasons of a trial that was lost to a busy machine, which say nothing about its settings."""
 
 
 class Score(Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ class Found(Struct, frozen=True, kw_only=True):
 def walk(knobs: Sequence[Knob], trials: Sequence[Trial]) -> tuple[Trial | None, Settings | None]:
     """Return the best of ``trials``, and the settings to try next (None when all were tried).
 
-    A trial whose load generator was starved says nothing about its settings: it is made once more.
+    A trial that was lost to a busy machine says nothing about its settings: it is made once more.
     If that happens to the defaults twice, there is nothing to compare with, and the search ends.
     """
     done = {trial.settings: trial for trial in trials}  # the last of each
@@ -97,13 +97,13 @@ def walk(knobs: Sequence[Knob], trials: Sequence[Trial]) -> tuple[Trial | None, 
 
     def is_open(settings: Settings) -> bool:
         return made[settings] == 0 or (
-            made[settings] == 1 and done[settings].score.reason == STARVED
+            made[settings] == 1 and done[settings].score.reason in DISTURBED
         )
 
     if is_open(()):
         return None, ()
     first = done[()]
-    if first.score.reason == STARVED:
+    if first.score.reason in DISTURBED:
         return None, None  # nothing could be shown to be better
     best = first if first.score.value is not None else None
     for knob in knobs:

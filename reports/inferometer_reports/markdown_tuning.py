@@ -16,7 +16,7 @@ STOPPED = {
     "finished": "every knob was tried",
     "trials": "the trials were spent",
     "minutes": "the minutes were spent",
-    "starved": "the load generator was starved with the defaults, twice",
+    "disturbed": "the machine was too busy for the defaults, twice",
     None: "not finished",
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 from inferometer.engine import Knob, LaunchSpec, Setting, Unsupported, open_knobs, tuned
 from inferometer.study import Tuning
-from inferometer.tuning import STARVED, Score, Trial, better, exhausted, untried, walk
+from inferometer.tuning import Score, Trial, better, exhausted, untried, walk
 
 SEQS = Knob(name="max_num_seqs", values=(4, 8), why="batches")
 MODE = Knob(name="mode", values=("fast",), why="w", flags={"fast": ("--mode", "fast")})
@@ -75,19 +75,19 @@ def test_a_search_goes_on_from_the_trials_it_has_and_repeats_none() -> None:
     assert walk([GRAPHS], trials) == (trials[0], tuple(GRAPHS.settings()))
 
 
-def starved(number: int, settings: tuple[Setting, ...]) -> Trial:
-    absent = Score(metric="output_tok_s", unit="tok/s", kind="measured", reason=STARVED)
+def lost(number: int, settings: tuple[Setting, ...]) -> Trial:
+    absent = Score(metric="output_tok_s", unit="tok/s", kind="measured", reason="starved")
     return Trial(number=number, settings=settings, launch="t", score=absent, took_s=60.0)
 
 
-def test_a_starved_trial_is_made_once_more_and_the_defaults_are_needed() -> None:
+def test_a_trial_lost_to_a_busy_machine_is_made_once_more_and_the_defaults_are_needed() -> None:
     four, eight = ((setting,) for setting in SEQS.settings())
-    assert walk([SEQS], [starved(1, ())]) == (None, ())
-    assert walk([SEQS], [starved(1, ()), starved(2, ())]) == (None, None)
+    assert walk([SEQS], [lost(1, ())]) == (None, ())
+    assert walk([SEQS], [lost(1, ()), lost(2, ())]) == (None, None)
     first = trial(2, (), 100)
-    trials = [starved(1, ()), first, starved(3, four)]
+    trials = [lost(1, ()), first, lost(3, four)]
     assert walk([SEQS], trials) == (first, four)
-    assert walk([SEQS], [*trials, starved(4, four)]) == (first, eight)
+    assert walk([SEQS], [*trials, lost(4, four)]) == (first, eight)
     assert untried([SEQS], trials) == 1
 
 
