@@ -15,6 +15,7 @@ from inferometer.fairness import differences
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
+from inferometer.searches import build_tuning
 from inferometer.store import Store
 from inferometer.study import parse
 from inferometer.tables import scan
@@ -70,6 +71,7 @@ def analyze(results_root: Path) -> Comparison:
         notes=remarks.notes(evidence, models, study.preset),
         study=store.study_text(),
         differences=differences(evidence, models),
+        tuning=build_tuning(store, evidence.plan),
     )
 
 

@@ -229,6 +229,48 @@ class Difference(Struct, frozen=True, kw_only=True):
     """What is not known of one or both: the name, and who does not say."""
 
 
+class TuningTrial(Struct, frozen=True, kw_only=True):
+    """One launch of a search; what failed has no value, and its reason."""
+
+    number: int
+    """From 1, which has the engine's defaults."""
+    settings: dict[str, Any]
+    """What differs from the defaults, by knob."""
+    value: Value
+    """Over one window, so n is 1 and there is no interval."""
+    noise_percent: float | None
+    """Relative standard error over five batches of the window."""
+    took_s: float
+    launch: str
+
+
+class Tuning(Struct, frozen=True, kw_only=True):
+    """What was searched for one ``tuned`` stack on one model, and found. Never ranked."""
+
+    stack: str
+    model: str
+    workload: str
+    load: str
+    objective: Literal["throughput", "energy"]
+    metric: str
+    meter: str | None
+    window_s: float
+    trials_allowed: int | None
+    minutes_allowed: float | None
+    spent_s: float
+    stopped: Literal["finished", "trials", "minutes", "disturbed"] | None
+    """What ended it; None while it is not over."""
+    left: int
+    """Values of knobs that were not tried."""
+    rule: str
+    """When a trial replaced the best so far."""
+    knobs: dict[str, str]
+    """What was searched, with the adapter's reason."""
+    chosen: int | None
+    """Number of the trial whose settings the rounds have."""
+    trials: list[TuningTrial]
+
+
 class Missing(Struct, frozen=True, kw_only=True):
     """Something planned or expected that is not here."""
 
@@ -269,3 +311,4 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """The study file's text."""
     differences: list[Difference] = []
     """Per model and pair of stacks that have a whole launch of it."""
+    tuning: list[Tuning] = []

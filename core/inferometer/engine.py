@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from inferometer.spec import (
+    Knob,
     LaunchSpec,
     Profile,
+    Setting,
     Speculative,
     Unsupported,
+    open_knobs,
     profiled,
     release,
     since,
     switched,
     translated,
+    tuned,
     valued,
 )
 
@@ -35,6 +39,7 @@ __all__ = [
     "Counter",
     "Engine",
     "FailureClass",
+    "Knob",
     "LaunchContext",
     "LaunchSpec",
     "Metrics",
@@ -43,13 +48,16 @@ __all__ = [
     "Readiness",
     "Requirements",
     "Says",
+    "Setting",
     "Speculative",
     "Unsupported",
+    "open_knobs",
     "profiled",
     "release",
     "since",
     "switched",
     "translated",
+    "tuned",
     "valued",
 ]
 
@@ -104,6 +112,10 @@ class LaunchContext:
     """Folder in which :attr:`Command.files` will stand; the same for every launch of a stack."""
     kv_bytes_per_token: int | None = None
     """Over all layers, in the precision of ``spec``; None when not known."""
+    moe: bool = False
+    """Whether the model is a mixture of experts."""
+    streams: int | None = None
+    """Streams of the closed loop that is tuned for; None when nothing is tuned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +318,13 @@ class Engine(Protocol):
     def image(self, platform: Platform, version: str) -> str:
         """Return the container image with its tag, or raise :class:`Unsupported`."""
 
+    def knobs(self, context: LaunchContext) -> Sequence[Knob]:
+        """Return what profile ``tuned`` may try, the most promising first; none: not tunable.
+
+        Values are chosen by version, platform and ``context.streams``, and leave out the engine's
+        default: the search begins with it.
+        """
+
 
 class Adapter:
     """Base for adapters: answers for what an engine does not have. Say only what yours has."""
@@ -369,3 +388,7 @@ class Adapter:
             f"{self.name}: no container image is known of it ({platform}, {version})",
             remedy="Set python = PATH to an interpreter that has it.",
         )
+
+    def knobs(self, context: LaunchContext) -> Sequence[Knob]:  # noqa: ARG002 -- the contract's
+        """Return nothing to tune."""
+        return ()

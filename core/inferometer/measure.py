@@ -10,7 +10,7 @@ import msgspec
 
 from inferometer import point as points
 from inferometer import redact, store, told, workload
-from inferometer.engine import LaunchContext, Unsupported
+from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import failed, inherited, serve, unforeseen
 from inferometer.load.driver import collect
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from inferometer.engine import Engine
+    from inferometer.engine import Engine, Knob, LaunchSpec
     from inferometer.launch import Server
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, Plan
-    from inferometer.prepare import Prepared, PreparedStack
+    from inferometer.prepare import Prepared
     from inferometer.progress import Progress
     from inferometer.records import Failure, MeterInfo, Told, Window
     from inferometer.study import MeterEntry
@@ -52,6 +52,7 @@ class _Seen:
     configuration: dict[str, Any]
     windows: list[Window]
     meters: list[MeterInfo]
+    asked: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     device_memory: Told | None = None
 
@@ -88,6 +89,16 @@ class Bench:
         self.results.close_launch(folder, record)
         return record
 
+    def knobs(self, launch: Launch) -> list[Knob]:
+        """Return what may be tuned of a launch's stack on its model.
+
+        Raises:
+            Unsupported: nothing may, or the stack cannot run here.
+        """
+        stack = self.prepared.stacks[launch.stack]
+        context = self._context(msgspec.structs.replace(launch, settings=()), 0)
+        return open_knobs(stack.entry.name, stack.engine.knobs(context), stack.spec)
+
     # -- one launch ---------------------------------------------------------------------------
 
     def _run(self, launch: Launch, folder: Path, seen: _Seen) -> None:
@@ -95,7 +106,11 @@ class Bench:
         protocol = self.plan.protocol
         tokenizer = tokenizer_of(launch, self.prepared)
         with lease(HOST, protocol.port) as port:
-            command = stack.engine.command(self._context(launch, port))
+            context = self._context(launch, port)
+            seen.asked = asked(context.spec)
+            if stack.entry.profile == "tuned":
+                self.knobs(launch)  # a stack without any is refused, and not called tuned
+            command = stack.engine.command(context)
             seen.port = port
             seen.command = redact.argv(list(command.argv))
             seen.variables = redact.tree(dict(command.env))
@@ -176,13 +191,20 @@ class Bench:
             host=HOST,
             port=port,
             platform=self.prepared.platform,
-            spec=spec,
+            spec=tuned(spec, launch.settings),
             profile=stack.entry.profile,
             cores=self.prepared.cores,
             memory_bytes=self.prepared.memory_bytes,
             files=self._files(launch),
             kv_bytes_per_token=model.facts.kv_bytes_per_token if own else None,
+            moe=model.facts.architecture == "moe",
+            streams=self._streams(launch),
         )
+
+    def _streams(self, launch: Launch) -> int | None:
+        key = (launch.stack, launch.model.name)
+        searches = (s for s in self.plan.searches if (s.stack, s.model.name) == key)
+        return next((search.point.load.concurrency for search in searches), None)
 
     def _files(self, launch: Launch) -> Path:
         """Return where configuration files stand: one folder for all rounds of a stack."""
@@ -215,7 +237,7 @@ class Bench:
             inherited_variables=redact.tree(inherited(stack.entry.pass_env)),
             environment=stack.record(),
             resolved_configuration=seen.configuration,
-            asked=_asked(stack),
+            asked=seen.asked,
             told=seen.told,
             peak_device_memory=seen.device_memory,
             windows=seen.windows,
@@ -224,12 +246,10 @@ class Bench:
         )
 
 
-def _asked(stack: PreparedStack) -> dict[str, Any]:
-    try:
-        spec = stack.spec
-    except Unsupported:  # told by the failure
-        return {}
-    return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()}
+def asked(spec: LaunchSpec) -> dict[str, Any]:
+    """Return a specification as it is stored; variables stand in the record already."""
+    extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
+    return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra
 
 
 def resolved(engine: Engine, server: Server) -> dict[str, Any]:

@@ -8,9 +8,18 @@ import re
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
-from inferometer.study import EngineEntry, LoadEntry, ModelEntry, Protocol, Study, WorkloadEntry
+from inferometer.engine import Setting
+from inferometer.study import (
+    EngineEntry,
+    LoadEntry,
+    ModelEntry,
+    Protocol,
+    Study,
+    Tuning,
+    WorkloadEntry,
+)
 
 
 class LoadPoint(Struct, frozen=True, kw_only=True):
@@ -38,6 +47,18 @@ class Launch(Struct, frozen=True, kw_only=True):
     engine: EngineEntry
     model: ModelEntry
     points: tuple[LoadPoint, ...]
+    settings: tuple[Setting, ...] = ()
+    """What a trial tries, or a search found; not planned, so empty in a plan."""
+
+
+class Search(Struct, frozen=True, kw_only=True):
+    """A search before the first round: the trials of one ``tuned`` stack on one model."""
+
+    stack: str
+    engine: EngineEntry
+    model: ModelEntry
+    point: LoadPoint
+    tuning: Tuning
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -47,6 +68,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     study: str
     protocol: Protocol
     launches: tuple[Launch, ...]
+    searches: tuple[Search, ...] = ()
 
 
 def digest(value: object) -> str:
@@ -116,7 +138,8 @@ def expand(study: Study) -> Plan:
     for round_ in range(study.protocol.rounds):
         order = rng.sample(pairs, len(pairs)) if round_ % 2 == 0 else order[::-1]
         for stack, engine, model in order:
-            body = (round_, engine, model, points, study.protocol)
+            body: tuple[object, ...] = (round_, engine, model, points, study.protocol)
+            body += (study.tuning,) if engine.profile == "tuned" else ()
             launches.append(
                 Launch(
                     id=f"r{round_ + 1}-{stack}-{model.name}-{digest(body)[:8]}",
@@ -128,4 +151,30 @@ def expand(study: Study) -> Plan:
                     points=points,
                 )
             )
-    return Plan(sha256=sha256, study=study.name, protocol=study.protocol, launches=tuple(launches))
+    return Plan(
+        sha256=sha256,
+        study=study.name,
+        protocol=study.protocol,
+        launches=tuple(launches),
+        searches=searches(study),
+    )
+
+
+def searches(study: Study) -> tuple[Search, ...]:
+    """Return a search for every ``tuned`` stack on every model, in the study's order."""
+    tuning = study.tuning
+    if isinstance(tuning, UnsetType):
+        return ()
+    point = next(
+        point
+        for point in load_points(study)
+        if point.load.closed
+        and tuning.workload in {None, point.workload.name}
+        and tuning.concurrency in {None, point.load.concurrency}
+    )
+    return tuple(
+        Search(stack=stack, engine=engine, model=model, point=point, tuning=tuning)
+        for stack, engine in zip(stack_ids(study), study.engines, strict=True)
+        if engine.profile == "tuned"
+        for model in study.models
+    )

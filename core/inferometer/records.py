@@ -180,7 +180,7 @@ class Told(Struct, frozen=True, kw_only=True):
 class LaunchRecord(Struct, frozen=True, kw_only=True):
     """One launch: ``launches/<id>/launch.json``. Its presence means that the launch is whole.
 
-    ``stack``, ``model`` and ``spec`` are the plan's own (see :mod:`inferometer.plan`).
+    ``stack`` and ``model`` are the plan's own (see :mod:`inferometer.plan`).
     """
 
     schema: int = SCHEMA
@@ -214,7 +214,8 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     """``kind``, ``sha256``, ``python``, ``distributions``."""
     resolved_configuration: dict[str, Any] = {}
     asked: dict[str, Any] = {}
-    """Settings that study and profile set, by field of :class:`inferometer.engine.LaunchSpec`."""
+    """How the model was to be served: every field of :class:`inferometer.engine.LaunchSpec` that
+    the study, its profile or a search set."""
     told: dict[str, Told] = {}
     """What the engine says that it resolved, by the same fields and ``engine.OUTCOMES``."""
     peak_device_memory: Told | None = None

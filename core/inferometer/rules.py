@@ -23,6 +23,7 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _workloads(document)
     yield from _loads(document)
     yield from _pairings(document)
+    yield from _tuning(document)
     yield from _secrets(document)
 
 
@@ -208,3 +209,48 @@ def _pairings(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 f"{place}.trace",
                 "needs protocol.discard_s, so that every stack's window has the same part of it",
             )
+
+
+def _tuning(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Check that a search is asked for where it is described, and described where asked for."""
+    tuned = [
+        place for place, entry in _tables(document, "engines") if entry.get("profile") == "tuned"
+    ]
+    table = document.get("tuning")
+    if not isinstance(table, dict):
+        for place in tuned if table is None else ():
+            yield f"{place}.profile", '"tuned" needs a budget: add [tuning] with trials = 8'
+        return
+    if not tuned:
+        yield "tuning", 'is for profile = "tuned", which no engine of this study has'
+    if not {"trials", "minutes"} & set(table):
+        yield "tuning", "needs 'trials', 'minutes' or both: what each search may spend"
+    yield from _tuning_load(document, table)
+    meters = [str(entry.get("name")) for _, entry in _tables(document, "meters")]
+    energy = table.get("objective") == "energy"
+    if energy and not meters:
+        yield "tuning.objective", '"energy" needs a meter: add [[meters]]'
+    elif "meter" in table and not energy:
+        yield "tuning.meter", 'needs objective = "energy"'
+    elif "meter" in table and table["meter"] not in meters:
+        known = ", ".join(meters)
+        yield "tuning.meter", f"{problems.shown(table['meter'])} is none of [[meters]]: {known}"
+
+
+def _tuning_load(document: dict[str, Any], table: dict[str, Any]) -> Iterator[problems.Problem]:
+    known = {
+        "workload": ("name", _tables(document, "workloads")),
+        "concurrency": ("concurrency", _tables(document, "loads")),
+    }
+    closed = [load for _, load in known["concurrency"][1] if "concurrency" in load]
+    if not closed:
+        text = (
+            "needs a closed loop, [[loads]] concurrency: an open loop offers every trial the same"
+        )
+        yield "tuning", text
+        return
+    for key, (name, entries) in known.items():
+        values = [entry[name] for _, entry in entries if name in entry]
+        if key in table and table[key] not in values:
+            listed = ", ".join(map(str, values))
+            yield f"tuning.{key}", f"{problems.shown(table[key])} is not in this study: {listed}"

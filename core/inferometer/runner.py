@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from inferometer import plan as planning
 from inferometer import provenance
@@ -13,13 +16,17 @@ from inferometer.measure import Bench
 from inferometer.metering import chosen_meters
 from inferometer.prepare import prepare
 from inferometer.store import Store
+from inferometer.trials import tune
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
     from inferometer.prepare import Prepared
     from inferometer.progress import Progress
     from inferometer.study import Study
+    from inferometer.tuning import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +61,23 @@ def run(
             prepared = prepare(plan, registry, progress)
             host = provenance.describe_host()
             identity = provenance.host_sha256(host)
-            refuse_another_machine(store, prepared, identity)
+            refuse_another_machine(plan, store, prepared, identity)
             store.put_host({**host, **provenance.clock_pair()})
             bench = Bench(plan, prepared, meters, store, identity, progress)
-            failed = measure_all(bench, plan, store)
+            failed = measure_all(bench, plan, store, tune(bench))
     progress.done()
     finished = sum(store.finished(launch.id) for launch in plan.launches)
     return RunOutcome(results, len(plan.launches), finished, failed)
 
 
-def refuse_another_machine(store: Store, prepared: Prepared, host_sha256: str) -> None:
+def refuse_another_machine(plan: Plan, store: Store, prepared: Prepared, host_sha256: str) -> None:
     """Refuse to add to results of another machine or of other software: they could not be pooled.
 
     Raises:
         UsageError: names the launch and what differs.
     """
-    for record in store.launches():
+    trials = (store.search(each.stack, each.model.name) for each in plan.searches)
+    for record in chain.from_iterable(each.launches() for each in (store, *trials)):
         stack = prepared.stacks[str(record.stack["id"])]
         same = {
             "machine": (record.host_sha256, host_sha256),
@@ -86,19 +94,25 @@ def refuse_another_machine(store: Store, prepared: Prepared, host_sha256: str) -
                 )
 
 
-def measure_all(bench: Bench, plan: Plan, store: Store) -> int:
-    """Measure what is left of ``plan``; return how many planned launches did not finish."""
+def measure_all(
+    bench: Bench, plan: Plan, store: Store, found: Mapping[tuple[str, str], Settings]
+) -> int:
+    """Measure what is left of ``plan``; return how many planned launches did not finish.
+
+    ``found`` has the settings of tuned stacks by stack and model.
+    """
     lost: set[tuple[str, str]] = set()
     failed = 0
-    for launch in plan.launches:
-        if store.finished(launch.id):
+    for planned in plan.launches:
+        if store.finished(planned.id):
             continue
-        key = (launch.stack, launch.model.name)
+        key = (planned.stack, planned.model.name)
         if key in lost:
-            bench.progress.warn(f"{launch.id}: not run, because an earlier round of it failed")
+            bench.progress.warn(f"{planned.id}: not run, because an earlier round of it failed")
             failed += 1
             continue
-        bench.progress.launch(launch.position + 1, len(plan.launches), label(launch))
+        bench.progress.launch(planned.position + 1, len(plan.launches), label(planned))
+        launch = msgspec.structs.replace(planned, settings=found.get(key, ()))
         if bench.measure(launch).status == "failed":
             lost.add(key)
             failed += 1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from msgspec import Meta, Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 T = TypeVar("T")
 Profile = Literal["defaults", "equalized", "tuned"]
@@ -98,13 +99,13 @@ def profiled(spec: LaunchSpec, profile: Profile) -> LaunchSpec:
     things. Its KV data type is the model's, said aloud. What an engine alone has words for (its
     sampling defaults, the largest graph) its adapter adds.
 
+    ``tuned`` starts from the defaults; what its search found is added by :func:`tuned`.
+
     Raises:
-        Unsupported: ``tuned``, or ``equalized`` without a KV capacity.
+        Unsupported: ``equalized`` without a KV capacity.
     """
-    if profile == "defaults":
+    if profile != "equalized":
         return spec
-    if profile == "tuned":
-        raise Unsupported("profile 'tuned' needs a search, which is not available yet")
     if spec.kv_cache_tokens is None and spec.kv_cache_bytes is None:
         raise Unsupported(
             "profile 'equalized' needs an absolute KV capacity",
@@ -114,6 +115,80 @@ def profiled(spec: LaunchSpec, profile: Profile) -> LaunchSpec:
     if spec.dtype != "auto":
         equal["kv_cache_dtype"] = spec.dtype
     return replace(spec, **{k: v for k, v in equal.items() if getattr(spec, k) is None})
+
+
+TUNABLE = frozenset(
+    {
+        *("max_num_seqs", "max_num_batched_tokens", "chunked_prefill", "graphs"),
+        *("attention_backend", "moe_backend"),
+    }
+)
+"""Fields that a search may set: they change how fast an answer comes. What changes the answer
+itself, the accelerators in use or how it is streamed is the study's to say."""
+
+
+class Setting(Struct, frozen=True, kw_only=True):
+    """One knob at one value; ``extra_args`` are its flags where it is no field of the spec."""
+
+    knob: str
+    value: int | str | bool
+    extra_args: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        value = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        return f"{self.knob} = {value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knob:
+    """Something worth trying at one or a few values that are not the engine's default.
+
+    ``name`` is a field of :data:`TUNABLE`, or a word of the adapter's own, and then ``flags``
+    holds the command-line flags of each value. ``why`` says what it trades, and who says so.
+    """
+
+    name: str
+    values: tuple[int | str | bool, ...]
+    why: str
+    flags: Mapping[int | str | bool, tuple[str, ...]] = field(default_factory=dict)
+
+    def settings(self) -> list[Setting]:
+        """Return the values to try, in order."""
+        return [
+            Setting(knob=self.name, value=value, extra_args=self.flags.get(value, ()))
+            for value in self.values
+        ]
+
+
+def tuned(spec: LaunchSpec, settings: Iterable[Setting]) -> LaunchSpec:
+    """Return ``spec`` with what a search found; flags go before the study's own, which win."""
+    found = tuple(settings)
+    named: dict[str, Any] = {one.knob: one.value for one in found if one.knob in TUNABLE}
+    flags = tuple(flag for one in found for flag in one.extra_args)
+    return replace(spec, **named, extra_args=(*flags, *spec.extra_args))
+
+
+def open_knobs(engine: str, knobs: Iterable[Knob], spec: LaunchSpec) -> list[Knob]:
+    """Return the knobs that ``spec`` leaves open; what a study sets is not searched.
+
+    Raises:
+        Unsupported: there is none, so there is nothing to tune.
+        ValueError: an adapter's knob is neither a tunable field nor has flags.
+    """
+    known = list(knobs)
+    for knob in known:
+        own = knob.name not in LaunchSpec.__slots__ and set(knob.flags) >= set(knob.values)
+        if not knob.values or not (knob.name in TUNABLE or own):
+            raise ValueError(f"{engine}: knob {knob.name!r} is not one that may be tuned")
+    given = {*spec.asked(), *(word.partition("=")[0] for word in spec.extra_args)}
+    found = [k for k in known if given.isdisjoint([k.name, *chain(*k.flags.values())])]
+    if found:
+        return found
+    raise Unsupported(
+        f"{engine}: profile 'tuned' has nothing to try here: "
+        + ("the study sets every knob" if known else "the adapter knows no knob on this platform"),
+        remedy="Leave a knob open in [[engines]], or choose another profile.",
+    )
 
 
 class Unsupported(Exception):  # noqa: N818 -- an answer, not a fault

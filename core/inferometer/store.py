@@ -19,6 +19,10 @@ Layout::
         probes.jsonl        one Probe a line (first round)
         server.log          the engine's output
       failed/<id>-<k>/      the k-th failed attempt, same files as far as they got
+      tuning/<stack>/<model>/   the search of a `tuned` stack; nothing in it is ever ranked
+        trials.jsonl        one Trial a line, failed ones among them
+        found.json          Found, once the search is over
+        launches/, failed/  the trials' launches, as above
       partial/<id>/         the launch in flight; lost, and only it, if the process is killed
 
 A launch is finished when ``launches/<id>/launch.json`` exists. Everything here is standard
@@ -38,6 +42,7 @@ import msgspec
 from inferometer.errors import StorageError, UsageError
 from inferometer.plan import Plan
 from inferometer.records import CHUNK, LaunchRecord, Probe, Reading, Request
+from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -85,6 +90,24 @@ class Store:
         """Say whether this launch is whole."""
         return (self.folder(launch_id) / "launch.json").is_file()
 
+    def whole(self, launch_id: str) -> LaunchRecord | None:
+        """Return the record of a whole launch, else None."""
+        path = self.folder(launch_id) / "launch.json"
+        return decode(path, LaunchRecord) if path.is_file() else None
+
+    def search(self, stack: str, model: str) -> Store:
+        """Return where the trials of a search are, written and read like launches of rounds."""
+        return Store(self.root / "tuning" / stack / model)
+
+    def trials(self) -> list[Trial]:
+        """Return the trials of this search."""
+        return list(read_lines(self.root / "trials.jsonl", Trial))
+
+    def found(self) -> Found | None:
+        """Return how this search ended, or None."""
+        path = self.root / "found.json"
+        return decode(path, Found) if path.is_file() else None
+
     # -- writing ----------------------------------------------------------------------------
 
     @contextmanager
@@ -107,7 +130,8 @@ class Store:
                 ) from error
         try:
             with storage_errors(self.root):
-                shutil.rmtree(self.root / "partial", ignore_errors=True)
+                for partial in (self.root / "partial", *self.root.glob("tuning/*/*/partial")):
+                    shutil.rmtree(partial, ignore_errors=True)
             yield
         finally:
             lock.release()
@@ -131,6 +155,17 @@ class Store:
         """Write the machine's description."""
         with storage_errors(self.root):
             write_whole(self.root / "host.json", encode(host))
+
+    def put_trials(self, trials: Sequence[Trial]) -> None:
+        """Write the trials of this search."""
+        with storage_errors(self.root):
+            lines = [msgspec.json.encode(trial) + b"\n" for trial in trials]
+            write_whole(self.root / "trials.jsonl", b"".join(lines))
+
+    def put_found(self, found: Found) -> None:
+        """Write how this search ended."""
+        with storage_errors(self.root):
+            write_whole(self.root / "found.json", encode(found))
 
     def open_launch(self, launch_id: str) -> Path:
         """Return an empty folder for the launch in flight."""

@@ -11,7 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from inferometer import problems, rules
 from inferometer.engine import Profile, Speculative
@@ -54,6 +54,32 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_timeout_s: Positive = 600.0
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """Serve on this port instead of a free one; refused when something listens there."""
+
+
+class Tuning(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """``[tuning]``: what profile ``tuned`` may spend on each stack and model, and on which load.
+
+    The budget is the same for every stack; ``trials``, ``minutes`` or both.
+    """
+
+    trials: Annotated[int, Meta(ge=2)] | None = None
+    """Most trial launches; the first has the engine's defaults."""
+    minutes: Positive | None = None
+    """No trial begins when this many minutes are spent on trials, starts of engines included."""
+    objective: Literal["throughput", "energy"] = "throughput"
+    meter: Text | None = None
+    """Meter of the objective ``energy``; unset means the study's first that can be read."""
+    window_s: Positive | None = None
+    """Unset means ``protocol.window_s``."""
+    workload: Text | None = None
+    concurrency: Count | None = None
+    """With ``workload``: the load that is tuned for; unset means the study's first closed loop."""
 
 
 class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -220,6 +246,8 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Text
     preset: str = ""
     protocol: Protocol = Protocol()
+    tuning: Tuning | UnsetType = UNSET
+    """Left out of a plan's hash when absent, so that it changes no older study's."""
     price: Price | None = None
     engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]
     models: Annotated[tuple[ModelEntry, ...], Meta(min_length=1)]
@@ -301,7 +329,7 @@ def _given(struct: Struct) -> dict[str, Any]:
     return {
         name: value
         for name, (value, info) in values.items()
-        if info.required or value not in (info.default, None, {}, ())
+        if info.required or value not in (info.default, None, UNSET, {}, ())
     }
 
 

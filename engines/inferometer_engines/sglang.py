@@ -19,6 +19,7 @@ from inferometer.engine import (
     Command,
     Counter,
     FailureClass,
+    Knob,
     Metrics,
     Readiness,
     Requirements,
@@ -32,7 +33,7 @@ from inferometer.engine import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from inferometer.engine import Completion, Engine, LaunchContext, Platform, Speculative
 
@@ -263,6 +264,10 @@ class Sglang(Adapter):
             body["stream_options"] = {"include_usage": True}
         return body
 
+    def knobs(self, context: LaunchContext) -> Sequence[Knob]:
+        """Return what SGLang's guide to tuning names, as far as it holds here."""
+        return list(_knobs(context))
+
 
 def _program(context: LaunchContext) -> Sequence[str]:
     if release(context.version) >= (0, 5, 20):
@@ -320,6 +325,54 @@ def _profile_flags(context: LaunchContext) -> list[str]:
     if largest and size and context.spec.graphs is not False:
         flags += [largest, str(size)]
     return flags
+
+
+GUIDE = "docs.sglang.io, advanced_features/hyperparameter_tuning"
+ATTENTION = {"cuda": ("flashinfer", "triton"), "rocm": ("triton", "aiter")}
+MOE = {"cuda": ("triton", "flashinfer_cutlass"), "rocm": ("triton", "aiter")}
+GRAPH_ENOUGH = 8
+"""Largest batch with a graph on the smallest cards; more on larger ones."""
+
+
+def _knobs(context: LaunchContext) -> Iterator[Knob]:
+    """Yield the knobs, the most promising first; one value may be the engine's own choice.
+
+    Left out: the fraction of memory, which decides on a KV capacity that is the study's to say,
+    and the scheduling policy, which matters for shared prefixes only.
+    """
+    accelerator, streams = context.platform.accelerator, context.streams or 1
+    yield Knob(
+        name="max_num_batched_tokens",
+        values=(16384, 4096) if accelerator != "cpu" else (4096, 512),
+        why=f"larger chunks prefill faster, smaller ones need less memory ({GUIDE})",
+    )
+    if accelerator == "cpu":
+        return
+    largest = since(context.version, LARGEST_GRAPH)
+    if largest and streams > GRAPH_ENOUGH and context.spec.graphs is not False:
+        yield Knob(
+            name="largest_graph",
+            values=(streams,),
+            flags={streams: (largest, str(streams))},
+            why=f"decoding without a graph beyond the default's size is slower ({GUIDE})",
+        )
+    yield Knob(
+        name="mixed_chunk",
+        values=("on",),
+        flags={"on": ("--enable-mixed-chunk",)},
+        why="prefill and decoding in one step, as the other engines do (ServerArgs)",
+    )
+    yield Knob(
+        name="schedule_conservativeness",
+        values=("0.3",),
+        flags={"0.3": ("--schedule-conservativeness", "0.3")},
+        why=f"admits requests sooner where the cache has room and some wait ({GUIDE})",
+    )
+    why = "kernels differ by card and by length of the context (ATTENTION_BACKEND_CHOICES)"
+    yield Knob(name="attention_backend", values=ATTENTION[accelerator], why=why)
+    if context.moe:
+        why = "kernels of the experts differ by card and precision (MOE_RUNNER_BACKEND_CHOICES)"
+        yield Knob(name="moe_backend", values=MOE[accelerator], why=why)
 
 
 @hookimpl

@@ -21,6 +21,7 @@ from inferometer.engine import (
     Command,
     Counter,
     FailureClass,
+    Knob,
     Metrics,
     Readiness,
     Requirements,
@@ -31,7 +32,7 @@ from inferometer.engine import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from inferometer.engine import Completion, Engine, LaunchContext, Platform, Speculative
 
@@ -213,6 +214,10 @@ class TensorRtLlm(Adapter):
             body["stream_options"] = {"include_usage": True, "continuous_usage_stats": True}
         return body
 
+    def knobs(self, context: LaunchContext) -> Sequence[Knob]:
+        """Return what NVIDIA's guide to tuning names, as far as it holds here."""
+        return list(_knobs(context))
+
 
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], dict[str, Any]]]:
     """Return the YAML fields for each term; what is missing is refused by name."""
@@ -270,12 +275,13 @@ def _speculative(draft: Speculative) -> dict[str, Any]:
 
 
 def _profile_fields(context: LaunchContext) -> dict[str, Any]:
-    """Return what only TensorRT-LLM has words for in profile ``equalized``.
+    """Return what only TensorRT-LLM has words for in the profiles that set a largest batch.
 
-    Its own sampling defaults ignore the model's file already.
+    Left alone, it has graphs for a few batch sizes up to 128 and pads none to them. Its own
+    sampling defaults ignore the model's file already.
     """
     size = context.spec.max_num_seqs
-    if context.profile != "equalized" or not size or context.spec.graphs is False:
+    if context.profile == "defaults" or not size or context.spec.graphs is False:
         return {}
     return {"cuda_graph_config.max_batch_size": size, "cuda_graph_config.enable_padding": True}
 
@@ -288,6 +294,32 @@ def _merge(configuration: dict[str, Any], fields: Mapping[str, Any]) -> None:
         for parent in parents:
             place = place.setdefault(parent, {})
         place[last] = value
+
+
+GUIDE = "nvidia.github.io/TensorRT-LLM, performance-tuning-guide"
+
+
+def _knobs(context: LaunchContext) -> Iterator[Knob]:
+    """Yield the knobs, the most promising first."""
+    if context.streams is not None:
+        yield Knob(
+            name="max_num_seqs",
+            values=(context.streams,),
+            why=f"batches of the load's size, with graphs padded up to it ({GUIDE})",
+        )
+    yield Knob(
+        name="max_num_batched_tokens",
+        values=(16384, 4096),
+        why=f"larger steps prefill more at once, smaller ones disturb decoding less ({GUIDE})",
+    )
+    yield Knob(
+        name="chunked_prefill",
+        values=(True,),
+        why=f"off by default; lets decoding go on beside a long prompt ({GUIDE})",
+    )
+    if context.moe:
+        why = "AUTO does not always give the best choice (MoeConfig.backend)"
+        yield Knob(name="moe_backend", values=("CUTLASS", "TRTLLM"), why=why)
 
 
 @hookimpl

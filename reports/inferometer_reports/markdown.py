@@ -9,6 +9,7 @@ from inferometer_reports import (
     markdown_evidence,
     markdown_method,
     markdown_rankings,
+    markdown_tuning,
     words,
 )
 from inferometer_reports.escape import block, markdown
@@ -29,6 +30,7 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
         *latency.section(view),
         *markdown_rankings.moe_ratios(view),
         *markdown_method.launch(view),
+        *markdown_tuning.section(view),
         *markdown_evidence.details(view),
         *markdown_evidence.checks(view),
         *markdown_evidence.parity(view),

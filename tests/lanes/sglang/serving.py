@@ -160,7 +160,7 @@ def live(built: Environment, at: Path, folder: Path) -> Iterator[Live]:
     with contextlib.ExitStack() as stack:
         # Not below the test's folder: paths of sockets may have 107 bytes.
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sgl-")))
-        port = stack.enter_context(lease(environment.cache_root() / "ports", HOST))
+        port = stack.enter_context(lease(HOST))
         command = ENGINE.command(
             context(
                 built,

@@ -248,6 +248,27 @@ def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
     assert [launch["position"] for launch in document["launches"]] == list(range(10))
 
 
+def test_plan_shows_searches_and_their_time(path: Path, capsys: Capture) -> None:
+    text = path.read_text().replace('name = "vllm"', 'name = "vllm"\nprofile = "tuned"', 1)
+    text = text.replace("[price]", "[tuning]\ntrials = 6\nwindow_s = 25\n\n[price]", 1)
+    path.write_text(text)
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 0
+    out = capsys.readouterr().out
+    # 6 trials of 60 + 15 + 25 s
+    assert "tuning vllm on smollm2-135m: at most 6 trials for throughput, short-chat at 1" in out
+    assert "at most about 10 min\n" in out
+    assert cli.main(["plan", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    rounds_s = 10 * (60 + 2 * 75) + 2 * 20
+    assert document["estimate_s"] == 2 * 600 + rounds_s  # on two models
+    assert document["searches"][0]["tuning"] == {"trials": 6, "window_s": 25.0}
+    path.write_text(text.replace("trials = 6", "minutes = 5"))
+    assert cli.main(["plan", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["estimate_s"] == 2 * (300 + 100) + rounds_s  # one trial may end later
+
+
 def test_plan_names_everything_the_plugins_do_not_know(path: Path, capsys: Capture) -> None:
     text = path.read_text().replace('name = "vllm"', 'name = "vlm"').replace("power_w", "watts")
     path.write_text(text.replace('name = "rapl"', 'name = "rapp"'))

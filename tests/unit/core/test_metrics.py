@@ -93,6 +93,15 @@ def test_declared_watts_make_estimated_joules_and_an_assumed_price_estimated_cos
     assert number(points, "usd_per_mtok_output", "kind") == "estimated"
 
 
+def test_answers_that_came_at_once_have_no_time_per_token(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    found = replace(found, requests=found.requests.with_columns(first_ns=pl.col("last_ns")))
+    points = evaluate(found)
+    assert number(points, "tpot_p50_ms") is None
+    assert number(points, "tpot_p50_ms", "reason") == "too_few_samples"
+    assert number(points, "e2e_p50_ms") == pytest.approx(1000)
+
+
 def test_a_failed_request_is_unfinished_for_ever(tmp_path: Path) -> None:
     found = tables(tmp_path, window_s=20)  # 80 requests end in the window
     failed = pl.col("index") % 2 == 0

@@ -14,8 +14,13 @@ from inferometer.study import (
     ModelEntry,
     Protocol,
     Study,
+    Tuning,
     WorkloadEntry,
 )
+
+HASH = "f458ef5200ae93aa2c964013602a900167ff5688ef837373c24ea9ff1693abb9"
+FIRST = "r1-a-n-8b9fae7c"
+"""Of the study below, before there were searches."""
 
 
 def make(rounds: int = 4, seed: int = 1) -> Study:
@@ -93,3 +98,34 @@ def test_a_warm_load_point_says_so() -> None:
 def test_keys_added_later_leave_older_plans_alone() -> None:
     entry = WorkloadEntry(name="w", input_tokens=64, output_tokens=2)
     assert msgspec.json.encode(entry) == b'{"name":"w","input_tokens":64,"output_tokens":2}'
+
+
+def test_a_study_without_a_search_has_the_hash_it_always_had() -> None:
+    assert b"tuning" not in msgspec.json.encode(make())
+    expanded = plan.expand(make())
+    assert expanded.searches == ()
+    assert expanded.sha256 == HASH
+    assert expanded.launches[0].id == FIRST
+
+
+def tuned(concurrency: int | None = None) -> Study:
+    study = make()
+    engines = (EngineEntry(name="a", profile="tuned"), *study.engines[1:])
+    tuning = Tuning(trials=2, concurrency=concurrency)
+    return msgspec.structs.replace(study, engines=engines, tuning=tuning)
+
+
+def test_every_tuned_stack_is_searched_on_every_model_at_the_first_closed_loop() -> None:
+    searches = plan.expand(tuned()).searches
+    assert [(it.stack, it.model.name) for it in searches] == [("a", "m"), ("a", "n")]
+    assert {it.point.index for it in searches} == {0}
+    assert {it.point.index for it in plan.expand(tuned(concurrency=8)).searches} == {1}
+
+
+def test_the_budget_is_part_of_the_plan_and_of_the_launches_that_it_tunes() -> None:
+    two, other = plan.expand(tuned()), plan.expand(tuned(concurrency=8))
+    assert two.sha256 != other.sha256
+    ids = {launch.id for launch in two.launches} & {launch.id for launch in other.launches}
+    assert {launch.stack for launch in two.launches if launch.id in ids} == set(
+        plan.stack_ids(tuned())[1:]
+    )

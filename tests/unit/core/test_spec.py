@@ -44,8 +44,7 @@ def test_equalized_fills_what_is_open_and_leaves_what_is_set() -> None:
 def test_equalized_needs_an_absolute_kv_capacity() -> None:
     with pytest.raises(Unsupported, match="KV capacity; set kv_cache_tokens"):
         profiled(LaunchSpec(), "equalized")
-    with pytest.raises(Unsupported, match="'tuned' needs a search"):
-        profiled(LaunchSpec(), "tuned")
+    assert profiled(LaunchSpec(), "tuned") == LaunchSpec()  # what a search adds is added later
 
 
 def test_a_table_by_release_gives_the_newest_entry_that_is_not_too_new() -> None:

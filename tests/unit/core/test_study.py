@@ -127,6 +127,18 @@ def test_a_whole_number_is_as_good_as_a_fraction() -> None:
         ),
         (
             'dtype = "float16"',
+            'profile = "tuned"',
+            "engines[1].profile",
+            '"tuned" needs a budget: add [tuning] with trials = 8',
+        ),
+        (
+            "[price]",
+            "[tuning]\ntrials = 2\n[price]",
+            "tuning",
+            'is for profile = "tuned", which no engine of this study has',
+        ),
+        (
+            'dtype = "float16"',
             "max_model_len = 95",
             "engines[1].max_model_len",
             "95 is less than the 96 of workloads[0]",
@@ -584,6 +596,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     )
     tables: dict[str, type[msgspec.Struct]] = {
         "protocol": study.Protocol,
+        "tuning": study.Tuning,
         "price": study.Price,
         "engines": study.EngineEntry,
         "models": study.ModelEntry,
@@ -618,3 +631,54 @@ def test_a_secret_in_the_study_is_refused_and_never_repeated() -> None:
     ]
     assert all("pass_env" in words for _, words in problems_)
     assert not any(secret in words for _, words in problems_ for secret in ("abc", "xyz"))
+
+
+TUNED = (
+    GOOD.replace('dtype = "float16"', 'profile = "tuned"')
+    + """
+[[loads]]
+rate = 2
+"""
+)
+
+
+def tuning(lines: str) -> str:
+    return TUNED.replace("[price]", f"[tuning]\n{lines}\n[price]", 1)
+
+
+def test_a_tuned_study_is_read_and_written() -> None:
+    got = study.parse(tuning("minutes = 30\nconcurrency = 8"), "s.toml")
+    assert got.tuning == study.Tuning(minutes=30.0, concurrency=8)
+    assert study.parse(study.dump(got), "s.toml") == got
+    assert "[tuning]" not in study.dump(study.parse(GOOD, "s.toml"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "text"),
+    [
+        ("", "tuning", "needs 'trials', 'minutes' or both: what each search may spend"),
+        ("trials = 1", "tuning.trials", "must be at least 2, is 1"),
+        ("minutes = 0", "tuning.minutes", "must be greater than 0, is 0"),
+        ("trials = 2\nwindow = 5", "tuning.window", "unknown key; did you mean 'window_s'?"),
+        ("trials = 2\nconcurrency = 9", "tuning.concurrency", "9 is not in this study: 8"),
+        ('trials = 2\nworkload = "x"', "tuning.workload", '"x" is not in this study: chat'),
+        ('trials = 2\nmeter = "declared"', "tuning.meter", 'needs objective = "energy"'),
+        (
+            'trials = 2\nobjective = "energy"\nmeter = "x"',
+            "tuning.meter",
+            '"x" is none of [[meters]]: declared',
+        ),
+        ('trials = 2\nobjective = "cost"', "tuning.objective", '"cost" is not one of'),
+    ],
+)
+def test_a_search_is_described_well(lines: str, key: str, text: str) -> None:
+    problems_ = found(tuning(lines))
+    assert [name for name, _ in problems_] == [key]
+    assert text in problems_[0][1]
+
+
+def test_a_search_needs_a_closed_loop_and_energy_a_meter() -> None:
+    text = tuning('trials = 2\nobjective = "energy"').partition("[[loads]]")[0]
+    problems_ = dict(found(text + "[[loads]]\nrate = 2\n"))
+    assert "needs a closed loop" in problems_["tuning"]
+    assert problems_["tuning.objective"] == '"energy" needs a meter: add [[meters]]'

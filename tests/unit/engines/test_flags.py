@@ -11,7 +11,7 @@ import importlib.util
 import json
 import subprocess
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,13 +22,16 @@ from inferometer import environment
 from inferometer.engine import (
     QUANTITIES,
     Adapter,
+    Completion,
     Engine,
     LaunchContext,
     LaunchSpec,
     Platform,
     Profile,
     Unsupported,
+    open_knobs,
     profiled,
+    tuned,
 )
 from inferometer.testing.conformance.kit import VALUES
 from inferometer_engines.sglang import Sglang
@@ -42,6 +45,7 @@ ENGINES: dict[str, Engine] = {
 }
 LISTS = sorted(GOLDEN.glob("*.txt"))
 METRIC_LISTS = sorted((GOLDEN.parent / "metrics").glob("*.txt"))
+NEWEST = {"vllm": "0.33.0", "sglang": "0.5.23", "tensorrt-llm": "1.4.0", "transformers": "5.19.0"}
 
 
 def reader() -> ModuleType:
@@ -122,6 +126,17 @@ def everything(engine: Engine, version: str) -> Iterator[LaunchContext]:
             chunked_prefill=False,
             max_num_batched_tokens=512,
         )
+        yield from tunings(engine, version, accelerator)
+
+
+def tunings(engine: Engine, version: str, accelerator: str) -> Iterator[LaunchContext]:
+    """Yield a launch for every value of every knob."""
+    plain = context(engine, version, profile="tuned", accelerator=accelerator)
+    for moe, streams in ((True, 8), (False, 512)):
+        at = replace(plain, moe=moe, streams=streams)
+        for knob in engine.knobs(at):
+            for setting in knob.settings():
+                yield replace(at, spec=tuned(at.spec, [setting]))
 
 
 def all_emitted(name: str, version: str) -> set[str]:
@@ -159,6 +174,46 @@ def test_every_engine_has_lists_from_its_oldest_release_on() -> None:
 def test_the_values_cover_every_field_of_the_specification() -> None:
     named = {known.name for known in fields(LaunchSpec)}
     assert set(VALUES) == named
+
+
+def told(engine: Engine, at: LaunchContext) -> object:
+    """Return all that an engine is told: at its start and with each request."""
+    command = engine.command(at)
+    body = engine.request(
+        Completion(model="m", prompt_ids=[1], prompt_text="a", output_tokens=1, seed=at.spec.seed)
+    )
+    return command.argv, dict(command.env), dict(command.files), body
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda", "rocm"])
+@pytest.mark.parametrize("streams", [1, 8, 512])
+@pytest.mark.parametrize("moe", [False, True])
+def test_every_value_of_a_knob_changes_the_launch(
+    name: str, accelerator: str, streams: int, moe: bool
+) -> None:
+    engine, version = ENGINES[name], NEWEST[name]
+    if name == "tensorrt-llm" and accelerator != "cuda":
+        return  # refused before anything is tuned
+    plain = context(engine, version, profile="tuned", accelerator=accelerator)
+    at = replace(plain, streams=streams, moe=moe)
+    knobs = open_knobs(name, engine.knobs(at), at.spec)
+    assert ("moe_backend" in {knob.name for knob in knobs}) <= moe
+    assert all(len(knob.why) > 20 for knob in knobs)
+    settings = [setting for knob in knobs for setting in knob.settings()]
+    told_ = [told(engine, at)]
+    told_ += [told(engine, replace(at, spec=tuned(at.spec, [one]))) for one in settings]
+    assert settings
+    assert all(told_.count(one) == 1 for one in told_)
+
+
+def test_a_step_of_vllm_has_room_for_every_request() -> None:
+    at = context(ENGINES["vllm"], "0.33.0", profile="tuned", accelerator="cpu", max_num_seqs=1024)
+    (steps,) = [k for k in ENGINES["vllm"].knobs(at) if k.name == "max_num_batched_tokens"]
+    assert steps.values == (4096,)
+    old = context(ENGINES["vllm"], "0.12.0", profile="tuned")
+    names = {knob.name for knob in ENGINES["vllm"].knobs(replace(old, moe=True, streams=8))}
+    assert names == {"max_num_batched_tokens", "max_num_seqs"}
 
 
 @pytest.mark.parametrize("path", METRIC_LISTS, ids=lambda path: path.stem)

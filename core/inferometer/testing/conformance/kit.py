@@ -311,7 +311,7 @@ class Kit:
         fields of its :class:`~inferometer.testing.fakes.scene.Setup`.
         """
         folder = self.folder()
-        with lease(folder / "ports", HOST) if port is None else nullcontext(port) as leased:
+        with lease(HOST) if port is None else nullcontext(port) as leased:
             at = self.context(
                 version=version, platform=platform, home=folder, port=leased, **(spec or {})
             )
