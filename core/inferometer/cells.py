@@ -248,7 +248,9 @@ def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str
         seen = [peak / 2**30 for peak in peaks]
     kind: Kind = "simulated" if any(map(is_simulated, whole)) else "measured"
     if not seen:
-        reason, detail = ("not_run", "not recorded") if whole else why
+        theirs = any("url" in record.environment for record in whole)
+        detail = "a server that was there already" if theirs else "not recorded"
+        reason, detail = ("not_run", detail) if whole else why
         return Value(value=None, unit=info.unit, kind=kind, reason=reason, detail=detail)
     found = stats.estimate(seen)
     return Value(

@@ -1,9 +1,15 @@
-"""Start one engine and guarantee its end. Runs as ``python supervise.py GRACE_S LOG -- ARGV...``.
+"""Start one engine and guarantee its end.
+
+Runs as ``python supervise.py GRACE_S LOG [CONTAINER] -- ARGV...``.
 
 The process that started us holds the other end of our standard input. When it closes (we were
 asked to stop, or our parent died in any way, also by ``SIGKILL``), the engine gets ``SIGTERM``,
 then ``GRACE_S`` seconds, then every process descending from it gets ``SIGKILL``. Being a child
 subreaper (``prctl(2)``), we see orphans too, whatever session they moved to.
+
+A container is no descendant of the client that started it, and outlives it. ``CONTAINER`` is then
+a JSON object of commands that end it by its name, whatever became of the client: ``stop`` (which
+waits until it has ended), ``remove``, and ``list``, which prints nothing when nothing is left.
 
 Standard output carries one JSON object a line: ``{"pid": n}`` at the start,
 ``{"exit": code, "left": n}`` at the end, ``left`` being the processes that could not be ended.
@@ -90,6 +96,39 @@ def stop(engine: "subprocess.Popen[bytes]", grace_s: float) -> None:
         time.sleep(0.05)
 
 
+def told(command: "list[str]", timeout_s: float) -> "str | None":
+    """Run one of a container's commands; return what it printed, None when it failed."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def remove(container: "dict[str, list[str]]", deadline_s: float) -> int:
+    """Remove the container until its runtime knows it no more; return 1 when it still does.
+
+    Asked twice at least: one that was being made when its client was killed comes late.
+    """
+    end = time.monotonic() + deadline_s
+    clean = 0
+    while clean < 2:
+        told(container["remove"], deadline_s)
+        clean = clean + 1 if told(container["list"], deadline_s) == "" else 0
+        if time.monotonic() > end:
+            return 0 if clean else 1
+        time.sleep(0.2)
+    return 0
+
+
 def say(**fields: object) -> None:
     """Write one JSON line; our reader may be gone."""
     with contextlib.suppress(OSError):
@@ -103,7 +142,9 @@ def ignore(_number: int, _frame: object) -> None:
 def main() -> int:
     """Run the engine named after ``--``."""
     grace_s, log = float(sys.argv[1]), sys.argv[2]
-    argv = sys.argv[sys.argv.index("--") + 1 :]
+    start = sys.argv.index("--")
+    argv = sys.argv[start + 1 :]
+    container = json.loads(sys.argv[3]) if start > 3 else None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ignore)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -126,8 +167,12 @@ def main() -> int:
             return 127
     say(pid=engine.pid)
     wait_for_end(engine)
+    if container:
+        told(container["stop"], grace_s + 15.0)
     stop(engine, grace_s)
     left = kill_all(10.0)
+    if container:
+        left += remove(container, 15.0)
     say(exit=engine.wait(), left=left)
     return 0 if left == 0 else 1
 
