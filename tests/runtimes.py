@@ -57,6 +57,10 @@ class Runtimes:
         found = [json.loads(line) for line in lines]
         return [call for call in found if not word or call["args"][0] == word]
 
+    def making(self) -> bool:
+        """Say whether the daemon is making a container (for as long as ``slow_s`` says)."""
+        return (self.state / "making").exists()
+
     def containers(self) -> list[str]:
         """Return the containers that there are, as the runtime lists them."""
         line = ["docker", "ps", "--all", "--quiet", "--filter", "name=."]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
 LOG_TAIL_LINES = 200
 GRACE_S = 15.0
-STOP_S = 75.0
+STOP_S = 110.0
 """Beyond the grace: for killing what is left, and for a runtime to remove its container."""
 LEFT_HINT = "Look for them with `ps`; a process in state D waits for a device. Then run again."
 KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")

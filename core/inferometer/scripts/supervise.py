@@ -28,6 +28,10 @@ import time
 
 PR_SET_CHILD_SUBREAPER = 36
 ORPHAN_GRACE_S = 2.0
+ORDER_S = 15.0
+"""A container runtime's time for an order, beyond what it is told to wait."""
+SETTLE_S = 5.0
+"""A container whose client was killed may still be in the making for so long."""
 
 
 def descendants(root: int) -> list[int]:
@@ -113,20 +117,41 @@ def told(command: "list[str]", timeout_s: float) -> "str | None":
     return done.stdout if done.returncode == 0 else None
 
 
-def remove(container: "dict[str, list[str]]", deadline_s: float) -> int:
+def stop_container(
+    container: "dict[str, list[str]]", client: "subprocess.Popen[bytes]", grace_s: float
+) -> bool:
+    """Stop the container; return False when it ended by itself or never was.
+
+    One that its client is still having made is waited for: were the client ended now, the runtime
+    would go on making it.
+    """
+    end = time.monotonic() + grace_s + ORDER_S
+    while told(container["stop"], grace_s + ORDER_S) is None:
+        if client.poll() is not None or time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def remove(container: "dict[str, list[str]]", settle_s: float, deadline_s: float) -> int:
     """Remove the container until its runtime knows it no more; return 1 when it still does.
 
-    Asked twice at least: one that was being made when its client was killed comes late.
+    It must be unknown for ``settle_s``: one in the making comes late.
     """
     end = time.monotonic() + deadline_s
-    clean = 0
-    while clean < 2:
-        told(container["remove"], deadline_s)
-        clean = clean + 1 if told(container["list"], deadline_s) == "" else 0
-        if time.monotonic() > end:
-            return 0 if clean else 1
+    unknown_since = None
+    while True:
+        told(container["remove"], ORDER_S)
+        now = time.monotonic()
+        if told(container["list"], ORDER_S) == "":
+            unknown_since = unknown_since or now
+            if now - unknown_since >= settle_s:
+                return 0
+        else:
+            unknown_since = None
+        if now > end:
+            return 0 if unknown_since else 1
         time.sleep(0.2)
-    return 0
 
 
 def say(**fields: object) -> None:
@@ -167,12 +192,12 @@ def main() -> int:
             return 127
     say(pid=engine.pid)
     wait_for_end(engine)
-    if container:
-        told(container["stop"], grace_s + 15.0)
+    stopped = bool(container) and stop_container(container, engine, grace_s)
     stop(engine, grace_s)
     left = kill_all(10.0)
     if container:
-        left += remove(container, 15.0)
+        killed = not stopped and engine.wait() < 0
+        left += remove(container, SETTLE_S if killed else 0.0, ORDER_S)
     say(exit=engine.wait(), left=left)
     return 0 if left == 0 else 1
 

@@ -341,6 +341,26 @@ def test_the_container_ends_when_we_are_killed(runtimes: Runtimes, tmp_path: Pat
     assert ended(session, runtimes)
 
 
+@pytest.mark.parametrize("whose", ["ours", "the client's"])
+def test_a_container_in_the_making_is_not_left(
+    runtimes: Runtimes, tmp_path: Path, whose: str
+) -> None:
+    (runtimes.state / "slow_s").write_text("1.5")
+    image = images.find("docker", "oracle:1")
+    container = container_of(image, tmp_path, mounts=(), accelerator="cpu")
+    command = Command(argv=(str(PYTHON), "-c", "import time; time.sleep(300)"))
+    process = launch._start(command, tmp_path / "log", (), container)
+    supervised = launch._Supervised(process, tmp_path / "log", ())
+    client = supervised.engine_pid()
+    while not runtimes.making():
+        time.sleep(0.02)
+    if whose == "the client's":
+        os.kill(client, signal.SIGKILL)
+    assert supervised.stop() == ""
+    assert not runtimes.making()
+    assert runtimes.containers() == []
+
+
 def test_an_engine_that_ignores_sigterm_is_killed_in_its_container(
     runtimes: Runtimes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,6 +390,6 @@ def test_a_container_that_cannot_be_removed_is_told() -> None:
     supervise = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(supervise)
     there = {"remove": ["false"], "list": ["echo", "f00"]}
-    assert supervise.remove(there, 0.5) == 1
-    assert supervise.remove({**there, "list": ["false"]}, 0.5) == 1  # nobody knows
-    assert supervise.remove({**there, "list": ["true"]}, 0.5) == 0
+    assert supervise.remove(there, 0.0, 0.5) == 1
+    assert supervise.remove({**there, "list": ["false"]}, 0.0, 0.5) == 1  # nobody knows
+    assert supervise.remove({**there, "list": ["true"]}, 0.3, 0.5) == 0
