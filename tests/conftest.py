@@ -1,4 +1,4 @@
-"""What tests share: small tokenizers trained once from the built-in words, and signals."""
+"""What tests share: tokenizers trained from the built-in words, signals, container runtimes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import signal
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from tests.runtimes import Runtimes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from inferometer import workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
@@ -41,6 +42,15 @@ def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
 def tokenizer(path_of: Callable[[Kind], Path]) -> Path:
     """The plain one: byte-level BPE, nothing added to a prompt."""
     return path_of("bytes")
+
+
+@pytest.fixture
+def runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtimes]:
+    """Stand-ins for docker, podman and apptainer on PATH; the daemon of the first two runs."""
+    made = Runtimes(tmp_path / "runtimes", monkeypatch)
+    made.start()
+    yield made
+    made.stop()
 
 
 def _train(kind: Kind) -> Tokenizer:

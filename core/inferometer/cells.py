@@ -314,7 +314,10 @@ def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str
     seen = [float(one.value) for one in said if isinstance(one.value, int | float)]
     kind: Kind = "simulated" if any(map(is_simulated, whole)) else "measured"
     if not seen:
-        if said:
+        theirs = any("url" in record.environment for record in whole)
+        if theirs:
+            why = ("not_run", "a server that was there already")
+        elif said:
             why = (said[0].reason or "not_recorded", redact.plain(said[0].detail))
         return Value(value=None, unit=info.unit, kind=kind, reason=why[0], detail=why[1])
     # a capacity that is the same in every launch is shown as it was told, unrounded

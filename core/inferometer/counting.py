@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, Literal
 
 from inferometer.counters import CounterReset, UnreadableCounters, difference, snapshot
-from inferometer.launch import fetch
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Counting:
     def _read(self, path: str) -> None:
         asked_ns = time.monotonic_ns()
         try:
-            status, body = fetch(self._server.host, self._server.port, path, timeout_s=TIMEOUT_S)
+            status, body = self._server.get(path, timeout_s=TIMEOUT_S)
         except (OSError, http.client.HTTPException) as error:
             self._problem = f"{path}: {type(error).__name__}: {plain(str(error))}"
             return
@@ -107,8 +106,8 @@ class Counting:
 
 
 def empty_cache(how: CacheReset | None, server: Server) -> Reset:
-    """Empty the engine's prefix cache; say what came of it."""
-    if how is None:
+    """Empty the engine's prefix cache; say what came of it. Somebody else's is left alone."""
+    if how is None or server.address is not None:
         return "none"
     until = time.monotonic() + RESET_S
     while True:

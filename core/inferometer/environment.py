@@ -31,13 +31,17 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 import platformdirs
 
-from inferometer.engine import Platform
+from inferometer.containers import image as images
+from inferometer.containers.running import PYTHON
+from inferometer.engine import Platform, Unsupported
 from inferometer.errors import EnvironmentBuildError, UsageError
 from inferometer.installing import PipOutput, cache_errors, clean_variables, held, run_logged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from inferometer.attached import Address
+    from inferometer.containers.image import Image
     from inferometer.engine import Requirements
 
 Accelerator = Literal["cpu", "cuda", "rocm"]
@@ -55,20 +59,34 @@ print(json.dumps({"python": platform.python_version(), "distributions": found}))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """An interpreter and what is installed with it.
+    """An interpreter and what is installed with it; or an image, or a server that is there.
 
-    ``sha256`` covers the interpreter's version and every distribution's: equal hashes, equal
-    software. ``distributions`` is keyed by normalised name; ``version`` is the engine's.
+    ``sha256`` covers the interpreter's version and every distribution's, of an image its hash, of
+    a server what it says of itself: equal hashes, equal software. ``distributions`` is keyed by
+    normalised name; ``version`` is the engine's.
     """
 
     python: Path
+    """Of an image or a server a stand-in."""
     sha256: str
-    kind: Literal["venv", "python"]
+    kind: Literal["venv", "python", "container", "url"]
     distributions: Mapping[str, str]
     version: str
+    image: Image | None = None
+    address: Address | None = None
+
+    @property
+    def ours(self) -> bool:
+        """Say whether ``python`` can be run here."""
+        return self.image is None and self.address is None
 
     def record(self) -> dict[str, Any]:
         """Return what a launch record keeps of the environment."""
+        if self.address is not None:
+            return {"kind": self.kind, "sha256": self.sha256, **self.address.record()}
+        if self.image is not None:
+            own = {"version_from": "image", "distributions": dict(self.distributions)}
+            return {"kind": self.kind, "sha256": self.sha256, **self.image.record(), **own}
         return {
             "kind": self.kind,
             "sha256": self.sha256,
@@ -174,6 +192,49 @@ def existing(python: Path, distribution: str) -> Environment:
             hint=f"Run `{path} -m pip install {distribution}`, or leave `python` out of the "
             "study to have an environment built.",
         ) from error
+
+
+def contained(image: Image, distributions: Sequence[str], version: str | None) -> Environment:
+    """Return the environment inside ``image``: what its own Python says is installed.
+
+    ``version`` is the engine's as the study states it.
+
+    Raises:
+        Unsupported: the image holds none of ``distributions``, or another version.
+    """
+    answer = json.loads(images.held(image, PROBE).strip().rpartition("\n")[2])
+    inside = {_normal(name): held for name, held in answer["distributions"].items()}
+    found = next((inside[_normal(d)] for d in distributions if _normal(d) in inside), None)
+    if found is None:
+        raise Unsupported(
+            f"{image.name}: {distributions[0]} is not among what its Python has",
+            remedy="Give an image of the engine.",
+        )
+    if version is not None and found.partition("+")[0] != version.partition("+")[0]:
+        raise Unsupported(
+            f"{image.name}: holds {distributions[0]} {found}, not {version}",
+            remedy="Correct image or engine_version.",
+        )
+    return Environment(
+        python=PYTHON,
+        sha256=hashlib.sha256(image.id.encode()).hexdigest(),
+        kind="container",
+        distributions=dict(sorted(inside.items())),
+        version=found,
+        image=image,
+    )
+
+
+def elsewhere(address: Address) -> Environment:
+    """Return the environment of a server that someone else runs: what it says of itself."""
+    return Environment(
+        python=PYTHON,
+        sha256=address.sha256,
+        kind="url",
+        distributions={},
+        version=address.version,
+        address=address,
+    )
 
 
 # -- inside ----------------------------------------------------------------------------------

@@ -22,19 +22,27 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer import redact
+from inferometer.attached import fetch
+from inferometer.containers.running import DEVICES
+from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
 from inferometer.engine import Unsupported
 from inferometer.errors import LaunchError, MachineError
+from inferometer.processes import alive
 from inferometer.records import Failure
 from inferometer.redact import HIDDEN, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from inferometer.attached import Address
+    from inferometer.containers.running import Container
     from inferometer.engine import Command, FailureClass, Readiness
 
 SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
 LOG_TAIL_LINES = 200
 GRACE_S = 15.0
+STOP_S = 110.0
+"""Beyond the grace: for killing what is left, and for a runtime to remove its container."""
 LEFT_HINT = "Look for them with `ps`; a process in state D waits for a device. Then run again."
 KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 """Variables an engine inherits. Everything else, secrets first of all, stays with us."""
@@ -54,20 +62,38 @@ EXCEPTION = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that answers. ``session_id`` is the session of the engine's processes."""
+    """A server that answers.
+
+    ``session_id`` is the session of the engine's processes; None where they cannot be seen.
+    ``ready_s`` is None for a server that was there already.
+    """
 
     host: str
     port: int
-    session_id: int
-    ready_s: float
+    session_id: int | None
+    ready_s: float | None
     log: Path
     dead: Callable[[], str | None]
     """Says why the server is gone, or None while it runs."""
+    address: Address | None = None
+    """Of a server that someone else runs: how it is asked."""
+
+    @property
+    def session(self) -> int:
+        """Return ``session_id`` of a server that we started."""
+        assert self.session_id is not None
+        return self.session_id
+
+    def get(self, path: str, *, timeout_s: float) -> tuple[int, bytes]:
+        """GET ``path``; raises OSError or HTTPException."""
+        if self.address is not None:
+            return self.address.get(path, timeout_s=timeout_s)
+        return fetch(self.host, self.port, path, timeout_s=timeout_s)
 
     def get_json(self, path: str) -> object | None:
         """GET ``path`` and decode its JSON; None when the server has no such answer."""
         with suppress(OSError, http.client.HTTPException, msgspec.DecodeError):
-            status, body = fetch(self.host, self.port, path, timeout_s=30.0)
+            status, body = self.get(path, timeout_s=30.0)
             if status == 200:
                 return msgspec.json.decode(body, type=object)
         return None
@@ -109,8 +135,9 @@ def serve(
     deadline_s: float | None = None,
     inherit: Sequence[str] = (),
     grace_s: float | None = None,
+    container: Container | None = None,
 ) -> Iterator[Server]:
-    """Start ``command``, wait until it answers, and leave nothing behind.
+    """Start ``command``, in ``container`` if given, wait until it answers, leave nothing behind.
 
     ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`.
 
@@ -119,7 +146,9 @@ def serve(
             holds the first exception of its log, the error the last 200 lines.
     """
     log = folder / "server.log"
-    process = _start(command, log, inherit, GRACE_S if grace_s is None else grace_s)
+    process = _start(command, log, inherit, container, GRACE_S if grace_s is None else grace_s)
+    if container is not None:
+        failures = (*failures, *CONTAINER_FAILURES)
     supervised = _Supervised(process, log, failures)
     try:
         pid = supervised.engine_pid()
@@ -127,7 +156,7 @@ def serve(
         yield Server(
             host=host,
             port=port,
-            session_id=pid,
+            session_id=_session(pid, container),
             ready_s=ready_s,
             log=log,
             dead=supervised.why_dead,
@@ -142,16 +171,70 @@ def serve(
             raise MachineError(left, hint=LEFT_HINT)
 
 
+@contextmanager
+def attach(address: Address, *, path: str, deadline_s: float, folder: Path) -> Iterator[Server]:
+    """Wait until the server at ``address`` answers on ``path``; it stays as it is.
+
+    Raises:
+        LaunchError: it did not answer in time.
+    """
+    began = time.monotonic()
+    while not address.ready(path):
+        if time.monotonic() - began > deadline_s:
+            raise LaunchError(
+                f"the server at {address.url} did not answer for {deadline_s:.0f} s",
+                hint="See whether it still runs; then run the same command again.",
+                reason="not_ready",
+                stage="ready",
+            )
+        time.sleep(0.2)
+    yield Server(
+        host=address.target.host,
+        port=address.target.port,
+        session_id=None,
+        ready_s=None,
+        log=folder / "server.log",
+        dead=lambda: None,
+        address=address,
+    )
+
+
 def _start(
-    command: Command, log: Path, inherit: Sequence[str], grace_s: float
+    command: Command,
+    log: Path,
+    inherit: Sequence[str],
+    container: Container | None,
+    grace_s: float,
 ) -> subprocess.Popen[bytes]:
+    extra = {**command.env, **command.instrument_env}
+    argv, env = list(command.argv), scrubbed(extra, inherit)
+    ending: list[str] = []
+    if container is not None:
+        variables = contained(extra, inherit)
+        argv, env = container.argv(argv, variables), container.variables(variables)
+        if commands := container.ending(grace_s):
+            ending = [msgspec.json.encode(commands).decode()]
     return subprocess.Popen(
-        [sys.executable, "-I", str(SUPERVISOR), str(grace_s), str(log), "--", *command.argv],
+        [sys.executable, "-I", str(SUPERVISOR), str(grace_s), str(log), *ending, "--", *argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=scrubbed({**command.env, **command.instrument_env}, inherit),
+        env=env,
         start_new_session=True,
     )
+
+
+def contained(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str, str]:
+    """Return the variables an engine gets in a container: none of this machine's paths."""
+    own = {name: os.environ[name] for name in (*DEVICES, *inherit) if name in os.environ}
+    return {**own, **QUIET, **extra}
+
+
+def _session(pid: int, container: Container | None) -> int | None:
+    """Return the session of the engine's processes; in a container they are not the client's."""
+    if container is None or not container.ending(GRACE_S):
+        return pid
+    session = container.session()
+    return session if session is not None and alive(session) else None
 
 
 class _Supervised:
@@ -208,7 +291,7 @@ class _Supervised:
             with suppress(BrokenPipeError):
                 self.process.stdin.close()
         try:
-            self.process.wait(timeout=GRACE_S + 30)
+            self.process.wait(timeout=GRACE_S + STOP_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -240,17 +323,6 @@ def _wait_ready(
                 f"the engine was not ready after {limit:.0f} s", stage="ready", reason="not_ready"
             )
         time.sleep(min(0.2, 0.02 + waited / 10))
-
-
-def fetch(host: str, port: int, path: str, *, timeout_s: float) -> tuple[int, bytes]:
-    """GET ``path``; return status and body (at most 8 MiB)."""
-    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read(8 << 20)
-    finally:
-        connection.close()
 
 
 def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,34 +10,39 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferometer import point as points
-from inferometer import redact, store, told, workload
+from inferometer import prepare, redact, store, told, workload
+from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
+from inferometer.environment import Environment
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import failed, inherited, serve, unforeseen
+from inferometer.launch import attach, contained, failed, inherited, serve, unforeseen
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
-from inferometer.metering import Sampler, broken, bystanders, meter_context
+from inferometer.metering import Sampler, broken, bystanders, meter_context, seen_from
 from inferometer.point import Live, request_bodies
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
-from inferometer.records import LaunchRecord, Probe
+from inferometer.records import Failure, LaunchRecord, Probe
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from inferometer.engine import Engine, Knob, LaunchSpec
+    from inferometer.containers.running import Container
+    from inferometer.engine import Command, Engine, Knob, LaunchSpec
     from inferometer.launch import Server
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, Plan
     from inferometer.prepare import Prepared
     from inferometer.progress import Progress
-    from inferometer.records import Failure, MeterInfo, Told, Window
+    from inferometer.records import MeterInfo, Told, Window
     from inferometer.study import MeterEntry
 
 HOST = "127.0.0.1"
 PROBE_TOKENS = 64
+ATTACH_S = 30.0
+"""A server that someone else runs is there already, or it is not."""
 
 
 @dataclass(slots=True)
@@ -84,6 +90,8 @@ class Bench:
         except Exception as error:  # noqa: BLE001 -- a plugin's or engine's fault costs one launch
             failure = unforeseen(error)
         if failure is not None:
+            hidden = stack.secrets
+            failure = msgspec.convert(redact.without(msgspec.to_builtins(failure), hidden), Failure)
             self.progress.warn(f"{launch.id}: {failure.message}")
         record = self._record(launch, seen, failure, started_ns)
         self.results.close_launch(folder, record)
@@ -103,53 +111,72 @@ class Bench:
 
     def _run(self, launch: Launch, folder: Path, seen: _Seen) -> None:
         stack = self.prepared.stacks[launch.stack]
-        protocol = self.plan.protocol
-        tokenizer = tokenizer_of(launch, self.prepared)
-        with lease(HOST, protocol.port) as port:
-            context = self._context(launch, port)
-            seen.asked = asked(context.spec)
-            if stack.entry.profile == "tuned":
-                self.knobs(launch)  # a stack without any is refused, and not called tuned
-            command = stack.engine.command(context)
-            seen.port = port
-            seen.command = redact.argv(list(command.argv))
-            seen.variables = redact.tree(dict(command.env))
-            seen.instrument = redact.tree(dict(command.instrument_env))
-            store.write_files(self._files(launch), command.files)
-            self.progress.stage("starting the engine")
-            with serve(
-                command,
-                host=HOST,
-                port=port,
-                readiness=command.readiness or stack.engine.readiness,
-                failures=stack.engine.failures,
-                folder=folder,
-                deadline_s=protocol.ready_timeout_s,
-                inherit=stack.entry.pass_env,
-            ) as server:
-                seen.ready_s = server.ready_s
-                seen.configuration = resolved(stack.engine, server)
-                seen.told = told.told(stack.engine.says, seen.configuration, server.log)
-                live = Live(
-                    launch=launch,
-                    folder=folder,
-                    server=server,
-                    engine=stack.engine,
-                    seed=stack.spec.seed,
-                    model=str(self.prepared.models[launch.model.name].path),
-                    target=Target(host=HOST, port=port, path=stack.engine.endpoint),
-                    tokenizer=tokenizer,
-                )
-                self._load(live, seen)
+        tokenizer_of(launch, self.prepared)  # before an engine is started for nothing
+        address = stack.usable().address
+        if address is not None:
+            limit = self.plan.protocol.ready_timeout_s or ATTACH_S
+            path = stack.engine.readiness.path
+            with attach(address, path=path, deadline_s=limit, folder=folder) as server:
+                self._load(self._live(launch, folder, server, address.target, address.model), seen)
+        else:
+            with lease(HOST, self.plan.protocol.port) as port:
+                self._start(launch, folder, port, seen)
+
+    def _start(self, launch: Launch, folder: Path, port: int, seen: _Seen) -> None:
+        stack = self.prepared.stacks[launch.stack]
+        context = self._context(launch, port)
+        seen.asked = asked(context.spec)
+        if stack.entry.profile == "tuned":
+            self.knobs(launch)  # a stack without any is refused, and not called tuned
+        command = stack.engine.command(context)
+        store.write_files(self._files(launch), command.files)
+        seen.port = port
+        seen.command = redact.argv(self._shown(launch, command))
+        seen.variables = redact.tree(dict(command.env))
+        seen.instrument = redact.tree(dict(command.instrument_env))
+        self.progress.stage("starting the engine")
+        with serve(
+            command,
+            host=HOST,
+            port=port,
+            readiness=command.readiness or stack.engine.readiness,
+            failures=stack.engine.failures,
+            folder=folder,
+            deadline_s=self.plan.protocol.ready_timeout_s,
+            inherit=stack.entry.pass_env,
+            container=self._container(launch, f"{launch.id}-{secrets.token_hex(3)}"),
+        ) as server:
+            target = Target(host=HOST, port=port, path=stack.engine.endpoint)
+            model = str(self.prepared.models[launch.model.name].path)
+            self._load(self._live(launch, folder, server, target, model), seen)
+
+    def _live(
+        self, launch: Launch, folder: Path, server: Server, target: Target, model: str
+    ) -> Live:
+        stack = self.prepared.stacks[launch.stack]
+        return Live(
+            launch=launch,
+            folder=folder,
+            server=server,
+            engine=stack.engine,
+            seed=stack.spec.seed,
+            model=model,
+            target=target,
+            tokenizer=tokenizer_of(launch, self.prepared),
+        )
 
     def _load(self, live: Live, seen: _Seen) -> None:
         """Probe and load a live server while its meters are read."""
         server = live.server
+        seen.ready_s = server.ready_s
+        seen.configuration = resolved(live.engine, server)
+        seen.told = told.told(live.engine.says, seen.configuration, server.log)
         contexts = {
             meter.name: meter_context(entry, server.session_id, self.prepared.platform)
             for entry, meter in self.meters
         }
-        infos = [meter.info(contexts[meter.name]) for _, meter in self.meters]
+        elsewhere = "" if server.address is None or server.address.local else ELSEWHERE
+        infos = [seen_from(m.info(contexts[m.name]), elsewhere) for _, m in self.meters]
         sessions = {
             meter.name: meter.open(contexts[meter.name])
             for (_, meter), info in zip(self.meters, infos, strict=True)
@@ -211,6 +238,31 @@ class Bench:
         name = f"{launch.stack}-{launch.model.name}"
         return self.results.root.absolute() / "configurations" / name
 
+    def _container(self, launch: Launch, name: str) -> Container | None:
+        """Return the container of a launch, if it has one; the name tells it from every other."""
+        files = self._files(launch)
+        return prepare.container(launch, self.prepared, files, f"inferometer-{name}")
+
+    def _shown(self, launch: Launch, command: Command) -> list[str]:
+        """Return what was started, without what differs in each launch."""
+        container = self._container(launch, launch.stack)
+        if container is None:
+            return list(command.argv)
+        stack = self.prepared.stacks[launch.stack]
+        return container.argv(command.argv, contained(command.env, stack.entry.pass_env))
+
+    def _inherited(self, launch: Launch) -> dict[str, str]:
+        """Return what of our environment the engine saw: a container little, a server nothing."""
+        stack = self.prepared.stacks[launch.stack]
+        known = stack.environment
+        if isinstance(known, Environment) and known.address is not None:
+            return {}
+        given = inherited(stack.entry.pass_env)
+        if isinstance(known, Environment) and known.image is not None:
+            own = contained({}, stack.entry.pass_env)
+            return {name: value for name, value in given.items() if name in own}
+        return given
+
     def _record(
         self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
     ) -> LaunchRecord:
@@ -234,7 +286,7 @@ class Bench:
             command=seen.command,
             environment_variables=seen.variables,
             instrument_variables=seen.instrument,
-            inherited_variables=redact.tree(inherited(stack.entry.pass_env)),
+            inherited_variables=redact.tree(self._inherited(launch)),
             environment=stack.record(),
             resolved_configuration=seen.configuration,
             asked=seen.asked,
@@ -261,7 +313,8 @@ def resolved(engine: Engine, server: Server) -> dict[str, Any]:
         if key:
             answer = answer.get(key) if isinstance(answer, dict) else None
         if answer is not None:
-            found[path] = redact.tree(answer)
+            hidden = server.address.secrets if server.address is not None else ()
+            found[path] = redact.without(redact.tree(answer), hidden)
     return found
 
 

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 class MeterContext:
     """What a meter may look at: the engine's processes, and the study's options for this meter."""
 
-    session_id: int
+    session_id: int | None
+    """None where the engine's processes cannot be seen: a server that someone else runs."""
     cpu_seconds: Callable[[], float]
-    """Returns the CPU seconds the engine's processes have used so far."""
+    """Returns the CPU seconds the engine's processes have used so far; LookupError without any."""
     accelerator: Literal["cpu", "cuda", "rocm"] = "cpu"
     """What the engine computes on."""
     options: Mapping[str, Any] = field(default_factory=dict)

@@ -43,7 +43,7 @@ class Sampler:
     """
 
     def __init__(
-        self, sessions: dict[str, MeterSession], session_id: int, accelerator: str = "cpu"
+        self, sessions: dict[str, MeterSession], session_id: int | None, accelerator: str = "cpu"
     ) -> None:
         self.sessions = dict(sessions)
         self.devices = DeviceMemory(session_id)
@@ -71,7 +71,7 @@ class Sampler:
         next_look = time.monotonic()
         while not self._stop.wait(max(0.0, next_look - time.monotonic())):
             self.look()
-            seen = memory_bytes(self.session_id)
+            seen = None if self.session_id is None else memory_bytes(self.session_id)
             if seen is not None:
                 self.peak_memory_bytes = max(self.peak_memory_bytes or 0, seen)
             self._note_usage()
@@ -80,7 +80,7 @@ class Sampler:
 
     def _note_usage(self) -> None:
         machine = machine_cpu_seconds()
-        if machine is not None:
+        if machine is not None and self.session_id is not None:
             engine = cpu_seconds(self.session_id)
             self.usage.append(Usage(time.monotonic_ns(), machine, engine))
 
@@ -108,14 +108,30 @@ class Sampler:
                 self.broken[name] = f"{type(problem).__name__}: {problem}"
 
 
-def meter_context(entry: MeterEntry, session_id: int, platform: Platform) -> MeterContext:
+def meter_context(entry: MeterEntry, session_id: int | None, platform: Platform) -> MeterContext:
     """Return what a meter may look at during this launch."""
+
+    def seconds() -> float:
+        if session_id is None:
+            raise LookupError("the engine's processes cannot be seen")
+        return cpu_seconds(session_id)
+
     return MeterContext(
         accelerator=platform.accelerator,
         session_id=session_id,
-        cpu_seconds=lambda: cpu_seconds(session_id),
+        cpu_seconds=seconds,
         options=entry.options,
     )
+
+
+def seen_from(info: MeterInfo, elsewhere: str) -> MeterInfo:
+    """Return ``info``, unreadable where the engine runs ``elsewhere`` (words; empty: it is here).
+
+    What the study declares holds wherever that is.
+    """
+    if not elsewhere or info.kind == "declared":
+        return info
+    return msgspec.structs.replace(info, reason="no_sensor", detail=elsewhere)
 
 
 def broken(info: MeterInfo, sampler: Sampler) -> MeterInfo:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer import retokenise, store
+from inferometer import redact, retokenise, store
 from inferometer.counting import Counting, empty_cache
 from inferometer.engine import Completion
+from inferometer.load.address import secrets
 from inferometer.load.driver import Body, Hooks, LoadPlan, drive
 from inferometer.records import Window
 from inferometer.work import work
@@ -84,7 +85,8 @@ def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[],
         raise
     told |= counting.result()
     short = {point.index * INDEX_STEP + first for first in planned.firsts}
-    rows = [phased(row, short) for row in result.requests]
+    hidden = secrets(live.target)
+    rows = [hushed(phased(row, short), hidden) for row in result.requests]
     store.append_lines(live.folder / "requests.jsonl", rows)
     store.append_chunks(live.folder / "chunks.bin", result.chunks)
     measured = msgspec.structs.replace(window(point, result, planned, lengths), **told)
@@ -111,6 +113,13 @@ def phased(row: Request, short: Collection[int]) -> Request:
     if row.index in short:
         return msgspec.structs.replace(row, phase="stagger")
     return row
+
+
+def hushed(row: Request, hidden: Sequence[str]) -> Request:
+    """Return ``row`` without what was sent in the headers: a server may repeat a key."""
+    if row.error is None or not hidden:
+        return row
+    return msgspec.structs.replace(row, error=redact.without(row.error, hidden))
 
 
 def wrapped(index: int, count: int, again: int) -> int:

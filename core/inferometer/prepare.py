@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from inferometer import environment, packaged, workload
+from inferometer import attached, environment, packaged, workload
+from inferometer.containers import image as images
+from inferometer.containers.running import Container, seen
 from inferometer.engine import LaunchSpec, Unsupported, profiled
 from inferometer.errors import MachineError, UsageError
 from inferometer.model import inspect
@@ -52,6 +54,13 @@ class PreparedStack:
         return None if isinstance(self.environment, Unsupported) else self.environment.sha256
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Return what is sent to the stack's server and must be in no result."""
+        known = self.environment
+        address = None if isinstance(known, Unsupported) else known.address
+        return () if address is None else address.secrets
+
+    @property
     def spec(self) -> LaunchSpec:
         """Return how the model is to be served, or raise :class:`Unsupported`."""
         values = {known.name: getattr(self.entry, known.name) for known in fields(LaunchSpec)}
@@ -78,7 +87,7 @@ class PreparedStack:
             "engine_version": self.version,
             "profile": entry.profile,
             "precision": entry.dtype,
-            "parallelism": parallelism(entry),
+            "parallelism": "unknown" if entry.url else parallelism(entry),
             "label": label,
         }
 
@@ -196,7 +205,21 @@ def _environment(
 ) -> Environment:
     if entry.python is not None:
         return _existing(engine, Path(entry.python))
+    if entry.url is not None:
+        return _elsewhere(engine, entry, entry.url)
+    if entry.container is not None:
+        name = entry.image or engine.image(platform, entry.engine_version or "")
+        progress.note(f"{entry.container}: looking into {name}")
+        image = images.find(entry.container, name)
+        return environment.contained(image, engine.distributions, entry.engine_version)
     return environment.prepare(engine.requirements(platform), platform, root, progress.note)
+
+
+def _elsewhere(engine: Engine, entry: EngineEntry, url: str) -> Environment:
+    address = attached.at(url, engine.endpoint, entry.api_key_env)
+    version = entry.engine_version
+    found = attached.look(address, engine, model=entry.served_model_name, version=version)
+    return environment.elsewhere(found)
 
 
 def refuse_idle(stacks: dict[str, PreparedStack]) -> None:
@@ -228,7 +251,7 @@ def _model_path(
         assert entry.path is not None
         return Path(entry.path).expanduser().resolve()
     built = (stack.environment for stack in stacks.values())
-    pythons = [each.python for each in built if not isinstance(each, Unsupported)]
+    pythons = [each.python for each in built if not isinstance(each, Unsupported) and each.ours]
     for python in pythons:
         if packaged.can_convert(python):
             return packaged.ensure(entry.packaged, python, root, progress.note)
@@ -238,6 +261,32 @@ def _model_path(
     raise MachineError(
         f"packaged model {entry.packaged!r}: no engine of this study can convert its weights",
         hint="Add the transformers engine to the study: its environment has what is needed.",
+    )
+
+
+def container(launch: Launch, prepared: Prepared, files: Path, name: str) -> Container | None:
+    """Return the container of a launch, None where its engine runs as a process of ours.
+
+    It sees the model, a draft model and the files of its configuration, and has a home that lasts
+    over launches: what an engine compiles is kept, as in an environment of ours.
+    """
+    stack = prepared.stacks[launch.stack]
+    image = stack.usable().image
+    if image is None:
+        return None
+    home = environment.cache_root() / "containers" / image.id.rpartition(":")[2][:16]
+    home.mkdir(parents=True, exist_ok=True)
+    folders = [prepared.models[launch.model.name].path]
+    if (draft := stack.entry.speculative) is not None and draft.model is not None:
+        folders.append(Path(draft.model).expanduser().resolve())
+    return Container(
+        image=image,
+        name=name,
+        home=home,
+        mounts=seen([*folders, *([files] if files.is_dir() else [])]),
+        accelerator=prepared.platform.accelerator,
+        shm_bytes=prepared.memory_bytes // 2,
+        args=stack.entry.container_args,
     )
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HIDDEN = "[hidden]"
 NAME = re.compile(
@@ -28,6 +31,18 @@ def looks_secret(name: str, value: str) -> bool:
 def text(value: str) -> str:
     """Hide anything in ``value`` that has the shape of a key or a token."""
     return VALUE.sub(HIDDEN, value)
+
+
+def without(value: Any, secrets: Sequence[str]) -> Any:
+    """Hide each of ``secrets`` wherever it stands in the texts of a JSON value."""
+    if isinstance(value, dict):
+        return {without(key, secrets): without(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without(item, secrets) for item in value]
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+    return value
 
 
 def argv(parts: list[str]) -> list[str]:

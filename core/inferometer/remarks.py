@@ -36,6 +36,7 @@ def warnings(
     """Return what makes these numbers doubtful, worst first."""
     return [
         *_simulated(evidence),
+        *_servers(evidence),
         *_checks(cells),
         *_disagreement(*parity),
         *_unseparated(rankings),
@@ -142,6 +143,24 @@ def _simulated(evidence: Evidence) -> Iterator[str]:
     made_up = int(launches["simulated"].sum())
     if made_up:
         yield f"SIMULATED: no engine was run in {made_up} of {launches.height} launches"
+
+
+def _servers(evidence: Evidence) -> Iterator[str]:
+    """Say of each server that someone else runs what its numbers rest on."""
+    seen = {stack_id(record): record.environment for record in evidence.records}
+    for stack, known in seen.items():
+        if "url" in known:
+            version = (
+                "its version is not known"
+                if not known["version_from"]
+                else (f"its version is what the {known['version_from']} says")
+            )
+            yield (
+                f"{stack}: a server at {known['url']} that was not started or stopped for this and "
+                "not restarted between rounds, so its rounds are no independent launches and its "
+                f"intervals leave out what differs between starts; {version}; its settings, its "
+                "weights and its precision are as declared, not seen"
+            )
 
 
 def _checks(cells: Sequence[Cell]) -> Iterator[str]:

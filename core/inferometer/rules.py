@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from inferometer import problems, redact
+from inferometer.engine import LaunchSpec
 from inferometer.workloads import rules as workload_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     """Find what types cannot say. Values of a wrong type are left to the walker."""
     yield from _doubles(document)
+    yield from _places(document)
     yield from _model_sources(document)
     yield from _twins(document)
     yield from _price_day(document)
@@ -53,6 +57,69 @@ def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
         seen.setdefault(same, place)
 
 
+PLACES = ("python", "container", "url")
+NEEDS: Mapping[str, Sequence[str]] = {
+    "image": ("container",),
+    "container_args": ("container",),
+    "engine_version": ("container", "url"),
+    "served_model_name": ("url",),
+    "api_key_env": ("url",),
+}
+"""Keys of ``[[engines]]`` that mean something beside certain others only."""
+
+
+def _places(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Check where each engine runs, and that what it is told can reach it there."""
+    models = _tables(document, "models")
+    for place, entry in _tables(document, "engines"):
+        given = [key for key in PLACES if key in entry]
+        if len(given) > 1:
+            had = " and ".join(f"'{key}'" for key in given)
+            yield place, f"needs at most one of 'python', 'container' and 'url', has {had}"
+            continue
+        for key, owners in NEEDS.items():
+            if key in entry and not any(owner in entry for owner in owners):
+                listed = " or ".join(f"'{owner}'" for owner in owners)
+                yield f"{place}.{key}", f"needs {listed}"
+        if "container" in entry and not {"image", "engine_version"} & set(entry):
+            yield (
+                f"{place}.container",
+                "needs 'engine_version', for the engine's own image, or 'image'",
+            )
+        if "url" in entry:
+            yield from _server(place, entry, len(models))
+
+
+def _server(place: str, entry: dict[str, Any], models: int) -> Iterator[problems.Problem]:
+    """Refuse what would need a server of our own."""
+    if isinstance(entry["url"], str) and (wrong := _url(entry["url"])):
+        yield f"{place}.url", wrong
+    if models > 1:
+        yield (
+            f"{place}.url",
+            f"a server serves one model, and this study has {models}: give each a study of its own",
+        )
+    # dtype is a declaration here; nothing else can be
+    spec = {known.name for known in dataclasses.fields(LaunchSpec)} - {"dtype"}
+    for key, value in entry.items():
+        if key in spec or key == "pass_env" or (key == "profile" and value != "defaults"):
+            yield f"{place}.{key}", "cannot be applied: the server at 'url' is not ours to start"
+
+
+def _url(text: str) -> str:
+    """Return what is wrong with a server's URL; it is stored, so no secret may be in it."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        return f"not a usable URL: {error}"
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        return "may hold no user, password or query: name the key's variable in api_key_env"
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        return "must be http:// or https:// with a host, such as http://127.0.0.1:8000"
+    return ""
+
+
 def _model_sources(document: dict[str, Any]) -> Iterator[problems.Problem]:
     for place, entry in _tables(document, "models"):
         if ("path" in entry) == ("packaged" in entry):
@@ -80,11 +147,24 @@ def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:
         for name, value in variables.items() if isinstance(variables, dict) else ():
             if redact.looks_secret(name, str(value)):
                 yield f"{place}.extra_env.{name}", advice
-        flags = entry.get("extra_args")
-        for index, flag in enumerate(flags if isinstance(flags, list) else ()):
-            name, _, value = str(flag).partition("=")
-            if redact.looks_secret(name if name.startswith("-") else "", f"{name} {value}"):
-                yield f"{place}.extra_args[{index}]", advice
+        for key in ("extra_args", "container_args"):
+            flags = entry.get(key)
+            for index, flag in enumerate(flags if isinstance(flags, list) else ()):
+                names = _names(str(flag), variables=key == "container_args")
+                if any(redact.looks_secret(name, str(flag)) for name in (*names, "")):
+                    yield f"{place}.{key}[{index}]", advice
+        if redact.looks_secret("", str(entry.get("api_key_env", ""))):
+            yield f"{place}.api_key_env", "is a key itself; give the name of its variable"
+
+
+def _names(flag: str, *, variables: bool) -> list[str]:
+    """Return the names in ``--name=value``, and with ``variables`` in ``--env=NAME=value``."""
+    parts = flag.split("=")
+    return [
+        part
+        for part, is_last in zip(parts, [False] * (len(parts) - 1) + [True], strict=True)
+        if part.startswith("-") or (variables and not is_last)
+    ]
 
 
 def _price_day(document: dict[str, Any]) -> Iterator[problems.Problem]:

@@ -36,6 +36,15 @@ Name = Annotated[
     ),
 ]
 """Becomes part of a folder's name."""
+Runtime = Literal["docker", "podman", "apptainer"]
+ImageName = Annotated[
+    str,
+    Meta(pattern=r"^[^\s-]\S*\Z", description="an image's name without spaces"),
+]
+VariableName = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z", description="the name of a variable"),
+]
 
 
 class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +109,7 @@ class EngineEntry(
     forbid_unknown_fields=True,
     omit_defaults=True,
 ):
-    """``[[engines]]``: one stack. ``python`` names an existing interpreter instead of a venv.
+    """``[[engines]]``: one stack, in a venv or where ``python``, ``container`` or ``url`` says.
 
     From ``dtype`` on the fields are those of :class:`~inferometer.engine.LaunchSpec`.
     """
@@ -108,6 +117,16 @@ class EngineEntry(
     name: Name
     profile: Profile = "defaults"
     python: Text | None = None
+    container: Runtime | None = None
+    image: ImageName | None = None
+    """Of a container; unset means the engine's own of ``engine_version``."""
+    container_args: tuple[str, ...] = ()
+    """Further flags of the container's runtime."""
+    engine_version: Text | None = None
+    url: Text | None = None
+    """A server that someone else runs."""
+    served_model_name: Text | None = None
+    api_key_env: VariableName | None = None
     dtype: Text = "bfloat16"
     tensor_parallel_size: Count = 1
     pipeline_parallel_size: Count = 1

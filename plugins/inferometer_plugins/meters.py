@@ -87,6 +87,8 @@ class CpuTime:
         watts = positive(context, self.name, "watts_per_busy_core")
         detail = "" if Path("/proc/self/stat").exists() else "needs /proc"
         detail = detail or blind(context)
+        if context.session_id is None:
+            detail = "the engine's processes cannot be seen from here"
         return MeterInfo(
             name=self.name,
             scope="L1",
@@ -95,7 +97,9 @@ class CpuTime:
                 f"CPU seconds of the engine's processes (proc(5)) x {watts:g} W per busy core, "
                 "declared in the study; no idle, memory or board power"
             ),
-            reason="unsupported" if detail else None,
+            reason=("no_sensor" if context.session_id is None else "unsupported")
+            if detail
+            else None,
             detail=detail,
         )
 

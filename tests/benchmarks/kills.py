@@ -30,8 +30,8 @@ from pathlib import Path
 
 import psutil
 
+from inferometer.attached import fetch
 from inferometer.errors import InferometerError
-from inferometer.launch import fetch
 from inferometer.ports import lease
 from inferometer.store import Store
 

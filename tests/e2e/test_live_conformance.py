@@ -53,7 +53,7 @@ def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
             results = conformance.live(
                 engine, server, model=str(model), tokenizer=model / "tokenizer.json"
             )
-            session = server.session_id
+            session = server.session
     assert not processes.alive(session)
     wrong = [result for result in results if result.outcome not in {"pass", "n/a"}]
     assert not wrong

@@ -209,8 +209,4 @@ def _error_texts(failed: list[Request], target: Target) -> dict[str, int]:
 
 def _clean(text: str, target: Target) -> str:
     """Take what was sent in the headers out of a text of the server's: it may repeat a key."""
-    for value in target.headers.values():
-        for secret in (value, value.removeprefix("Bearer ")):
-            if len(secret) > 5:  # anything shorter also occurs by chance
-                text = text.replace(secret, redact.HIDDEN)
-    return redact.text(text)
+    return redact.text(redact.without(text, address.secrets(target)))

@@ -61,8 +61,31 @@ def check_paths(study: Study, place: str) -> None:
 def cannot_run(study: Study, registry: Registry) -> dict[str, Unsupported]:
     """Return the stacks that have no environment on this machine, with the reason and the remedy.
 
-    Nothing is built, and an interpreter that the study names is taken at its word.
+    Nothing is built, and an interpreter, an image or a server that the study names is taken at its
+    word.
     """
+    from inferometer import environment
+    from inferometer.containers.image import program
+    from inferometer.engine import Unsupported
+    from inferometer.plan import stack_ids
+
+    platform = environment.current_platform(environment.accelerator())
+    found = {}
+    for stack, entry in zip(stack_ids(study), study.engines, strict=True):
+        engine = registry.engines()[entry.name]
+        try:
+            if entry.container is not None:
+                program(entry.container)
+                entry.image or engine.image(platform, entry.engine_version or "")
+            elif entry.python is None and entry.url is None:
+                engine.requirements(platform)
+        except Unsupported as error:
+            found[stack] = error
+    return found
+
+
+def runs_in(study: Study, registry: Registry) -> dict[str, str]:
+    """Return where each stack would run, in words."""
     from inferometer import environment
     from inferometer.engine import Unsupported
     from inferometer.plan import stack_ids
@@ -70,11 +93,19 @@ def cannot_run(study: Study, registry: Registry) -> dict[str, Unsupported]:
     platform = environment.current_platform(environment.accelerator())
     found = {}
     for stack, entry in zip(stack_ids(study), study.engines, strict=True):
-        if entry.python is None:
+        words = "an environment built for it from locked requirements"
+        if entry.python is not None:
+            words = f"the interpreter {entry.python}"
+        elif entry.url is not None:
+            words = f"a server that is there already, {entry.url}"
+        elif entry.container is not None:
             try:
-                registry.engines()[entry.name].requirements(platform)
-            except Unsupported as error:
-                found[stack] = error
+                engine = registry.engines()[entry.name]
+                image = entry.image or engine.image(platform, entry.engine_version or "")
+            except Unsupported:
+                image = "no image known"
+            words = f"a {entry.container} container of {image}"
+        found[stack] = words
     return found
 
 

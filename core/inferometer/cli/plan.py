@@ -35,19 +35,19 @@ def command(study: Path, as_json: bool) -> None:
 
     from inferometer import plan as plans
     from inferometer import study as studies
-    from inferometer.cli.common import cannot_run, check_names
+    from inferometer.cli.common import cannot_run, check_names, runs_in
     from inferometer.plugins import Registry
 
     loaded = studies.load(study)
     registry = Registry()
     check_names(loaded, registry, str(study))
     plan = plans.expand(loaded)
-    unsupported = cannot_run(loaded, registry)
+    unsupported, places = cannot_run(loaded, registry), runs_in(loaded, registry)
     if as_json:
-        document = msgspec.json.encode(_document(plan, plans.left_out(loaded), unsupported))
+        document = msgspec.json.encode(_document(plan, plans.left_out(loaded), unsupported, places))
         click.echo(msgspec.json.format(document, indent=1).decode())
     else:
-        click.echo("\n".join(_lines(plan, plans.left_out(loaded), unsupported)))
+        click.echo("\n".join(_lines(plan, plans.left_out(loaded), unsupported, places)))
 
 
 def estimate_s(plan: Plan) -> float:
@@ -74,7 +74,9 @@ def _settle_s(plan: Plan) -> float:
     return SETTLE_S if plan.protocol.discard_s is None else plan.protocol.discard_s
 
 
-def _lines(plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported]) -> list[str]:
+def _lines(
+    plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported], places: dict[str, str]
+) -> list[str]:
     from inferometer.cli.common import columns
     from inferometer.progress import duration
 
@@ -98,6 +100,7 @@ def _lines(plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported])
         *([""] if plan.searches else []),
         *columns(rows),
         "",
+        *(f"{stack}: {place}" for stack, place in places.items()),
         *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
         f"{len(plan.launches)} launches, about {duration(estimate_s(plan))}",
         f"({ASSUMED})",
@@ -119,7 +122,7 @@ def _search_line(plan: Plan, search: Search) -> str:
 
 
 def _document(
-    plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported]
+    plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported], places: dict[str, str]
 ) -> dict[str, Any]:
     return {
         "sha256": plan.sha256,
@@ -130,6 +133,7 @@ def _document(
         "not_run": left_out,
         "searches": plan.searches,
         "launches": plan.launches,
+        "runs_in": places,
         "unsupported": {
             stack: {"reason": error.message, "remedy": error.remedy}
             for stack, error in unsupported.items()

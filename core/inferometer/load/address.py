@@ -29,24 +29,25 @@ def target_of(
     api_key_env: str | None = None,
     insecure: bool = False,
     environ: Mapping[str, str] | None = None,
+    place: str = "--api-key-env",
 ) -> Target:
     """Return where requests to ``url`` go.
 
     ``url`` may have a base path and may end in ``/v1`` or in the endpoint itself. ``headers`` are
     ``Name: value``. The key is read from the variable named ``api_key_env`` and sent as a bearer
-    token; it is part of no message and of no ``repr``.
+    token; it is part of no message and of no ``repr``. ``place`` is what a person calls that.
 
     Raises:
         UsageError: no usable URL, a malformed header, or no such variable.
     """
-    parts = _split(url)
+    parts = _split(url, place)
     sent = {"user-agent": f"inferometer/{__version__}"}  # gateways refuse clients without one
     sent |= dict(_header(line) for line in headers)
     if api_key_env is not None:
         key = (os.environ if environ is None else environ).get(api_key_env, "")
         if not key.strip() or not _plain(key.strip()):
             raise UsageError(
-                f"--api-key-env {api_key_env}: that variable holds no usable key",
+                f"{place} {api_key_env}: that variable holds no usable key",
                 hint=f"Set it first: export {api_key_env}=...",
             )
         sent["authorization"] = f"Bearer {key.strip()}"
@@ -64,7 +65,16 @@ def shown(url: str) -> str:
     return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
-def _split(url: str) -> SplitResult:
+def secrets(target: Target) -> tuple[str, ...]:
+    """Return what of a target's headers must stay out of results, the longest first."""
+    sent = [part for value in target.headers.values() for part in (value, value.split(" ")[-1])]
+    own = f"inferometer/{__version__}"
+    # anything shorter also occurs by chance
+    found = {part for part in sent if len(part) > 5 and part != own}
+    return tuple(sorted(found, key=len, reverse=True))
+
+
+def _split(url: str, place: str) -> SplitResult:
     hint = "Write it as http://127.0.0.1:8000 or https://host/base/v1."
     try:
         parts = urlsplit(url)
@@ -76,7 +86,7 @@ def _split(url: str) -> SplitResult:
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "a URL with a user or a password in it would end up in shell histories and logs",
-            hint="Name an environment variable instead: --api-key-env NAME.",
+            hint=f"Name an environment variable instead: {place} NAME.",
         )
     return parts
 

@@ -1,4 +1,6 @@
-"""Start one engine and guarantee its end. Runs as ``python supervise.py GRACE_S LOG -- ARGV...``.
+"""Start one engine and guarantee its end.
+
+Runs as ``python supervise.py GRACE_S LOG [CONTAINER] -- ARGV...``.
 
 The process that started us holds the other end of our standard input. When it closes (we were
 asked to stop, or our parent died in any way, also by ``SIGKILL``), the engine gets ``SIGTERM``,
@@ -8,6 +10,10 @@ subreaper (``prctl(2)``), we see orphans too, whatever session they moved to.
 The engine's ``TMPDIR`` is a folder of this launch alone, removed when its processes are gone. So is
 every file in ``/dev/shm`` that was not there at the start, was open in one of its processes, and is
 open in no living one; names are not trusted, inodes are.
+
+A container is no descendant of the client that started it, and outlives it. ``CONTAINER`` is then
+a JSON object of commands that end it by its name, whatever became of the client: ``stop`` (which
+waits until it has ended), ``remove``, and ``list``, which prints nothing when nothing is left.
 
 Standard output carries one JSON object a line: ``{"pid": n}`` at the start,
 ``{"exit": code, "left": n, "removed": names}`` at the end: ``left`` counts the processes that could
@@ -38,6 +44,10 @@ LONGEST_BASE = 30
 """Characters of the folder for temporary files. The path of a UNIX socket has at most 107, and
 engines add a name of up to 60."""
 SHORT_BASE = "/tmp"  # noqa: S108 -- mkdtemp makes a folder of our own in it
+ORDER_S = 15.0
+"""A container runtime's time for an order, beyond what it is told to wait."""
+SETTLE_S = 5.0
+"""A container whose client was killed may still be in the making for so long."""
 
 
 def descendants(root: int) -> list[int]:
@@ -192,6 +202,60 @@ def private_folder() -> str:
     return tempfile.mkdtemp(prefix="ifm-", dir=base)
 
 
+def told(command: "list[str]", timeout_s: float) -> "str | None":
+    """Run one of a container's commands; return what it printed, None when it failed."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def stop_container(
+    container: "dict[str, list[str]]", client: "subprocess.Popen[bytes]", grace_s: float
+) -> bool:
+    """Stop the container; return False when it ended by itself or never was.
+
+    One that its client is still having made is waited for: were the client ended now, the runtime
+    would go on making it.
+    """
+    end = time.monotonic() + grace_s + ORDER_S
+    while told(container["stop"], grace_s + ORDER_S) is None:
+        if client.poll() is not None or time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def remove(container: "dict[str, list[str]]", settle_s: float, deadline_s: float) -> int:
+    """Remove the container until its runtime knows it no more; return 1 when it still does.
+
+    It must be unknown for ``settle_s``: one in the making comes late.
+    """
+    end = time.monotonic() + deadline_s
+    unknown_since = None
+    while True:
+        told(container["remove"], ORDER_S)
+        now = time.monotonic()
+        if told(container["list"], ORDER_S) == "":
+            unknown_since = unknown_since or now
+            if now - unknown_since >= settle_s:
+                return 0
+        else:
+            unknown_since = None
+        if now > end:
+            return 0 if unknown_since else 1
+        time.sleep(0.2)
+
+
 def say(**fields: object) -> None:
     """Write one JSON line; our reader may be gone."""
     with contextlib.suppress(OSError):
@@ -202,7 +266,9 @@ def ignore(_number: int, _frame: object) -> None:
     """Outlive signals meant for our parent. A handler, unlike SIG_IGN, is not inherited."""
 
 
-def supervise(grace_s: float, log: str, argv: list[str], folder: str) -> int:
+def supervise(
+    grace_s: float, log: str, argv: list[str], folder: str, container: "dict[str, list[str]] | None"
+) -> int:
     """Run ``argv`` to its end, with ``folder`` for its temporary files; return our exit status."""
     shared = SharedMemory()
     with contextlib.ExitStack() as stack:
@@ -225,8 +291,12 @@ def supervise(grace_s: float, log: str, argv: list[str], folder: str) -> int:
             return 127
     say(pid=engine.pid)
     wait_for_end(engine, shared)
+    stopped = bool(container) and stop_container(container, engine, grace_s)
     stop(engine, grace_s)
     left = kill_all(15.0)
+    if container:
+        killed = not stopped and engine.wait() < 0
+        left += remove(container, SETTLE_S if killed else 0.0, ORDER_S)
     removed = shared.remove()
     shutil.rmtree(folder, ignore_errors=True)
     say(exit=engine.wait(), left=left, removed=removed)
@@ -236,7 +306,9 @@ def supervise(grace_s: float, log: str, argv: list[str], folder: str) -> int:
 def main() -> int:
     """Run the engine named after ``--``."""
     grace_s, log = float(sys.argv[1]), sys.argv[2]
-    argv = sys.argv[sys.argv.index("--") + 1 :]
+    start = sys.argv.index("--")
+    argv = sys.argv[start + 1 :]
+    container = json.loads(sys.argv[3]) if start > 3 else None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ignore)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -246,7 +318,7 @@ def main() -> int:
         say(error=f"no folder for temporary files: {error}")
         return 127
     try:
-        return supervise(grace_s, log, argv, folder)
+        return supervise(grace_s, log, argv, folder, container)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

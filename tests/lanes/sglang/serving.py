@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inferometer import environment, packaged, workload
+from inferometer.attached import fetch
 from inferometer.engine import LaunchContext, LaunchSpec, Requirements
-from inferometer.launch import fetch, serve
+from inferometer.launch import serve
 from inferometer.load.driver import Answer, collect
 from inferometer.load.http import Target
 from inferometer.point import request_bodies

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import click
 import pytest
+from tests.runtimes import Runtimes
 
 import inferometer
 from inferometer import analyze, cli, errors, plan, plugins, quickstart, runner, study
@@ -238,6 +239,25 @@ def test_plan_says_which_engines_cannot_run_here(
     assert cli.main(["plan", str(path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["unsupported"]["tensorrt-llm"]["remedy"].startswith("Run this stack")
+
+
+def test_plan_says_where_each_stack_runs(
+    path: Path, capsys: Capture, runtimes: Runtimes, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr("inferometer.environment.accelerator", lambda: "cpu")
+    one = path.read_text().replace('name = "vllm"', 'name = "vllm"\ncontainer = "docker"', 1)
+    path.write_text(one.replace('"docker"', '"docker"\nengine_version = "0.33.0"'))
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "vllm: a docker container of public.ecr.aws/" in out
+    assert "-repo:v0.33.0\n" in out
+    assert "cannot run here" not in out
+    assert cli.main(["plan", str(path), "--json"]) == 0
+    assert "container of" in json.loads(capsys.readouterr().out)["runs_in"]["vllm"]
+    monkeypatch.setenv("PATH", str(path.parent))
+    assert cli.main(["plan", str(path)]) == 0
+    assert "cannot run here: docker: not installed here" in capsys.readouterr().out
 
 
 def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:

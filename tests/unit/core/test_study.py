@@ -121,6 +121,55 @@ def test_a_whole_number_is_as_good_as_a_fraction() -> None:
         ),
         (
             'dtype = "float16"',
+            'python = "/p"\ncontainer = "docker"\nimage = "i"',
+            "engines[1]",
+            "needs at most one of 'python', 'container' and 'url', has 'python' and 'container'",
+        ),
+        (
+            'dtype = "float16"',
+            'container = "doker"\nimage = "i"',
+            "engines[1].container",
+            "\"doker\" is not one of apptainer, docker, podman; did you mean 'docker'?",
+        ),
+        (
+            'dtype = "float16"',
+            'container = "podman"',
+            "engines[1].container",
+            "needs 'engine_version', for the engine's own image, or 'image'",
+        ),
+        ('dtype = "float16"', 'image = "i"', "engines[1].image", "needs 'container'"),
+        (
+            'dtype = "float16"',
+            'container = "docker"\nimage = "--privileged"',
+            "engines[1].image",
+            '"--privileged" is not an image\'s name without spaces',
+        ),
+        (
+            'dtype = "float16"',
+            'engine_version = "0.33.0"',
+            "engines[1].engine_version",
+            "needs 'container' or 'url'",
+        ),
+        (
+            'dtype = "float16"',
+            'api_key_env = "A"',
+            "engines[1].api_key_env",
+            "needs 'url'",
+        ),
+        (
+            'dtype = "float16"',
+            'container = "docker"\nimage = "i"\ncontainer_args = ["--env=A_TOKEN=x"]',
+            "engines[1].container_args[0]",
+            "looks like a secret; name its variable in pass_env",
+        ),
+        (
+            'dtype = "float16"',
+            'url = "http://127.0.0.1:8000"',
+            "engines[1].url",
+            "a server serves one model, and this study has 2",
+        ),
+        (
+            'dtype = "float16"',
             'profile = "tunned"',
             "engines[1].profile",
             "\"tunned\" is not one of defaults, equalized, tuned; did you mean 'tuned'?",
@@ -529,6 +578,51 @@ def test_a_distribution_is_dumped_and_read_back() -> None:
     text = GOOD.replace("input_tokens = 64", f'{lengths}\ncache = "warm"\nreuse = 0.5')
     whole = study.parse(text, "s.toml")
     assert study.parse(study.dump(whole), "dump") == whole
+
+
+ONE_MODEL = GOOD.replace(
+    '[[models]]\nname = "moe"\npackaged = "smollm2-135m-moe"\ntwin_of = "dense"\n', ""
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "key", "text"),
+    [
+        ("max_model_len = 2048", "max_model_len", "cannot be applied: the server at 'url' is not"),
+        ('profile = "equalized"', "profile", "cannot be applied"),
+        ('pass_env = ["A"]', "pass_env", "cannot be applied"),
+        ('extra_args = ["--x"]', "extra_args", "cannot be applied"),
+        ('api_key_env = "A-B"', "api_key_env", "is not the name of a variable"),
+        ('api_key_env = "sk-abcdefghijklmnopqrstuvwxyz"', "api_key_env", "is a key itself"),
+    ],
+)
+def test_a_server_of_someone_else_s_cannot_be_told(keys: str, key: str, text: str) -> None:
+    entry = f'url = "http://127.0.0.1:8000"\n{keys}'
+    ((got_key, got_text),) = found(ONE_MODEL.replace('dtype = "float16"', entry))
+    assert got_key == f"engines[1].{key}"
+    assert text in got_text
+
+
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("http://me:word@host:1", "no user, password or query"),
+        ("https://host/v1?key=1", "no user, password or query"),
+        ("ftp://host", "must be http:// or https:// with a host"),
+        ("localhost:8000", "must be http:// or https:// with a host"),
+        ("http://host:99999", "not a usable URL"),
+    ],
+)
+def test_a_url_that_is_stored_holds_no_secret(url: str, text: str) -> None:
+    ((key, words),) = found(ONE_MODEL.replace('dtype = "float16"', f'url = "{url}"'))
+    assert key == "engines[1].url"
+    assert text in words
+
+
+def test_a_server_may_declare_its_precision() -> None:
+    entry = 'url = "http://127.0.0.1:8000"\ndtype = "fp8"\nserved_model_name = "m"'
+    got = study.parse(ONE_MODEL.replace('dtype = "float16"', entry), "s.toml").engines[1]
+    assert (got.url, got.dtype) == ("http://127.0.0.1:8000", "fp8")
 
 
 def test_every_problem_is_found_at_once_in_file_order() -> None:

@@ -222,14 +222,18 @@ def sample(known: FailureClass) -> str:
 
 @check
 def counter_names(kit: Kit) -> None:
-    """Its counters have canonical names, and no two the same."""
+    """Its counters have canonical names, and nothing is counted twice."""
     applies(kit.engine.metrics, "it has no counters")
     assert kit.engine.metrics is not None
     names = [counter.name for counter in kit.engine.metrics.counters]
     unknown = sorted(set(names) - set(QUANTITIES))
     need(not unknown, f"not in QUANTITIES: {', '.join(unknown)}")
-    twice = sorted({each for each in names if names.count(each) > 1})
-    need(not twice, f"told twice: {', '.join(twice)}")
+    # Counters of one name add up; gauges do not, and one series must not count for two.
+    gauges = [each for each in names if QUANTITIES[each][1] == "gauge"]
+    series = [f"{c.source} {dict(c.labels)}" for c in kit.engine.metrics.counters]
+    for group in (gauges, series):
+        twice = sorted({each for each in group if group.count(each) > 1})
+        need(not twice, f"told twice: {', '.join(twice)}")
 
 
 @check
@@ -244,7 +248,7 @@ def counter_units(kit: Kit) -> None:
         said = f"{counter.source} as {counter.name}"
         need("_created" not in counter.source, f"{said}: that is a time stamp")
         need("_bucket" not in counter.source, f"{said}: that is a part of a histogram")
-        seconds = "seconds" in counter.source
+        seconds = "seconds" in counter.source and not counter.source.endswith("_count")
         need(seconds == (unit == "s") or unit == "steps", f"{said}: wrong unit")
         if kit.engine.metrics.form == "prometheus":
             grows = counter.source.endswith(("_total", "_count", "_sum"))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferometer import counters
-from inferometer.launch import fetch
 from inferometer.load.driver import Body, Target, collect
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def call(server: Server, method: str, path: str, body: Any = None) -> tuple[int,
 
 def status(server: Server, path: str) -> int:
     """Return the status of a GET."""
-    return fetch(server.host, server.port, path, timeout_s=TIMEOUT_S)[0]
+    return server.get(path, timeout_s=TIMEOUT_S)[0]
 
 
 def counted(
