@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 
 import inferometer
 from inferometer import remarks, validity
-from inferometer.cells import OF_LAUNCHES, Evidence, build_cells, build_models, build_stacks
+from inferometer.cells import (
+    OF_LAUNCHES,
+    Evidence,
+    build_cells,
+    build_models,
+    build_stacks,
+    servers,
+)
 from inferometer.comparison import Comparison, Value
 from inferometer.contests import build_moe_ratios, build_rankings
 from inferometer.errors import UsageError
+from inferometer.gate import refusals
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
@@ -42,8 +50,9 @@ def analyze(results_root: Path) -> Comparison:
     models = build_models(evidence)
     stacks = build_stacks(evidence)
     cells = build_cells(evidence, models)
-    rankings = build_rankings(evidence, models, cells)
     parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
+    refused = refusals(parity, servers(evidence))
+    rankings = build_rankings(evidence, models, cells, refused)
     host = _host(store)
     study = evidence.study
     return Comparison(
@@ -63,9 +72,9 @@ def analyze(results_root: Path) -> Comparison:
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells),
-        parity=parity[0],
+        parity=parity,
         missing=remarks.missing(evidence),
-        warnings=remarks.warnings(evidence, cells, stacks, rankings, parity),
+        warnings=remarks.warnings(evidence, cells, rankings, parity, refused),
         notes=remarks.notes(evidence, models, study.preset),
         study=store.study_text(),
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from inferometer import redact, stats, validity
+from inferometer import precision, redact, stats, validity
 from inferometer.comparison import Cell, MetricInfo, Model, Stack, Value
+from inferometer.gate import Server
 from inferometer.metrics.catalogue import METRICS
 from inferometer.ranking import worst_kind
 from inferometer.tables import is_simulated, model_name, stack_id
@@ -106,6 +107,39 @@ def build_models(evidence: Evidence) -> list[Model]:
     ]
 
 
+def servers(evidence: Evidence) -> dict[tuple[str, str], Server]:
+    """Return every cell (stack, model) that was measured, as it stands at the gate."""
+    return {
+        (stack_id(record), model_name(record)): Server(served(record), is_simulated(record))
+        for record in evidence.records
+    }
+
+
+def served(record: LaunchRecord) -> str:
+    """Return the precision of a launch, in words; older records know what was asked for."""
+    return precision.words(record.precision) or str(record.stack.get("precision") or "unknown")
+
+
+def _weights_bytes(record: LaunchRecord) -> int | None:
+    """Return the bytes of the weights as served: those of the files, cast to another float type.
+
+    None where an engine quantised them while loading: then nobody said.
+    """
+    model, seen = record.model, record.precision
+    size, own = model.get("weights_bytes"), str(model.get("dtype") or "")
+    if not isinstance(size, int) or not seen:
+        return size if isinstance(size, int) else None
+    if model.get("quantization"):
+        return size
+    if seen.get("quantization"):
+        return None
+    dtype = seen.get("dtype", own)
+    if dtype == own:
+        return size
+    widths = (precision.BYTES.get(dtype), precision.BYTES.get(own))
+    return size * widths[0] // widths[1] if widths[0] and widths[1] else None
+
+
 def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
     """Return a cell for every planned stack, known model and load point, with data or without."""
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
@@ -170,7 +204,7 @@ def _stack(evidence: Evidence, stack: str) -> Stack:
         engine=str(known.get("engine") or entry.name),
         version=str(known.get("engine_version") or "unknown"),
         profile=str(known.get("profile") or entry.profile),
-        precision=str(known.get("precision") or entry.dtype),
+        precision=served(record) if record else entry.dtype,
         parallelism=str(known.get("parallelism") or f"TP{entry.tensor_parallel_size}"),
         command=command(record) if record else "",
         environment_variables=redact.tree(record.environment_variables) if record else {},
@@ -217,6 +251,8 @@ def _cell(
         checks=checks,
         valid=validity.valid(checks),
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
+        precision=served(whole[0]) if whole else "",
+        weights_bytes=_weights_bytes(whole[0]) if whole else None,
     )
 
 

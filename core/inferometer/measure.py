@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from inferometer import point as points
-from inferometer import redact, store, workload
+from inferometer import precision, redact, scoring, store, workload
 from inferometer.engine import LaunchContext, Unsupported
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.launch import failed, inherited, serve, unforeseen
@@ -151,9 +152,20 @@ class Bench:
                 self.progress.stage("greedy probe")
                 rows = probe(live, launch.points[0].load.concurrency or STREAMS)
                 store.append_lines(live.folder / "probes.jsonl", rows)
+                self._score(live)
             for point in launch.points:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 seen.windows.append(points.measure(live, point, self.plan.protocol, sampler.look))
+
+    def _score(self, live: Live) -> None:
+        """Store how likely the engine finds fixed texts, where it can tell."""
+        try:
+            rows = scoring.scores(live)
+        except (OSError, ValueError, HTTPException) as error:
+            words = "no log-probabilities, so answers alone are compared"
+            self.progress.warn(f"{live.launch.id}: {words}: {error}")
+            return
+        store.append_lines(live.folder / "scores.jsonl", rows)
 
     # -- pieces -------------------------------------------------------------------------------
 
@@ -209,6 +221,7 @@ class Bench:
             inherited_variables=redact.tree(inherited(stack.entry.pass_env)),
             environment=stack.record(),
             resolved_configuration=seen.configuration,
+            precision=precision.served(stack.engine, seen.configuration, stack.entry, model.facts),
             windows=seen.windows,
             meters=seen.meters,
             host_sha256=self.host_sha256,
@@ -246,13 +259,15 @@ def probe(live: Live, concurrency: int) -> list[Probe]:
                 stage="serve",
             )
         ids = list(answer.token_ids)
+        again = workload.tokenise(live.tokenizer, answer.text)
         rows.append(
             Probe(
                 prompt=answer.request.prompt,
                 prompt_tokens=answer.request.input_tokens,
                 text=answer.text,
-                token_ids=ids or workload.tokenise(live.tokenizer, answer.text),
+                token_ids=ids or again,
                 ids_from="engine" if ids else "retokenised",
+                text_ids=again if again != ids else None,
             )
         )
     return rows

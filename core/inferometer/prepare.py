@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from inferometer import environment, packaged, workload
+from inferometer import environment, packaged, precision, workload
 from inferometer.engine import LaunchSpec, Unsupported, profiled
 from inferometer.errors import MachineError, UsageError
 from inferometer.model import inspect
@@ -77,7 +77,7 @@ class PreparedStack:
             "engine": entry.name,
             "engine_version": self.version,
             "profile": entry.profile,
-            "precision": entry.dtype,
+            "precision": precision.words(precision.asked(entry)),
             "parallelism": parallelism(entry),
             "label": label,
         }
@@ -115,6 +115,8 @@ class PreparedModel:
             "approximations": list(facts.approximations),
             "unknown": list(facts.unknown),
             "weights_bytes": facts.weights_bytes,
+            "dtype": facts.dtype,
+            "quantization": facts.quantization,
             "precision": precision,
             "twin_of": self.entry.twin_of,
             "routing": facts.routing,

