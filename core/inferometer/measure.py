@@ -117,7 +117,7 @@ class Bench:
                     server=server,
                     engine=stack.engine,
                     seed=stack.spec.seed,
-                    model=str(self.prepared.models[launch.model.name].path),
+                    model=str(self.prepared.model(launch).path),
                     target=Target(host=HOST, port=port, path=stack.engine.endpoint),
                     tokenizer=tokenizer,
                 )
@@ -171,7 +171,7 @@ class Bench:
 
     def _context(self, launch: Launch, port: int) -> LaunchContext:
         stack = self.prepared.stacks[launch.stack]
-        model = self.prepared.models[launch.model.name]
+        model = self.prepared.model(launch)
         spec = stack.spec
         own = spec.dtype in {"auto", model.facts.dtype}
         return LaunchContext(
@@ -199,7 +199,7 @@ class Bench:
         self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
     ) -> LaunchRecord:
         stack = self.prepared.stacks[launch.stack]
-        model = self.prepared.models[launch.model.name]
+        model = self.prepared.model(launch)
         return LaunchRecord(
             id=launch.id,
             plan_sha256=self.plan.sha256,

@@ -78,7 +78,8 @@ class View:
 
     def compressed(self, ranking: Ranking) -> bool:
         """Say whether the weights of some stack of a ranking are smaller than those of another."""
-        found = [item.compression for item in (*ranking.entries, *ranking.unranked)]
+        found = [entry.compression for entry in ranking.entries]
+        found += [item.compression for item in ranking.unranked]
         return any(times not in {None, 1.0} for times in found)
 
     def rankings(

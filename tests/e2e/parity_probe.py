@@ -41,14 +41,15 @@ def main(texts: Path, out: Path, variants: list[str]) -> None:
             {
                 "logprobs": [
                     scored[token].logprob
-                    for token, scored in zip(one.prompt_token_ids[1:], one.prompt_logprobs[1:])
+                    for token, scored in zip(
+                        one.prompt_token_ids[1:], one.prompt_logprobs[1:], strict=True
+                    )
                 ],
                 "token_ids": list(one.outputs[0].token_ids),
             }
             for one in said
         ]
         (out / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
-        print(f"done: {name}", flush=True)
         del engine
         gc.collect()
 
