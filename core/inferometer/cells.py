@@ -88,7 +88,7 @@ def build_stacks(evidence: Evidence) -> list[Stack]:
 
 def build_models(evidence: Evidence) -> list[Model]:
     """Return every model that some launch recorded, in the study's order."""
-    recorded = sorted(evidence.recorded(), key=lambda r: not r.model.get("checkpoint"))
+    recorded = sorted(evidence.recorded(), key=lambda r: bool(r.model.get("checkpoint")))
     found = {model_name(record): record.model for record in reversed(recorded)}
     names = [entry.name for entry in evidence.study.models if entry.name in found]
     names += sorted(set(found) - set(names))

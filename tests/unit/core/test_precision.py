@@ -3,14 +3,17 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 
+from inferometer.architecture import Config
 from inferometer.engine import Adapter
 from inferometer.precision import bits, served, words
 from inferometer.study import EngineEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from inferometer.engine import Engine
     from inferometer.model import ModelFacts
@@ -68,3 +71,28 @@ def test_the_checkpoint_says_how_many_bits() -> None:
 )
 def test_bits_of_the_coarsest_part(text: str, expected: int) -> None:
     assert bits(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (None, None),
+        ({"quant_method": "awq", "bits": 4}, "awq 4-bit"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes 8-bit"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4}}},
+            },
+            "compressed-tensors 4-bit",
+        ),
+        ({"quant_method": "fp8"}, "fp8"),
+        ({"config_groups": ["no"], "bits": "many"}, "quantised"),
+    ],
+)
+def test_a_checkpoint_says_how_it_is_quantised(
+    tmp_path: Path, said: object, expected: str | None
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_bytes(msgspec.json.encode({"model_type": "llama", "quantization_config": said}))
+    assert Config(path).quantization == expected
