@@ -1,17 +1,20 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from inferometer.parity import Said, compare, match, parities
+from inferometer.parity import (
+    LEAST_AGREEMENT,
+    MOST_NATS,
+    Said,
+    compare,
+    match,
+    parities,
+)
 from inferometer.records import Probe, Score
 from inferometer.testing.results import Fixture, write_results
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 L, R = ("l", "m"), ("r", "m")
 
@@ -113,3 +116,46 @@ def test_a_pair_without_a_common_answer_is_named(tmp_path: Path) -> None:
     (pair,) = parities(store, {})
     assert (pair.left, pair.right, pair.verdict) == ("a/dense", "b/dense", "not comparable")
     assert "not answered by both" in pair.note
+
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "parity"
+
+
+def real(name: str) -> Said:
+    """What vLLM 0.32.0 said on CPU (``core/decisions/0007-parity-gate.md``)."""
+    return Said(
+        [msgspec.json.decode(line, type=Probe) for line in lines(name, "probes")],
+        [msgspec.json.decode(line, type=Score) for line in lines(name, "scores")],
+    )
+
+
+def lines(name: str, kind: str) -> list[bytes]:
+    return (GOLDEN / f"vllm-{name}.{kind}.jsonl").read_bytes().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("other", "verdict", "distance", "agreement"),
+    [
+        ("float32", "pass", 0.0385, 0.992),
+        ("moe-twin", "pass", 0.0469, 0.989),
+        ("int4", "fail", 1.0622, 0.600),
+    ],
+)
+def test_real_engines_are_judged_right_by_either_figure(
+    other: str, verdict: str, distance: float, agreement: float
+) -> None:
+    whole, coarse = real("bfloat16"), real(other)
+    seen = compare(L, R, whole, coarse)
+    assert seen.distance == pytest.approx(distance, abs=1e-3)
+    assert seen.until_divergence == pytest.approx(agreement, abs=1e-3)
+    assert seen.positions == 16 * 127
+    for by in (
+        seen,
+        compare(L, R, whole, coarse._replace(scores=[])),
+        compare(L, R, Said(scores=whole.scores), Said(scores=coarse.scores)),
+    ):
+        assert by.verdict == verdict
+    for limit, worst in ((MOST_NATS, 0.0469), (1 - LEAST_AGREEMENT, 0.0105)):
+        assert worst * 2 < limit  # room above rounding
+    assert MOST_NATS * 10 < 1.0622
+    assert (1 - LEAST_AGREEMENT) * 7 < 1 - 0.600
