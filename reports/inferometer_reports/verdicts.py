@@ -87,7 +87,9 @@ def _alone(view: View, ranking: Ranking, entry: RankEntry) -> Verdict:
     info = view.metric(ranking.metric)
     unit = f" {unit_name(info.unit)}" if info else ""
     seen = f"{with_interval(entry.value)}{unit}, n = {entry.value.n}"
-    return Verdict(f"only {view.label(entry.stack)} was measured: ", seen)
+    others = any(item.value is not None for item in ranking.unranked)
+    what = "could be ranked" if others else "was measured"
+    return Verdict(f"only {view.label(entry.stack)} {what}: ", seen)
 
 
 def _lead(view: View, ranking: Ranking, entries: Sequence[RankEntry]) -> Verdict:
