@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 import inferometer
 from inferometer import remarks, validity
 from inferometer.cells import (
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from inferometer.comparison import Cell
+    from inferometer.gate import Refusal
     from inferometer.records import LaunchRecord
     from inferometer.study import Price
 
@@ -49,9 +53,9 @@ def analyze(results_root: Path) -> Comparison:
     evidence = gather(store)
     models = build_models(evidence)
     stacks = build_stacks(evidence)
-    cells = build_cells(evidence, models)
     parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
     refused = refusals(parity, servers(evidence))
+    cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     rankings = build_rankings(evidence, models, cells, refused)
     host = _host(store)
     study = evidence.study
@@ -78,6 +82,11 @@ def analyze(results_root: Path) -> Comparison:
         notes=remarks.notes(evidence, models, study.preset),
         study=store.study_text(),
     )
+
+
+def _marked(cell: Cell, refused: Mapping[tuple[str, str], Refusal]) -> Cell:
+    refusal = refused.get((cell.stack, cell.model))
+    return replace(cell, refused=refusal.reason) if refusal else cell
 
 
 def gather(store: Store) -> Evidence:

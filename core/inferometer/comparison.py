@@ -107,6 +107,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     """Open: requests came on schedule, so throughput is what was offered and no capacity."""
     commands: list[str] = []
     """The exact launch command of this cell, shell-quoted (one element per distinct command)."""
+    refused: str | None = None
+    """Reason why it is shown and never ranked: ``parity_failed``, ``not_compared``."""
     precision: str = ""
     """What it computed with: ``bfloat16, weights awq 4-bit, KV fp8``."""
     weights_bytes: int | None = None

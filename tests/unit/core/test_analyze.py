@@ -270,6 +270,7 @@ def test_other_answers_are_shown_beside_the_ranked_and_have_no_place(tmp_path: P
     assert out.value.value == pytest.approx(80)
     assert out.ratio_to_best.value == pytest.approx(80 / 60)
     assert {r.objective for r in seen.rankings if r.unranked} == {"throughput", "energy", "cost"}
+    assert {cell.refused for cell in seen.cells if cell.stack == "b"} == {"parity_failed"}
     assert any("b on dense is shown and not ranked" in text for text in seen.warnings)
 
 
