@@ -5,13 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 import inferometer
 from inferometer import remarks, validity
-from inferometer.cells import OF_LAUNCHES, Evidence, build_cells, build_models, build_stacks
+from inferometer.cells import (
+    OF_LAUNCHES,
+    Evidence,
+    build_cells,
+    build_models,
+    build_stacks,
+    servers,
+)
 from inferometer.comparison import Comparison, Value
 from inferometer.contests import build_moe_ratios, build_rankings
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
+from inferometer.gate import refusals
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
@@ -24,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from inferometer.comparison import Cell
+    from inferometer.gate import Refusal
     from inferometer.records import LaunchRecord
     from inferometer.study import Price
 
@@ -43,9 +55,10 @@ def analyze(results_root: Path) -> Comparison:
     evidence = gather(store)
     models = build_models(evidence)
     stacks = build_stacks(evidence)
-    cells = build_cells(evidence, models)
-    rankings = build_rankings(evidence, models, cells)
     parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
+    refused = refusals(parity, servers(evidence))
+    cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
+    rankings = build_rankings(evidence, models, cells, refused)
     host = _host(store)
     study = evidence.study
     return Comparison(
@@ -65,14 +78,19 @@ def analyze(results_root: Path) -> Comparison:
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells),
-        parity=parity[0],
+        parity=parity,
         missing=remarks.missing(evidence),
-        warnings=remarks.warnings(evidence, cells, stacks, rankings, parity),
+        warnings=remarks.warnings(evidence, cells, rankings, parity, refused),
         notes=remarks.notes(evidence, models, study.preset),
         study=store.study_text(),
         differences=differences(evidence, models),
         tuning=build_tuning(store, evidence.plan),
     )
+
+
+def _marked(cell: Cell, refused: Mapping[tuple[str, str], Refusal]) -> Cell:
+    refusal = refused.get((cell.stack, cell.model))
+    return replace(cell, refused=refusal.reason) if refusal else cell
 
 
 def gather(store: Store) -> Evidence:

@@ -22,6 +22,7 @@ from inferometer.engine import (
     Profile,
     Speculative,
     Unsupported,
+    open_knobs,
     profiled,
 )
 
@@ -164,6 +165,8 @@ def profiles(engine: Engine, at: Platform) -> Iterator[Answer]:
         spec = spec if profile == "equalized" else LaunchSpec()
         context = _context(at, _newest(engine), spec, profile)
         engine.command(context)
+        if profile == "tuned":
+            return ", ".join(k.name for k in open_knobs(engine.name, engine.knobs(context), spec))
         return "yes"
 
     return (_asked(name, lambda name=name: given(name)) for name in get_args(Profile))  # type: ignore[misc]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
-from inferometer import redact, stats, validity
+from inferometer import precision, redact, stats, validity
 from inferometer.comparison import Cell, MetricInfo, Model, Stack, Value
+from inferometer.gate import Server
 from inferometer.metrics.catalogue import METRICS
 from inferometer.ranking import worst_kind
 from inferometer.records import Told
@@ -99,7 +100,8 @@ def _texts(value: object) -> list[str]:
 
 def build_models(evidence: Evidence) -> list[Model]:
     """Return every model that some launch recorded, in the study's order."""
-    found = {model_name(record): record.model for record in reversed(evidence.recorded())}
+    recorded = sorted(evidence.recorded(), key=lambda r: bool(r.model.get("checkpoint")))
+    found = {model_name(record): record.model for record in reversed(recorded)}
     names = [entry.name for entry in evidence.study.models if entry.name in found]
     names += sorted(set(found) - set(names))
     return [
@@ -119,6 +121,39 @@ def build_models(evidence: Evidence) -> list[Model]:
         )
         for name in names
     ]
+
+
+def servers(evidence: Evidence) -> dict[tuple[str, str], Server]:
+    """Return every cell (stack, model) that was measured, as it stands at the gate."""
+    return {
+        (stack_id(record), model_name(record)): Server(served(record), is_simulated(record))
+        for record in evidence.records
+    }
+
+
+def served(record: LaunchRecord) -> str:
+    """Return the precision of a launch, in words; older records know what was asked for."""
+    return precision.words(record.precision) or str(record.stack.get("precision") or "unknown")
+
+
+def _weights_bytes(record: LaunchRecord) -> int | None:
+    """Return the bytes of the weights as served: those of the files, cast to another float type.
+
+    None where an engine quantised them while loading: then nobody said.
+    """
+    model, seen = record.model, record.precision
+    size, own = model.get("weights_bytes"), str(model.get("dtype") or "")
+    if not isinstance(size, int) or not seen:
+        return size if isinstance(size, int) else None
+    if model.get("quantization"):
+        return size
+    if seen.get("quantization"):
+        return None
+    dtype = seen.get("dtype", own)
+    if dtype == own:
+        return size
+    widths = (precision.BYTES.get(dtype), precision.BYTES.get(own))
+    return size * widths[0] // widths[1] if widths[0] and widths[1] else None
 
 
 def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
@@ -185,7 +220,7 @@ def _stack(evidence: Evidence, stack: str) -> Stack:
         engine=str(known.get("engine") or entry.name),
         version=str(known.get("engine_version") or "unknown"),
         profile=str(known.get("profile") or entry.profile),
-        precision=str(known.get("precision") or entry.dtype),
+        precision=served(record) if record else entry.dtype,
         parallelism=str(known.get("parallelism") or f"TP{entry.tensor_parallel_size}"),
         command=command(record) if record else "",
         environment_variables=redact.tree(record.environment_variables) if record else {},
@@ -232,6 +267,8 @@ def _cell(
         checks=checks,
         valid=validity.valid(checks),
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
+        precision=served(whole[0]) if whole else "",
+        weights_bytes=_weights_bytes(whole[0]) if whole else None,
     )
 
 

@@ -125,6 +125,12 @@ class Cell(Struct, frozen=True, kw_only=True):
     """Open: requests came on schedule, so throughput is what was offered and no capacity."""
     commands: list[str] = []
     """The exact launch command of this cell, shell-quoted (one element per distinct command)."""
+    refused: str | None = None
+    """Reason why it is shown and never ranked: ``parity_failed``, ``not_compared``."""
+    precision: str = ""
+    """What it computed with: ``bfloat16, weights awq 4-bit, KV fp8``."""
+    weights_bytes: int | None = None
+    """Bytes of the weights as served; None where that is not known."""
 
 
 class RankEntry(Struct, frozen=True, kw_only=True):
@@ -140,18 +146,31 @@ class RankEntry(Struct, frozen=True, kw_only=True):
     """This stack's value over the best one's, paired by round."""
     verdict: Literal["best", "tie", "behind", "undecided", "alone"]
     """Against the best point estimate: ``tie`` is equivalence within the margin."""
+    precision: str = ""
+    compression: float | None = None
+    """Bytes of the largest weights of this model in the study over those served here."""
 
 
 class Unranked(Struct, frozen=True, kw_only=True):
-    """A stack without a place, and why."""
+    """A stack without a place, and why.
+
+    One that was measured has its ``value``, and ``ratio_to_best`` over the best of those ranked.
+    """
 
     stack: str
     reason: str
     detail: str
+    value: Value | None = None
+    ratio_to_best: Value | None = None
+    precision: str = ""
+    compression: float | None = None
 
 
 class Ranking(Struct, frozen=True, kw_only=True):
-    """One objective, one model, one workload, one load point. Never a blend of objectives."""
+    """One objective, one model, one workload, one load point, one profile of the stacks.
+
+    Never a blend of objectives, and never of profiles.
+    """
 
     objective: Objective
     metric: str
@@ -171,6 +190,7 @@ class Ranking(Struct, frozen=True, kw_only=True):
     follows_throughput: str | None
     """Set when the order is throughput's by construction: the sentence that says so."""
     kind: Kind
+    profile: str = "defaults"
 
 
 class MoeRatio(Struct, frozen=True, kw_only=True):
@@ -188,19 +208,27 @@ class MoeRatio(Struct, frozen=True, kw_only=True):
 
 
 class Parity(Struct, frozen=True, kw_only=True):
-    """Agreement of greedy output tokens between two cells.
+    """Whether two cells say the same of fixed texts (:mod:`inferometer.parity`).
 
-    ``agreement`` is matching positions over compared positions; ``until_divergence`` is matched
-    tokens over tokens up to and with the first difference of each prompt (one flip counts once).
+    ``agreement`` is matching positions over compared positions of greedy answers;
+    ``until_divergence`` is matched tokens over tokens up to and with the first difference of each
+    answer (one flip counts once); ``distance`` is the mean absolute difference of ln p over
+    ``positions`` tokens of the texts themselves. None is what could not be compared; ``note`` says
+    why. A pair fails when its distance is above, or its ``until_divergence`` below, the limit.
     """
 
     left: str
     right: str
-    prompts: int
-    tokens: int
-    agreement: float
-    until_divergence: float
-    identical_prompts: int
+    prompts: int = 0
+    tokens: int = 0
+    agreement: float | None = None
+    until_divergence: float | None = None
+    identical_prompts: int = 0
+    distance: float | None = None
+    positions: int = 0
+    distance_limit: float | None = None
+    agreement_limit: float | None = None
+    verdict: Literal["pass", "fail", "not comparable"] = "not comparable"
     note: str = ""
 
 

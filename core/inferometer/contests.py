@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
 from inferometer import ranking, stats
 from inferometer.cells import absent, cell_id, values
 from inferometer.comparison import MoeRatio, Value
+from inferometer.engine import Profile
 from inferometer.metrics.catalogue import BY_ID
 from inferometer.ranking import Contest, Entrant, worst_kind
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from inferometer.cells import Evidence
     from inferometer.comparison import Cell, Check, Model, Objective, Ranking
+    from inferometer.gate import Refusal
     from inferometer.plan import LoadPoint
     from inferometer.records import MeterInfo
 
@@ -49,15 +52,19 @@ _WHY_INVALID = {
     "quiet machine": "disturbed",
     "window length": "too_few_samples",
 }
-"""Reason of a failed check; every other check is about unequal work: ``parity_failed``."""
+"""Reason of a failed check; every other check is about unequal work: ``unequal_work``."""
 
 
 def build_rankings(
-    evidence: Evidence, models: Sequence[Model], cells: Sequence[Cell]
+    evidence: Evidence,
+    models: Sequence[Model],
+    cells: Sequence[Cell],
+    refused: Mapping[tuple[str, str], Refusal],
 ) -> list[Ranking]:
-    """Return every ranking: each objective (energy: each meter), model and load point.
+    """Return every ranking: each objective (energy: each meter), model, load point and profile.
 
-    Of open loops only those that :func:`tells` lets through.
+    Of open loops only those that :func:`tells` lets through. ``refused`` are the cells (stack,
+    model) that did not pass the gate.
     """
     by_id = {cell.id: cell for cell in cells}
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
@@ -67,18 +74,54 @@ def build_rankings(
         for point in evidence.load_points
         for objective, meter, primary, follows in _subjects(evidence)
         if tells(point, objective, follows)
+        for profile, stacks in _by_profile(evidence)
         for entrants in [
             [
-                _entrant(evidence, by_id[cell_id(stack, model.name, point)], rows, objective, meter)
-                for stack in evidence.stacks
+                _gated(
+                    _entrant(evidence, cell, rows, objective, meter),
+                    refused.get((stack, model.name)),
+                    cell,
+                    by_id,
+                )
+                for stack in stacks
+                for cell in [by_id[cell_id(stack, model.name, point)]]
                 for rows in [groups.get((stack, model.name, point.index))]
             ]
         ]
         for found in ranking.rank(
-            _contest(model, point, objective, meter, primary=primary, follows=follows),
+            replace(
+                _contest(model, point, objective, meter, primary=primary, follows=follows),
+                profile=profile,
+            ),
             entrants if point.load.closed else keeping_up(entrants, by_id),
         )
     ]
+
+
+def _by_profile(evidence: Evidence) -> list[tuple[Profile, list[str]]]:
+    """Return each profile with its stacks: what one ranks says nothing about another."""
+    profiles = {launch.stack: launch.engine.profile for launch in evidence.plan.launches}
+    return [
+        (profile, [stack for stack in evidence.stacks if profiles[stack] == profile])
+        for profile in get_args(Profile)
+        if profile in profiles.values()
+    ]
+
+
+def _gated(
+    entrant: Entrant, refusal: Refusal | None, cell: Cell, cells: Mapping[str, Cell]
+) -> Entrant:
+    """Add what precision it has; one refused at the gate keeps its values and gets no place."""
+    sizes = [other.weights_bytes for other in cells.values() if other.model == cell.model]
+    known = [size for size in sizes if size]
+    entrant = replace(
+        entrant,
+        precision=cell.precision,
+        compression=max(known) / cell.weights_bytes if cell.weights_bytes else None,
+    )
+    if refusal is None or entrant.reason is not None:
+        return entrant
+    return replace(entrant, reason=refusal.reason, detail=refusal.detail)
 
 
 def keeping_up(entrants: Sequence[Entrant], cells: Mapping[str, Cell]) -> list[Entrant]:
@@ -86,7 +129,7 @@ def keeping_up(entrants: Sequence[Entrant], cells: Mapping[str, Cell]) -> list[E
     found = {
         entrant.stack: cells[entrant.cell].values["output_tok_s"].value or 0.0
         for entrant in entrants
-        if entrant.by_round
+        if entrant.by_round and entrant.reason is None
     }
     most = max(found.values(), default=0.0)
     kept = []
@@ -96,9 +139,7 @@ def keeping_up(entrants: Sequence[Entrant], cells: Mapping[str, Cell]) -> list[E
             kept.append(entrant)
             continue
         words = f"delivered {share:.0%} of the tokens of the stack that delivered most"
-        kept.append(
-            Entrant(stack=entrant.stack, cell=entrant.cell, reason="fell_behind", detail=words)
-        )
+        kept.append(replace(entrant, by_round={}, reason="fell_behind", detail=words))
     return kept
 
 
@@ -197,7 +238,7 @@ def _entrant(
 def _why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
     """Return reason and detail of a cell that failed these checks."""
     words = "; ".join(f"{check.name}: {check.value}" for check in failed)
-    return _WHY_INVALID.get(failed[0].name, "parity_failed"), f"invalid: {words}"
+    return _WHY_INVALID.get(failed[0].name, "unequal_work"), f"invalid: {words}"
 
 
 def no_meter(meters: Mapping[str, MeterInfo]) -> tuple[str, str]:
@@ -301,7 +342,7 @@ def _ratio(
             return Value(value=None, unit="ratio", kind=kind, reason=reason, detail=words)
     if unequal:
         words = "the models got different prompts"
-        return Value(value=None, unit="ratio", kind=kind, reason="parity_failed", detail=words)
+        return Value(value=None, unit="ratio", kind=kind, reason="unequal_work", detail=words)
     ratio = stats.paired_ratio(found[0].by_round, found[1].by_round)
     if ratio is None:
         words = "no round has both models"

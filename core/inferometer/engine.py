@@ -299,6 +299,21 @@ class Engine(Protocol):
     def request(self, completion: Completion) -> dict[str, Any]:
         """Return the request body."""
 
+    def scoring(self, completion: Completion) -> dict[str, Any] | None:
+        """Return the body that asks how likely each token of the prompt is; None: it cannot.
+
+        The answer comes whole, in ``choices[0].logprobs.token_logprobs``: a natural logarithm for
+        each token of the prompt, null for the first; what was generated behind it may follow.
+        """
+
+    @property
+    def precision(self) -> Mapping[str, str]:
+        """Return where the resolved configuration says what numbers are computed with.
+
+        Of ``dtype``, ``quantization`` and ``kv_cache_dtype`` those it tells: an entry of
+        :attr:`resolved_configuration`, a space, and a dotted path in its answer.
+        """
+
     @property
     def says(self) -> Sequence[Says]:
         """Return where it says what it resolved: KV capacity, memory, settings left open."""
@@ -361,6 +376,16 @@ class Adapter:
     def resolved_configuration(self) -> Sequence[str]:
         """Return nothing."""
         return ()
+
+    def scoring(self, completion: Completion) -> dict[str, Any] | None:
+        """Return None: it does not tell."""
+        del completion
+        return None
+
+    @property
+    def precision(self) -> Mapping[str, str]:
+        """Return nothing: it does not tell."""
+        return {}
 
     @property
     def says(self) -> Sequence[Says]:

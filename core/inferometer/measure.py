@@ -5,12 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from inferometer import point as points
-from inferometer import prepare, redact, store, told, workload
+from inferometer import precision, prepare, redact, scoring, store, told, workload
 from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.environment import Environment
@@ -147,7 +148,7 @@ class Bench:
             container=self._container(launch, f"{launch.id}-{secrets.token_hex(3)}"),
         ) as server:
             target = Target(host=HOST, port=port, path=stack.engine.endpoint)
-            model = str(self.prepared.models[launch.model.name].path)
+            model = str(self.prepared.model(launch).path)
             self._load(self._live(launch, folder, server, target, model), seen)
 
     def _live(
@@ -199,15 +200,26 @@ class Bench:
                 self.progress.stage("greedy probe")
                 rows = probe(live, launch.points[0].load.concurrency or STREAMS)
                 store.append_lines(live.folder / "probes.jsonl", rows)
+                self._score(live)
             for point in launch.points:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 seen.windows.append(points.measure(live, point, self.plan.protocol, sampler.look))
+
+    def _score(self, live: Live) -> None:
+        """Store how likely the engine finds fixed texts, where it can tell."""
+        try:
+            rows = scoring.scores(live)
+        except (OSError, ValueError, HTTPException) as error:
+            words = "no log-probabilities, so answers alone are compared"
+            self.progress.warn(f"{live.launch.id}: {words}: {error}")
+            return
+        store.append_lines(live.folder / "scores.jsonl", rows)
 
     # -- pieces -------------------------------------------------------------------------------
 
     def _context(self, launch: Launch, port: int) -> LaunchContext:
         stack = self.prepared.stacks[launch.stack]
-        model = self.prepared.models[launch.model.name]
+        model = self.prepared.model(launch)
         spec = stack.spec
         own = spec.dtype in {"auto", model.facts.dtype}
         return LaunchContext(
@@ -267,7 +279,7 @@ class Bench:
         self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
     ) -> LaunchRecord:
         stack = self.prepared.stacks[launch.stack]
-        model = self.prepared.models[launch.model.name]
+        model = self.prepared.model(launch)
         return LaunchRecord(
             id=launch.id,
             plan_sha256=self.plan.sha256,
@@ -292,6 +304,7 @@ class Bench:
             asked=seen.asked,
             told=seen.told,
             peak_device_memory=seen.device_memory,
+            precision=precision.served(stack.engine, seen.configuration, stack.entry, model.facts),
             windows=seen.windows,
             meters=seen.meters,
             host_sha256=self.host_sha256,
@@ -336,13 +349,15 @@ def probe(live: Live, concurrency: int) -> list[Probe]:
                 stage="serve",
             )
         ids = list(answer.token_ids)
+        again = workload.tokenise(live.tokenizer, answer.text)
         rows.append(
             Probe(
                 prompt=answer.request.prompt,
                 prompt_tokens=answer.request.input_tokens,
                 text=answer.text,
-                token_ids=ids or workload.tokenise(live.tokenizer, answer.text),
+                token_ids=ids or again,
                 ids_from="engine" if ids else "retokenised",
+                text_ids=again if again != ids else None,
             )
         )
     return rows

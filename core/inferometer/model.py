@@ -82,6 +82,8 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     layers: int | None
     kv_bytes_per_token: int | None = None
     dtype: str | None = None
+    quantization: str | None = None
+    """How the checkpoint's weights are quantised (``awq 4-bit``); None when they are not."""
     context_length: int | None = None
     shape: Shape | None = None
     weights_bytes: int

@@ -1,15 +1,20 @@
-"""Do two cells say the same? Agreement of greedy answers to fixed prompts.
+"""Do two cells say the same? Fixed texts, scored token by token and continued greedily.
 
-Exact equality is the wrong test (batching changes the order of sums), so two shares are given:
-positions that match, and tokens up to the first difference, where one flip counts once.
+Exact equality is the wrong test (batching changes the order of sums). Two figures tell rounding
+from other weights, both at equal context: the mean difference of the log-probabilities of the same
+tokens, where both engines tell them, and the share of greedy tokens that agree up to the first
+difference, where one flip counts once. ``core/decisions/0007-parity-gate.md`` has the measurements
+behind the limits.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from inferometer.comparison import Parity
-from inferometer.records import Probe
+from inferometer.records import Probe, Score
 from inferometer.tables import model_name, read_rows, stack_id
 
 if TYPE_CHECKING:
@@ -19,6 +24,17 @@ if TYPE_CHECKING:
 
 Cell = tuple[str, str]
 """Stack id and model name."""
+MOST_NATS = 0.1
+"""Mean |difference of ln p| per token up to which two cells are the same model."""
+LEAST_AGREEMENT = 0.95
+"""Share of greedy tokens, up to and with each text's first difference, from which they are."""
+
+
+class Said(NamedTuple):
+    """What one cell said of the fixed texts."""
+
+    probes: Sequence[Probe] = ()
+    scores: Sequence[Score] = ()
 
 
 class Match(NamedTuple):
@@ -43,61 +59,118 @@ def match(left: Sequence[int], right: Sequence[int]) -> Match:
     )
 
 
-def compare(left: str, right: str, a: Sequence[Probe], b: Sequence[Probe]) -> Parity | None:
-    """Return the agreement on the prompts both answered; None when there is none in common."""
+def compare(left: Cell, right: Cell, a: Said, b: Said) -> Parity:
+    """Compare two cells and judge: one figure beyond its limit is enough to fail."""
+    found = Parity(
+        left=name(left),
+        right=name(right),
+        distance_limit=MOST_NATS,
+        agreement_limit=LEAST_AGREEMENT,
+    )
+    found = _scores(_answers(found, a.probes, b.probes), a.scores, b.scores)
+    failed = [
+        found.distance is not None and found.distance > MOST_NATS,
+        found.until_divergence is not None and found.until_divergence < LEAST_AGREEMENT,
+    ]
+    if found.distance is None and found.until_divergence is None:
+        return replace(found, verdict="not comparable", note=_why_not(a, b))
+    return replace(found, verdict="fail" if any(failed) else "pass")
+
+
+def figures(found: Parity) -> str:
+    """Return what was seen against its limits, in words."""
+    parts = []
+    if found.distance is not None:
+        parts.append(
+            f"ln p of the same tokens differs by {found.distance:.3f} on average over "
+            f"{found.positions:,} tokens (limit {MOST_NATS:g})"
+        )
+    if found.until_divergence is not None:
+        parts.append(
+            f"{found.until_divergence:.1%} of greedy tokens agree up to the first difference "
+            f"(limit {LEAST_AGREEMENT:.0%})"
+        )
+    return "; ".join(parts) or found.note
+
+
+def _answers(found: Parity, a: Sequence[Probe], b: Sequence[Probe]) -> Parity:
     other = {probe.prompt: probe for probe in b}
     pairs = [(probe, other[probe.prompt]) for probe in a if probe.prompt in other]
     pairs = [(x, y) for x, y in pairs if None in _lengths(x, y) or len(_lengths(x, y)) == 1]
-    matches = [match(x.token_ids, y.token_ids) for x, y in pairs]
-    tokens = sum(found.compared for found in matches)
+    matches = [match(*_ids(x, y)) for x, y in pairs]
+    tokens = sum(one.compared for one in matches)
     if not tokens:
-        return None
-    agreed = sum(found.agreed for found in matches)
-    flips = sum(not found.identical for found in matches)
+        return found
+    agreed = sum(one.agreed for one in matches)
+    flips = sum(not one.identical for one in matches)
     retokenised = any("retokenised" in {x.ids_from, y.ids_from} for x, y in pairs)
-    return Parity(
-        left=left,
-        right=right,
+    return replace(
+        found,
         prompts=len(matches),
         tokens=tokens,
-        agreement=sum(found.matching for found in matches) / tokens,
+        agreement=sum(one.matching for one in matches) / tokens,
         until_divergence=agreed / (agreed + flips) if agreed + flips else 0.0,
         identical_prompts=len(matches) - flips,
         note="some token ids come from tokenising the text again" if retokenised else "",
     )
 
 
+def _ids(x: Probe, y: Probe) -> tuple[list[int], list[int]]:
+    """Return the token ids of both answers, of the same making."""
+    if x.ids_from == y.ids_from == "engine":
+        return x.token_ids, y.token_ids
+    return x.text_ids or x.token_ids, y.text_ids or y.token_ids
+
+
 def _lengths(left: Probe, right: Probe) -> set[int | None]:
     return {left.prompt_tokens, right.prompt_tokens}
 
 
-def parities(store: Store, twins: Mapping[str, str]) -> tuple[list[Parity], list[str]]:
+def _scores(found: Parity, a: Sequence[Score], b: Sequence[Score]) -> Parity:
+    other = {score.text_sha256: score.logprobs for score in b}
+    gaps = [
+        abs(x - y)
+        for score in a
+        if len(others := other.get(score.text_sha256, [])) == len(score.logprobs)
+        for x, y in zip(score.logprobs, others, strict=True)
+    ]
+    if gaps:
+        return replace(found, distance=sum(gaps) / len(gaps), positions=len(gaps))
+    silent = [name for name, rows in ((found.left, a), (found.right, b)) if not rows]
+    words = f"no log-probabilities from {' and '.join(silent)}: answers alone are compared"
+    note = "; ".join(filter(None, (found.note, words if silent and len(silent) < 2 else "")))
+    return replace(found, note=note)
+
+
+def _why_not(a: Said, b: Said) -> str:
+    if not a.probes or not b.probes:
+        return "the fixed texts were not answered by both"
+    return "no fixed text has the same length in tokens for both"
+
+
+def parities(store: Store, twins: Mapping[str, str]) -> list[Parity]:
     """Compare one model across stacks, and each twin with its dense model on one stack.
 
-    Returns the comparisons, and the pairs in words that have no answered prompt in common.
-    ``twins`` maps a MoE model's name to the dense one's. The first launch with probes counts.
+    None if nobody was asked. ``twins`` maps a MoE model's name to the dense one's. The first
+    launch with probes counts.
     """
-    answers = _answers(store)
-    if not answers:  # nobody was asked
-        return [], []
-    found, uncompared = [], []
+    said = _said(store)
+    if not said:
+        return []
     cells = {(stack_id(record), model_name(record)) for record in store.launches()}
-    for left, right in _pairs(sorted(cells), twins):
-        parity = compare(_name(left), _name(right), answers.get(left, ()), answers.get(right, ()))
-        if parity is None:
-            uncompared.append(f"{_name(left)} and {_name(right)}")
-        else:
-            found.append(parity)
-    return found, uncompared
+    return [
+        compare(left, right, said.get(left, Said()), said.get(right, Said()))
+        for left, right in _pairs(sorted(cells), twins)
+    ]
 
 
-def _answers(store: Store) -> dict[Cell, Sequence[Probe]]:
-    answers: dict[Cell, Sequence[Probe]] = {}
+def _said(store: Store) -> dict[Cell, Said]:
+    said: dict[Cell, Said] = {}
     for record in sorted(store.launches(), key=lambda r: (r.round, r.position)):
-        cell = (stack_id(record), model_name(record))
-        if cell not in answers and (probes := read_rows(store.folder(record.id), "probes", Probe)):
-            answers[cell] = probes
-    return dict(sorted(answers.items()))
+        cell, folder = (stack_id(record), model_name(record)), store.folder(record.id)
+        if cell not in said and (probes := read_rows(folder, "probes", Probe)):
+            said[cell] = Said(probes, read_rows(folder, "scores", Score))
+    return said
 
 
 def _pairs(cells: Sequence[Cell], twins: Mapping[str, str]) -> Iterator[tuple[Cell, Cell]]:
@@ -111,5 +184,6 @@ def _pairs(cells: Sequence[Cell], twins: Mapping[str, str]) -> Iterator[tuple[Ce
             yield dense, (stack, model)
 
 
-def _name(cell: Cell) -> str:
+def name(cell: Cell) -> str:
+    """Return a cell's name in reports."""
     return f"{cell[0]}/{cell[1]}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from inferometer import attached, environment, packaged, workload
+from inferometer import attached, environment, packaged, precision, workload
 from inferometer.containers import image as images
 from inferometer.containers.running import Container, seen
 from inferometer.engine import LaunchSpec, Unsupported, profiled
@@ -19,6 +19,8 @@ from inferometer.ports import in_use, is_free
 from inferometer.workloads import requests
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from inferometer.engine import Engine, Platform
     from inferometer.environment import Environment
     from inferometer.model import ModelFacts
@@ -86,7 +88,7 @@ class PreparedStack:
             "engine": entry.name,
             "engine_version": self.version,
             "profile": entry.profile,
-            "precision": entry.dtype,
+            "precision": precision.words(precision.asked(entry)),
             "parallelism": "unknown" if entry.url else parallelism(entry),
             "label": label,
         }
@@ -110,6 +112,8 @@ class PreparedModel:
     entry: ModelEntry
     path: Path
     facts: ModelFacts
+    checkpoint: bool = False
+    """One that a stack serves in place of the model's own."""
 
     def describe(self, precision: str) -> dict[str, object]:
         """Return the model as :class:`~inferometer.records.LaunchRecord` stores it."""
@@ -134,9 +138,12 @@ class PreparedModel:
             "kv_bytes_per_token": facts.kv_bytes_per_token,
             "context_length": facts.context_length,
             "weights_bytes": facts.weights_bytes,
+            "dtype": facts.dtype,
+            "quantization": facts.quantization,
             "precision": precision,
             "twin_of": self.entry.twin_of,
             "routing": facts.routing,
+            **({"checkpoint": True} if self.checkpoint else {}),
         }
 
 
@@ -149,6 +156,13 @@ class Prepared:
     models: dict[str, PreparedModel]
     cores: int
     memory_bytes: int
+    checkpoints: Mapping[tuple[str, str], PreparedModel] = field(default_factory=dict)
+    """By stack and model, where a stack serves another checkpoint of it."""
+
+    def model(self, launch: Launch) -> PreparedModel:
+        """Return what a launch serves."""
+        own = self.checkpoints.get((launch.stack, launch.model.name))
+        return own or self.models[launch.model.name]
 
 
 def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
@@ -183,6 +197,12 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         progress.stage(f"model {model.name}")
         path = _model_path(model, stacks, root, progress)
         models[model.name] = PreparedModel(model, path, inspect(path, root))
+    checkpoints = {
+        (stack_id, name): PreparedModel(models[name].entry, path, inspect(path, root), True)
+        for stack_id, stack in stacks.items()
+        for name, folder in stack.entry.checkpoints.items()
+        for path in [Path(folder).expanduser().resolve()]
+    }
     for point in plan.launches[0].points:  # lengths that cannot be had are refused now
         if (tokens := point.workload.input_tokens) is not None:
             tokenizer = models[plan.launches[0].model.name].path / "tokenizer.json"
@@ -195,6 +215,7 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         models=models,
         cores=len(os.sched_getaffinity(0)),
         memory_bytes=psutil.virtual_memory().total,
+        checkpoints=checkpoints,
     )
     check_files(plan, prepared)
     return prepared
@@ -276,7 +297,7 @@ def container(launch: Launch, prepared: Prepared, files: Path, name: str) -> Con
         return None
     home = environment.cache_root() / "containers" / image.id.rpartition(":")[2][:16]
     home.mkdir(parents=True, exist_ok=True)
-    folders = [prepared.models[launch.model.name].path]
+    folders = [prepared.model(launch).path]
     if (draft := stack.entry.speculative) is not None and draft.model is not None:
         folders.append(Path(draft.model).expanduser().resolve())
     return Container(
@@ -309,7 +330,7 @@ def check_files(plan: Plan, prepared: Prepared) -> None:
 
 def tokenizer_of(launch: Launch, prepared: Prepared) -> Path:
     """Return the tokenizer file of a launch's model, or say that it is missing."""
-    path = prepared.models[launch.model.name].path / "tokenizer.json"
+    path = prepared.model(launch).path / "tokenizer.json"
     if not path.is_file():
         raise UsageError(
             f"{path}: missing, so prompts of exact length cannot be made",

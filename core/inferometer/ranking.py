@@ -1,8 +1,8 @@
 """Places with ties, from launches paired by round.
 
-One objective, one model, one workload, one load point at a time. Objectives are never blended,
-scopes and simulated numbers never mixed. Pairs: simultaneous 95 % intervals of log ratios
-(:mod:`inferometer.stats`); rank intervals after Mogstad, Romano, Shaikh and Wilhelm (2024).
+One objective, one model, one workload, one load point, one profile at a time. Objectives are
+never blended, scopes and simulated numbers never mixed. Pairs: simultaneous 95 % intervals of log
+ratios (:mod:`inferometer.stats`); rank intervals after Mogstad, Romano, Shaikh and Wilhelm (2024).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import numpy as np
 
 from inferometer import stats
@@ -49,11 +50,15 @@ class Contest:
     workload: str
     load: str
     follows_throughput: str | None = None
+    profile: str = "defaults"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrant:
-    """One stack in a contest: its value in each round, or the reason why it cannot take part."""
+    """One stack in a contest: its value in each round, or the reason why it cannot take part.
+
+    With both, it was measured and is shown beside the others.
+    """
 
     stack: str
     cell: str
@@ -61,6 +66,8 @@ class Entrant:
     kind: Kind = "measured"
     reason: str | None = None
     detail: str = ""
+    precision: str = ""
+    compression: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,10 +175,6 @@ def rank(contest: Contest, entrants: Sequence[Entrant]) -> list[Ranking]:
 
 def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant]) -> Ranking:
     ranked, left_out = comparable(fit)
-    unranked = [
-        Unranked(stack=entrant.stack, reason=entrant.reason or "not_run", detail=entrant.detail)
-        for entrant in (*unfit, *left_out)
-    ]
     kind = worst_kind(entrant.kind for entrant in ranked)
     result = None
     if ranked:
@@ -180,6 +183,8 @@ def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant])
             higher_is_better=contest.higher_is_better,
         )
     entries = _entries(contest, {e.stack: e for e in ranked}, result) if result else []
+    best = next((e for e in ranked if result and e.stack == result.names[0]), None)
+    unranked = [_unranked(contest, entrant, best) for entrant in (*unfit, *left_out)]
     detectable = result.spread.detectable if result else math.inf
     return Ranking(
         objective=contest.objective,
@@ -199,6 +204,40 @@ def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant])
         ),
         follows_throughput=contest.follows_throughput,
         kind=kind,
+        profile=contest.profile,
+    )
+
+
+def _unranked(contest: Contest, entrant: Entrant, best: Entrant | None) -> Unranked:
+    """Return an entrant without a place; one that was measured is shown against the best."""
+    found = Unranked(
+        stack=entrant.stack,
+        reason=entrant.reason or "not_run",
+        detail=entrant.detail,
+        precision=entrant.precision,
+        compression=entrant.compression,
+    )
+    if not entrant.by_round:
+        return found
+    seen = stats.estimate(list(entrant.by_round.values()))
+    ratio = stats.paired_ratio(entrant.by_round, best.by_round) if best else None
+    return msgspec.structs.replace(
+        found,
+        value=_shown(seen, contest.unit, entrant.kind),
+        ratio_to_best=_shown(ratio, "ratio", worst_kind(["derived", entrant.kind]))
+        if ratio
+        else None,
+    )
+
+
+def _shown(estimate: stats.Estimate, unit: str, kind: Kind) -> Value:
+    return Value(
+        value=estimate.value,
+        unit=unit,
+        kind=kind,
+        n=estimate.n,
+        low=estimate.low,
+        high=estimate.high,
     )
 
 
@@ -260,6 +299,8 @@ def _entries(contest: Contest, entrants: Mapping[str, Entrant], result: Order) -
                 result.rounds,
             ),
             verdict=_against_best(result, i),
+            precision=entrants[name].precision,
+            compression=entrants[name].compression,
         )
         for i, name in enumerate(result.names)
     ]

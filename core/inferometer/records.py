@@ -155,6 +155,23 @@ class Probe(Struct, frozen=True, kw_only=True):
     token_ids: list[int]
     """From the engine where it tells, else the text tokenised again."""
     ids_from: Literal["engine", "retokenised"]
+    text_ids: list[int] | None = None
+    """The text tokenised again, where that differs from ``token_ids``: to compare with an engine
+    that tells text alone."""
+
+
+class Score(Struct, frozen=True, kw_only=True):
+    """How likely a model finds the tokens of a fixed text: a line of ``scores.jsonl``.
+
+    Scores are comparable at equal ``text_sha256``: the context of every token is then the same,
+    whatever an engine would have answered.
+    """
+
+    prompt: int
+    text_sha256: str
+    """Hash of the text's token ids."""
+    logprobs: list[float]
+    """Natural logarithms, of the second token to the last."""
 
 
 class Failure(Struct, frozen=True, kw_only=True):
@@ -220,6 +237,9 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     """What the engine says that it resolved, by the same fields and ``engine.OUTCOMES``."""
     peak_device_memory: Told | None = None
     """Bytes on all accelerators at the worst sample; None in results before it was recorded."""
+    precision: dict[str, str] = {}
+    """What was computed with: ``dtype``, and where not the model's own ``quantization`` (of the
+    weights) and ``kv_cache_dtype``. As the engine says, else as it was asked."""
     windows: list[Window] = []
     meters: list[MeterInfo] = []
     host_sha256: str = ""

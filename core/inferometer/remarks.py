@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from inferometer.cells import absent
 from inferometer.comparison import Missing
+from inferometer.parity import figures
 from inferometer.plan import left_out
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from inferometer.cells import Evidence
-    from inferometer.comparison import Cell, Model, Parity, Ranking, Stack
+    from inferometer.comparison import Cell, Model, Parity, Ranking
+    from inferometer.gate import Refusal
 
 FEW_ROUNDS = 5
-AGREEMENT = 0.98
-"""Correct engines match over 98 % of greedy tokens."""
 _RESUME = "Run the same command again: it resumes with the launches that are missing."
 
 
@@ -29,18 +29,18 @@ def missing(evidence: Evidence) -> list[Missing]:
 def warnings(
     evidence: Evidence,
     cells: Sequence[Cell],
-    stacks: Sequence[Stack],
     rankings: Sequence[Ranking],
-    parity: tuple[Sequence[Parity], Sequence[str]],
+    parity: Sequence[Parity],
+    refused: Mapping[tuple[str, str], Refusal],
 ) -> list[str]:
     """Return what makes these numbers doubtful, worst first."""
     return [
         *_simulated(evidence),
         *_servers(evidence),
         *_checks(cells),
-        *_disagreement(*parity),
+        *_refused(refused),
+        *_disagreement(parity),
         *_unseparated(rankings),
-        *_precisions(stacks),
         *_retried(evidence),
     ]
 
@@ -178,15 +178,18 @@ def _checks(cells: Sequence[Cell]) -> Iterator[str]:
         yield f"check {name!r} warns for {', '.join(where)}"
 
 
-def _disagreement(parity: Sequence[Parity], uncompared: Sequence[str]) -> Iterator[str]:
-    for names in uncompared:
-        yield f"{names} answered no greedy prompt of equal length: their output is not compared."
+def _refused(refused: Mapping[tuple[str, str], Refusal]) -> Iterator[str]:
+    for (stack, model), refusal in refused.items():
+        yield f"{stack} on {model} is shown and not ranked: {refusal.detail}"
+
+
+def _disagreement(parity: Sequence[Parity]) -> Iterator[str]:
     for pair in parity:
-        if pair.until_divergence < AGREEMENT:
-            yield (
-                f"{pair.left} and {pair.right} agree on {pair.until_divergence:.1%} of greedy "
-                f"tokens up to the first difference ({AGREEMENT:.0%} is usual)"
-            )
+        (_, one), (_, other) = (side.split("/", 1) for side in (pair.left, pair.right))
+        if pair.verdict == "not comparable":
+            yield f"{pair.left} and {pair.right} are not compared: {pair.note}"
+        elif pair.verdict == "fail" and one != other:
+            yield f"{pair.left} and its twin {pair.right} do not answer alike: {figures(pair)}"
 
 
 def _unseparated(rankings: Sequence[Ranking]) -> Iterator[str]:
@@ -196,12 +199,6 @@ def _unseparated(rankings: Sequence[Ranking]) -> Iterator[str]:
             f"{len(single)} rankings rest on one complete round: nothing says how far launches "
             "differ, so no place can be told from another"
         )
-
-
-def _precisions(stacks: Sequence[Stack]) -> Iterator[str]:
-    seen = sorted({stack.precision for stack in stacks})
-    if len(seen) > 1:
-        yield f"stacks of different precision are ranked together: {', '.join(seen)}"
 
 
 def _retried(evidence: Evidence) -> Iterator[str]:
@@ -225,7 +222,7 @@ def _scope(evidence: Evidence, preset: str) -> Iterator[str]:
     yield from _loops(evidence)
     if len(evidence.load_points) == 1:
         yield "One load point only: nothing is said about other loads or lengths."
-    yield "Answer quality was not measured; output parity compares greedy answers only."
+    yield "Answer quality was not measured; output parity says only whether stacks answer alike."
     yield "Inter-chunk latency, inter-token latency and goodput are not reported yet."
 
 

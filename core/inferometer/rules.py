@@ -23,6 +23,7 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _places(document)
     yield from _model_sources(document)
     yield from _twins(document)
+    yield from _checkpoints(document)
     yield from _price_day(document)
     yield from _workloads(document)
     yield from _loads(document)
@@ -138,6 +139,16 @@ def _twins(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 f"{place}.twin_of",
                 f"{problems.shown(twin)} is no dense model of this study; dense: {known}",
             )
+
+
+def _checkpoints(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    models = [str(entry.get("name")) for _, entry in _tables(document, "models")]
+    for place, entry in _tables(document, "engines"):
+        chosen = entry.get("checkpoints")
+        for name in chosen if isinstance(chosen, dict) else ():
+            if name not in models:
+                words = f"is no model of this study; models: {', '.join(models) or 'none'}"
+                yield f"{place}.checkpoints", f"{problems.shown(name)} {words}"
 
 
 def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:

@@ -17,6 +17,7 @@ Layout::
         chunks.bin          CHUNK records (16 bytes each)
         readings.jsonl      one Reading a line
         probes.jsonl        one Probe a line (first round)
+        scores.jsonl        one Score a line (first round, of engines that can tell)
         server.log          the engine's output
       failed/<id>-<k>/      the k-th failed attempt, same files as far as they got
       tuning/<stack>/<model>/   the search of a `tuned` stack; nothing in it is ever ranked

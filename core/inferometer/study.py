@@ -58,7 +58,8 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prefix group, where those are more)."""
     seed: int = 1
     probe: bool = True
-    """Send 20 fixed prompts in the first round and compare greedy answers between stacks."""
+    """Have 16 fixed texts scored and continued in the first round: only stacks that say the same
+    are ranked."""
     ready_timeout_s: Positive | None = None
     request_timeout_s: Positive = 600.0
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
@@ -149,6 +150,9 @@ class EngineEntry(
     seed: int | None = None
     extra_args: tuple[str, ...] = ()
     extra_env: dict[str, str] = {}
+    checkpoints: dict[str, Text] = {}
+    """Model name -> directory of another checkpoint of that model (quantised), which this stack
+    serves in its place."""
     pass_env: tuple[str, ...] = ()
     """Variables handed on from our environment, by name: the way for secrets. Never stored."""
 

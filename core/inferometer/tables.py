@@ -104,7 +104,7 @@ def refuse_mixture(store: Store, records: Sequence[LaunchRecord]) -> None:
     """Raise :class:`UsageError` unless all launches share one plan and one machine.
 
     Launches of one stack must also share its environment, version, profile, precision and
-    parallelism, and those of one model its weights.
+    parallelism, and those of one model its weights (its own checkpoint's, where a stack has one).
     """
     plan = store.plan().sha256
     first: dict[tuple[str, str], LaunchRecord] = {}
@@ -117,7 +117,8 @@ def refuse_mixture(store: Store, records: Sequence[LaunchRecord]) -> None:
         for key in ("engine_version", "profile", "precision", "parallelism"):
             value, expected = str(record.stack.get(key)), str(like.stack.get(key))
             _same(f"stack.{key}", record.id, value, like.id, expected)
-        like = first.setdefault(("model", model_name(record)), record)
+        own = stack_id(record) if record.model.get("checkpoint") else ""
+        like = first.setdefault((f"model of {own}", model_name(record)), record)
         value, expected = str(record.model.get("sha256")), str(like.model.get("sha256"))
         _same("model.sha256", record.id, value, like.id, expected)
 

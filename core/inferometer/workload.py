@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -30,9 +29,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 40
 BATCH_TOKENS = 100_000
 """Tokens encoded at once: the tokenizer's own results take some 150 bytes a token."""
-PROBES = 20
-PROBE_WORDS = 10
-PROBE_COPIES = 5
+PROBES = 16
+PROBE_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,35 +137,18 @@ def extend(
 
 
 def probe_prompts(tokenizer_path: Path) -> PromptSet:
-    """Return 20 fixed prompts for output parity: one line of ten words, five times over.
+    """Return the 16 fixed texts of 64 tokens for output parity: to be continued, and scored.
 
-    The task is copying from context. A correct engine is then sure of every next token, whereas in
-    free text two tokens often score within bfloat16's rounding of each other, and engines that
-    are both right part ways at the first such tie (``core/decisions`` has the measurements).
+    Real text, in which most tokens are unsure: coarse weights show there, and hardly where a model
+    copies (``core/decisions/0006-parity-gate.md`` has the measurements).
     """
-    tokenizer = load_tokenizer(tokenizer_path)
-    found = _passages(corpus())
-    step = len(found) // PROBES
-    passages = found[: PROBES * step : step]
-    texts = [f"{passage}\n" * PROBE_COPIES for passage in passages]
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    return PromptSet(ids, texts, tokenizer.num_special_tokens_to_add(is_pair=False))
+    return build(tokenizer_path, PROBE_TOKENS, PROBES, seed=0, salt="probe")
 
 
 def tokenise(tokenizer_path: Path, text: str) -> list[int]:
     """Return the ids of generated ``text``, without special tokens."""
     ids: list[int] = load_tokenizer(tokenizer_path).encode(text, add_special_tokens=False).ids
     return ids
-
-
-def _passages(words: tuple[str, ...]) -> list[str]:
-    """Return every run of ``PROBE_WORDS`` plain words that begins a sentence."""
-    plain = [re.fullmatch(r"[A-Za-z]+[,.]?", word) is not None for word in words]
-    return [
-        " ".join(words[i : i + PROBE_WORDS])
-        for i in range(1, len(words) - PROBE_WORDS)
-        if words[i - 1].endswith(".") and all(plain[i : i + PROBE_WORDS])
-    ]
 
 
 @functools.lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ here (0.5.20). What changed: ``--cuda-graph-max-bs`` became ``--cuda-graph-max-b
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
@@ -120,7 +120,7 @@ FAILURES = (
 REQUEST_FIELDS = frozenset(
     {
         *("model", "prompt", "max_tokens", "min_tokens", "ignore_eos", "temperature", "top_p"),
-        *("seed", "stream", "stream_options", "return_token_ids", "logprobs"),
+        *("seed", "stream", "stream_options", "return_token_ids", "logprobs", "echo"),
     }
 )
 """SGLang ignores fields it does not know."""
@@ -181,6 +181,11 @@ SAYS = (
 )
 
 
+PRECISION: Mapping[str, str] = {
+    name: f"/server_info {name}" for name in ("dtype", "quantization", "kv_cache_dtype")
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Sglang(Adapter):
     """The SGLang adapter. Its warm-up request is in its counters: read differences only."""
@@ -192,6 +197,7 @@ class Sglang(Adapter):
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/server_info",)
     says: Sequence[Says] = SAYS
+    precision: Mapping[str, str] = field(default_factory=lambda: PRECISION)
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
@@ -268,6 +274,21 @@ class Sglang(Adapter):
         """Return what SGLang's guide to tuning names, as far as it holds here."""
         return list(_knobs(context))
 
+    def scoring(self, completion: Completion) -> dict[str, Any]:
+        """Return the body that echoes the prompt with the log-probability of each of its tokens.
+
+        SGLang starts them at the prompt only where ``logprobs`` is above 0.
+        """
+        return {
+            "model": completion.model,
+            "prompt": list(completion.prompt_ids),
+            "max_tokens": 1,
+            "temperature": 0,
+            "stream": False,
+            "echo": True,
+            "logprobs": 1,
+        }
+
 
 def _program(context: LaunchContext) -> Sequence[str]:
     if release(context.version) >= (0, 5, 20):
@@ -278,7 +299,7 @@ def _program(context: LaunchContext) -> Sequence[str]:
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
     """Return this version's word for each field; what is missing is refused by name."""
     words: dict[str, Callable[[Any], Sequence[str]]] = {
-        field: valued(flag) for field, flag in FLAGS.items()
+        name: valued(flag) for name, flag in FLAGS.items()
     }
     words |= {
         "max_num_batched_tokens": lambda tokens: _batched(context, tokens),

@@ -102,7 +102,8 @@ REQUEST_FIELDS = frozenset(
         *("seed", "stream", "stream_options", "detokenize", "add_special_tokens", "logprobs"),
     }
 )
-"""Any other field is answered with 400."""
+"""Any other field is answered with 400. There is no ``scoring``: ``echo`` repeats the prompt's
+text, and ``logprobs`` are those of generated tokens alone."""
 
 METRICS = Metrics(
     path="/prometheus/metrics",

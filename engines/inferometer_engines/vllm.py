@@ -9,7 +9,7 @@ the module of the API server (0.32). What is gone and never emitted: ``--disable
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ FAILURES = (
 REQUEST_FIELDS = frozenset(
     {
         *("model", "prompt", "max_tokens", "min_tokens", "ignore_eos", "temperature", "top_p"),
-        *("seed", "stream", "stream_options", "return_token_ids", "logprobs"),
+        *("seed", "stream", "stream_options", "return_token_ids", "logprobs", "echo"),
     }
 )
 """Accepted by every release in question; vLLM ignores fields it does not know."""
@@ -169,6 +169,14 @@ SAYS = (
 )
 
 
+SERVER_INFO = "/server_info?config_format=json#vllm_config"
+PRECISION: Mapping[str, str] = {
+    "dtype": f"{SERVER_INFO} model_config.dtype",
+    "quantization": f"{SERVER_INFO} model_config.quantization",
+    "kv_cache_dtype": f"{SERVER_INFO} cache_config.cache_dtype",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Vllm(Adapter):
     """The vLLM adapter. ``/reset_prefix_cache`` and ``/server_info`` need the developer mode."""
@@ -178,11 +186,9 @@ class Vllm(Adapter):
     versions: Sequence[str] = (OLDEST, "0.16.0", "0.20.2", "0.24.0", "0.28.0", "0.32.0", "0.33.0")
     readiness: Readiness = READINESS
     failures: Sequence[FailureClass] = FAILURES
-    resolved_configuration: Sequence[str] = (
-        "/version",
-        "/server_info?config_format=json#vllm_config",
-    )
+    resolved_configuration: Sequence[str] = ("/version", SERVER_INFO)
     says: Sequence[Says] = SAYS
+    precision: Mapping[str, str] = field(default_factory=lambda: PRECISION)
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
@@ -282,6 +288,18 @@ class Vllm(Adapter):
         """Return what vLLM's guide to tuning names, as far as it holds here."""
         return [knob for knob in _knobs(context) if knob.values]
 
+    def scoring(self, completion: Completion) -> dict[str, Any]:
+        """Return the body that echoes the prompt with the log-probability of each of its tokens."""
+        return {
+            "model": completion.model,
+            "prompt": list(completion.prompt_ids),
+            "max_tokens": 1,
+            "temperature": 0,
+            "stream": False,
+            "echo": True,
+            "logprobs": 1,
+        }
+
 
 def _on_cpu(context: LaunchContext) -> bool:
     return context.platform.accelerator == "cpu"
@@ -289,9 +307,9 @@ def _on_cpu(context: LaunchContext) -> bool:
 
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
     """Return this version's word for each field; what is missing is refused by name."""
-    known = {field: since(context.version, table) for field, table in FLAGS.items()}
+    known = {name: since(context.version, table) for name, table in FLAGS.items()}
     words: dict[str, Callable[[Any], Sequence[str]]] = {
-        field: valued(flag) for field, flag in known.items() if flag
+        name: valued(flag) for name, flag in known.items() if flag
     }
     words |= {
         "expert_parallel_size": partial(_experts, context),

@@ -75,7 +75,8 @@ def _print_rankings(view: View, rankings: Iterable[Ranking], console: Console) -
 
 def _table(view: View, ranking: Ranking) -> Table:
     architecture = ARCHITECTURE_WORDS[ranking.architecture]
-    title = f"{ranking.objective.capitalize()}, {architecture}: {line(ranking.model)}, "
+    title = f"{ranking.objective.capitalize()}, {architecture}"
+    title += f"{view.profile_words(ranking.profile)}: {line(ranking.model)}, "
     title += f"{line(ranking.workload)}, {line(ranking.load)}"
     table = Table(
         box=SIMPLE_HEAD,
@@ -87,10 +88,12 @@ def _table(view: View, ranking: Ranking) -> Table:
     value = Text(line(view.metric_title(key_of(ranking.metric, ranking.meter))))
     for header, ratio in (("Place", 0), ("Stack", 3), (value, 3), ("n", 0), ("Ratio to best", 3)):
         table.add_column(header, ratio=ratio or None, overflow="fold")
+    mixed = len({entry.precision for entry in ranking.entries}) > 1
     for entry in by_place(ranking):
+        precision = f", {line(entry.precision)}" if mixed else ""
         cells = [
             place_words(ranking, entry),
-            line(view.label(entry.stack)),
+            line(view.label(entry.stack)) + precision,
             with_interval(entry.value),
         ]
         cells += [str(entry.value.n), with_interval(entry.ratio_to_best)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer_reports.escape import markdown, table
 from inferometer_reports.numbers import point, with_interval
+from inferometer_reports.reasons import reason_words
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, unit_name
 
 if TYPE_CHECKING:
@@ -90,7 +91,11 @@ def _figure(cell: Cell, key: str, unit: str) -> str:
         return "invalid"
     if key not in cell.values:
         return "n/a (not run)"
-    return point(cell.values[key], unit if _has(cell, key) else "")
+    return f"{point(cell.values[key], unit if _has(cell, key) else '')}{_refused(cell)}"
+
+
+def _refused(cell: Cell) -> str:
+    return f" ({reason_words(cell.refused)})" if cell.refused else ""
 
 
 def section(view: View) -> list[str]:
@@ -109,7 +114,7 @@ def section(view: View) -> list[str]:
 
 
 def _name(view: View, cell: Cell) -> str:
-    return f"{view.label(cell.stack)}{' (INVALID)' if _failed(cell) else ''}"
+    return f"{view.label(cell.stack)}{' (INVALID)' if _failed(cell) else _refused(cell)}"
 
 
 def _row(view: View, cells: Sequence[Cell], key: str) -> list[str]:

@@ -14,7 +14,7 @@ from inferometer_reports.view import ARCHITECTURE_TITLES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import Cell
+    from inferometer.comparison import Cell, Parity
     from inferometer_reports.view import View
 
 OFFERED = "Open loop: throughput and cost are those of the offered load, not what a stack can do."
@@ -104,34 +104,50 @@ def _passed(view: View, name: str, rule: str) -> int:
 
 
 def parity(view: View) -> list[str]:
-    """Return the agreement of greedy output between cells."""
+    """Return, for each pair of cells, whether they say the same, with the figures and limits."""
+    pairs = view.comparison.parity
     lines = ["## Output parity", ""]
-    if not view.comparison.parity:
+    if not pairs:
         return [*lines, "Not compared: no pair of stacks answered the probe prompts.", ""]
-    header = ["Left", "Right", "Prompts", "Tokens", "Agreement", "Until first difference"]
-    header += ["Identical prompts", "Note"]
-    rows = [
-        [
-            markdown(item.left),
-            markdown(item.right),
-            str(item.prompts),
-            str(item.tokens),
-            f"{number(item.agreement * 100)} %",
-            f"{number(item.until_divergence * 100)} %",
-            str(item.identical_prompts),
-            markdown(item.note) or "none",
-        ]
-        for item in view.comparison.parity
-    ]
+    header = ["Left", "Right", "Verdict", "Distance (nat/token)", "Tokens scored"]
+    header += ["Until first difference", "Agreement", "Identical answers", "Tokens", "Note"]
+    rows = [_parity_row(pair) for pair in pairs]
+    return [*lines, _parity_words(pairs[0]), "", *table(header, rows)]
+
+
+def _parity_words(pair: Parity) -> str:
+    limits = ""
+    if pair.distance_limit is not None and pair.agreement_limit is not None:
+        limits = (
+            f" A pair fails above {number(pair.distance_limit)} nat/token, or below "
+            f"{_share(pair.agreement_limit)} up to the first difference; a stack that differs from "
+            "the reference is shown and not ranked."
+        )
+    return (
+        "Fixed texts, scored and continued greedily. Distance: mean absolute difference of ln p of "
+        "the same tokens behind the same text. Agreement of greedy tokens: position by position, "
+        "and up to the first difference of each answer (one flip counts once); rounding alone "
+        f"makes some.{limits}"
+    )
+
+
+def _parity_row(pair: Parity) -> list[str]:
     return [
-        *lines,
-        (
-            "Greedy tokens that agree, position by position, and up to the first difference of "
-            "each prompt (one flip counts once). Batching alone makes some differences."
-        ),
-        "",
-        *table(header, rows),
+        markdown(pair.left),
+        markdown(pair.right),
+        pair.verdict.upper() if pair.verdict == "fail" else pair.verdict,
+        "n/a (not told)" if pair.distance is None else number(pair.distance),
+        str(pair.positions),
+        _share(pair.until_divergence),
+        _share(pair.agreement),
+        f"{pair.identical_prompts} of {pair.prompts}",
+        str(pair.tokens),
+        markdown(pair.note) or "none",
     ]
+
+
+def _share(value: float | None) -> str:
+    return "n/a (not compared)" if value is None else f"{number(value * 100)} %"
 
 
 def missing(view: View) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inferometer.comparison import OBJECTIVES
 from inferometer_reports import words
 from inferometer_reports.escape import markdown, table
-from inferometer_reports.numbers import with_interval
+from inferometer_reports.numbers import number, with_interval
 from inferometer_reports.reasons import reason_words
 from inferometer_reports.verdicts import clause, span
 from inferometer_reports.view import (
@@ -16,10 +16,11 @@ from inferometer_reports.view import (
     by_place,
     key_of,
     place_words,
+    unit_name,
 )
 
 if TYPE_CHECKING:
-    from inferometer.comparison import RankEntry, Ranking
+    from inferometer.comparison import RankEntry, Ranking, Unranked
     from inferometer_reports.view import View
 
 
@@ -48,7 +49,8 @@ def _ranking(view: View, ranking: Ranking) -> list[str]:
     second = "" if ranking.primary else ", second meter"
     where = f"{ranking.model}, {ranking.workload}, {ranking.load}"
     subject = f"{ranking.objective.capitalize()}, {ARCHITECTURE_WORDS[ranking.architecture]}"
-    lines = [f"### {subject}{second}: {markdown(where)}", ""]
+    profile = view.profile_words(ranking.profile)
+    lines = [f"### {subject}{second}{profile}: {markdown(where)}", ""]
     lines += [f"**Verdict:** {markdown(clause(view, ranking))}.", ""]
     if ranking.follows_throughput:
         lines += [
@@ -58,12 +60,14 @@ def _ranking(view: View, ranking: Ranking) -> list[str]:
     if not ranking.entries:
         return [*lines, *_unranked(view, ranking)]
     header = ["Place", "Rank interval", "Stack", markdown(title), "n"]
-    header += ["Ratio to best", "Against best", "Kind", "Cell"]
-    rows = [_rank_row(view, ranking, entry) for entry in by_place(ranking)]
+    sizes = view.compressed(ranking)
+    header += ["Ratio to best", "Against best", "Kind", "Precision"]
+    header += [*(["Weights"] if sizes else []), "Cell"]
+    rows = [_rank_row(view, ranking, entry, sizes=sizes) for entry in by_place(ranking)]
     return [*lines, *table(header, rows), *_unranked(view, ranking)]
 
 
-def _rank_row(view: View, ranking: Ranking, entry: RankEntry) -> list[str]:
+def _rank_row(view: View, ranking: Ranking, entry: RankEntry, *, sizes: bool) -> list[str]:
     return [
         place_words(ranking, entry),
         span(entry.place_low, entry.place_high),
@@ -73,17 +77,42 @@ def _rank_row(view: View, ranking: Ranking, entry: RankEntry) -> list[str]:
         with_interval(entry.ratio_to_best),
         entry.verdict,
         entry.value.kind,
+        markdown(entry.precision) or "unknown",
+        *([compression(entry.compression)] if sizes else []),
         markdown(entry.cell),
     ]
+
+
+def compression(times: float | None) -> str:
+    """Return how much smaller the weights are than the largest of the same model."""
+    if times is None:
+        return "n/a (unknown)"
+    return "largest" if times == 1 else f"{number(times)}x smaller"
 
 
 def _unranked(view: View, ranking: Ranking) -> list[str]:
     lines = [
         f"- Not ranked: {markdown(view.label(item.stack))}: {markdown(reason_words(item.reason))}"
         + (f" ({markdown(item.detail)})" if item.detail else "")
+        + _measured(view, ranking, item)
         for item in ranking.unranked
     ]
     return [*lines, ""] if lines else []
+
+
+def _measured(view: View, ranking: Ranking, item: Unranked) -> str:
+    """Return what a stack without a place did, so that it is shown."""
+    if item.value is None:
+        return ""
+    info = view.metric(ranking.metric)
+    unit = f" {unit_name(info.unit)}" if info else ""
+    parts = [f"{with_interval(item.value)}{unit}"]
+    if item.ratio_to_best is not None:
+        parts.append(f"{with_interval(item.ratio_to_best)} of the best ranked")
+    parts += [markdown(item.precision)] if item.precision else []
+    if view.compressed(ranking):
+        parts.append(f"weights {compression(item.compression)}")
+    return f"; measured: {', '.join(parts)}"
 
 
 def moe_ratios(view: View) -> list[str]:

@@ -26,7 +26,9 @@ WORDS = {
     "starved": "the load generator could not keep up",
     "disturbed": "something else kept the machine busy",
     "fell_behind": "did not keep up with the offered load",
-    "parity_failed": "the stacks got unequal work",
+    "parity_failed": "answers differ",
+    "not_compared": "of another precision, and its answers were not compared",
+    "unequal_work": "the stacks got unequal work",
     "synthetic_routing": "random router, not a trained model",
 }
 

@@ -87,7 +87,9 @@ def _alone(view: View, ranking: Ranking, entry: RankEntry) -> Verdict:
     info = view.metric(ranking.metric)
     unit = f" {unit_name(info.unit)}" if info else ""
     seen = f"{with_interval(entry.value)}{unit}, n = {entry.value.n}"
-    return Verdict(f"only {view.label(entry.stack)} was measured: ", seen)
+    others = any(item.value is not None for item in ranking.unranked)
+    what = "could be ranked" if others else "was measured"
+    return Verdict(f"only {view.label(entry.stack)} {what}: ", seen)
 
 
 def _lead(view: View, ranking: Ranking, entries: Sequence[RankEntry]) -> Verdict:
@@ -122,16 +124,20 @@ def noun(view: View, ranking: Ranking) -> str:
 
 
 def _unranked(view: View, ranking: Ranking) -> str:
-    """Return ``no power sensor (A and B); failed (C)``."""
+    """Return ``no power sensor (A and B); answers differ (C at 1.8x of the best ranked)``."""
     groups: dict[str, list[str]] = defaultdict(list)
     for item in ranking.unranked:
-        groups[reason_words(item.reason)].append(view.label(item.stack))
+        ratio = item.ratio_to_best
+        shown = f" at {point(ratio, 'x')} of the best ranked" if ratio else ""
+        groups[reason_words(item.reason)].append(f"{view.label(item.stack)}{shown}")
     return "; ".join(f"{words} ({listing(names)})" for words, names in groups.items())
 
 
-def answer(view: View, objective: Objective, architecture: Architecture) -> str:
-    """Return the answer to one question: which stack leads in ``objective``."""
-    every = view.rankings(objective, architecture)
+def answer(
+    view: View, objective: Objective, architecture: Architecture, profile: str | None = None
+) -> str:
+    """Return the answer to one question: which stack (of a profile) leads in ``objective``."""
+    every = view.rankings(objective, architecture, profile=profile)
     if not every:
         return _no_ranking(view, objective, architecture)
     rankings = [ranking for ranking in every if ranking.kind != "simulated"]

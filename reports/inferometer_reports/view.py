@@ -67,16 +67,37 @@ class View:
         words = ", ".join(word for word in (unit_words, meter) if word)
         return f"{title} ({words})" if words else title
 
+    @cached_property
+    def profiles(self) -> list[str]:
+        """Profiles of the stacks, each with rankings of its own."""
+        return list(dict.fromkeys(ranking.profile for ranking in self.comparison.rankings))
+
+    def profile_words(self, profile: str) -> str:
+        """Return ``, profile equalized`` where there is more than one; else nothing."""
+        return f", profile {profile}" if len(self.profiles) > 1 else ""
+
+    def compressed(self, ranking: Ranking) -> bool:
+        """Say whether the weights of some stack of a ranking are smaller than those of another."""
+        found = [entry.compression for entry in ranking.entries]
+        found += [item.compression for item in ranking.unranked]
+        return any(times not in {None, 1.0} for times in found)
+
     def rankings(
-        self, objective: Objective, architecture: Architecture, *, primary: bool = True
+        self,
+        objective: Objective,
+        architecture: Architecture,
+        *,
+        primary: bool = True,
+        profile: str | None = None,
     ) -> list[Ranking]:
-        """Return the rankings of one question, one per model and load point."""
+        """Return the rankings of one question, one per profile, model and load point."""
         return [
             ranking
             for ranking in self.comparison.rankings
             if ranking.objective == objective
             and ranking.architecture == architecture
             and ranking.primary == primary
+            and profile in {None, ranking.profile}
         ]
 
     def second_opinions(self, ranking: Ranking) -> list[Ranking]:
@@ -123,9 +144,9 @@ class View:
             yield ratio.ratio
 
 
-def place_of(ranking: Ranking) -> tuple[str, str, str]:
-    """Return what tells rankings of one question apart: model, workload and load."""
-    return ranking.model, ranking.workload, ranking.load
+def place_of(ranking: Ranking) -> tuple[str, str, str, str]:
+    """Return what tells rankings of one question apart: profile, model, workload and load."""
+    return ranking.profile, ranking.model, ranking.workload, ranking.load
 
 
 def by_place(ranking: Ranking) -> list[RankEntry]:

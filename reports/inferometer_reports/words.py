@@ -36,11 +36,13 @@ def answers(view: View) -> list[Statement]:
     """Return the verdict of every objective, dense and MoE, and the latencies of open loops."""
     verdicts = [
         Statement(
-            f"{objective.capitalize()}, {ARCHITECTURE_WORDS[architecture]}:",
-            answer(view, objective, architecture),
+            f"{objective.capitalize()}, {ARCHITECTURE_WORDS[architecture]}"
+            f"{view.profile_words(profile)}:",
+            answer(view, objective, architecture, profile),
         )
         for objective in OBJECTIVES
         for architecture in ARCHITECTURES
+        for profile in view.profiles or ["defaults"]
     ]
     return verdicts + [Statement(lead, text) for lead, text in latency.answers(view)]
 

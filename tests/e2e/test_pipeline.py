@@ -107,6 +107,28 @@ def measure(text: str, results: Path) -> tuple[RunOutcome, Silent]:
     return outcome, progress
 
 
+def test_a_stack_may_serve_another_checkpoint_of_a_model(model_files: Path, tmp_path: Path) -> None:
+    other = tmp_path / "quantised"
+    shutil.copytree(model_files / "dense", other)
+    config = json.loads((other / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    (other / "config.json").write_text(json.dumps(config))
+    text = text_of(model_files, second=f'{FAST}]\ncheckpoints = {{ dense = "{other}" }}\n#')
+    outcome, _ = measure(text, tmp_path / "results")
+    assert outcome.failed == 0
+    found = {
+        (record.model["name"], Path(record.model["path"]).name, record.precision["dtype"]): (
+            record.precision.get("quantization")
+        )
+        for record in Store(tmp_path / "results").launches()
+    }
+    assert found == {
+        ("dense", "dense", "bfloat16"): None,
+        ("dense", "quantised", "bfloat16"): "awq 4-bit",
+        ("moe", "moe", "bfloat16"): None,
+    }
+
+
 def test_a_study_becomes_a_report_and_resuming_repeats_nothing(
     model_files: Path, tmp_path: Path
 ) -> None:

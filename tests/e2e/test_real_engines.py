@@ -136,7 +136,10 @@ def test_both_engines_did_identical_work_of_exact_length(
         assert {row.input_tokens for row in done} == {32}
         assert all(row.output_tokens == row.output_tokens_expected for row in done)
         assert max(row.output_tokens_expected for row in done) == 16
-        assert len(probes(store.folder(record.id))) == 20
+        assert len(probes(store.folder(record.id))) == 16
+        told = (store.folder(record.id) / "scores.jsonl").is_file()
+        assert told == (record.stack["engine"] == "vllm")
+        assert record.precision == {"dtype": "bfloat16"}
         assert record.ready_s is not None
         assert (record.peak_memory_bytes or 0) > 200 << 20
 
@@ -167,8 +170,9 @@ def test_the_engines_agree_on_greedy_tokens(
 ) -> None:
     data = report(measured[0])
     (pair,) = data["parity"]
-    assert pair["prompts"] == 20
-    assert pair["until_divergence"] >= 0.98
+    assert pair["prompts"] == 16
+    assert pair["verdict"] == "pass", pair
+    assert "no log-probabilities from transformers" in pair["note"]
 
 
 def test_the_report_ranks_all_three_objectives(

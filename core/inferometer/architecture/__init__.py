@@ -96,6 +96,7 @@ def describe(config: Config, tensors: Tensors) -> dict[str, Any]:
         "hidden": _unless_missing(lambda: config.hidden),
         "layers": _unless_missing(lambda: config.layers),
         "dtype": dtype,
+        "quantization": config.quantization,
         "context_length": config.get(*CONTEXT),
     }
 

@@ -22,6 +22,10 @@ EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_expe
 TOP_K = ("num_experts_per_tok", "moe_k", "moe_topk", "num_experts_per_token")
 """One thing, named differently by family, and again when transformers saves the file anew."""
 
+BITS = ("bits", "w_bit", "num_bits", "weight_bits")
+LOADED = {"load_in_8bit": 8, "load_in_4bit": 4}
+"""Fields of ``quantization_config`` that say how many bits a weight has."""
+
 LARGEST = 10**9
 """No dimension of a real model is near it."""
 MOST_LAYERS = 1_000
@@ -196,6 +200,24 @@ class Config:
         """Return the type the weights are meant to be used in."""
         value = self.raw.get("dtype", self.raw.get("torch_dtype"))
         return value.removeprefix("torch.") if isinstance(value, str) else None
+
+    @property
+    def quantization(self) -> str | None:
+        """Return how the weights are quantised, ``awq 4-bit``; None when the file says nothing."""
+        said = self.raw.get("quantization_config")
+        if not isinstance(said, dict):
+            return None
+        method = said.get("quant_method")
+        word = method[:32] if isinstance(method, str) and method else "quantised"
+        bits = next((said[name] for name in BITS if isinstance(said.get(name), int)), None)
+        for name, count in LOADED.items():
+            bits = count if said.get(name) is True else bits
+        groups = said.get("config_groups")
+        for group in groups.values() if isinstance(groups, dict) else ():
+            weights = group.get("weights") if isinstance(group, dict) else None
+            found = weights.get("num_bits") if isinstance(weights, dict) else None
+            bits = min(found, bits or found) if isinstance(found, int) else bits
+        return word if bits is None else f"{word} {bits}-bit"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Check
 
 PARITY = "same work"
-"""Name of the check whose failure makes cells incomparable (reason ``parity_failed``)."""
+"""Name of the check whose failure makes cells incomparable (reason ``unequal_work``)."""
 FAR = 0.5
 """A retokenised sample so far from usage that no tokenizer explains it."""
 
@@ -25,7 +25,7 @@ def same_work(seen: Evidence) -> Check | None:
         return None
     if seen.works > 1:
         value = f"{seen.works} different hashes"
-        return check(PARITY, rule, value, "fail", "parity_failed: the stacks got unequal work")
+        return check(PARITY, rule, value, "fail", "unequal_work: the stacks got unequal work")
     return check(PARITY, rule, seen.window.work_sha256[:12], "pass")
 
 

@@ -17,7 +17,7 @@ START_S = 60.0
 SETTLE_S = 15.0
 """Assumed: warm-up and discarded time before a window."""
 PROBE_S = 20.0
-"""Assumed: the 20 fixed prompts of the first round."""
+"""Assumed: the 16 fixed texts of the first round."""
 ASSUMED = (
     f"estimate: {START_S:.0f} s to start an engine, {SETTLE_S:.0f} s to settle each load point, "
     f"{PROBE_S:.0f} s to probe in the first round; engine environments are built once before that"

@@ -217,3 +217,93 @@ def test_the_measuring_half_stays_out(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert seen.stdout.strip() == "[]"
+
+
+class Entries(Fixture):
+    """With further keys of ``[[engines]]`` for stack ``b``."""
+
+    def study_text(self) -> str:
+        return super().study_text().replace('name = "b"', f'name = "b"\n{KEYS}')
+
+
+KEYS = ""
+
+
+def entries(tmp_path: Path, keys: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Store:
+    monkeypatch.setitem(globals(), "KEYS", keys)
+    return write_results(tmp_path / "r", Entries(**{"rates": TWO, **options}))
+
+
+def test_profiles_are_ranked_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"a": 40.0, "b": 80.0, "c": 60.0}
+    store = entries(tmp_path, 'profile = "equalized"', monkeypatch, rates=rates)
+    found = [r for r in analyze(store.root).rankings if r.objective == "throughput"]
+    assert [(r.profile, [e.stack for e in r.entries]) for r in found] == [
+        ("defaults", ["c", "a"]),
+        ("equalized", ["b"]),
+    ]
+
+
+def answers(store: Store, stack: str, ids: list[int]) -> None:
+    for record in store.launches():
+        path = store.folder(record.id) / "probes.jsonl"
+        if record.stack["id"] == stack and path.exists():
+            lines = [decode_line(it) | {"token_ids": ids} for it in path.read_bytes().splitlines()]
+            path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+
+
+def decode_line(line: bytes) -> dict[str, Any]:
+    return msgspec.json.decode(line, type=dict[str, Any])
+
+
+def test_other_answers_are_shown_beside_the_ranked_and_have_no_place(tmp_path: Path) -> None:
+    store = make(tmp_path, rates={"a": 40.0, "b": 80.0, "c": 60.0})
+    answers(store, "b", [9, 2, 3, 4])
+    seen = analyze(store.root)
+    found = ranking(seen, "throughput")
+    assert [e.stack for e in found.entries] == ["c", "a"]
+    (out,) = found.unranked
+    assert (out.stack, out.reason) == ("b", "parity_failed")
+    assert "0.0% of greedy tokens agree up to the first difference (limit 95%)" in out.detail
+    assert out.value is not None
+    assert out.ratio_to_best is not None
+    assert out.value.value == pytest.approx(80)
+    assert out.ratio_to_best.value == pytest.approx(80 / 60)
+    assert {r.objective for r in seen.rankings if r.unranked} == {"throughput", "energy", "cost"}
+    assert {cell.refused for cell in seen.cells if cell.stack == "b"} == {"parity_failed"}
+    assert any("b on dense is shown and not ranked" in text for text in seen.warnings)
+
+
+def test_another_precision_is_ranked_when_it_answers_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = entries(tmp_path, 'dtype = "float32"', monkeypatch)
+    for record in store.launches():
+        if record.stack["id"] == "b":
+            path = store.folder(record.id) / "launch.json"
+            known = {"dtype": "float32", "kv_cache_dtype": "fp8"}
+            model = record.model | {"dtype": "bfloat16"}
+            path.write_bytes(encode(msgspec.structs.replace(record, precision=known, model=model)))
+    found = ranking(analyze(store.root), "throughput")
+    assert [(e.stack, e.precision, e.compression) for e in found.entries] == [
+        ("b", "float32, KV fp8", 1.0),
+        ("a", "bfloat16", 2.0),
+    ]
+    for record in store.launches():
+        (store.folder(record.id) / "probes.jsonl").unlink(missing_ok=True)
+    (out,) = ranking(analyze(store.root), "throughput").unranked
+    assert (out.stack, out.reason) == ("b", "not_compared")
+
+
+def test_a_stack_with_a_checkpoint_of_its_own_is_pooled_with_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = entries(tmp_path, 'checkpoints = { dense = "/models/awq" }', monkeypatch)
+    for record in store.launches():
+        if record.stack["id"] == "b":
+            model = record.model | {"sha256": "9" * 64, "checkpoint": True, "weights_bytes": 500}
+            path = store.folder(record.id) / "launch.json"
+            path.write_bytes(encode(msgspec.structs.replace(record, model=model)))
+    seen = analyze(store.root)
+    assert seen.models[0].sha256 == "0" * 64
+    assert {e.stack: e.compression for e in ranking(seen, "cost").entries} == {"a": 1.0, "b": 4.0}

@@ -224,6 +224,12 @@ def test_a_whole_number_is_as_good_as_a_fraction() -> None:
             '"moe" is no dense model of this study; dense: dense',
         ),
         (
+            'path = "/models/dense"',
+            'path = "/models/dense"\n[[engines]]\nname = "e"\ncheckpoints = { x = "/awq" }',
+            "engines[2].checkpoints",
+            '"x" is no model of this study; models: dense, moe',
+        ),
+        (
             'name = "moe"',
             'name = "dense"',
             "models[1].name",

@@ -120,7 +120,7 @@ def test_unequal_work_fails_every_stack_of_the_round(tables: Tables) -> None:
     for stack in ("a", "b"):
         check = verdicts(unequal, stack)["same work"]
         assert check.verdict == "fail"
-        assert "parity_failed" in check.detail
+        assert "unequal_work" in check.detail
 
 
 @pytest.mark.parametrize(("every", "verdict"), [(2, "fail"), (10**9, "pass")])

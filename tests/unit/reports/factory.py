@@ -116,6 +116,7 @@ def entries(
                 value=seen,
                 ratio_to_best=ratio,
                 verdict="best" if first else ("behind" if separated else "undecided"),
+                precision="bfloat16",
             )
         )
     return result
@@ -267,13 +268,18 @@ def comparison() -> Comparison:
         moe_ratios=moe_ratios(),
         parity=[
             Parity(
-                left="vllm-dense",
-                right="transformers-dense",
-                prompts=20,
+                left="vllm/smol-135m",
+                right="transformers/smol-135m",
+                prompts=16,
                 tokens=640,
                 agreement=0.9531,
                 until_divergence=0.99,
-                identical_prompts=18,
+                identical_prompts=14,
+                distance=0.0385,
+                positions=1008,
+                distance_limit=0.1,
+                agreement_limit=0.95,
+                verdict="pass",
             )
         ],
         missing=[

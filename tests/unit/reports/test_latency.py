@@ -91,3 +91,11 @@ def test_a_point_without_entries_does_not_hide_simulated_ones() -> None:
     empty = replace(first, entries=[], unranked=[factory.unranked("vllm")], load="1 streams")
     view = View(replace(made, rankings=[replace(first, kind="simulated"), empty]))
     assert "vllm 0.32.0 leads" in answer(view, "throughput", "dense")
+
+
+def test_a_stack_that_answers_differently_is_marked_wherever_it_is_shown() -> None:
+    made = mixed(LOAD)
+    cells = [replace(c, refused="parity_failed") if c.stack == "vllm" else c for c in made.cells]
+    marked = replace(made, cells=cells)
+    assert "vllm 0.32.0 40.0 ms (answers differ), " in latency.answers(View(marked))[0][1]
+    assert "| vllm 0.32.0 (answers differ) |" in render(marked)["report.md"].decode()

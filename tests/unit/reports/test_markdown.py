@@ -11,7 +11,15 @@ import pytest
 from msgspec.structs import replace
 from tests.unit.reports import factory
 
-from inferometer.comparison import Cell, Comparison, RankEntry, Value
+from inferometer.comparison import (
+    Cell,
+    Comparison,
+    Parity,
+    RankEntry,
+    Ranking,
+    Unranked,
+    Value,
+)
 from inferometer_reports.markdown import render
 from inferometer_reports.numbers import with_interval
 
@@ -76,9 +84,9 @@ def test_every_number_in_the_tables_is_the_comparisons() -> None:
     columns = details(comparison)
     for cell in comparison.cells:
         assert columns[cell.id] == [with_interval(value) for value in cell.values.values()]
-    ranked = [row for row in rows(comparison) if len(row) == 9 and row[0].lstrip("=").isdigit()]
+    ranked = [row for row in rows(comparison) if len(row) == 10 and row[0].lstrip("=").isdigit()]
     entries = [entry for ranking in comparison.rankings for entry in ranking.entries]
-    assert sorted((row[8], row[3], row[5]) for row in ranked) == sorted(
+    assert sorted((row[9], row[3], row[5]) for row in ranked) == sorted(
         (entry.cell, with_interval(entry.value), with_interval(entry.ratio_to_best))
         for entry in entries
     )
@@ -125,7 +133,7 @@ def test_deleted_ranks_and_ratios_are_words_too() -> None:
     ratios = [replace(ratio, ratio=absent(ratio.ratio)) for ratio in comparison.moe_ratios]
     price = absent(comparison.price)
     empty = replace(comparison, rankings=rankings, moe_ratios=ratios, price=price)
-    ranked = [row for row in rows(empty) if len(row) == 9 and row[0] in {"1", "2", "=1"}]
+    ranked = [row for row in rows(empty) if len(row) == 10 and row[0] in {"1", "2", "=1"}]
     assert len(ranked) == 16
     assert all(row[3] == row[5] == "n/a (withheld)" for row in ranked)
     assert "| price | n/a (withheld) |" in lines(empty)
@@ -185,3 +193,59 @@ def test_first_place_says_when_nobody_competed() -> None:
     for ranking, words in ((alone, "(alone)"), (single, "(one launch, no order)")):
         text = render(replace(comparison, rankings=[ranking]))["report.md"].decode()
         assert f"first in throughput {words}." in text
+
+
+def other_answers(ranking: Ranking) -> Ranking:
+    """The second stack computes with coarser weights, and answers differently."""
+    first, second = ranking.entries
+    out = Unranked(
+        stack=second.stack,
+        reason="parity_failed",
+        detail="its answers differ | from those of vllm",
+        value=second.value,
+        ratio_to_best=second.ratio_to_best,
+        precision="bfloat16, weights awq 4-bit",
+        compression=3.5,
+    )
+    return replace(ranking, entries=[replace(first, compression=1.0)], unranked=[out])
+
+
+def test_a_stack_that_answers_differently_is_shown_without_a_place() -> None:
+    comparison = factory.comparison()
+    one = other_answers(comparison.rankings[0])
+    found = "\n".join(lines(replace(comparison, rankings=[one])))
+    assert (
+        "- Not ranked: transformers 5.19.0: answers differ (its answers differ \\| from those of "
+        "vllm); measured: 160 (154 to 166) tok/s, 0.800 (0.760 to 0.840) of the best ranked, "
+        "bfloat16, weights awq 4-bit, weights 3.50x smaller"
+    ) in found
+    assert "only vllm 0.32.0 could be ranked: 200 (192 to 208) tok/s" in found
+    assert "not ranked: answers differ (transformers 5.19.0 at 0.800x of the best ranked)" in found
+    assert "| bfloat16 | largest | vllm-dense |" in found
+
+
+def test_profiles_have_answers_and_rankings_of_their_own() -> None:
+    comparison = factory.comparison()
+    first = comparison.rankings[0]
+    both = [first, replace(first, profile="equalized", entries=first.entries[:1])]
+    found = lines(replace(comparison, rankings=both))
+    assert "### Throughput, dense, profile defaults: smol-135m, chat, 8 streams" in found
+    assert "### Throughput, dense, profile equalized: smol-135m, chat, 8 streams" in found
+    answers = [line for line in found if line.startswith("- **Throughput, dense")]
+    assert answers[0].startswith("- **Throughput, dense, profile defaults:** vllm 0.32.0 leads")
+    assert answers[1].startswith("- **Throughput, dense, profile equalized:** only vllm 0.32.0")
+    assert "profile" not in "".join(lines(comparison))
+
+
+def test_the_verdict_of_every_pair_stands_in_the_parity_table() -> None:
+    comparison = factory.comparison()
+    (passed,) = comparison.parity
+    failed = replace(passed, verdict="fail", distance=1.06, until_divergence=0.6)
+    unheard = Parity(left="a/m", right="b/m", note="the fixed texts were not answered by both")
+    found = rows(replace(comparison, parity=[passed, failed, unheard]))
+    shown = [row[2:6] for row in found if row[2:3] and row[2] in {"pass", "FAIL", "not comparable"}]
+    assert shown == [
+        ["pass", "0.0385", "1008", "99.0 %"],
+        ["FAIL", "1.06", "1008", "60.0 %"],
+        ["not comparable", "n/a (not told)", "0", "n/a (not compared)"],
+    ]
