@@ -10,7 +10,6 @@ from msgspec.structs import replace
 import inferometer
 from inferometer import remarks, validity
 from inferometer.cells import (
-    OF_LAUNCHES,
     Evidence,
     build_cells,
     build_models,
@@ -22,6 +21,7 @@ from inferometer.contests import build_moe_ratios, build_rankings
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
 from inferometer.gate import refusals
+from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from inferometer import precision, redact, stats, validity
-from inferometer.comparison import Cell, MetricInfo, Model, Stack, Value
+from inferometer.comparison import Cell, Model, Stack, Value
 from inferometer.gate import Server
+from inferometer.lifetimes import OF_LAUNCHES, of_launches
 from inferometer.metrics.catalogue import METRICS
 from inferometer.ranking import worst_kind
-from inferometer.records import Told
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
@@ -263,111 +263,12 @@ def _cell(
             key: _value(metric, values(rows, metric.id, meter) if rows is not None else None, why)
             for key, metric, meter in columns(evidence)
         }
-        | {info.id: _of_launches(info, whole, why) for info in OF_LAUNCHES},
+        | {info.id: of_launches(info, whole, why) for info in OF_LAUNCHES},
         checks=checks,
         valid=validity.valid(checks),
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
         precision=served(whole[0]) if whole else "",
         weights_bytes=_weights_bytes(whole[0]) if whole else None,
-    )
-
-
-OF_LAUNCHES = (
-    MetricInfo(
-        id="ready_s",
-        title="Time to ready",
-        unit="s",
-        direction="lower",
-        formula="start of the engine's process to its first ready answer",
-    ),
-    MetricInfo(
-        id="peak_memory_gib",
-        title="Peak memory",
-        unit="GiB",
-        direction="lower",
-        formula="largest sample of private memory of the engine's processes + their shared part",
-        source="proc(5), statm, sampled every 0.5 s",
-    ),
-    MetricInfo(
-        id="peak_device_memory_gib",
-        title="Peak device memory",
-        unit="GiB",
-        direction="lower",
-        formula="largest sample of the memory of the engine's processes, summed over the devices",
-        source="NVML, running compute processes, sampled every 0.5 s",
-    ),
-    MetricInfo(
-        id="weights_gib",
-        title="Memory of the weights",
-        unit="GiB",
-        direction="lower",
-        formula="as the engine says, on one accelerator",
-        source="the engine's own words",
-    ),
-    MetricInfo(
-        id="kv_cache_tokens",
-        title="KV cache capacity",
-        unit="tokens",
-        direction="higher",
-        formula="as the engine says, of one replica",
-        source="the engine's own words",
-    ),
-    MetricInfo(
-        id="max_concurrency",
-        title="Requests of full length that fit",
-        unit="requests",
-        direction="higher",
-        formula="KV cache capacity / longest context, as the engine says",
-        source="the engine's own words",
-    ),
-)
-"""What a launch says of itself, whatever the load was."""
-
-
-def _said(id_: str, record: LaunchRecord) -> Told:
-    """Return what one launch says."""
-    none = Told(reason="not_recorded")
-    match id_:
-        case "ready_s":
-            return Told(value=record.ready_s) if record.ready_s else none
-        case "peak_memory_gib":
-            return _gib(Told(value=record.peak_memory_bytes)) if record.peak_memory_bytes else none
-        case "peak_device_memory_gib":
-            return _gib(record.peak_device_memory or none)
-        case "weights_gib":
-            return _gib(record.told.get("weights_bytes", none))
-        case _:
-            return record.told.get(id_, none)
-
-
-def _gib(said: Told) -> Told:
-    if not isinstance(said.value, int | float):
-        return said
-    return Told(value=said.value / 2**30, source=said.source)
-
-
-def _of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str, str]) -> Value:
-    said = [_said(info.id, record) for record in whole]
-    seen = [float(one.value) for one in said if isinstance(one.value, int | float)]
-    kind: Kind = "simulated" if any(map(is_simulated, whole)) else "measured"
-    if not seen:
-        theirs = any("url" in record.environment for record in whole)
-        if theirs:
-            why = ("not_run", "a server that was there already")
-        elif said:
-            why = (said[0].reason or "not_recorded", redact.plain(said[0].detail))
-        return Value(value=None, unit=info.unit, kind=kind, reason=why[0], detail=why[1])
-    # a capacity that is the same in every launch is shown as it was told, unrounded
-    found = stats.estimate(seen, log=len(set(seen)) > 1)
-    sources = dict.fromkeys(redact.plain(one.source) for one in said if one.source)
-    return Value(
-        value=found.value,
-        unit=info.unit,
-        kind=kind,
-        n=found.n,
-        low=found.low,
-        high=found.high,
-        detail=", ".join(sources),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from inferometer.saying import OUTCOMES, QUANTITIES, CacheReset, Counter, Metrics, Says, Unit
 from inferometer.spec import (
     Knob,
     LaunchSpec,
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
+    "OUTCOMES",
     "QUANTITIES",
+    "USUAL_FAILURES",
     "Adapter",
     "CacheReset",
     "Command",
@@ -50,7 +53,10 @@ __all__ = [
     "Says",
     "Setting",
     "Speculative",
+    "Unit",
     "Unsupported",
+    "echoed",
+    "exact",
     "open_knobs",
     "profiled",
     "release",
@@ -156,6 +162,44 @@ class Completion:
     """For engines that take a seed with each request and not at their start."""
 
 
+def exact(completion: Completion) -> dict[str, Any]:
+    """Return an OpenAI completions body of token ids: greedy, exact length, ids in every chunk.
+
+    For :meth:`Engine.request` of engines that take ``min_tokens``, ``ignore_eos`` and
+    ``return_token_ids``. With the ids, usage in every chunk would tell nothing more and cost the
+    server time.
+    """
+    body: dict[str, Any] = {
+        "model": completion.model,
+        "prompt": list(completion.prompt_ids),
+        "max_tokens": completion.output_tokens,
+        "min_tokens": completion.output_tokens,
+        "ignore_eos": True,
+        "temperature": 0,
+        "stream": completion.stream,
+        "return_token_ids": True,
+    }
+    if completion.stream:
+        body["stream_options"] = {"include_usage": True}
+    return body
+
+
+def echoed(completion: Completion) -> dict[str, Any]:
+    """Return an OpenAI completions body that echoes the prompt with its log-probabilities.
+
+    For :meth:`Engine.scoring` of engines that take ``echo`` with ``logprobs``.
+    """
+    return {
+        "model": completion.model,
+        "prompt": list(completion.prompt_ids),
+        "max_tokens": 1,
+        "temperature": 0,
+        "stream": False,
+        "echo": True,
+        "logprobs": 1,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class FailureClass:
     """A log pattern (regular expression) with the reason it stands for and a remedy."""
@@ -165,87 +209,19 @@ class FailureClass:
     remedy: str
 
 
-Unit = Literal["tokens", "requests", "steps", "share", "bytes", "s", "FLOP"]
-
-QUANTITIES: Mapping[str, tuple[Unit, Literal["counter", "gauge"]]] = {
-    "prompt_tokens": ("tokens", "counter"),
-    "prompt_tokens_computed": ("tokens", "counter"),
-    "prompt_tokens_cached": ("tokens", "counter"),
-    "output_tokens": ("tokens", "counter"),
-    "requests_finished": ("requests", "counter"),
-    "requests_aborted": ("requests", "counter"),
-    "preemptions": ("requests", "counter"),
-    "prefix_cache_queries": ("tokens", "counter"),
-    "prefix_cache_hits": ("tokens", "counter"),
-    "draft_tokens": ("tokens", "counter"),
-    "draft_tokens_accepted": ("tokens", "counter"),
-    "steps": ("steps", "counter"),
-    "prefill_busy_s": ("s", "counter"),
-    "decode_busy_s": ("s", "counter"),
-    "estimated_flop": ("FLOP", "counter"),
-    "requests_running": ("requests", "gauge"),
-    "requests_waiting": ("requests", "gauge"),
-    "kv_cache_usage": ("share", "gauge"),
-    "kv_cache_capacity": ("tokens", "gauge"),
-}
-"""Canonical names of what engines count, with unit and kind. Read counters as differences only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """One of the engine's own metrics: ``source`` is what the engine calls it.
-
-    In Prometheus text ``source`` is a family with the ``labels`` that must match; in JSON it is
-    the dotted path within one record. ``name`` is a key of :data:`QUANTITIES`.
-    """
-
-    source: str
-    name: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """Where an engine's counters are read. Those that ``drain`` lose what one reader has seen."""
-
-    path: str = "/metrics"
-    form: Literal["prometheus", "json"] = "prometheus"
-    drains: bool = False
-    counters: Sequence[Counter] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Says:
-    """Where an engine says what it resolved: a setting, or what came of it.
-
-    ``name`` is a field of :class:`LaunchSpec` or a key of :data:`OUTCOMES`. It stands at ``path``
-    (dotted; digits index a list) in an answer of ``resolved_configuration``, or in the log, where
-    ``pattern`` finds it as its one group; thousands may be parted by commas. A number is multiplied
-    by ``scale``. ``reads`` turns it round (``not``), or makes a switch of it (``positive``). Where
-    releases differ, say it several times: the first that is found holds.
-    """
-
-    name: str
-    path: str = ""
-    pattern: str = ""
-    scale: float = 1
-    reads: Literal["as it is", "not", "positive"] = "as it is"
-
-
-OUTCOMES: Mapping[str, str] = {
-    "max_concurrency": "requests of max_model_len tokens that fit in the KV cache at once",
-    "weights_bytes": "memory of the weights on one accelerator, in bytes",
-}
-"""What comes of a launch's settings, beside those that the engine chose itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheReset:
-    """The call that empties the prefix cache: done when it answers 200 and ``says`` (if set)."""
-
-    path: str
-    method: Literal["GET", "POST"] = "POST"
-    says: str = ""
+USUAL_FAILURES = (
+    FailureClass(
+        r"unrecognized arguments|invalid choice",
+        "bad_flag",
+        "Correct extra_args: this version does not know them.",
+    ),
+    FailureClass(
+        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
+        "model_missing",
+        "Download the model first, with a token if it is gated, and give its directory.",
+    ),
+)
+"""Of argparse, and of the Hugging Face hub's client."""
 
 
 class Engine(Protocol):
@@ -304,14 +280,6 @@ class Engine(Protocol):
 
         The answer comes whole, in ``choices[0].logprobs.token_logprobs``: a natural logarithm for
         each token of the prompt, null for the first; what was generated behind it may follow.
-        """
-
-    @property
-    def precision(self) -> Mapping[str, str]:
-        """Return where the resolved configuration says what numbers are computed with.
-
-        Of ``dtype``, ``quantization`` and ``kv_cache_dtype`` those it tells: an entry of
-        :attr:`resolved_configuration`, a space, and a dotted path in its answer.
         """
 
     @property
@@ -381,11 +349,6 @@ class Adapter:
         """Return None: it does not tell."""
         del completion
         return None
-
-    @property
-    def precision(self) -> Mapping[str, str]:
-        """Return nothing: it does not tell."""
-        return {}
 
     @property
     def says(self) -> Sequence[Says]:

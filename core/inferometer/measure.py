@@ -304,7 +304,7 @@ class Bench:
             asked=seen.asked,
             told=seen.told,
             peak_device_memory=seen.device_memory,
-            precision=precision.served(stack.engine, seen.configuration, stack.entry, model.facts),
+            precision=precision.served(seen.told, stack.entry, model.facts),
             windows=seen.windows,
             meters=seen.meters,
             host_sha256=self.host_sha256,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inferometer.engine import Engine
     from inferometer.model import ModelFacts
+    from inferometer.records import Told
     from inferometer.study import EngineEntry
 
 NAMES = ("dtype", "quantization", "kv_cache_dtype")
@@ -21,9 +21,7 @@ UNKNOWN_BITS = 4
 """Of a quantisation whose name does not tell: never taken for the finer one."""
 
 
-def served(
-    engine: Engine, configuration: Mapping[str, Any], entry: EngineEntry, facts: ModelFacts
-) -> dict[str, str]:
+def served(said: Mapping[str, Told], entry: EngineEntry, facts: ModelFacts) -> dict[str, str]:
     """Return ``dtype``, and ``quantization`` and ``kv_cache_dtype`` where not the model's own.
 
     What the engine says goes before what it was asked for, and that before what the checkpoint's
@@ -33,8 +31,8 @@ def served(
     own = {"dtype": facts.dtype, "quantization": facts.quantization}
     found = {}
     for name in NAMES:
-        said = told(configuration, engine.precision.get(name, ""))
-        sources = (said, wanted.get(name), own.get(name))
+        value = said[name].value if name in said else None
+        sources = (str(value or ""), wanted.get(name), own.get(name))
         found[name] = next((word for word in map(plain, sources) if word), "")
     stated = re.search(r"\d+-bit", facts.quantization or "")
     if stated and not found["quantization"].endswith(stated[0]):
@@ -50,15 +48,6 @@ def asked(entry: EngineEntry) -> dict[str, str]:
     if values["kv_cache_dtype"] in {"auto", entry.dtype}:
         values["kv_cache_dtype"] = None
     return {name: value for name, value in values.items() if value}
-
-
-def told(configuration: Mapping[str, Any], place: str) -> str | None:
-    """Return what stands at ``place``: an entry of the configuration, a space, a dotted path."""
-    entry, _, path = place.partition(" ")
-    value: Any = configuration.get(entry)
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value if isinstance(value, str) else None
 
 
 def plain(word: str | None) -> str:

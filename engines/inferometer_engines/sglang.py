@@ -9,11 +9,12 @@ here (0.5.20). What changed: ``--cuda-graph-max-bs`` became ``--cuda-graph-max-b
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
 from inferometer.engine import (
+    USUAL_FAILURES,
     Adapter,
     CacheReset,
     Command,
@@ -25,6 +26,8 @@ from inferometer.engine import (
     Requirements,
     Says,
     Unsupported,
+    echoed,
+    exact,
     release,
     since,
     switched,
@@ -106,16 +109,7 @@ FAILURES = (
         "missing_kernel",
         "Install the kernel package that SGLang names for this accelerator.",
     ),
-    FailureClass(
-        r"unrecognized arguments|invalid choice",
-        "bad_flag",
-        "Correct extra_args: this SGLang version does not know them.",
-    ),
-    FailureClass(
-        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
-        "model_missing",
-        "Download the model first, with a token if it is gated, and give its directory.",
-    ),
+    *USUAL_FAILURES,
 )
 REQUEST_FIELDS = frozenset(
     {
@@ -181,11 +175,6 @@ SAYS = (
 )
 
 
-PRECISION: Mapping[str, str] = {
-    name: f"/server_info {name}" for name in ("dtype", "quantization", "kv_cache_dtype")
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Sglang(Adapter):
     """The SGLang adapter. Its warm-up request is in its counters: read differences only."""
@@ -197,7 +186,6 @@ class Sglang(Adapter):
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/server_info",)
     says: Sequence[Says] = SAYS
-    precision: Mapping[str, str] = field(default_factory=lambda: PRECISION)
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
@@ -256,19 +244,7 @@ class Sglang(Adapter):
 
     def request(self, completion: Completion) -> dict[str, Any]:
         """Return the body: token ids, greedy, exact length, token ids in every chunk."""
-        body: dict[str, Any] = {
-            "model": completion.model,
-            "prompt": list(completion.prompt_ids),
-            "max_tokens": completion.output_tokens,
-            "min_tokens": completion.output_tokens,
-            "ignore_eos": True,
-            "temperature": 0,
-            "stream": completion.stream,
-            "return_token_ids": True,
-        }
-        if completion.stream:
-            body["stream_options"] = {"include_usage": True}
-        return body
+        return exact(completion)
 
     def knobs(self, context: LaunchContext) -> Sequence[Knob]:
         """Return what SGLang's guide to tuning names, as far as it holds here."""
@@ -279,15 +255,7 @@ class Sglang(Adapter):
 
         SGLang starts them at the prompt only where ``logprobs`` is above 0.
         """
-        return {
-            "model": completion.model,
-            "prompt": list(completion.prompt_ids),
-            "max_tokens": 1,
-            "temperature": 0,
-            "stream": False,
-            "echo": True,
-            "logprobs": 1,
-        }
+        return echoed(completion)
 
 
 def _program(context: LaunchContext) -> Sequence[str]:

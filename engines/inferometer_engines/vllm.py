@@ -9,13 +9,14 @@ the module of the API server (0.32). What is gone and never emitted: ``--disable
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
 from inferometer.engine import (
+    USUAL_FAILURES,
     Adapter,
     CacheReset,
     Command,
@@ -27,6 +28,8 @@ from inferometer.engine import (
     Requirements,
     Says,
     Unsupported,
+    echoed,
+    exact,
     release,
     since,
     switched,
@@ -86,16 +89,7 @@ FAILURES = (
         "missing_kernel",
         "Choose another attention_backend or moe_backend, or a vLLM built for this accelerator.",
     ),
-    FailureClass(
-        r"unrecognized arguments|invalid choice",
-        "bad_flag",
-        "Correct extra_args: this vLLM version does not know them.",
-    ),
-    FailureClass(
-        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
-        "model_missing",
-        "Download the model first, with a token if it is gated, and give its directory.",
-    ),
+    *USUAL_FAILURES,
 )
 REQUEST_FIELDS = frozenset(
     {
@@ -170,11 +164,6 @@ SAYS = (
 
 
 SERVER_INFO = "/server_info?config_format=json#vllm_config"
-PRECISION: Mapping[str, str] = {
-    "dtype": f"{SERVER_INFO} model_config.dtype",
-    "quantization": f"{SERVER_INFO} model_config.quantization",
-    "kv_cache_dtype": f"{SERVER_INFO} cache_config.cache_dtype",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +177,6 @@ class Vllm(Adapter):
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/version", SERVER_INFO)
     says: Sequence[Says] = SAYS
-    precision: Mapping[str, str] = field(default_factory=lambda: PRECISION)
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
@@ -266,23 +254,8 @@ class Vllm(Adapter):
         return [str(context.python), "-m", str(module), "--model", str(context.model_path)]
 
     def request(self, completion: Completion) -> dict[str, Any]:
-        """Return the body: token ids, greedy, exact length, token ids in every chunk.
-
-        With the ids, usage in every chunk would tell nothing more and cost the server time.
-        """
-        body: dict[str, Any] = {
-            "model": completion.model,
-            "prompt": list(completion.prompt_ids),
-            "max_tokens": completion.output_tokens,
-            "min_tokens": completion.output_tokens,
-            "ignore_eos": True,
-            "temperature": 0,
-            "stream": completion.stream,
-            "return_token_ids": True,
-        }
-        if completion.stream:
-            body["stream_options"] = {"include_usage": True}
-        return body
+        """Return the body: token ids, greedy, exact length, token ids in every chunk."""
+        return exact(completion)
 
     def knobs(self, context: LaunchContext) -> Sequence[Knob]:
         """Return what vLLM's guide to tuning names, as far as it holds here."""
@@ -290,15 +263,7 @@ class Vllm(Adapter):
 
     def scoring(self, completion: Completion) -> dict[str, Any]:
         """Return the body that echoes the prompt with the log-probability of each of its tokens."""
-        return {
-            "model": completion.model,
-            "prompt": list(completion.prompt_ids),
-            "max_tokens": 1,
-            "temperature": 0,
-            "stream": False,
-            "echo": True,
-            "logprobs": 1,
-        }
+        return echoed(completion)
 
 
 def _on_cpu(context: LaunchContext) -> bool:

@@ -7,52 +7,37 @@ import msgspec
 import pytest
 
 from inferometer.architecture import Config
-from inferometer.engine import Adapter
 from inferometer.precision import bits, served, words
+from inferometer.records import Told
 from inferometer.study import EngineEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from inferometer.engine import Engine
     from inferometer.model import ModelFacts
 
 
-class Telling(Adapter):
-    @property
-    def precision(self) -> Mapping[str, str]:
-        return {
-            "dtype": "/info model.dtype",
-            "quantization": "/info model.quantization",
-            "kv_cache_dtype": "/info kv",
-        }
-
-
-def said(
-    configuration: dict[str, Any], *, quantization: str | None = None, **asked: Any
-) -> dict[str, str]:
+def said(told: dict[str, str], *, quantization: str | None = None, **asked: Any) -> dict[str, str]:
     facts = SimpleNamespace(dtype="bfloat16", quantization=quantization)
-    entry = EngineEntry(name="e", **asked)
-    return served(
-        cast("Engine", Telling()), {"/info": configuration}, entry, cast("ModelFacts", facts)
-    )
+    values = {name: Told(value=value) for name, value in told.items()}
+    nothing = {"seed": Told(reason="not_told")}
+    return served(values | nothing, EngineEntry(name="e", **asked), cast("ModelFacts", facts))
 
 
 def test_what_the_engine_says_goes_first() -> None:
-    seen = said({"model": {"dtype": "torch.float16", "quantization": "fp8"}, "kv": "fp8_e5m2"})
+    seen = said({"dtype": "torch.float16", "quantization": "fp8", "kv_cache_dtype": "fp8_e5m2"})
     assert seen == {"dtype": "float16", "quantization": "fp8", "kv_cache_dtype": "fp8_e5m2"}
     assert words(seen) == "float16, weights fp8, KV fp8_e5m2"
 
 
 def test_what_it_does_not_say_was_asked_or_is_the_models() -> None:
-    assert said({"kv": "auto"}) == {"dtype": "bfloat16"}
+    assert said({"kv_cache_dtype": "auto"}) == {"dtype": "bfloat16"}
     assert said({}, dtype="auto", kv_cache_dtype="bfloat16") == {"dtype": "bfloat16"}
     assert said({}, quantization="awq 4-bit")["quantization"] == "awq 4-bit"
 
 
 def test_the_checkpoint_says_how_many_bits() -> None:
-    seen = said({"model": {"quantization": "compressed-tensors"}}, quantization="x 4-bit")
+    seen = said({"quantization": "compressed-tensors"}, quantization="x 4-bit")
     assert seen["quantization"] == "compressed-tensors 4-bit"
 
 

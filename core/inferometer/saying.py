@@ -1,0 +1,91 @@
+"""What engines say of themselves, in canonical terms: counters, settings, the cache's reset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Unit = Literal["tokens", "requests", "steps", "share", "bytes", "s", "FLOP"]
+
+QUANTITIES: Mapping[str, tuple[Unit, Literal["counter", "gauge"]]] = {
+    "prompt_tokens": ("tokens", "counter"),
+    "prompt_tokens_computed": ("tokens", "counter"),
+    "prompt_tokens_cached": ("tokens", "counter"),
+    "output_tokens": ("tokens", "counter"),
+    "requests_finished": ("requests", "counter"),
+    "requests_aborted": ("requests", "counter"),
+    "preemptions": ("requests", "counter"),
+    "prefix_cache_queries": ("tokens", "counter"),
+    "prefix_cache_hits": ("tokens", "counter"),
+    "draft_tokens": ("tokens", "counter"),
+    "draft_tokens_accepted": ("tokens", "counter"),
+    "steps": ("steps", "counter"),
+    "prefill_busy_s": ("s", "counter"),
+    "decode_busy_s": ("s", "counter"),
+    "estimated_flop": ("FLOP", "counter"),
+    "requests_running": ("requests", "gauge"),
+    "requests_waiting": ("requests", "gauge"),
+    "kv_cache_usage": ("share", "gauge"),
+    "kv_cache_capacity": ("tokens", "gauge"),
+}
+"""Canonical names of what engines count, with unit and kind. Read counters as differences only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One of the engine's own metrics: ``source`` is what the engine calls it.
+
+    In Prometheus text ``source`` is a family with the ``labels`` that must match; in JSON it is
+    the dotted path within one record. ``name`` is a key of :data:`QUANTITIES`.
+    """
+
+    source: str
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Where an engine's counters are read. Those that ``drain`` lose what one reader has seen."""
+
+    path: str = "/metrics"
+    form: Literal["prometheus", "json"] = "prometheus"
+    drains: bool = False
+    counters: Sequence[Counter] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Says:
+    """Where an engine says what it resolved: a setting, or what came of it.
+
+    ``name`` is a field of :class:`~inferometer.spec.LaunchSpec` or a key of :data:`OUTCOMES`. It
+    stands at ``path`` (dotted; digits index a list) in an answer of ``resolved_configuration``, or
+    in the log, where ``pattern`` finds it as its one group; thousands may be parted by commas. A
+    number is multiplied by ``scale``. ``reads`` turns it round (``not``), or makes a switch of it
+    (``positive``). Where releases differ, say it several times: the first that is found holds.
+    """
+
+    name: str
+    path: str = ""
+    pattern: str = ""
+    scale: float = 1
+    reads: Literal["as it is", "not", "positive"] = "as it is"
+
+
+OUTCOMES: Mapping[str, str] = {
+    "max_concurrency": "requests of max_model_len tokens that fit in the KV cache at once",
+    "weights_bytes": "memory of the weights on one accelerator, in bytes",
+}
+"""What comes of a launch's settings, beside those that the engine chose itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheReset:
+    """The call that empties the prefix cache: done when it answers 200 and ``says`` (if set)."""
+
+    path: str
+    method: Literal["GET", "POST"] = "POST"
+    says: str = ""
