@@ -187,6 +187,20 @@ def look(address: Address, engine: Engine, *, model: str | None, version: str | 
     )
 
 
+def changed(address: Address, engine: Engine) -> str:
+    """Return in words that the server is not what it was when it was looked at; empty if it is.
+
+    It may be restarted with something else between two rounds, and nobody would tell us.
+    """
+    names = [str(entry["id"]) for entry in _served(address)]
+    if names and address.model not in names:
+        return f"the server at {address.url} does not serve {address.model} any more"
+    told = _version(address, engine)
+    if address.version_from == "server" and told != address.version:
+        return f"the server at {address.url} was version {address.version}, now it says {told!r}"
+    return ""
+
+
 def _served(address: Address) -> Sequence[dict[str, Any]]:
     answer = address.get_json(MODELS)
     data = answer.get("data") if isinstance(answer, dict) else None

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer import redact
-from inferometer.attached import fetch
+from inferometer.attached import changed, fetch
 from inferometer.containers.running import DEVICES
 from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
 from inferometer.engine import Unsupported
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from inferometer.attached import Address
     from inferometer.containers.running import Container
-    from inferometer.engine import Command, FailureClass, Readiness
+    from inferometer.engine import Command, Engine, FailureClass, Readiness
 
 SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
 LOG_TAIL_LINES = 200
@@ -172,14 +172,16 @@ def serve(
 
 
 @contextmanager
-def attach(address: Address, *, path: str, deadline_s: float, folder: Path) -> Iterator[Server]:
-    """Wait until the server at ``address`` answers on ``path``; it stays as it is.
+def attach(
+    address: Address, engine: Engine, *, deadline_s: float, folder: Path
+) -> Iterator[Server]:
+    """Wait until the server at ``address`` answers; it stays as it is.
 
     Raises:
-        LaunchError: it did not answer in time.
+        LaunchError: it did not answer in time, or is another one than it was.
     """
     began = time.monotonic()
-    while not address.ready(path):
+    while not address.ready(engine.readiness.path):
         if time.monotonic() - began > deadline_s:
             raise LaunchError(
                 f"the server at {address.url} did not answer for {deadline_s:.0f} s",
@@ -188,6 +190,8 @@ def attach(address: Address, *, path: str, deadline_s: float, folder: Path) -> I
                 stage="ready",
             )
         time.sleep(0.2)
+    if words := changed(address, engine):
+        raise LaunchError(words, hint="Measure it into another directory.", stage="ready")
     yield Server(
         host=address.target.host,
         port=address.target.port,

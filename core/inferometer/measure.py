@@ -116,8 +116,7 @@ class Bench:
         address = stack.usable().address
         if address is not None:
             limit = self.plan.protocol.ready_timeout_s or ATTACH_S
-            path = stack.engine.readiness.path
-            with attach(address, path=path, deadline_s=limit, folder=folder) as server:
+            with attach(address, stack.engine, deadline_s=limit, folder=folder) as server:
                 self._load(self._live(launch, folder, server, address.target, address.model), seen)
         else:
             with lease(HOST, self.plan.protocol.port) as port:

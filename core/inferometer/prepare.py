@@ -250,7 +250,7 @@ def refuse_idle(stacks: dict[str, PreparedStack]) -> None:
         first = reasons[0]
         raise MachineError(
             "; ".join(dict.fromkeys(reason.message for reason in reasons)),
-            hint=first.remedy or "Set `python` under [[engines]].",
+            hint=first.remedy or "Set python, container or url under [[engines]].",
         ) from first
 
 

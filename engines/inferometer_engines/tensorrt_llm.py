@@ -150,7 +150,8 @@ class TensorRtLlm(Adapter):
             )
         raise Unsupported(
             f"tensorrt-llm: no locked requirements for {platform}",
-            remedy="Set python = PATH to an interpreter that has it, as in NVIDIA's container.",
+            remedy='Set container = "docker" with engine_version, or python = PATH to an '
+            "interpreter that has it.",
         )
 
     def image(self, platform: Platform, version: str) -> str:

@@ -132,10 +132,32 @@ def test_nobody_there_is_told_with_the_next_step(tmp_path: Path) -> None:
     address = attached.at(url, "/v1/completions", None)
     with (
         pytest.raises(LaunchError, match="did not answer for 0 s") as lost,
-        attach(address, path="/health", deadline_s=0.1, folder=tmp_path),
+        attach(address, ENGINE, deadline_s=0.1, folder=tmp_path),
     ):
         pass
     assert lost.value.reason == "not_ready"
+
+
+def test_a_server_that_was_exchanged_between_rounds_is_noticed(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    gateway.pages["/base/version"] = {"version": "1.0"}
+    found = look(gateway.url, model="first")
+    with attach(found, ENGINE, deadline_s=1.0, folder=tmp_path) as server:
+        assert (server.ready_s, server.session_id, server.dead()) == (None, None, None)
+        assert server.get_json("/version") == {"version": "1.0"}
+    gateway.pages["/base/version"] = {"version": "1.1"}
+    with (
+        pytest.raises(LaunchError, match=r"was version 1\.0, now it says '1\.1'"),
+        attach(found, ENGINE, deadline_s=1.0, folder=tmp_path),
+    ):
+        pass
+    gateway.pages["/base/v1/models"] = models("second")
+    with (
+        pytest.raises(LaunchError, match="does not serve first any more"),
+        attach(found, ENGINE, deadline_s=1.0, folder=tmp_path),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(

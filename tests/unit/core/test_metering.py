@@ -99,3 +99,11 @@ def test_a_busy_stranger_is_seen() -> None:
     assert share is not None
     # it had most of one processor, unless it had to share that one
     assert share > 0.3 / (os.cpu_count() or 1)
+
+
+def test_a_server_whose_processes_cannot_be_seen_has_no_memory_and_no_usage() -> None:
+    session = Session()
+    with Sampler({"m": session}, None) as sampler:
+        sampler.look()
+    assert session.reads >= 2
+    assert (sampler.peak_memory_bytes, sampler.usage) == (None, [])
