@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 UNDER_LOAD = ("load", "stagger")
 BUSY = {
     "quiet machine": "disturbed",
+    "closed under load": "starved",
+    "delivered concurrency": "starved",
     "loop lag": "starved",
     "send lag": "starved",
     "client cpu": "starved",

@@ -24,6 +24,7 @@ Layout::
         trials.jsonl        one Trial a line, failed ones among them
         found.json          Found, once the search is over
         launches/, failed/  the trials' launches, as above
+        earlier/<k>/        a search in which no trial succeeded, before it was made again
       partial/<id>/         the launch in flight; lost, and only it, if the process is killed
 
 A launch is finished when ``launches/<id>/launch.json`` exists. Everything here is standard
@@ -167,6 +168,19 @@ class Store:
         """Write how this search ended."""
         with storage_errors(self.root):
             write_whole(self.root / "found.json", encode(found))
+
+    def set_aside(self) -> None:
+        """Move what a search left to ``earlier/<k>``, so that it can be made again."""
+        with storage_errors(self.root):
+            attempt = 1
+            while (self.root / "earlier" / str(attempt)).exists():
+                attempt += 1
+            aside = self.root / "earlier" / str(attempt)
+            aside.mkdir(parents=True)
+            # found.json last: without it the rest would be an unfinished search
+            for path in sorted(self.root.iterdir(), key=lambda path: path.name == "found.json"):
+                if path.name != "earlier":
+                    path.rename(aside / path.name)
 
     def open_launch(self, launch_id: str) -> Path:
         """Return an empty folder for the launch in flight."""

@@ -47,7 +47,9 @@ def _search(bench: Bench, search: Search) -> Settings:
         knobs = bench.knobs(_launch(search, 1, ()))
     except Exception:  # noqa: BLE001 -- the launches of the rounds fail the same way and say why
         return ()
-    trials = [] if known else store.trials()  # one that found nothing is made again
+    if known is not None:
+        store.set_aside()
+    trials = store.trials()
     own = _bench(bench, search, store)
     while True:
         best, settings = walk(knobs, trials)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from inferometer import checks, hookimpl, scores
+from inferometer import checks, hookimpl
 from inferometer import study as studies
 from inferometer.analyze import analyze
 from inferometer.checks import Evidence
@@ -79,14 +80,14 @@ KNOBS = (
     ),
     Knob(
         name="ttft",
-        values=("90 ms", "0 ms"),
+        values=("90 ms", "5 ms"),
         why="slower, faster",
-        flags={"90 ms": ("--ttft-ms", "90"), "0 ms": ("--ttft-ms", "0")},
+        flags={"90 ms": ("--ttft-ms", "90"), "5 ms": ("--ttft-ms", "5")},
     ),
 )
 DEFAULTS = ("--ttft-ms", "30", "--itl-ms", "10")
 SLOW, REFUSED, FAST = ({"itl": value} for value in KNOBS[0].values)
-BEST = FAST | {"ttft": "0 ms"}
+BEST = FAST | {"ttft": "5 ms"}
 KEY = ("oracle", "dense")
 
 
@@ -119,8 +120,8 @@ JUDGE = checks.judge
 
 
 def forgiving(seen: Evidence) -> list[Check]:
-    """Judge without the checks that fail on a busy machine, and so would shape the search."""
-    return [check for check in JUDGE(seen) if check.name not in scores.BUSY]
+    """Judge without what a busy machine can break, and so would shape the search."""
+    return [check for check in JUDGE(seen) if check.name in {"errors", "token counting"}]
 
 
 @pytest.fixture(autouse=True)
@@ -166,13 +167,13 @@ def test_the_search_finds_the_best_keeps_what_failed_and_ranks_none_of_it(
     assert (found.chosen, found.stopped, found.left) == (6, "finished", 0)
     # true rates: 4 streams x 8 tokens / (ttft + 7 x itl) ms, less the client's share
     for trial, (ttft_ms, itl_ms) in zip(
-        search.trials(), [(30, 10), (30, 20), (0, 0), (30, 1), (90, 1), (0, 1)], strict=True
+        search.trials(), [(30, 10), (30, 20), (0, 0), (30, 1), (90, 1), (5, 1)], strict=True
     ):
         if trial.score.value is not None:
             assert trial.score.kind == "simulated"
             assert trial.score.value < 32 / (ttft_ms + 7 * itl_ms) * 1000 * 1.02
     (record,) = Store(results).launches()
-    assert record.asked["extra_args"] == ["--itl-ms", "1", "--ttft-ms", "0"]
+    assert record.asked["extra_args"] == ["--itl-ms", "1", "--ttft-ms", "5"]
     assert record.stack["profile"] == "tuned"
     comparison = analyze(results)
     assert {launch for cell in comparison.cells for launch in cell.launches} == {record.id}
@@ -231,7 +232,9 @@ def test_a_search_in_which_nothing_worked_is_made_again(
     found = search.found()
     assert found is not None
     assert found.chosen == 1
-    assert len(search.failures()) == 2  # those of the first run are still there
+    assert (len(search.trials()), len(search.failures())) == (2, 0)
+    earlier = Store(search.root / "earlier" / "1")
+    assert (len(earlier.trials()), len(earlier.failures())) == (2, 2)
 
 
 def test_a_busy_machine_decides_nothing(
@@ -239,14 +242,23 @@ def test_a_busy_machine_decides_nothing(
 ) -> None:
     busy = Check(name="quiet machine", rule="r", value="60%", verdict="fail")
     other = Check(name="window length", rule="r", value="0.4", verdict="fail")
-    monkeypatch.setattr(checks, "judge", lambda _seen: [other, busy])
-    measure(text_of(model), tmp_path / "r")
+    text = text_of(model, "trials = 2")
+    with monkeypatch.context() as busy_now:
+        busy_now.setattr(checks, "judge", lambda _seen: [other, busy])
+        measure(text, tmp_path / "r")
     search = Store(tmp_path / "r").search(*KEY)
     assert list(settings_of(search)) == [{}, {}]
     assert {trial.score.reason for trial in search.trials()} == {"disturbed"}
     found = search.found()
     assert found is not None
     assert (found.stopped, found.chosen, found.left) == ("disturbed", None, 5)
+    # rounds that rest on it keep it; without them it is made again, with launches of its own
+    measure(text, tmp_path / "r")
+    assert search.found() == found
+    shutil.rmtree(tmp_path / "r" / "launches")
+    measure(text, tmp_path / "r")
+    assert list(settings_of(search)) == [{}, SLOW]
+    assert {trial.score.reason for trial in search.trials()} == {None}
 
 
 def test_nothing_to_tune_is_refused_by_name_and_costs_no_trial(
@@ -323,11 +335,7 @@ def test_a_trial_that_was_whole_when_a_run_was_killed_is_not_made_again(
     trials = search.trials()
     search.put_trials(trials[:1])
     (search.root / "found.json").unlink()
-    next(results.glob("launches/*/launch.json")).unlink()
-    for folder in results.glob("launches/*"):
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()
+    shutil.rmtree(results / "launches")
     measure(text_of(model, "trials = 2"), results)
     assert {record.id: record.started_ns for record in search.launches()} == whole
     assert search.trials() == trials
@@ -338,8 +346,7 @@ def test_trials_of_another_machine_are_not_gone_on_with(
 ) -> None:
     results = tmp_path / "r"
     measure(text_of(model, "trials = 2"), results)
-    for file in results.glob("launches/*/*"):
-        file.unlink()
+    shutil.rmtree(results / "launches")
     monkeypatch.setattr("inferometer.provenance.host_sha256", lambda _host: "another")
     with pytest.raises(UsageError, match="another machine"):
         measure(text_of(model, "trials = 2"), results)
