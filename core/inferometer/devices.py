@@ -22,7 +22,7 @@ class DeviceMemory:
     nothing can be read, :meth:`told` says why.
     """
 
-    def __init__(self, session_id: int, pids: Callable[[int], list[int]] = alive) -> None:
+    def __init__(self, session_id: int | None, pids: Callable[[int], list[int]] = alive) -> None:
         self.session_id = session_id
         self._pids = pids
         self._nvml: Any = None
@@ -32,6 +32,9 @@ class DeviceMemory:
 
     def open(self, accelerator: str) -> None:
         """Begin, on a machine with ``accelerator``."""
+        if self.session_id is None:
+            self._reason, self._detail = "not_told", "its processes cannot be seen from here"
+            return
         if accelerator != "cuda":
             self._detail = "no NVIDIA device here; those of others are not read"
             return
@@ -52,7 +55,7 @@ class DeviceMemory:
 
     def look(self) -> None:
         """Read now."""
-        if self._nvml is None:
+        if self._nvml is None or self.session_id is None:
             return
         ours = set(self._pids(self.session_id))
         used, seen = 0, False
