@@ -28,7 +28,7 @@ class DeviceMemory:
         self._nvml: Any = None
         self._handles: list[Any] = []
         self._peak: int | None = None
-        self._reason, self._detail = "no_sensor", "never looked at"
+        self._reason, self._detail = "no_device", "never looked at"
 
     def open(self, accelerator: str) -> None:
         """Begin, on a machine with ``accelerator``."""

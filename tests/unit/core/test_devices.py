@@ -85,5 +85,5 @@ def test_without_a_device_or_the_library_there_is_a_reason(
     memory.open(accelerator)
     memory.look()
     memory.close()
-    assert (memory.told().value, memory.told().reason) == (None, "no_sensor")
+    assert (memory.told().value, memory.told().reason) == (None, "no_device")
     assert words in memory.told().detail
