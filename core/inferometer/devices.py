@@ -28,12 +28,12 @@ class DeviceMemory:
         self._nvml: Any = None
         self._handles: list[Any] = []
         self._peak: int | None = None
-        self._reason, self._detail = "no_sensor", "never looked at"
+        self._reason, self._detail = "no_device", "never looked at"
 
     def open(self, accelerator: str) -> None:
         """Begin, on a machine with ``accelerator``."""
         if self.session_id is None:
-            self._detail = "the engine's processes cannot be seen from here"
+            self._reason, self._detail = "not_told", "its processes cannot be seen from here"
             return
         if accelerator != "cuda":
             self._detail = "no NVIDIA device here; those of others are not read"

@@ -8,6 +8,7 @@ WORDS = {
     "not_ready": "not ready in time",
     "unsupported": "the engine does not support it",
     "no_sensor": "no power sensor",
+    "no_device": "no device to read",
     "not_told": "the engine does not say",
     "counter_reset": "the engine started again",
     "unreadable_counters": "its counters cannot be read",

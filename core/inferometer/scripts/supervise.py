@@ -99,13 +99,13 @@ class SharedMemory:
 
     def listed(self) -> set[tuple[str, int]]:
         """Return name and inode of every file there that is ours to remove."""
+        found: set[tuple[str, int]] = set()
         with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
-            return {
-                (entry.name, entry.inode())
-                for entry in entries
-                if entry.stat(follow_symlinks=False).st_uid == os.getuid()
-            }
-        return set()
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                    if entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                        found.add((entry.name, entry.inode()))
+        return found
 
     def look(self) -> None:
         """Note what has appeared since the last look and is open in a process below us."""

@@ -53,6 +53,14 @@ def test_the_peak_is_summed_over_devices_and_our_processes_alone(
     assert memory.told().reason is None
 
 
+def test_a_server_whose_processes_cannot_be_seen_has_no_peak() -> None:
+    memory = DeviceMemory(None)
+    memory.open("cuda")
+    memory.look()
+    memory.close()
+    assert (memory.told().value, memory.told().reason) == (None, "not_told")
+
+
 def test_processes_of_another_namespace_are_no_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", fake([[[(4711, 10)]]]))
     memory = DeviceMemory(7, pids=lambda _: [1])
@@ -77,5 +85,5 @@ def test_without_a_device_or_the_library_there_is_a_reason(
     memory.open(accelerator)
     memory.look()
     memory.close()
-    assert (memory.told().value, memory.told().reason) == (None, "no_sensor")
+    assert (memory.told().value, memory.told().reason) == (None, "no_device")
     assert words in memory.told().detail

@@ -67,14 +67,14 @@ def test_each_model_has_its_own_and_launches_that_differ_show_it(tmp_path: Path)
 def test_cells_show_what_launches_say_or_why_they_do_not(tmp_path: Path) -> None:
     fast = {
         "told": told(kv_cache_tokens=1000, weights_bytes=2**30),
-        "peak_device_memory": {"reason": "no_sensor", "detail": "no NVIDIA device here"},
+        "peak_device_memory": {"reason": "no_device", "detail": "no NVIDIA device here"},
     }
     slow = {"told": {"kv_cache_tokens": {"reason": "not_told", "detail": "nowhere"}}}
     compared(tmp_path, {"fast": fast, "slow": slow})
     cells = {cell.stack: cell.values for cell in analyze(tmp_path).cells}
     assert cells["fast"]["kv_cache_tokens"].value == 1000
     assert cells["fast"]["weights_gib"].value == 1
-    assert cells["fast"]["peak_device_memory_gib"].reason == "no_sensor"
+    assert cells["fast"]["peak_device_memory_gib"].reason == "no_device"
     silent = cells["slow"]["kv_cache_tokens"]
     assert (silent.value, silent.reason, silent.detail) == (None, "not_told", "nowhere")
     assert cells["slow"]["peak_device_memory_gib"].reason == "not_recorded"
