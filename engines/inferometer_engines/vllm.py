@@ -252,6 +252,7 @@ class Vllm(Adapter):
             "stream": False,
             "echo": True,
             "logprobs": 1,
+            "return_token_ids": True,  # else it makes text of the prompt's ids first
         }
 
 
