@@ -26,7 +26,7 @@ Cell = tuple[str, str]
 """Stack id and model name."""
 MOST_NATS = 0.1
 """Mean |difference of ln p| per token up to which two cells are the same model."""
-LEAST_AGREEMENT = 0.95
+LEAST_AGREEMENT = 0.90
 """Share of greedy tokens, up to and with each text's first difference, from which they are."""
 
 

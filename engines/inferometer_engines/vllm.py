@@ -263,7 +263,8 @@ class Vllm(Adapter):
 
     def scoring(self, completion: Completion) -> dict[str, Any]:
         """Return the body that echoes the prompt with the log-probability of each of its tokens."""
-        return echoed(completion)
+        # without ids vLLM makes text of the prompt's ids first
+        return {**echoed(completion), "return_token_ids": True}
 
 
 def _on_cpu(context: LaunchContext) -> bool:

@@ -264,7 +264,7 @@ def test_other_answers_are_shown_beside_the_ranked_and_have_no_place(tmp_path: P
     assert [e.stack for e in found.entries] == ["c", "a"]
     (out,) = found.unranked
     assert (out.stack, out.reason) == ("b", "parity_failed")
-    assert "0.0% of greedy tokens agree up to the first difference (limit 95%)" in out.detail
+    assert "0.0% of greedy tokens agree up to the first difference (limit 90%)" in out.detail
     assert out.value is not None
     assert out.ratio_to_best is not None
     assert out.value.value == pytest.approx(80)

@@ -155,7 +155,7 @@ def test_real_engines_are_judged_right_by_either_figure(
         compare(L, R, Said(scores=whole.scores), Said(scores=coarse.scores)),
     ):
         assert by.verdict == verdict
-    for limit, worst in ((MOST_NATS, 0.0469), (1 - LEAST_AGREEMENT, 0.0105)):
+    for limit, worst in ((MOST_NATS, 0.0469), (1 - LEAST_AGREEMENT, 0.026)):
         assert worst * 2 < limit  # room above rounding
     assert MOST_NATS * 10 < 1.0622
-    assert (1 - LEAST_AGREEMENT) * 7 < 1 - 0.600
+    assert (1 - LEAST_AGREEMENT) * 3 < 1 - 0.600

@@ -278,7 +278,7 @@ def comparison() -> Comparison:
                 distance=0.0385,
                 positions=1008,
                 distance_limit=0.1,
-                agreement_limit=0.95,
+                agreement_limit=0.9,
                 verdict="pass",
             )
         ],
