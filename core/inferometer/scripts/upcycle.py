@@ -16,8 +16,10 @@ Why the twin computes the same function. A Mixtral layer returns, for hidden sta
                                                          the chosen k, so sum of w_e(x) = 1
 
 All experts are copies of the dense MLP, f_e = f, hence y(x) = f(x) * sum of w_e(x) = f(x), for
-every x, every router and every k. Everything outside the MLPs is copied unchanged. In floating
-point the two differ by the rounding of the weights w_e and of the sum, no more.
+every x, every router and every k. Everything outside the MLPs is copied unchanged; an output
+matrix that the dense model shares with its embeddings is written out, because Mixtral has no shared
+one and not every engine looks (SGLang 0.5.23 would leave it at zero). In floating point the two
+differ by the rounding of the weights w_e and of the sum, no more.
 
 So the pair differs in work (routing, EXPERTS times the MLP bytes, k times the MLP arithmetic) at
 equal quality. Its routing is synthetic: how tokens spread says nothing about a trained router.
@@ -50,6 +52,8 @@ def main(dense: Path, out: Path, experts: int, top_k: int, seed: int) -> None:
     for name, tensor in load_file(dense / "model.safetensors").items():
         for target in targets(name, experts):
             tensors[target] = tensor.clone()  # safetensors refuses tensors that share memory
+    if config.get("tie_word_embeddings"):
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     generator = torch.Generator().manual_seed(seed)
     hidden = config["hidden_size"]
     for layer in range(config["num_hidden_layers"]):
@@ -84,6 +88,7 @@ def mixtral(config: dict[str, object], experts: int, top_k: int) -> dict[str, ob
         "num_local_experts": experts,
         "num_experts_per_tok": top_k,
         "sliding_window": None,
+        "tie_word_embeddings": False,
         "output_router_logits": False,
         "router_jitter_noise": 0.0,
     }

@@ -191,8 +191,9 @@ def test_upcycling_names_the_twin_s_tensors_as_mixtral_does() -> None:
         "model.layers.3.block_sparse_moe.experts.0.w2.weight",
         "model.layers.3.block_sparse_moe.experts.1.w2.weight",
     ]
-    config = {"model_type": "llama", "hidden_size": 8, "mlp_bias": False}
+    config = {"model_type": "llama", "mlp_bias": False, "tie_word_embeddings": True}
     twin = upcycle.mixtral(config, 8, 2)
+    assert twin["tie_word_embeddings"] is False
     assert twin["model_type"] == "mixtral"
     assert (twin["num_local_experts"], twin["num_experts_per_tok"]) == (8, 2)
     assert "mlp_bias" not in twin
