@@ -133,8 +133,9 @@ METRICS = Metrics(
             "sglang:realtime_tokens_total", "prompt_tokens_computed", {"mode": "prefill_compute"}
         ),
         Counter("sglang:realtime_tokens_total", "prompt_tokens_cached", {"mode": "prefill_cache"}),
-        # Without the first token of each request, which its prefill makes.
+        # The first token of each request is its prefill's and not among those decoded.
         Counter("sglang:realtime_tokens_total", "output_tokens", {"mode": "decode"}),
+        Counter("sglang:time_to_first_token_seconds_count", "output_tokens"),
         Counter("sglang:num_requests_total", "requests_finished"),
         Counter("sglang:num_aborted_requests_total", "requests_aborted"),
         Counter("sglang:num_retracted_requests_total", "preemptions"),
