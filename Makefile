@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 
-.PHONY: quickstart test lint unit engines benchmarks benchmarks-parity install clean
+.PHONY: quickstart test lint unit engines lane-sglang benchmarks benchmarks-parity install clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml plugins/inferometer-transformers/pyproject.toml
@@ -36,6 +36,11 @@ unit: install
 
 engines: install
 	$(BIN)/python -m pytest -m engine
+
+# Real SGLang on the processor with stub kernels: protocol and options, never a figure. Its own
+# environment, 2.6 GB in the cache; see docs/how-to/sglang-lane.md.
+lane-sglang: install
+	$(BIN)/python -m pytest tests/lanes/sglang/lane_flags.py tests/lanes/sglang/lane.py
 
 # Timings, so on an otherwise idle machine; about ten minutes, and once the peers' installation.
 # All of them run, also behind one that missed a target.

@@ -4,12 +4,13 @@ Run it to write or to renew a golden list (``tests/golden/engines/*.txt``)::
 
     python read_flags.py sglang sglang-0.5.23-*.whl
     python read_flags.py vllm vllm-0.33.0-*.whl
-    ENGINE_PYTHON read_flags.py vllm-parser     # vLLM's own parser, in its environment
+    ENGINE_PYTHON read_flags.py vllm-parser     # its own parser, in its environment; or sglang-
     ENGINE_PYTHON read_flags.py vllm-accepts lines.json    # which argument lists it refuses
     python read_flags.py tensorrt-llm trtllm_serve_cli.yaml|serve.py llm_args.py
 
 ``tests/unit/engines/test_flags.py`` holds every option the adapters can emit against the lists;
-``python -m pytest tests/unit/engines/test_flags.py -m engine`` also asks the real vLLM parser.
+``python -m pytest tests/unit/engines/test_flags.py -m engine`` also asks the real vLLM parser, and
+``make lane-sglang`` SGLang's.
 Only the standard library: it also runs inside an engine's environment.
 """
 
@@ -34,6 +35,8 @@ def sglang(sources: dict[str, str]) -> set[str]:
     """
     found: set[str] = set()
     for name, text in sources.items():
+        if "/multimodal_gen/" in name:  # the server for images has options of its own
+            continue
         if "/server_args.py" not in name and "/arg_groups/fields/" not in name:
             continue
         for node in ast.walk(ast.parse(text)):
@@ -141,6 +144,14 @@ def vllm_parser() -> tuple[str, argparse.ArgumentParser]:
     return version, cli.make_arg_parser(utils.FlexibleArgumentParser())
 
 
+def sglang_parser() -> tuple[str, argparse.ArgumentParser]:
+    """Return version and argument parser of the SGLang installed with this interpreter."""
+    version = importlib.import_module("sglang.version").__version__
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    importlib.import_module("sglang.srt.server_args").ServerArgs.add_cli_args(parser)
+    return version, parser
+
+
 def options(parser: argparse.ArgumentParser) -> set[str]:
     """Return the long options of a parser."""
     words = {word for action in parser._actions for word in action.option_strings}
@@ -221,13 +232,15 @@ def read(path: Path) -> tuple[str, set[str]]:
 def main(arguments: list[str]) -> None:
     """Print one golden list."""
     kind, *paths = arguments
-    if kind == "vllm-parser":
-        version, parser = vllm_parser()
-        source = f"argument parser of vLLM {version}, asked in its environment"
-        print(listing(source, options(parser)))
-        return
-    if kind == "vllm-accepts":
-        print(json.dumps(refused(vllm_parser()[1], json.loads(Path(paths[0]).read_text()))))
+    engine, _, what = kind.rpartition("-")
+    if what in {"parser", "accepts"}:
+        name, made = {"vllm": ("vLLM", vllm_parser), "sglang": ("SGLang", sglang_parser)}[engine]
+        version, parser = made()
+        if what == "accepts":
+            print(json.dumps(refused(parser, json.loads(Path(paths[0]).read_text()))))
+        else:
+            source = f"argument parser of {name} {version}, asked in its environment"
+            print(listing(source, options(parser)))
         return
     sources: dict[str, str] = {}
     for path in map(Path, paths):
