@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inferometer.counters import snapshot
 from inferometer.engine import (
     QUANTITIES,
     Engine,
@@ -109,8 +111,10 @@ def test_equalized_sets_budgets_and_switches_the_models_sampling_off() -> None:
         assert words in said
 
 
-@pytest.mark.parametrize("platform", [CPU, CUDA, ROCM])
-def test_it_has_no_environment_of_its_own_and_says_what_to_do(platform: Platform) -> None:
+@pytest.mark.parametrize(
+    "platform", [CPU, ROCM, replace(CUDA, machine="aarch64"), replace(CUDA, python="3.14")]
+)
+def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
     with pytest.raises(Unsupported) as refusal:
         ENGINE.requirements(platform)
     assert refusal.value.message.startswith("sglang: ")
@@ -126,3 +130,18 @@ def test_the_image_is_the_releases_own() -> None:
 def test_counters_have_canonical_names() -> None:
     assert {counter.name for counter in METRICS.counters} <= set(QUANTITIES)
     assert all(counter.source.startswith("sglang:") for counter in METRICS.counters)
+
+
+def test_a_running_servers_metrics_are_read_to_the_token() -> None:
+    page = Path(__file__).parents[2] / "golden" / "metrics" / "sglang-0.5.23.prom"
+    assert snapshot(METRICS, lambda _: page.read_bytes()) == {
+        "prompt_tokens": 6 + 5 + 5,
+        "prompt_tokens_computed": 10,
+        "prompt_tokens_cached": 6,
+        "output_tokens": 8 + 6 + 6,
+        "requests_finished": 3,
+        "requests_running": 0,
+        "requests_waiting": 0,
+        "kv_cache_usage": 0,
+        "kv_cache_capacity": 8192,
+    }
