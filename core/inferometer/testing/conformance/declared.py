@@ -222,13 +222,14 @@ def sample(known: FailureClass) -> str:
 
 @check
 def counter_names(kit: Kit) -> None:
-    """Its counters have canonical names, and no two the same."""
+    """Its counters have canonical names, and none is told twice."""
     applies(kit.engine.metrics, "it has no counters")
     assert kit.engine.metrics is not None
     names = [counter.name for counter in kit.engine.metrics.counters]
     unknown = sorted(set(names) - set(QUANTITIES))
     need(not unknown, f"not in QUANTITIES: {', '.join(unknown)}")
-    twice = sorted({each for each in names if names.count(each) > 1})
+    sources = [(c.source, sorted(c.labels.items()), c.name) for c in kit.engine.metrics.counters]
+    twice = sorted({source for source, *_ in sources if sources.count((source, *_)) > 1})
     need(not twice, f"told twice: {', '.join(twice)}")
 
 
@@ -244,7 +245,7 @@ def counter_units(kit: Kit) -> None:
         said = f"{counter.source} as {counter.name}"
         need("_created" not in counter.source, f"{said}: that is a time stamp")
         need("_bucket" not in counter.source, f"{said}: that is a part of a histogram")
-        seconds = "seconds" in counter.source
+        seconds = "seconds" in counter.source and not counter.source.endswith("_count")
         need(seconds == (unit == "s") or unit == "steps", f"{said}: wrong unit")
         if kit.engine.metrics.form == "prometheus":
             grows = counter.source.endswith(("_total", "_count", "_sum"))
