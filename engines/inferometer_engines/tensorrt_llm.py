@@ -137,7 +137,7 @@ class TensorRtLlm(Adapter):
                 remedy="Run this stack on a machine with one.",
             )
         raise Unsupported(
-            f"tensorrt-llm: no locked requirements for {platform}",
+            f"tensorrt-llm: comes as a container, not as locked requirements ({platform})",
             remedy="Set python = PATH to an interpreter that has it, as in NVIDIA's container.",
         )
 

