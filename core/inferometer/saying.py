@@ -39,7 +39,8 @@ class Counter:
     """One of the engine's own metrics: ``source`` is what the engine calls it.
 
     In Prometheus text ``source`` is a family with the ``labels`` that must match; in JSON it is
-    the dotted path within one record. ``name`` is a key of :data:`QUANTITIES`.
+    the dotted path within one record. ``name`` is a key of :data:`QUANTITIES`; counters of one
+    name add up.
     """
 
     source: str

@@ -10,6 +10,7 @@ here (0.5.20). What changed: ``--cuda-graph-max-bs`` became ``--cuda-graph-max-b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from inferometer import hookimpl
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from inferometer.engine import Completion, Engine, LaunchContext, Platform, Speculative
 
 OLDEST = "0.5.9"
+LOCKED_PYTHONS = ("3.11", "3.12")
+"""Those for which the CUDA requirements were resolved."""
 FLAGS: Mapping[str, str] = {
     "dtype": "--dtype",
     "tensor_parallel_size": "--tp-size",
@@ -191,7 +194,11 @@ class Sglang(Adapter):
     cache_reset: CacheReset | None = RESET
 
     def requirements(self, platform: Platform) -> Requirements:
-        """Refuse: its kernels come for CUDA alone, and are built from source elsewhere."""
+        """Return the locked CUDA environment; for the rest its kernels are not published."""
+        found = (platform.system, platform.machine, platform.accelerator)
+        if found == ("linux", "x86_64", "cuda") and platform.python in LOCKED_PYTHONS:
+            lock = files("inferometer_engines") / "requirements" / "sglang-linux-x86_64-cuda.txt"
+            return Requirements(lock=lock.read_text(encoding="utf-8"), distribution="sglang")
         why = {
             "cpu": "its CPU kernels are built from source and not published",
             "cuda": "no locked requirements here",

@@ -149,7 +149,7 @@ class TensorRtLlm(Adapter):
                 remedy="Run this stack on a machine with one.",
             )
         raise Unsupported(
-            f"tensorrt-llm: no locked requirements for {platform}",
+            f"tensorrt-llm: comes as a container, not as locked requirements ({platform})",
             remedy='Set container = "docker" with engine_version, or python = PATH to an '
             "interpreter that has it.",
         )

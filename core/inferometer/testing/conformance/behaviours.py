@@ -184,6 +184,7 @@ SGLANG = Behaviour(
         ("sglang:realtime_tokens_total", {"mode": "prefill_compute"}, "prompt_tokens_computed"),
         ("sglang:realtime_tokens_total", {"mode": "prefill_cache"}, "prompt_tokens_cached"),
         ("sglang:realtime_tokens_total", {"mode": "decode"}, "output_tokens"),
+        ("sglang:time_to_first_token_seconds_count", {}, "requests_finished"),
         ("sglang:num_requests_total", {}, "requests_finished"),
         ("sglang:num_aborted_requests_total", {}, "requests_aborted"),
         ("sglang:num_retracted_requests_total", {}, "preemptions"),

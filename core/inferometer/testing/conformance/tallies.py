@@ -32,7 +32,7 @@ def _wanted(kit: Kit, requests: int = REQUESTS) -> dict[str, float]:
     """Return what so many requests count, as far as the adapter declares it."""
     assert kit.engine.metrics is not None
     prompt = requests * PROMPT_TOKENS
-    output = requests * (OUTPUT_TOKENS - kit.behaviour.first_by_prefill)
+    output = requests * OUTPUT_TOKENS
     right = {
         "prompt_tokens": prompt,
         "prompt_tokens_computed": prompt,
