@@ -212,7 +212,8 @@ class Bench:
             words = "no log-probabilities, so answers alone are compared"
             self.progress.warn(f"{live.launch.id}: {words}: {error}")
             return
-        store.append_lines(live.folder / "scores.jsonl", rows)
+        if rows:
+            store.append_lines(live.folder / "scores.jsonl", rows)
 
     # -- pieces -------------------------------------------------------------------------------
 
