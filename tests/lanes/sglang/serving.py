@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import json
 import os
-import tempfile
+import secrets
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,8 @@ VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "passive",
 }
+MARK = "INFEROMETER_LANE"
+"""A variable by which the processes of one server are found."""
 
 
 def built() -> Environment:
@@ -86,12 +88,12 @@ def context(built: Environment, at: Path, port: int, **spec: Any) -> LaunchConte
 
 @dataclass(slots=True)
 class Live:
-    """A server that answers. ``temporary`` is the folder it was given for temporary files."""
+    """A server that answers. ``mark`` is in the environment of its processes alone."""
 
     server: Server
     model: Path
     readiness: Readiness
-    temporary: Path
+    mark: str
     before: set[str]
     stack: contextlib.ExitStack = field(repr=False)
     stop_s: float | None = None
@@ -138,12 +140,12 @@ class Live:
     def processes(self) -> list[str]:
         """Return the command lines of all processes that have this server's variables."""
         found = []
-        mark = f"TMPDIR={self.temporary}".encode()
+        mark = f"{MARK}={self.mark}".encode()
         for folder in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if folder.name.isdigit() and mark in (folder / "environ").read_bytes().split(b"\0"):
                     found.append((folder / "cmdline").read_text(errors="replace"))
-        return [line for line in found if line]
+        return [line for line in found if line and "supervise.py" not in line]
 
     def shared_left(self) -> set[str]:
         """Return what SGLang put into shared memory since before the start."""
@@ -159,8 +161,7 @@ def shared() -> set[str]:
 def live(built: Environment, at: Path, folder: Path) -> Iterator[Live]:
     """Serve a model with the stub kernels until :meth:`Live.stop` or the end."""
     with contextlib.ExitStack() as stack:
-        # Not below the test's folder: paths of sockets may have 107 bytes.
-        temporary = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sgl-")))
+        mark = secrets.token_hex(8)
         port = stack.enter_context(lease(HOST))
         command = ENGINE.command(
             context(
@@ -174,7 +175,7 @@ def live(built: Environment, at: Path, folder: Path) -> Iterator[Live]:
                 seed=0,
                 attention_backend="torch_native",
                 extra_args=("--max-queued-requests", str(STREAMS)),
-                extra_env={**VARIABLES, "TMPDIR": str(temporary)},
+                extra_env={**VARIABLES, MARK: mark},
             )
         )
         readiness = command.readiness or ENGINE.readiness
@@ -190,7 +191,7 @@ def live(built: Environment, at: Path, folder: Path) -> Iterator[Live]:
                 deadline_s=900.0,
             )
         )
-        running = Live(server, at, readiness, temporary, before, serving)
+        running = Live(server, at, readiness, mark, before, serving)
         try:
             yield running
         finally:
