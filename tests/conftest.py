@@ -19,9 +19,11 @@ Kind = Literal["bytes", "bos", "metaspace"]
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C also where a shell started us in its background, with SIGINT ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Hear signals also where a shell's background or ``nohup`` started us with them ignored."""
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    for number, handler in defaults.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")
