@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from inferometer.records import MeterInfo, Reading
+    from inferometer.records import Condition, MeterInfo, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,22 @@ class MeterContext:
     """Returns the CPU seconds the engine's processes have used so far; LookupError without any."""
     accelerator: Literal["cpu", "cuda", "rocm"] = "cpu"
     """What the engine computes on."""
+    pids: Callable[[], Sequence[int]] | None = None
+    """Returns the engine's processes; None where they cannot be seen."""
+    visible_devices: str | None = None
+    """What the engine was given in ``CUDA_VISIBLE_DEVICES`` (or ``ROCR_VISIBLE_DEVICES``), such as
+    ``0,1`` or ``GPU-4f1c``; None when unset: it sees all."""
+    accelerators: int | None = None
+    """How many the engine was asked to use (tensor x pipeline x data parallel); None: unknown."""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class WatchesConditions(Protocol):
+    """A session that can also tell the state of its devices. Optional."""
+
+    def conditions(self) -> Sequence[Condition]:
+        """Return one row per device under test: temperature, limits, clocks, throttling."""
 
 
 class MeterSession(Protocol):

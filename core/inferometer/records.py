@@ -127,6 +127,24 @@ class Reading(Struct, frozen=True, kw_only=True):
     t_ns: int
     value: float
     unit: Literal["J", "W"]
+    since_ns: int | None = None
+    """Of a counter: it stood at its former value at this look, so it ticked between the two. Set
+    where the meter was watched closely, at a window's edges."""
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """One device that a meter covers, or has left out: part of :class:`MeterInfo`."""
+
+    name: str
+    """As in :class:`Reading`, for example ``GPU-4f1c...``, ``package-0``, ``dram-0``."""
+    model: str = ""
+    """As the driver says it, for example ``NVIDIA H200``."""
+    index: int | None = None
+    power_limit_w: float | None = None
+    """The enforced limit; what a share of power is a share of."""
+    left_out: str = ""
+    """Why its readings must not be added up (``not under test``, ``contains package-0``); empty
+    for a device that counts."""
 
 
 class MeterInfo(Struct, frozen=True, kw_only=True):
@@ -142,8 +160,56 @@ class MeterInfo(Struct, frozen=True, kw_only=True):
     """One sentence: what is read or assumed, from where."""
     follows_throughput: bool = False
     """True when J/token is throughput relabelled (a constant wattage)."""
+    instrument: Literal["", "counter", "power", "model"] = ""
+    """``counter``: cumulative joules; ``power``: watts to be integrated; ``model``: computed, no
+    sensor. Empty in results before it was recorded."""
+    boundary: str = ""
+    """What is inside, where the scope's letter does not say it: ``module`` (accelerator and host
+    processor on one board), ``package``, ``package + DRAM``. Two boundaries share no rank."""
+    devices: list[Device] = []
+    update_ms: float | None = None
+    """How often the sensor has a new value, as probed; None when it was not seen to change."""
+    period_s: float = 0.5
+    """How often it is read."""
+    averaged_ms: float | None = None
+    """The stretch each value is a mean of, where known (NVML's default power: 1000)."""
+    seen_share: float | None = None
+    """Share of the time the sensor looks at, where known: an A100's sees 25 ms of every 100."""
+    resolution: float | None = None
+    """Smallest step of a value, in the readings' unit."""
+    permission: str = ""
+    """What reading it takes, in words: ``none``, ``root``, ``group``."""
     reason: str | None = None
     detail: str = ""
+
+
+class Condition(Struct, frozen=True, kw_only=True):
+    """The state a device was in at one look: a line of ``conditions.jsonl``. Unknown is None."""
+
+    meter: str
+    device: str
+    t_ns: int
+    temperature_c: float | None = None
+    power_limit_w: float | None = None
+    clock_mhz: float | None = None
+    """Of the compute units."""
+    memory_clock_mhz: float | None = None
+    utilisation: float | None = None
+    """0 to 1, as the driver says it."""
+    throttled: list[str] = []
+    """Reasons for which clocks are held down, in the driver's words, lower case:
+    ``power_cap``, ``thermal``, ``hardware_slowdown``, ``power_brake``, ``sync_boost``."""
+
+
+class Idle(Struct, frozen=True, kw_only=True):
+    """A stretch without load: ``launch.json``, ``idles``.
+
+    ``bare``: before the engine was started. ``loaded``: the model resident, no request in flight.
+    """
+
+    state: Literal["bare", "loaded"]
+    start_ns: int
+    end_ns: int
 
 
 class Probe(Struct, frozen=True, kw_only=True):
@@ -242,4 +308,5 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     weights) and ``kv_cache_dtype``. As the engine says, else as it was asked."""
     windows: list[Window] = []
     meters: list[MeterInfo] = []
+    idles: list[Idle] = []
     host_sha256: str = ""

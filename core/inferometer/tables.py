@@ -21,6 +21,8 @@ from inferometer.errors import UsageError
 from inferometer.records import (
     CHUNK,
     CHUNK_COUNT_UNKNOWN,
+    Condition,
+    Idle,
     LaunchRecord,
     MeterInfo,
     Reading,
@@ -46,6 +48,7 @@ _DTYPES: dict[type[inspect.Type], Any] = {
     inspect.StrType: pl.String,
     inspect.LiteralType: pl.String,
     inspect.DictType: pl.String,  # as JSON
+    inspect.ListType: pl.String,  # as JSON
 }
 
 
@@ -60,6 +63,8 @@ class Tables:
     ``chunks``    one row a content event: ``request``, ``load_point``, ``phase``, ``t_ns``,
                   ``tokens`` (fractional where apportioned), ``tokens_known``
     ``readings``  one row a meter reading: the fields of :class:`records.Reading`
+    ``conditions``  one row a device and look: the fields of :class:`records.Condition`
+    ``idles``     one row a launch and stretch without load: the fields of :class:`records.Idle`
     """
 
     launches: pl.DataFrame
@@ -68,6 +73,8 @@ class Tables:
     requests: pl.DataFrame
     chunks: pl.DataFrame
     readings: pl.DataFrame
+    conditions: pl.DataFrame
+    idles: pl.DataFrame
 
 
 def scan(store: Store) -> Tables:
@@ -97,6 +104,12 @@ def scan(store: Store) -> Tables:
             [_rows(read_rows(folder, "readings", Reading), Reading) for folder in folders],
             _schema(Reading),
         ),
+        conditions=_stack(
+            records,
+            [_rows(read_rows(folder, "conditions", Condition), Condition) for folder in folders],
+            _schema(Condition),
+        ),
+        idles=_stack(records, [_rows(r.idles, Idle) for r in records], _schema(Idle)),
     )
 
 
@@ -257,7 +270,7 @@ def _rows(rows: Sequence[msgspec.Struct], struct: type[msgspec.Struct]) -> pl.Da
 
 
 def _cell(value: object) -> object:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict) else value
+    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
 
 
 def _launches(records: Sequence[LaunchRecord]) -> pl.DataFrame:
