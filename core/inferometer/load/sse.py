@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 0xFFFF
 """Tokens one event record can hold (``records.CHUNK``)."""
+MOST_TOKENS = 2**31
+"""More than any answer has: a count beyond is a slip of the engine's, such as an unsigned -1."""
 
 
 class _Details(Struct, gc=False):
@@ -218,10 +220,17 @@ class _Reader:
         details = usage.prompt_tokens_details
         if details is not None and details.cached_tokens is not None:
             out.cached_tokens = details.cached_tokens
-        if usage.completion_tokens is None:
+        made = usage.completion_tokens
+        if made is None:
             return 0
-        out.output_tokens = usage.completion_tokens
-        increase, self._used = usage.completion_tokens - self._used, usage.completion_tokens
+        if made < self._used:
+            self._fail(f"usage fell from {self._used} to {made} output tokens")
+            return 0
+        if made > MOST_TOKENS:
+            self._fail(f"usage says {made} output tokens, which no answer holds")
+            return 0
+        out.output_tokens = made
+        increase, self._used = made - self._used, made
         self._continuous |= not self.out.ended
         return increase
 
@@ -257,7 +266,9 @@ class _Reader:
                 f"usage says {out.output_tokens} output tokens, "
                 f"but {len(out.token_ids)} token ids were streamed"
             )
-        if not out.events and not out.output_tokens:
+        if not out.events and out.output_tokens:
+            self._fail(f"usage says {out.output_tokens} output tokens, but no event showed one")
+        elif not out.events:
             self._fail("the answer held no generated content")
 
 

@@ -138,6 +138,27 @@ def test_a_stream_needs_an_end_and_content() -> None:
     assert "no generated content" in str(stream(DONE).error)
 
 
+def test_usage_that_falls_fails_and_adds_no_negative_tokens() -> None:
+    out = stream(event(" a", usage=5), event(" b", usage=2), event(" c", usage=7), total(7), DONE)
+    assert out.error == "usage fell from 5 to 2 output tokens"
+    assert all(tokens >= 0 for _, tokens, _ in out.events)
+    below = stream(event(" a", usage=-1, finish_reason="length"), DONE)
+    assert below.error == "usage fell from 0 to -1 output tokens"
+    assert [tokens for _, tokens, _ in below.events] == [0]
+
+
+def test_usage_beyond_any_answer_fails_at_once() -> None:
+    out = stream(event(" a", usage=2**64 - 1, finish_reason="length"), DONE)
+    assert out.error == "usage says 18446744073709551615 output tokens, which no answer holds"
+    assert len(out.events) == 1
+
+
+def test_tokens_that_no_event_showed_are_a_failure() -> None:
+    out = stream(event("", usage=1, finish_reason="length"), total(1), DONE)
+    assert out.error == "usage says 1 output tokens, but no event showed one"
+    assert out.events == []
+
+
 def test_a_cut_stream_keeps_what_came() -> None:
     half = event(" b", token_ids=[2])[:-9]
     out = decode([(1, event(" a", token_ids=[1])), (2, half)], whole=False)
