@@ -101,15 +101,15 @@ def of_launches(info: MetricInfo, whole: Sequence[LaunchRecord], why: tuple[str,
         elif said:
             why = (said[0].reason or "not_recorded", redact.plain(said[0].detail))
         return Value(value=None, unit=info.unit, kind=kind, reason=why[0], detail=why[1])
-    # a capacity that is the same in every launch is shown as it was told, unrounded
-    found = stats.estimate(seen, log=len(set(seen)) > 1)
+    # the same in every launch is shown as it was told, unrounded; nothing has no logarithm
+    found = stats.estimate(seen, log=len(set(seen)) > 1 and min(seen) > 0)
     sources = dict.fromkeys(redact.plain(one.source) for one in said if one.source)
     return Value(
         value=found.value,
         unit=info.unit,
         kind=kind,
         n=found.n,
-        low=found.low,
+        low=None if found.low is None else max(found.low, 0.0),
         high=found.high,
         detail=", ".join(sources),
     )

@@ -80,6 +80,14 @@ def test_cells_show_what_launches_say_or_why_they_do_not(tmp_path: Path) -> None
     assert cells["slow"]["peak_device_memory_gib"].reason == "not_recorded"
 
 
+def test_a_capacity_of_nothing_in_one_launch_is_no_end_of_the_report(tmp_path: Path) -> None:
+    slow = {"told": [told(kv_cache_tokens=0), told(kv_cache_tokens=100)]}
+    compared(tmp_path, {"fast": {"told": told(kv_cache_tokens=7)}, "slow": slow})
+    cells = {cell.stack: cell.values for cell in analyze(tmp_path).cells}
+    seen = cells["slow"]["kv_cache_tokens"]
+    assert (seen.value, seen.low, seen.n) == (50, 0, 2)
+
+
 def test_one_engine_twice_is_compared_in_its_own_words_too(tmp_path: Path) -> None:
     def record(block: int) -> dict[str, Any]:
         return {
