@@ -39,6 +39,7 @@ _WHY_INVALID = {
     "lost requests": "failed",
     "little's law": "failed",
     "token counting": "failed",
+    "engine's count": "failed",
     "retokenised sample": "failed",
     "growing queue": "failed",
     "one clock": "clock_unsure",
@@ -223,7 +224,7 @@ def _entrant(
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     wrong = [check for check in cell.checks if check.verdict == "fail"]
     if wrong:
-        reason, detail = _why_invalid(wrong)
+        reason, detail = why_invalid(wrong)
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     if objective == "energy" and meter is None:
         reason, detail = no_meter(evidence.meters)
@@ -235,7 +236,7 @@ def _entrant(
     return Entrant(stack=cell.stack, cell=cell.id, by_round=found.by_round, kind=found.kind)
 
 
-def _why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
+def why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
     """Return reason and detail of a cell that failed these checks."""
     words = "; ".join(f"{check.name}: {check.value}" for check in failed)
     return _WHY_INVALID.get(failed[0].name, "unequal_work"), f"invalid: {words}"
@@ -337,7 +338,7 @@ def _ratio(
             return Value(value=None, unit="ratio", kind=kind, reason=value.reason, detail=words)
         failed = [check for check in cell.checks if check.verdict == "fail"]
         if failed:
-            reason, words = _why_invalid(failed)
+            reason, words = why_invalid(failed)
             words = f"{cell.model}: {words}"
             return Value(value=None, unit="ratio", kind=kind, reason=reason, detail=words)
     if unequal:
