@@ -16,22 +16,17 @@ if TYPE_CHECKING:
 KEY = ["launch", "load_point"]
 UNDER_LOAD = ("load", "stagger")
 _ENDED = pl.coalesce("end_ns", "last_ns", "sent_ns")
+"""When the client was through with a request that was not cut."""
 
 
 def load_requests(tables: Tables) -> pl.DataFrame:
-    """Return the requests under load with their window's ``start_ns`` and ``end_ns``.
+    """Return the requests under load with their window's ``start_ns`` and ``window_end_ns``.
 
     Phases ``load`` and ``stagger``: the shortened first request of each stream is load as well.
-
-    Adds ``done_ns``: when the client was through with the request (null while in flight).
     """
-    bounds = tables.windows.select(*KEY, "start_ns", "concurrency", window_end_ns="end_ns")
-    return (
-        tables.requests.filter(pl.col("phase").is_in(UNDER_LOAD))
-        .join(bounds, on=KEY, how="inner", maintain_order="left")
-        .with_columns(
-            done_ns=pl.when(pl.col("status") == "cut").then(pl.col("end_ns")).otherwise(_ENDED)
-        )
+    bounds = tables.windows.select(*KEY, "start_ns", window_end_ns="end_ns")
+    return tables.requests.filter(pl.col("phase").is_in(UNDER_LOAD)).join(
+        bounds, on=KEY, how="inner", maintain_order="left"
     )
 
 
@@ -46,7 +41,7 @@ def population(tables: Tables) -> pl.DataFrame:
     """
     finished = (pl.col("status") == "ok") & _inside("last_ns")
     failed = (pl.col("status") == "error") & _inside("done_ns")
-    whole = load_requests(tables).filter(pl.col("phase") == "load")
+    whole = load_requests(tables).filter(pl.col("phase") == "load").with_columns(done_ns=_ENDED)
     ended = whole.filter(finished | failed)
 
     def latency(nanoseconds: pl.Expr) -> pl.Expr:
@@ -82,26 +77,6 @@ def totals(tables: Tables, price: Price | None) -> pl.DataFrame:
             usd_per_hour=pl.lit(price.usd_per_hour if price else None, dtype=pl.Float64),
         )
         .with_columns(window_s=pl.when(pl.col("window_s") > 0).then(pl.col("window_s")))
-    )
-
-
-def in_flight(tables: Tables) -> pl.DataFrame:
-    """Return each window's time-averaged number of requests in flight.
-
-    ``in_flight`` = sum over requests of the part of [send, done] inside the window / its length;
-    ``open_at_end``: requests still in flight when it closed.
-    """
-    until = pl.min_horizontal(pl.col("done_ns").fill_null(pl.col("window_end_ns")), "window_end_ns")
-    since = pl.max_horizontal("sent_ns", "start_ns")
-    length = (pl.col("window_end_ns") - pl.col("start_ns")).first()
-    late = pl.col("done_ns").is_null() | (pl.col("done_ns") >= pl.col("window_end_ns"))
-    return (
-        load_requests(tables)
-        .group_by(KEY, maintain_order=True)
-        .agg(
-            in_flight=(until - since).clip(lower_bound=0).sum() / length,
-            open_at_end=(late & (pl.col("sent_ns") < pl.col("window_end_ns"))).sum(),
-        )
     )
 
 
