@@ -99,6 +99,8 @@ def test_answers_that_came_at_once_have_no_time_per_token(tmp_path: Path) -> Non
     points = evaluate(found)
     assert number(points, "tpot_p50_ms") is None
     assert number(points, "tpot_p50_ms", "reason") == "too_few_samples"
+    assert number(points, "interactivity_tok_s_user", "reason") == "too_few_samples"
+    assert "came at once" in number(points, "interactivity_tok_s_user", "detail")
     assert number(points, "e2e_p50_ms") == pytest.approx(1000)
 
 
