@@ -30,26 +30,36 @@ def load_requests(tables: Tables) -> pl.DataFrame:
     )
 
 
-def population(tables: Tables) -> pl.DataFrame:
-    """Return the latency population: one row a request that ended in its window.
+def ended(tables: Tables) -> pl.DataFrame:
+    """Return one row a request under load that ended in its window, with column ``finished``.
 
-    Finished: status ok and last event in the window. Failed: status error and end in the window;
-    its latencies are +inf, it is unfinished for ever. A cut request is in neither, nor is one of
-    phase ``stagger``: it was shorter than the workload says. Columns
-    ``ttft_ms``, ``ttft_intended_ms``, ``e2e_ms``, ``e2e_intended_ms``, ``tpot_ms`` (null for a
-    one-token answer).
+    Finished: status ok and last event in the window; else failed: status error and end in the
+    window. A cut request is neither.
     """
     finished = (pl.col("status") == "ok") & _inside("last_ns")
     failed = (pl.col("status") == "error") & _inside("done_ns")
-    whole = load_requests(tables).filter(pl.col("phase") == "load").with_columns(done_ns=_ENDED)
-    ended = whole.filter(finished | failed)
+    return (
+        load_requests(tables)
+        .with_columns(done_ns=_ENDED)
+        .filter(finished | failed)
+        .with_columns(finished=pl.col("status") == "ok")
+    )
+
+
+def population(tables: Tables) -> pl.DataFrame:
+    """Return the latency population: the requests of full length among :func:`ended`.
+
+    One of phase ``stagger`` was shorter than the workload says. A failed request's latencies are
+    +inf, it is unfinished for ever. Columns ``finished``, ``ttft_ms``, ``ttft_intended_ms``,
+    ``e2e_ms``, ``e2e_intended_ms``, ``tpot_ms`` (null for a one-token answer).
+    """
 
     def latency(nanoseconds: pl.Expr) -> pl.Expr:
-        return pl.when(pl.col("status") == "ok").then(nanoseconds / 1e6).otherwise(float("inf"))
+        return pl.when("finished").then(nanoseconds / 1e6).otherwise(float("inf"))
 
     gaps = pl.when(pl.col("output_tokens") > 1).then(pl.col("output_tokens") - 1)
-    return ended.with_columns(
-        finished=pl.col("status") == "ok",
+    whole = ended(tables).filter(pl.col("phase") == "load")
+    return whole.with_columns(
         ttft_ms=latency(pl.col("first_ns") - pl.col("sent_ns")),
         ttft_intended_ms=latency(pl.col("first_ns") - pl.col("intended_ns")),
         e2e_ms=latency(pl.col("last_ns") - pl.col("sent_ns")),
@@ -113,7 +123,7 @@ def _input(tables: Tables) -> pl.DataFrame:
 
 def _ended(tables: Tables) -> pl.DataFrame:
     return (
-        population(tables)
+        ended(tables)
         .group_by(KEY, maintain_order=True)
         .agg(
             completed=pl.col("finished").sum(),
