@@ -375,17 +375,22 @@ def test_control_c_ends_all() -> None:
 @pytest.mark.parametrize("how", ["server", "control-c"])
 def test_a_load_that_is_broken_off_is_told_by_all_workers(how: str, plan: dict[str, float]) -> None:
     told: list[LoadResult] = []
+    began = threading.Event()
     with Oracle(Options(ttft_ms=4, itl_ms=2)) as oracle:
 
-        def end(_: object) -> None:
+        def end() -> None:
+            began.wait()
+            time.sleep(0.5)
             if how == "server":
                 oracle.stop()
             else:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        thread = when_working(end)
+        hooks = Hooks(on_window_start=lambda _: began.set(), on_broken_off=told.append)
+        thread = threading.Thread(target=end, daemon=True)
+        thread.start()
         with pytest.raises(LaunchError if how == "server" else KeyboardInterrupt):
-            run(oracle, Hooks(on_broken_off=told.append), discard_s=0.0, **plan)
+            run(oracle, hooks, discard_s=0.0, **plan)
         thread.join()
         ended = sum(truth.outcome == "ok" for truth in oracle.truth)
     (result,) = told
@@ -396,9 +401,7 @@ def test_a_load_that_is_broken_off_is_told_by_all_workers(how: str, plan: dict[s
     assert len({r.index for r in load}) == len(load)
     assert sum(r.output_tokens or 0 for r in done) == TOKENS * len(done) > 0
     assert result.workers == 2
-    assert result.start_ns < result.end_ns
-    assert max(r.sent_ns for r in load) <= result.end_ns
-    assert all(t_ns <= result.end_ns for _, _, _, t_ns in result.chunks)
+    assert sum(result.start_ns < (r.last_ns or 0) < result.end_ns for r in done) > 4
 
 
 def test_a_load_that_lost_a_worker_is_not_told() -> None:
