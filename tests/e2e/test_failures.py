@@ -18,7 +18,7 @@ from inferometer.errors import IncompleteError, MachineError, StorageError, Usag
 from inferometer.store import Store
 from inferometer.testing.engine import registry
 
-pytestmark = pytest.mark.usefixtures("cache")
+pytestmark = pytest.mark.usefixtures("cache", "alone")
 
 
 def test_an_engine_that_dies_while_loading_loses_its_launches_only(

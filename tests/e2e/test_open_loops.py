@@ -27,7 +27,7 @@ TALK = {
 }
 
 
-def text_of(folder: Path, window_s: float = 1.5) -> str:
+def text_of(folder: Path, window_s: float = 1.0) -> str:
     return written(
         "Capacity and waiting",
         protocol={"rounds": 2, "window_s": window_s, "discard_s": 0.2},
@@ -46,8 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     folder = tmp_path_factory.mktemp("open")
     write_model(folder / "dense", tokenizer.read_text())
     rows = [
-        {"time_s": index / 20, "input_tokens": 30 + index % 9, "output_tokens": 4 + index % 5}
-        for index in range(100)
+        {"time_s": index / 40, "input_tokens": 30 + index % 9, "output_tokens": 4 + index % 5}
+        for index in range(200)
     ]
     (folder / "minute.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     with pytest.MonkeyPatch.context() as patch:

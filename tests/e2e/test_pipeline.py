@@ -17,7 +17,7 @@ from inferometer.analyze import analyze
 from inferometer.errors import UsageError
 from inferometer.store import Store
 
-pytestmark = pytest.mark.usefixtures("cache")
+pytestmark = pytest.mark.usefixtures("cache", "alone")
 
 
 @pytest.fixture(scope="module")
