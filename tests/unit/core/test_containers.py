@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from inferometer.study import Runtime
 
+pytestmark = pytest.mark.waiting  # for containers
+
 SERVER = """
 import http.server, json, os, signal, sys
 {before}
