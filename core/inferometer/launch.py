@@ -123,6 +123,18 @@ def scrubbed(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str,
     return {**kept, **QUIET, **extra}
 
 
+def beside(program: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return ``variables`` with the programs beside ``program`` found first, by name.
+
+    As in an activated environment: what an engine compiles for its accelerator is built by a
+    ``ninja`` that stands there.
+    """
+    if not os.path.isabs(program):
+        return dict(variables)
+    places = [os.path.dirname(program), variables.get("PATH", os.defpath)]
+    return {**variables, "PATH": os.pathsep.join(places)}
+
+
 @contextmanager
 def serve(
     command: Command,
@@ -211,7 +223,7 @@ def _start(
     grace_s: float,
 ) -> subprocess.Popen[bytes]:
     extra = {**command.env, **command.instrument_env}
-    argv, env = list(command.argv), scrubbed(extra, inherit)
+    argv, env = list(command.argv), beside(command.argv[0], scrubbed(extra, inherit))
     ending: list[str] = []
     if container is not None:
         variables = contained(extra, inherit)

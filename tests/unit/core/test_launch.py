@@ -239,6 +239,15 @@ def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.Monkey
     assert variables["HF_HUB_OFFLINE"] == "1"
 
 
+def test_programs_of_the_engine_s_environment_are_found_by_name(tmp_path: Path) -> None:
+    """As if it were activated: FlashInfer calls ``ninja``, which stands beside the interpreter."""
+    note = """open(sys.argv[2], "w").write(os.environ["PATH"])"""
+    with start(tmp_path, note):
+        first, _, rest = (tmp_path / "child").read_text().partition(os.pathsep)
+    assert first == str(Path(sys.executable).parent)
+    assert rest == os.environ["PATH"]
+
+
 def test_what_an_engine_inherits_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrst")
