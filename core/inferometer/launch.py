@@ -178,9 +178,10 @@ def serve(
             raise supervised.failure(error.message, stage="serve", hint=error.hint) from error
         raise
     finally:
+        ended_by = sys.exc_info()[1]
         left = supervised.stop()
-        if left and sys.exc_info()[0] is None:
-            raise MachineError(left, hint=LEFT_HINT)
+        if left and (ended_by is None or isinstance(ended_by, Exception)):  # an interrupt stays one
+            raise MachineError(f"{left} ({ended_by})" if ended_by else left, hint=LEFT_HINT)
 
 
 @contextmanager

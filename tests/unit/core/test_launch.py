@@ -15,7 +15,7 @@ import pytest
 
 from inferometer import launch, processes, redact
 from inferometer.engine import Command, FailureClass, Readiness
-from inferometer.errors import LaunchError
+from inferometer.errors import LaunchError, MachineError
 
 SERVER = """
 import http.server, os, subprocess, sys, signal, time
@@ -193,6 +193,25 @@ def test_death_while_serving_is_seen(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert why is not None
         assert "ended by itself" in why
+
+
+def test_what_a_failed_launch_leaves_running_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next engine would be measured beside it."""
+    stop = launch._Supervised.stop
+
+    def left(supervised: launch._Supervised) -> str:
+        return stop(supervised) or "processes of the engine could not be ended"
+
+    monkeypatch.setattr(launch._Supervised, "stop", left)
+    with (
+        pytest.raises(MachineError, match=r"could not be ended.*ended by itself"),
+        start(tmp_path, "sys.exit(3)"),
+    ):
+        pass
+    with pytest.raises(KeyboardInterrupt), start(tmp_path):
+        raise KeyboardInterrupt
 
 
 def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
