@@ -169,7 +169,8 @@ class Bench:
         """Probe and load a live server while its meters are read."""
         server = live.server
         seen.ready_s = server.ready_s
-        seen.configuration = resolved(live.engine, server)
+        hidden = self.prepared.stacks[live.launch.stack].secrets
+        seen.configuration = resolved(live.engine, server, hidden)
         seen.told = told.told(live.engine.says, seen.configuration, server.log)
         contexts = {
             meter.name: meter_context(entry, server.session_id, self.prepared.platform)
@@ -317,8 +318,8 @@ def asked(spec: LaunchSpec) -> dict[str, Any]:
     return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra
 
 
-def resolved(engine: Engine, server: Server) -> dict[str, Any]:
-    """Return what the engine says of its configuration, by path, without secrets."""
+def resolved(engine: Engine, server: Server, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what the engine says of its configuration, by path, without secrets or ``hidden``."""
     found = {}
     for path in engine.resolved_configuration:
         route, _, key = path.partition("#")
@@ -326,7 +327,6 @@ def resolved(engine: Engine, server: Server) -> dict[str, Any]:
         if key:
             answer = answer.get(key) if isinstance(answer, dict) else None
         if answer is not None:
-            hidden = server.address.secrets if server.address is not None else ()
             found[path] = redact.without(redact.tree(answer), hidden)
     return found
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from inferometer.study import EngineEntry, ModelEntry
 
 
+SHORTEST_SECRET = 6
+"""Characters; anything shorter also occurs by chance."""
+
+
 @dataclass(frozen=True, slots=True)
 class PreparedStack:
     """An engine with the environment it runs in, or with the reason why it has none here."""
@@ -57,10 +61,13 @@ class PreparedStack:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return what is sent to the stack's server and must be in no result."""
+        """Return what must be in no result: what the server is sent, what ``pass_env`` hands on."""
         known = self.environment
         address = None if isinstance(known, Unsupported) else known.address
-        return () if address is None else address.secrets
+        sent = () if address is None else address.secrets
+        handed = [os.environ.get(name, "") for name in self.entry.pass_env]
+        found = {*sent, *(value for value in handed if len(value) >= SHORTEST_SECRET)}
+        return tuple(sorted(found, key=len, reverse=True))
 
     @property
     def spec(self) -> LaunchSpec:

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from inferometer.launch import unforeseen
+import http.server
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inferometer.engine import Adapter, Unsupported
+from inferometer.launch import Server, unforeseen
+from inferometer.measure import resolved
 from inferometer.point import phased, staggered, wrapped
+from inferometer.prepare import PreparedStack
 from inferometer.records import Request
+from inferometer.study import EngineEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
 
 
 def test_each_stream_s_first_request_has_another_age() -> None:
@@ -50,3 +65,46 @@ def test_an_unforeseen_error_becomes_a_failure_without_secrets() -> None:
     assert "KeyError" in failure.message
     assert "hf_abc" not in failure.message + "".join(failure.log_tail)
     assert any("KeyError" in line for line in failure.log_tail)
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosing(Adapter):
+    """Tells its whole environment."""
+
+    name: str = "disclosing"
+    resolved_configuration: Sequence[str] = ("/configuration",)
+
+
+def test_what_is_handed_on_by_name_is_hidden_wherever_the_engine_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LICENCE", "no-usual-shape-42")
+    monkeypatch.setenv("LEVEL", "INFO")
+    entry = EngineEntry(name="disclosing", pass_env=("LICENCE", "LEVEL", "NOT_SET"))
+    stack = PreparedStack("s", entry, Disclosing(), Unsupported("not here"))  # type: ignore[arg-type]
+    assert stack.secrets == ("no-usual-shape-42",)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"started_as": "serve --licence no-usual-shape-42", "log": "INFO"}')
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread.start()
+        server = Server(
+            host="127.0.0.1",
+            port=listening.server_port,
+            session_id=0,
+            ready_s=0.0,
+            log=Path("none"),
+            dead=lambda: None,
+        )
+        found = resolved(stack.engine, server, stack.secrets)
+        listening.shutdown()
+        thread.join()
+    assert found == {"/configuration": {"started_as": "serve --licence [hidden]", "log": "INFO"}}
