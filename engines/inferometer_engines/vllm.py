@@ -65,6 +65,13 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
 }
 """Fields whose value follows a flag, by the first release that is known to have it."""
 
+OWN_KV_DTYPES: Mapping[str, Mapping[str, bool]] = {
+    "bfloat16": {"0.16.0": True},
+    "float16": {"0.20.2": True},
+}
+"""First release seen to take it by name in FlashAttention (``supported_kv_cache_dtypes``); the CPU's
+attention takes neither."""
+
 READINESS = Readiness(path="/health", deadline_s=900.0)
 FAILURES = (
     FailureClass(
@@ -307,8 +314,9 @@ def _experts(context: LaunchContext, size: int) -> Sequence[str]:
 
 
 def _kv_dtype(context: LaunchContext, dtype: str) -> Sequence[str]:
-    # The CPU's attention takes the model's own type under the name auto only.
-    own = _on_cpu(context) and dtype == context.spec.dtype
+    # The model's own type is taken as auto where kernels or parser do not know its name.
+    named = not _on_cpu(context) and since(context.version, OWN_KV_DTYPES.get(dtype, {}))
+    own = dtype == context.spec.dtype and not named
     return ("--kv-cache-dtype", "auto" if own else dtype)
 
 

@@ -105,6 +105,26 @@ def test_the_cpus_attention_calls_its_own_type_auto() -> None:
     assert "--kv-cache-dtype bfloat16" in line(CUDA, "0.33.0", kv_cache_dtype="bfloat16")
 
 
+@pytest.mark.parametrize(
+    ("version", "dtype", "word"),
+    [
+        ("0.12.0", "bfloat16", "auto"),
+        ("0.16.0", "bfloat16", "bfloat16"),
+        ("0.16.0", "float16", "auto"),
+        ("0.20.2", "float16", "float16"),
+        ("0.33.0", "float32", "auto"),
+    ],
+)
+def test_the_model_s_own_type_has_a_name_in_later_releases(
+    version: str, dtype: str, word: str
+) -> None:
+    """Before, FlashAttention takes it as ``auto`` only, and the parser may not know it at all."""
+    said = line(CUDA, version, dtype=dtype, kv_cache_dtype=dtype)
+    assert f"--kv-cache-dtype {word} " in f"{said} "
+    other = line(CUDA, version, dtype=dtype, kv_cache_dtype="fp8")
+    assert "--kv-cache-dtype fp8" in other
+
+
 def test_experts_are_spread_over_all_or_none() -> None:
     said = line(CUDA, "0.33.0", tensor_parallel_size=2, expert_parallel_size=2)
     assert said.count("--enable-expert-parallel") == 1
