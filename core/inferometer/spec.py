@@ -236,6 +236,14 @@ def release(version: str) -> tuple[int, int, int]:
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
 
 
+def refuse_older(engine: str, version: str, oldest: str) -> None:
+    """Raise :class:`Unsupported` for a release of ``engine`` before ``oldest``."""
+    if release(version) < release(oldest):
+        raise Unsupported(
+            f"{engine}: version {version} is not known here", remedy=f"Use {oldest} or newer."
+        )
+
+
 def since(version: str, table: Mapping[str, T]) -> T | None:
     """Return the entry of ``table`` (by first release) that holds for ``version``.
 

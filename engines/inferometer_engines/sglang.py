@@ -29,6 +29,7 @@ from inferometer.engine import (
     Unsupported,
     echoed,
     exact,
+    refuse_older,
     release,
     since,
     switched,
@@ -220,11 +221,7 @@ class Sglang(Adapter):
 
     def command(self, context: LaunchContext) -> Command:
         """Return the server's command for this version and platform."""
-        if release(context.version) < release(OLDEST):
-            raise Unsupported(
-                f"sglang: version {context.version} is not known here",
-                remedy=f"Use {OLDEST} or newer.",
-            )
+        refuse_older(self.name, context.version, OLDEST)
         flags = translated(f"sglang {context.version}", context.spec, _words(context))
         on_cpu = context.platform.accelerator == "cpu"
         argv = [
