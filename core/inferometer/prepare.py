@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psutil
 
 from inferometer import attached, environment, packaged, precision, workload
@@ -73,6 +74,8 @@ class PreparedStack:
     def spec(self) -> LaunchSpec:
         """Return how the model is to be served, or raise :class:`Unsupported`."""
         values = {known.name: getattr(self.entry, known.name) for known in fields(LaunchSpec)}
+        if (draft := self.entry.speculative) is not None:
+            values["speculative"] = msgspec.structs.replace(draft, model=_whole(draft.model))
         return profiled(LaunchSpec(**values), self.entry.profile)
 
     def record(self) -> dict[str, Any]:
@@ -99,6 +102,12 @@ class PreparedStack:
             "parallelism": "unknown" if entry.url else parallelism(entry),
             "label": label,
         }
+
+
+def _whole(folder: str | None) -> str | None:
+    """Return the absolute path of a folder that is here, anything else as it is."""
+    path = Path(folder or "").expanduser()
+    return str(path.resolve()) if folder is not None and path.is_dir() else folder
 
 
 def parallelism(entry: EngineEntry) -> str:

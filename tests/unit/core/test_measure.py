@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inferometer.engine import Adapter, Unsupported
+from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
 from inferometer.measure import resolved
 from inferometer.point import phased, staggered, wrapped
@@ -65,6 +65,25 @@ def test_an_unforeseen_error_becomes_a_failure_without_secrets() -> None:
     assert "KeyError" in failure.message
     assert "hf_abc" not in failure.message + "".join(failure.log_tail)
     assert any("KeyError" in line for line in failure.log_tail)
+
+
+def test_the_engine_is_given_the_draft_model_s_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not know ``~``, and in a container no folder of ours is the current one."""
+
+    def draft(model: str) -> str | None:
+        speculative = Speculative(method="eagle3", tokens=3, model=model)
+        entry = EngineEntry(name="disclosing", speculative=speculative)
+        stack = PreparedStack("s", entry, Disclosing(), Unsupported("not here"))  # type: ignore[arg-type]
+        assert stack.spec.speculative is not None
+        return stack.spec.speculative.model
+
+    (tmp_path / "head").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert draft("~/head") == draft("head") == str(tmp_path / "head")
+    assert draft("somebody/in-the-hub-s-cache") == "somebody/in-the-hub-s-cache"
 
 
 @dataclass(frozen=True, slots=True)
