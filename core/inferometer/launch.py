@@ -291,8 +291,8 @@ class _Supervised:
         self, message: str, *, stage: str, reason: str = "failed", hint: str = ""
     ) -> LaunchError:
         tail = log_tail(self.log)
-        text = "\n".join(tail)
         cause = first_exception(self.log)
+        text = "\n".join([cause or "", *tail])
         for known in self.failures:
             if re.search(known.pattern, text):
                 reason, hint = known.reason, known.remedy

@@ -162,6 +162,18 @@ def test_death_while_loading_names_the_first_exception_and_a_remedy(tmp_path: Pa
     assert any("RuntimeError" in line for line in caught.value.log_tail)
 
 
+def test_a_cause_that_much_was_written_after_is_classified(tmp_path: Path) -> None:
+    """Eight workers that die after it write more than the tail holds."""
+    before = (
+        "print('ValueError: No available memory for the cache blocks')\n"
+        "print('  File \"worker.py\", line 1\\n' * 300, flush=True)\nsys.exit(3)"
+    )
+    with pytest.raises(LaunchError) as caught, start(tmp_path, before):
+        pass
+    assert len(caught.value.log_tail) == launch.LOG_TAIL_LINES
+    assert caught.value.reason == "no_kv_room"
+
+
 def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(LaunchError) as caught, start(tmp_path, "time.sleep(99)", deadline_s=0.5):
         pass
