@@ -211,7 +211,9 @@ class Bench:
             rows = scoring.scores(live)
         except (OSError, ValueError, HTTPException) as error:
             words = "no log-probabilities, so answers alone are compared"
-            self.progress.warn(f"{live.launch.id}: {words}: {error}")
+            hidden = self.prepared.stacks[live.launch.stack].secrets  # a server may repeat a key
+            said = redact.text(redact.without(str(error), hidden))
+            self.progress.warn(f"{live.launch.id}: {words}: {said}")
             return
         if rows:
             store.append_lines(live.folder / "scores.jsonl", rows)

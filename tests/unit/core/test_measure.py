@@ -6,14 +6,17 @@ import http.server
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
-from inferometer.measure import resolved
+from inferometer.measure import Bench, resolved
 from inferometer.point import phased, staggered, wrapped
 from inferometer.prepare import PreparedStack
-from inferometer.records import Request
+from inferometer.progress import Silent
+from inferometer.records import Request, Score
 from inferometer.study import EngineEntry
 
 if TYPE_CHECKING:
@@ -127,3 +130,20 @@ def test_what_is_handed_on_by_name_is_hidden_wherever_the_engine_says_it(
         listening.shutdown()
         thread.join()
     assert found == {"/configuration": {"started_as": "serve --licence [hidden]", "log": "INFO"}}
+
+
+def test_a_server_that_repeats_its_key_does_not_get_it_onto_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_live: object) -> list[Score]:
+        raise ValueError("HTTP 401: no such key: no-usual-shape-42")
+
+    monkeypatch.setattr(scoring, "scores", refused)
+    stacks = {"s": SimpleNamespace(secrets=("no-usual-shape-42",))}
+    progress = Silent()
+    bench: Any = SimpleNamespace(prepared=SimpleNamespace(stacks=stacks), progress=progress)
+    live: Any = SimpleNamespace(launch=SimpleNamespace(id="r0", stack="s"))
+    Bench._score(bench, live)
+    ((kind, said),) = progress.said
+    assert kind == "warn"
+    assert said.endswith("HTTP 401: no such key: [hidden]")
