@@ -118,9 +118,20 @@ def scrubbed(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str,
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in KEEP or name.startswith(KEEP_PREFIXES) or name in inherit
+        if name in KEEP or name.startswith(KEEP_PREFIXES)
     }
-    return {**kept, **QUIET, **extra}
+    return {**kept, **QUIET, **_handed(inherit), **extra}
+
+
+def variables(command: Command, inherit: Sequence[str] = ()) -> dict[str, str]:
+    """Return a command's variables; what the study sets or hands on outranks the instrument's."""
+    given = {*command.env, *_handed(inherit)}
+    instrument = {k: v for k, v in command.instrument_env.items() if k not in given}
+    return {**instrument, **command.env}
+
+
+def _handed(inherit: Sequence[str]) -> dict[str, str]:
+    return {name: os.environ[name] for name in inherit if name in os.environ}
 
 
 def beside(program: str, variables: Mapping[str, str]) -> dict[str, str]:
@@ -223,12 +234,12 @@ def _start(
     container: Container | None,
     grace_s: float,
 ) -> subprocess.Popen[bytes]:
-    extra = {**command.env, **command.instrument_env}
+    extra = variables(command, inherit)
     argv, env = list(command.argv), beside(command.argv[0], scrubbed(extra, inherit))
     ending: list[str] = []
     if container is not None:
-        variables = contained(extra, inherit)
-        argv, env = container.argv(argv, variables), container.variables(variables)
+        inside = contained(extra, inherit)
+        argv, env = container.argv(argv, inside), container.variables(inside)
         if commands := container.ending(grace_s):
             ending = [msgspec.json.encode(commands).decode()]
     return subprocess.Popen(
@@ -242,8 +253,7 @@ def _start(
 
 def contained(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str, str]:
     """Return the variables an engine gets in a container: none of this machine's paths."""
-    own = {name: os.environ[name] for name in (*DEVICES, *inherit) if name in os.environ}
-    return {**own, **QUIET, **extra}
+    return {**_handed(DEVICES), **QUIET, **_handed(inherit), **extra}
 
 
 def _session(pid: int, container: Container | None) -> int | None:

@@ -16,7 +16,7 @@ from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.environment import Environment
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import attach, contained, failed, inherited, serve, unforeseen
+from inferometer.launch import attach, contained, failed, inherited, serve, unforeseen, variables
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
 from inferometer.metering import Sampler, broken, bystanders, meter_context, seen_from
@@ -133,7 +133,8 @@ class Bench:
         seen.port = port
         seen.command = redact.argv(self._shown(launch, command))
         seen.variables = redact.tree(dict(command.env))
-        seen.instrument = redact.tree(dict(command.instrument_env))
+        given = variables(command, stack.entry.pass_env)
+        seen.instrument = redact.tree({k: v for k, v in given.items() if k not in command.env})
         self.progress.stage("starting the engine")
         with serve(
             command,

@@ -279,6 +279,31 @@ def test_programs_of_the_engine_s_environment_are_found_by_name(tmp_path: Path) 
     assert rest == os.environ["PATH"]
 
 
+def test_what_the_study_sets_or_hands_on_outranks_what_is_set_for_the_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = Command(
+        argv=("engine",),
+        env={"PLUGINS": "the-user-s", "OWN": "1"},
+        instrument_env={"PLUGINS": "", "LEVEL": "adapter-s", "QUIETLY": "1"},
+    )
+    monkeypatch.setenv("LEVEL", "handed-on")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    handed = ("LEVEL", "HF_HUB_OFFLINE", "NOT_SET")
+    wanted = {
+        "PLUGINS": "the-user-s",
+        "OWN": "1",
+        "LEVEL": "handed-on",
+        "QUIETLY": "1",
+        "HF_HUB_OFFLINE": "0",
+        "DO_NOT_TRACK": "1",
+    }
+    extra = launch.variables(command, handed)
+    for given in (launch.scrubbed(extra, handed), launch.contained(extra, handed)):
+        assert {name: given.get(name) for name in wanted} == wanted
+    assert launch.scrubbed(launch.variables(command))["HF_HUB_OFFLINE"] == "1"
+
+
 def test_what_an_engine_inherits_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrst")
