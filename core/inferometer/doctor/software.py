@@ -63,7 +63,7 @@ def podman(site: Site) -> Finding:
 
 def apptainer(_: Site) -> Finding:
     """Look for Apptainer; GPUs come with its --nv, from the host's libraries."""
-    program = shutil.which("apptainer") or shutil.which("singularity")
+    program = shutil.which("apptainer")
     if program is None:
         return skip("not installed")
     done = asked([program, "--version"])

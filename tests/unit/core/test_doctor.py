@@ -559,7 +559,9 @@ def test_podman_needs_a_device_description_for_gpus(path: Path, tmp_path: Path) 
 def test_apptainer(path: Path) -> None:
     assert software.apptainer(Site()).status == "skip"
     program(path, "singularity", "echo singularity-ce version 4.3.0")
-    assert "singularity-ce version 4.3.0" in software.apptainer(Site()).found
+    assert software.apptainer(Site()).status == "skip"  # `container = "apptainer"` calls no other
+    program(path, "apptainer", "echo apptainer version 1.4.5")
+    assert "apptainer version 1.4.5" in software.apptainer(Site()).found
     program(path, "apptainer", "echo no squashfs >&2; exit 1")
     assert software.apptainer(Site()).status == "warn"
 
