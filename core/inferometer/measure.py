@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferometer import point as points
-from inferometer import precision, prepare, redact, scoring, store, told, workload
+from inferometer import precision, prepare, redact, scoring, store, told, tuning, workload
 from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.environment import Environment
@@ -106,7 +106,9 @@ class Bench:
         """
         stack = self.prepared.stacks[launch.stack]
         context = self._context(msgspec.structs.replace(launch, settings=()), 0)
-        return open_knobs(stack.entry.name, stack.engine.knobs(context), stack.spec)
+        known = stack.engine.knobs(context)
+        said = tuning.said(stack.engine, context, known)
+        return open_knobs(stack.entry.name, known, stack.spec, said)
 
     # -- one launch ---------------------------------------------------------------------------
 

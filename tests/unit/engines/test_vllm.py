@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inferometer import tuning
 from inferometer.engine import (
     QUANTITIES,
     Completion,
@@ -194,3 +195,25 @@ def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
 def test_versions_with_suffixes_are_read() -> None:
     assert release("0.32.0") == (0, 32, 0)
     assert release("0.33rc1.dev2") == (0, 33, 0)
+
+
+@pytest.mark.parametrize(
+    ("extra_args", "names"),
+    [
+        ((), set()),
+        (("--max-num-seqs", "64"), {"max_num_seqs"}),
+        (("--max_num_batched_tokens=4096", "--no-enforce-eager"), {"max_num_batched_tokens"}),
+        (("--performance-mode", "throughput"), {"performance_mode"}),
+        (("--trust-remote-code",), set()),
+    ],
+)
+def test_a_knob_that_the_study_sets_in_vllm_s_own_words_is_known(
+    extra_args: tuple[str, ...], names: set[str]
+) -> None:
+    at = replace(context(CUDA, "0.33.0", extra_args=extra_args), streams=16)
+    assert tuning.said(ENGINE, at, ENGINE.knobs(at)) == names
+    on_cpu = replace(context(CPU, extra_args=extra_args), streams=300)
+    graphs = {"graphs"} if "--no-enforce-eager" in extra_args else set()
+    assert (
+        tuning.said(ENGINE, on_cpu, ENGINE.knobs(on_cpu)) == (names - {"performance_mode"}) | graphs
+    )
