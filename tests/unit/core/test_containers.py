@@ -254,6 +254,15 @@ def test_the_image_s_own_python_says_which_engine_it_holds(
         environment.contained(images.find("docker", "oracle:1"), ["inferometer"], None)
 
 
+@pytest.mark.parametrize("said", ["", "hello", "[]", "{}", '{"distributions": [1]}'])
+def test_an_image_whose_python_says_something_else_costs_its_own_launches_only(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(images, "held", lambda *_: said)
+    with pytest.raises(Unsupported, match="its Python does not say what it holds"):
+        environment.contained(image_of("docker"), ["inferometer"], None)
+
+
 # -- lifetime -----------------------------------------------------------------------------------
 
 
