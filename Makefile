@@ -27,9 +27,10 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Unit, conformance and packaging tests first: they fail in seconds; engines take minutes.
+# Tests that wait rather than compute go two at a time, a file to a process; the others alone.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m waiting --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not waiting"
 
 unit: install
 	$(BIN)/python -m pytest -m "not engine"

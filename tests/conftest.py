@@ -26,6 +26,15 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what mostly waits for the oracle and for fakes of engines."""
+    for item in items:
+        waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
+        if waits and not item.get_closest_marker("engine"):
+            item.add_marker("waiting")
+
+
 @pytest.fixture(scope="session")
 def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
     """Where the ``tokenizer.json`` of a kind is: 800 tokens, made at the first call."""

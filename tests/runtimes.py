@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.programs import until
 
 SCRIPT = Path(__file__).with_name("fake_runtime.py")
 DIGEST = f"sha256:{'d1' * 32}"
@@ -41,10 +41,7 @@ class Runtimes:
         """Start the daemon of docker and podman."""
         line = [sys.executable, "-I", str(SCRIPT), "daemon", str(self.state)]
         self.daemon = subprocess.Popen(line, cwd="/")
-        end = time.monotonic() + 10
-        while not (self.state / "up").exists():
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        assert until((self.state / "up").exists, 10, every_s=0.01)
 
     def stop(self) -> None:
         if self.daemon is not None:

@@ -77,7 +77,7 @@ def analyze(results_root: Path) -> Comparison:
         metrics=[*(metric.info for metric in METRICS), *OF_LAUNCHES],
         cells=cells,
         rankings=rankings,
-        moe_ratios=build_moe_ratios(evidence, models, cells),
+        moe_ratios=build_moe_ratios(evidence, models, cells, parity),
         parity=parity,
         missing=remarks.missing(evidence),
         warnings=remarks.warnings(evidence, cells, rankings, parity, refused),

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ASK_S = 30.0
 MODELS = "/v1/models"
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What bytes that are no JSON raise when they are decoded."""
 Source = Literal["server", "study", ""]
 PRECISION = "precision"
 ELSEWHERE = "the server runs on another machine than this host's sensors"
@@ -95,7 +97,7 @@ class Address:
 
     def get_json(self, path: str) -> object | None:
         """GET ``path`` and decode its JSON; None when the server has no such answer."""
-        with suppress(OSError, http.client.HTTPException, msgspec.DecodeError):
+        with suppress(OSError, http.client.HTTPException, *NO_JSON):
             status, body = self.get(path)
             if status == 200:
                 return msgspec.json.decode(body, type=object)

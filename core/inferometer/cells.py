@@ -223,10 +223,26 @@ def _stack(evidence: Evidence, stack: str) -> Stack:
         precision=served(record) if record else entry.dtype,
         parallelism=str(known.get("parallelism") or f"TP{entry.tensor_parallel_size}"),
         command=command(record) if record else "",
-        environment_variables=redact.tree(record.environment_variables) if record else {},
+        environment_variables=_variables(first),
         environment=record.environment if record else {},
         resolved_configuration=record.resolved_configuration if record else {},
     )
+
+
+def _variables(records: Sequence[LaunchRecord]) -> dict[str, str]:
+    """Return the variables of a stack; of one that differs between its models, each model's."""
+    started: dict[str, LaunchRecord] = {}
+    for record in records:
+        if record.command:
+            started.setdefault(model_name(record), record)
+    given = {name: redact.tree(r.environment_variables) for name, r in started.items()}
+    found = {}
+    for variable in sorted({variable for own in given.values() for variable in own}):
+        values = {name: own.get(variable, "not set") for name, own in given.items()}
+        each = "; ".join(f"{name}: {value}" for name, value in values.items())
+        same = len(set(values.values())) == 1
+        found[variable] = next(iter(values.values())) if same else f"differs by model: {each}"
+    return found
 
 
 def _relabelled(stack: Stack, same: int) -> Stack:

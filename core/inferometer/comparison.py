@@ -59,6 +59,7 @@ class Stack(Struct, frozen=True, kw_only=True):
     command: str
     """The exact launch command, shell-quoted, for the first model; secrets never appear."""
     environment_variables: dict[str, str]
+    """Of one that differs between models the value says so, and gives each model's."""
     environment: dict[str, Any]
     resolved_configuration: dict[str, Any]
 

@@ -10,6 +10,8 @@ from inferometer.cells import absent, cell_id, values
 from inferometer.comparison import MoeRatio, Value
 from inferometer.engine import Profile
 from inferometer.metrics.catalogue import BY_ID
+from inferometer.parity import figures
+from inferometer.parity import name as cell_name
 from inferometer.ranking import Contest, Entrant, worst_kind
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from inferometer.cells import Evidence
-    from inferometer.comparison import Cell, Check, Model, Objective, Ranking
+    from inferometer.comparison import Cell, Check, Model, Objective, Parity, Ranking
     from inferometer.gate import Refusal
     from inferometer.plan import LoadPoint
     from inferometer.records import MeterInfo
@@ -39,6 +41,7 @@ _WHY_INVALID = {
     "lost requests": "failed",
     "little's law": "failed",
     "token counting": "failed",
+    "engine's count": "failed",
     "retokenised sample": "failed",
     "growing queue": "failed",
     "one clock": "clock_unsure",
@@ -223,7 +226,7 @@ def _entrant(
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     wrong = [check for check in cell.checks if check.verdict == "fail"]
     if wrong:
-        reason, detail = _why_invalid(wrong)
+        reason, detail = why_invalid(wrong)
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     if objective == "energy" and meter is None:
         reason, detail = no_meter(evidence.meters)
@@ -235,7 +238,7 @@ def _entrant(
     return Entrant(stack=cell.stack, cell=cell.id, by_round=found.by_round, kind=found.kind)
 
 
-def _why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
+def why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
     """Return reason and detail of a cell that failed these checks."""
     words = "; ".join(f"{check.name}: {check.value}" for check in failed)
     return _WHY_INVALID.get(failed[0].name, "unequal_work"), f"invalid: {words}"
@@ -250,9 +253,13 @@ def no_meter(meters: Mapping[str, MeterInfo]) -> tuple[str, str]:
 
 
 def build_moe_ratios(
-    evidence: Evidence, models: Sequence[Model], cells: Sequence[Cell]
+    evidence: Evidence, models: Sequence[Model], cells: Sequence[Cell], parity: Sequence[Parity]
 ) -> list[MoeRatio]:
-    """Return MoE over dense on each stack, for tok/s, J/token of each meter and $/Mtok."""
+    """Return MoE over dense on each stack, for tok/s, J/token of each meter and $/Mtok.
+
+    There is none of a twin that does not answer as its dense model: the stack serves another
+    function for one of them.
+    """
     by_id = {cell.id: cell for cell in cells}
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
     subjects = [(o, m, follows) for o, m, _, follows in _subjects(evidence) if o != "energy" or m]
@@ -261,7 +268,11 @@ def build_moe_ratios(
             stack=stack,
             dense=dense.name,
             moe=moe.name,
-            match=match_words(dense, moe),
+            match=match_words(
+                dense,
+                moe,
+                *[by_id[cell_id(stack, model.name, point)].precision for model in (dense, moe)],
+            ),
             metric=METRIC[objective],
             meter=meter,
             workload=point.workload.name,
@@ -271,7 +282,8 @@ def build_moe_ratios(
                 [groups.get((stack, model.name, point.index)) for model in (moe, dense)],
                 METRIC[objective],
                 meter,
-                _unequal(evidence, stack, (dense.name, moe.name), point.index),
+                _unlike(parity, stack, dense, moe)
+                or _unequal(evidence, stack, (dense.name, moe.name), point.index),
             ),
         )
         for dense, moe in pairs(models)
@@ -294,31 +306,51 @@ def pairs(models: Sequence[Model]) -> list[tuple[Model, Model]]:
     ]
 
 
-def match_words(dense: Model, moe: Model) -> str:
-    """Say what is equal between the two models of a pair."""
+def match_words(
+    dense: Model, moe: Model, dense_precision: str = "", moe_precision: str = ""
+) -> str:
+    """Say what is equal between the two models of a pair, each served in some precision."""
     if moe.twin_of == dense.name:
         words = "the same function: equal quality by construction (upcycled twin)"
         if moe.routing == "synthetic":
             words += "; the routing is synthetic, so this is MoE overhead, not a trained MoE"
-        return words
-    return (
-        f"nothing matched, quality differs: {_count(moe.active_parameters)} active of "
-        f"{_count(moe.total_parameters)} parameters against {_count(dense.total_parameters)}"
-    )
+    else:
+        words = (
+            f"nothing matched, quality differs: {_count(moe.active_parameters)} active of "
+            f"{_count(moe.total_parameters)} parameters against {_count(dense.total_parameters)}"
+        )
+    if dense_precision and moe_precision and dense_precision != moe_precision:
+        words += f"; NOT the precision: {moe_precision} over {dense_precision}"
+    return words
 
 
 def _count(parameters: int | None) -> str:
     return "unknown" if parameters is None else f"{parameters:,}"
 
 
-def _unequal(evidence: Evidence, stack: str, models: tuple[str, str], load_point: int) -> bool:
-    """Say whether the two models got different work in any round."""
+def _unlike(
+    parity: Sequence[Parity], stack: str, dense: Model, moe: Model
+) -> tuple[str, str] | None:
+    """Return reason and detail where a twin and its dense model do not answer alike."""
+    both = {cell_name((stack, model.name)) for model in (dense, moe)}
+    failed = [pair for pair in parity if {pair.left, pair.right} == both and pair.verdict == "fail"]
+    if moe.twin_of != dense.name or not failed:
+        return None
+    return "parity_failed", f"the twin does not answer as its dense model: {figures(failed[0])}"
+
+
+def _unequal(
+    evidence: Evidence, stack: str, models: tuple[str, str], load_point: int
+) -> tuple[str, str] | None:
+    """Return reason and detail where the two models got different work in any round."""
     windows = evidence.tables.windows.select("stack", "model", "round", "load_point", "work_sha256")
     seen: dict[int, set[str]] = {}
     for window_stack, model, round_, point, work in windows.iter_rows():
         if window_stack == stack and model in models and point == load_point:
             seen.setdefault(round_, set()).add(work)
-    return any(len(works) > 1 for works in seen.values())
+    if all(len(works) == 1 for works in seen.values()):
+        return None
+    return "unequal_work", "the models got different prompts"
 
 
 def _ratio(
@@ -326,7 +358,7 @@ def _ratio(
     rows: Sequence[pl.DataFrame | None],
     metric: str,
     meter: str | None,
-    unequal: bool,
+    incomparable: tuple[str, str] | None,
 ) -> Value:
     found = [values(frame, metric, meter) for frame in rows if frame is not None]
     kind = worst_kind(["derived", *(part.kind for part in found)])
@@ -337,12 +369,12 @@ def _ratio(
             return Value(value=None, unit="ratio", kind=kind, reason=value.reason, detail=words)
         failed = [check for check in cell.checks if check.verdict == "fail"]
         if failed:
-            reason, words = _why_invalid(failed)
+            reason, words = why_invalid(failed)
             words = f"{cell.model}: {words}"
             return Value(value=None, unit="ratio", kind=kind, reason=reason, detail=words)
-    if unequal:
-        words = "the models got different prompts"
-        return Value(value=None, unit="ratio", kind=kind, reason="unequal_work", detail=words)
+    if incomparable is not None:
+        reason, words = incomparable
+        return Value(value=None, unit="ratio", kind=kind, reason=reason, detail=words)
     ratio = stats.paired_ratio(found[0].by_round, found[1].by_round)
     if ratio is None:
         words = "no round has both models"

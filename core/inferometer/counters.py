@@ -165,7 +165,7 @@ def _json(body: bytes, wanted: Iterable[Counter]) -> Iterator[tuple[Counter, lis
     """Read a list of records (or one): counters add up over them, of a gauge the last one holds."""
     try:
         decoded = msgspec.json.decode(body) if body.strip() else []
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableCounters(f"not JSON: {error}") from error
     records = [decoded] if isinstance(decoded, dict) else decoded
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):

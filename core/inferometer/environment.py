@@ -202,8 +202,14 @@ def contained(image: Image, distributions: Sequence[str], version: str | None) -
     Raises:
         Unsupported: the image holds none of ``distributions``, or another version.
     """
-    answer = json.loads(images.held(image, PROBE).strip().rpartition("\n")[2])
-    inside = {_normal(name): held for name, held in answer["distributions"].items()}
+    try:
+        answer = json.loads(images.held(image, PROBE).strip().rpartition("\n")[2])
+        inside = {_normal(name): str(held) for name, held in answer["distributions"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Unsupported(
+            f"{image.name}: its Python does not say what it holds: {error!r}",
+            remedy="Give an image whose python3 prints nothing of its own.",
+        ) from error
     found = next((inside[_normal(d)] for d in distributions if _normal(d) in inside), None)
     if found is None:
         raise Unsupported(

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer import redact
-from inferometer.attached import changed, fetch
+from inferometer.attached import NO_JSON, changed, fetch
 from inferometer.containers.running import DEVICES
 from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
 from inferometer.engine import Unsupported
@@ -92,7 +92,7 @@ class Server:
 
     def get_json(self, path: str) -> object | None:
         """GET ``path`` and decode its JSON; None when the server has no such answer."""
-        with suppress(OSError, http.client.HTTPException, msgspec.DecodeError):
+        with suppress(OSError, http.client.HTTPException, *NO_JSON):
             status, body = self.get(path, timeout_s=30.0)
             if status == 200:
                 return msgspec.json.decode(body, type=object)
@@ -118,9 +118,32 @@ def scrubbed(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str,
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in KEEP or name.startswith(KEEP_PREFIXES) or name in inherit
+        if name in KEEP or name.startswith(KEEP_PREFIXES)
     }
-    return {**kept, **QUIET, **extra}
+    return {**kept, **QUIET, **_handed(inherit), **extra}
+
+
+def variables(command: Command, inherit: Sequence[str] = ()) -> dict[str, str]:
+    """Return a command's variables; what the study sets or hands on outranks the instrument's."""
+    given = {*command.env, *_handed(inherit)}
+    instrument = {k: v for k, v in command.instrument_env.items() if k not in given}
+    return {**instrument, **command.env}
+
+
+def _handed(inherit: Sequence[str]) -> dict[str, str]:
+    return {name: os.environ[name] for name in inherit if name in os.environ}
+
+
+def beside(program: str, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return ``variables`` with the programs beside ``program`` found first, by name.
+
+    As in an activated environment: what an engine compiles for its accelerator is built by a
+    ``ninja`` that stands there.
+    """
+    if not os.path.isabs(program):
+        return dict(variables)
+    places = [os.path.dirname(program), variables.get("PATH", os.defpath)]
+    return {**variables, "PATH": os.pathsep.join(places)}
 
 
 @contextmanager
@@ -166,9 +189,10 @@ def serve(
             raise supervised.failure(error.message, stage="serve", hint=error.hint) from error
         raise
     finally:
+        ended_by = sys.exc_info()[1]
         left = supervised.stop()
-        if left and sys.exc_info()[0] is None:
-            raise MachineError(left, hint=LEFT_HINT)
+        if left and (ended_by is None or isinstance(ended_by, Exception)):  # an interrupt stays one
+            raise MachineError(f"{left} ({ended_by})" if ended_by else left, hint=LEFT_HINT)
 
 
 @contextmanager
@@ -210,12 +234,12 @@ def _start(
     container: Container | None,
     grace_s: float,
 ) -> subprocess.Popen[bytes]:
-    extra = {**command.env, **command.instrument_env}
-    argv, env = list(command.argv), scrubbed(extra, inherit)
+    extra = variables(command, inherit)
+    argv, env = list(command.argv), beside(command.argv[0], scrubbed(extra, inherit))
     ending: list[str] = []
     if container is not None:
-        variables = contained(extra, inherit)
-        argv, env = container.argv(argv, variables), container.variables(variables)
+        inside = contained(extra, inherit)
+        argv, env = container.argv(argv, inside), container.variables(inside)
         if commands := container.ending(grace_s):
             ending = [msgspec.json.encode(commands).decode()]
     return subprocess.Popen(
@@ -229,8 +253,7 @@ def _start(
 
 def contained(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str, str]:
     """Return the variables an engine gets in a container: none of this machine's paths."""
-    own = {name: os.environ[name] for name in (*DEVICES, *inherit) if name in os.environ}
-    return {**own, **QUIET, **extra}
+    return {**_handed(DEVICES), **QUIET, **_handed(inherit), **extra}
 
 
 def _session(pid: int, container: Container | None) -> int | None:
@@ -278,8 +301,8 @@ class _Supervised:
         self, message: str, *, stage: str, reason: str = "failed", hint: str = ""
     ) -> LaunchError:
         tail = log_tail(self.log)
-        text = "\n".join(tail)
         cause = first_exception(self.log)
+        text = "\n".join([cause or "", *tail])
         for known in self.failures:
             if re.search(known.pattern, text):
                 reason, hint = known.reason, known.remedy

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferometer import point as points
-from inferometer import precision, prepare, redact, scoring, store, told, workload
+from inferometer import precision, prepare, redact, scoring, store, told, tuning, workload
 from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.environment import Environment
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import attach, contained, failed, inherited, serve, unforeseen
+from inferometer.launch import attach, contained, failed, inherited, serve, unforeseen, variables
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
 from inferometer.metering import Sampler, broken, bystanders, meter_context, seen_from
@@ -106,7 +106,9 @@ class Bench:
         """
         stack = self.prepared.stacks[launch.stack]
         context = self._context(msgspec.structs.replace(launch, settings=()), 0)
-        return open_knobs(stack.entry.name, stack.engine.knobs(context), stack.spec)
+        known = stack.engine.knobs(context)
+        said = tuning.said(stack.engine, context, known)
+        return open_knobs(stack.entry.name, known, stack.spec, said)
 
     # -- one launch ---------------------------------------------------------------------------
 
@@ -133,7 +135,8 @@ class Bench:
         seen.port = port
         seen.command = redact.argv(self._shown(launch, command))
         seen.variables = redact.tree(dict(command.env))
-        seen.instrument = redact.tree(dict(command.instrument_env))
+        given = variables(command, stack.entry.pass_env)
+        seen.instrument = redact.tree({k: v for k, v in given.items() if k not in command.env})
         self.progress.stage("starting the engine")
         with serve(
             command,
@@ -169,7 +172,8 @@ class Bench:
         """Probe and load a live server while its meters are read."""
         server = live.server
         seen.ready_s = server.ready_s
-        seen.configuration = resolved(live.engine, server)
+        hidden = self.prepared.stacks[live.launch.stack].secrets
+        seen.configuration = resolved(live.engine, server, hidden)
         seen.told = told.told(live.engine.says, seen.configuration, server.log)
         contexts = {
             meter.name: meter_context(entry, server.session_id, self.prepared.platform)
@@ -210,7 +214,9 @@ class Bench:
             rows = scoring.scores(live)
         except (OSError, ValueError, HTTPException) as error:
             words = "no log-probabilities, so answers alone are compared"
-            self.progress.warn(f"{live.launch.id}: {words}: {error}")
+            hidden = self.prepared.stacks[live.launch.stack].secrets  # a server may repeat a key
+            said = redact.text(redact.without(str(error), hidden))
+            self.progress.warn(f"{live.launch.id}: {words}: {said}")
             return
         if rows:
             store.append_lines(live.folder / "scores.jsonl", rows)
@@ -317,8 +323,8 @@ def asked(spec: LaunchSpec) -> dict[str, Any]:
     return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra
 
 
-def resolved(engine: Engine, server: Server) -> dict[str, Any]:
-    """Return what the engine says of its configuration, by path, without secrets."""
+def resolved(engine: Engine, server: Server, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what the engine says of its configuration, by path, without secrets or ``hidden``."""
     found = {}
     for path in engine.resolved_configuration:
         route, _, key = path.partition("#")
@@ -326,7 +332,6 @@ def resolved(engine: Engine, server: Server) -> dict[str, Any]:
         if key:
             answer = answer.get(key) if isinstance(answer, dict) else None
         if answer is not None:
-            hidden = server.address.secrets if server.address is not None else ()
             found[path] = redact.without(redact.tree(answer), hidden)
     return found
 

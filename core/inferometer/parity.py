@@ -119,7 +119,8 @@ def _ids(x: Probe, y: Probe) -> tuple[list[int], list[int]]:
     """Return the token ids of both answers, of the same making."""
     if x.ids_from == y.ids_from == "engine":
         return x.token_ids, y.token_ids
-    return x.text_ids or x.token_ids, y.text_ids or y.token_ids
+    left, right = (one.token_ids if one.text_ids is None else one.text_ids for one in (x, y))
+    return left, right
 
 
 def _lengths(left: Probe, right: Probe) -> set[int | None]:

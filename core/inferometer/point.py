@@ -135,8 +135,9 @@ def staggered(output_tokens: Sequence[int], firsts: Sequence[int]) -> list[int]:
 
     The first request of stream k after the warm-up, ``firsts[k]``, gets (k + 1) / streams of its
     length, so that the streams are spread over all ages from then on, as they would be after a
-    long time: streams in step make waves that a window cuts anywhere. They end within the
-    discarded residence time. An open loop has no streams, and needs none of this.
+    long time: streams in step make waves that a window cuts anywhere. Most end within the discarded
+    residence time; one that ends in the window counts as a request and has no latency. An open
+    loop has no streams, and needs none of this.
     """
     lengths = list(output_tokens)
     for stream, first in enumerate(firsts):

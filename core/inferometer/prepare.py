@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import psutil
 
 from inferometer import attached, environment, packaged, precision, workload
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from inferometer.plugins import Registry
     from inferometer.progress import Progress
     from inferometer.study import EngineEntry, ModelEntry
+
+
+SHORTEST_SECRET = 6
+"""Characters; anything shorter also occurs by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,20 @@ class PreparedStack:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return what is sent to the stack's server and must be in no result."""
+        """Return what must be in no result: what the server is sent, what ``pass_env`` hands on."""
         known = self.environment
         address = None if isinstance(known, Unsupported) else known.address
-        return () if address is None else address.secrets
+        sent = () if address is None else address.secrets
+        handed = [os.environ.get(name, "") for name in self.entry.pass_env]
+        found = {*sent, *(value for value in handed if len(value) >= SHORTEST_SECRET)}
+        return tuple(sorted(found, key=len, reverse=True))
 
     @property
     def spec(self) -> LaunchSpec:
         """Return how the model is to be served, or raise :class:`Unsupported`."""
         values = {known.name: getattr(self.entry, known.name) for known in fields(LaunchSpec)}
+        if (draft := self.entry.speculative) is not None:
+            values["speculative"] = msgspec.structs.replace(draft, model=_whole(draft.model))
         return profiled(LaunchSpec(**values), self.entry.profile)
 
     def record(self) -> dict[str, Any]:
@@ -92,6 +102,12 @@ class PreparedStack:
             "parallelism": "unknown" if entry.url else parallelism(entry),
             "label": label,
         }
+
+
+def _whole(folder: str | None) -> str | None:
+    """Return the absolute path of a folder that is here, anything else as it is."""
+    path = Path(folder or "").expanduser()
+    return str(path.resolve()) if folder is not None and path.is_dir() else folder
 
 
 def parallelism(entry: EngineEntry) -> str:

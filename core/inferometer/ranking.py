@@ -8,7 +8,7 @@ ratios (:mod:`inferometer.stats`); rank intervals after Mogstad, Romano, Shaikh 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -257,30 +257,18 @@ def comparable(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[Entrant
         if fewer > shared:
             kept, shared = rest, fewer
     out = [
-        Entrant(
-            stack=entrant.stack,
-            cell=entrant.cell,
-            kind=entrant.kind,
-            reason="too_few_samples",
-            detail=f"{len(entrant.by_round)} rounds, too few of them shared with the others",
-        )
+        _unpaired(entrant, f"{len(entrant.by_round)} rounds, too few shared with the others")
         for entrant in entrants
         if entrant not in kept
     ]
-    return (kept, out) if shared else ([], [*out, *_unpaired(kept)])
+    if shared:
+        return kept, out
+    words = "no round is complete for all stacks"
+    return [], [*out, *(_unpaired(entrant, words) for entrant in kept)]
 
 
-def _unpaired(entrants: Iterable[Entrant]) -> list[Entrant]:
-    return [
-        Entrant(
-            stack=entrant.stack,
-            cell=entrant.cell,
-            kind=entrant.kind,
-            reason="too_few_samples",
-            detail="no round is complete for all stacks",
-        )
-        for entrant in entrants
-    ]
+def _unpaired(entrant: Entrant, words: str) -> Entrant:
+    return replace(entrant, reason="too_few_samples", detail=words)
 
 
 def _entries(contest: Contest, entrants: Mapping[str, Entrant], result: Order) -> list[RankEntry]:

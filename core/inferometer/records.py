@@ -289,10 +289,10 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     command: list[str] = []
     environment_variables: dict[str, str] = {}
     instrument_variables: dict[str, str] = {}
+    """Set for the measurement only; not part of how the stack should be run."""
     inherited_variables: dict[str, str] = {}
     """Variables of ours that the engine saw and that may change it, such as
     ``CUDA_VISIBLE_DEVICES``; of those named in ``pass_env`` the value is hidden."""
-    """Set for the measurement only; not part of how the stack should be run."""
     environment: dict[str, Any] = {}
     """``kind``, ``sha256``, ``python``, ``distributions``."""
     resolved_configuration: dict[str, Any] = {}

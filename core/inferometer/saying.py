@@ -85,7 +85,10 @@ OUTCOMES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheReset:
-    """The call that empties the prefix cache: done when it answers 200 and ``says`` (if set)."""
+    """The call that empties the prefix cache: done when it answers 200 and ``says`` (if set).
+
+    Releases that answer 200 and nothing at all are believed.
+    """
 
     path: str
     method: Literal["GET", "POST"] = "POST"

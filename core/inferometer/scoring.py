@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from inferometer import workload
+from inferometer import redact, workload
 from inferometer.engine import Completion
+from inferometer.load.address import secrets
 from inferometer.records import Score
 
 if TYPE_CHECKING:
@@ -104,5 +105,6 @@ def _post(target: Target, body: dict[str, Any]) -> bytes:
     finally:
         connection.close()
     if answer.status != 200:
-        raise ValueError(f"HTTP {answer.status}: {content[:200].decode('utf-8', 'replace')}")
+        words = redact.without(content.decode("utf-8", "replace"), secrets(target))
+        raise ValueError(f"HTTP {answer.status}: {words[:200]}")
     return content

@@ -168,8 +168,12 @@ def tuned(spec: LaunchSpec, settings: Iterable[Setting]) -> LaunchSpec:
     return replace(spec, **named, extra_args=(*flags, *spec.extra_args))
 
 
-def open_knobs(engine: str, knobs: Iterable[Knob], spec: LaunchSpec) -> list[Knob]:
+def open_knobs(
+    engine: str, knobs: Iterable[Knob], spec: LaunchSpec, said: Iterable[str] = ()
+) -> list[Knob]:
     """Return the knobs that ``spec`` leaves open; what a study sets is not searched.
+
+    ``said`` names those that it sets in the engine's own words.
 
     Raises:
         Unsupported: there is none, so there is nothing to tune.
@@ -180,7 +184,7 @@ def open_knobs(engine: str, knobs: Iterable[Knob], spec: LaunchSpec) -> list[Kno
         own = knob.name not in LaunchSpec.__slots__ and set(knob.flags) >= set(knob.values)
         if not knob.values or not (knob.name in TUNABLE or own):
             raise ValueError(f"{engine}: knob {knob.name!r} is not one that may be tuned")
-    given = {*spec.asked(), *(word.partition("=")[0] for word in spec.extra_args)}
+    given = {*spec.asked(), *said, *(word.partition("=")[0] for word in spec.extra_args)}
     found = [k for k in known if given.isdisjoint([k.name, *chain(*k.flags.values())])]
     if found:
         return found
@@ -234,6 +238,14 @@ def release(version: str) -> tuple[int, int, int]:
     """
     found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else (0, 0, 0)
+
+
+def refuse_older(engine: str, version: str, oldest: str) -> None:
+    """Raise :class:`Unsupported` for a release of ``engine`` before ``oldest``."""
+    if release(version) < release(oldest):
+        raise Unsupported(
+            f"{engine}: version {version} is not known here", remedy=f"Use {oldest} or newer."
+        )
 
 
 def since(version: str, table: Mapping[str, T]) -> T | None:

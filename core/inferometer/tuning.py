@@ -16,17 +16,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
 from inferometer.comparison import Kind
-from inferometer.engine import Setting
+from inferometer.engine import Setting, Unsupported, tuned
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from inferometer.engine import Knob
+    from inferometer.engine import Engine, Knob, LaunchContext
     from inferometer.study import Tuning
 
 MARGIN = 1.02
@@ -84,6 +85,33 @@ class Found(Struct, frozen=True, kw_only=True):
     """Every knob searched, with the adapter's reason for it."""
     left: int
     """Values of knobs that were not tried."""
+
+
+def said(engine: Engine, context: LaunchContext, knobs: Sequence[Knob]) -> set[str]:
+    """Return the names of knobs that a study sets in ``extra_args``, in the engine's own words.
+
+    Those words stand last and win, so a trial of such a knob would measure the same again.
+    """
+    given = _options(context.spec.extra_args)
+    plain = replace(context, spec=replace(context.spec, extra_args=()))
+
+    def words(*settings: Setting) -> set[str]:
+        try:
+            return _options(engine.command(replace(plain, spec=tuned(plain.spec, settings))).argv)
+        except Unsupported:  # its trial fails, and says why
+            return set()
+
+    return {
+        knob.name
+        for knob in (knobs if given else ())
+        if any((words(setting) - words()) & given for setting in knob.settings())
+    }
+
+
+def _options(argv: Iterable[str]) -> set[str]:
+    # vLLM's parser takes --max_num_seqs for --max-num-seqs; --no-x is the other way of x
+    words = [word.partition("=")[0].replace("_", "-") for word in argv if word.startswith("--")]
+    return {word.removeprefix("--no-").removeprefix("--") for word in words}
 
 
 def walk(knobs: Sequence[Knob], trials: Sequence[Trial]) -> tuple[Trial | None, Settings | None]:

@@ -140,7 +140,7 @@ def probe_prompts(tokenizer_path: Path) -> PromptSet:
     """Return the 16 fixed texts of 64 tokens for output parity: to be continued, and scored.
 
     Real text, in which most tokens are unsure: coarse weights show there, and hardly where a model
-    copies (``core/decisions/0006-parity-gate.md`` has the measurements).
+    copies (``core/decisions/0007-parity-gate.md`` has the measurements).
     """
     return build(tokenizer_path, PROBE_TOKENS, PROBES, seed=0, salt="probe")
 

@@ -29,6 +29,7 @@ from inferometer.engine import (
     Unsupported,
     echoed,
     exact,
+    refuse_older,
     release,
     since,
     switched,
@@ -220,11 +221,7 @@ class Sglang(Adapter):
 
     def command(self, context: LaunchContext) -> Command:
         """Return the server's command for this version and platform."""
-        if release(context.version) < release(OLDEST):
-            raise Unsupported(
-                f"sglang: version {context.version} is not known here",
-                remedy=f"Use {OLDEST} or newer.",
-            )
+        refuse_older(self.name, context.version, OLDEST)
         flags = translated(f"sglang {context.version}", context.spec, _words(context))
         on_cpu = context.platform.accelerator == "cpu"
         argv = [
@@ -278,7 +275,7 @@ def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
     }
     words |= {
         "max_num_batched_tokens": lambda tokens: _batched(context, tokens),
-        "kv_cache_dtype": lambda d: ("--kv-cache-dtype", KV_DTYPES.get(d, d)),
+        "kv_cache_dtype": lambda dtype: ("--kv-cache-dtype", _kv_dtype(context, dtype)),
         "kv_cache_bytes": _no_kv_bytes,
         "prefix_caching": switched("", "--disable-radix-cache"),
         "chunked_prefill": lambda on: () if on else ("--chunked-prefill-size", "-1"),
@@ -293,6 +290,12 @@ def _batched(context: LaunchContext, tokens: int) -> Sequence[str]:
     if context.spec.chunked_prefill is False:
         return most
     return ("--chunked-prefill-size", str(tokens), *most)
+
+
+def _kv_dtype(context: LaunchContext, dtype: str) -> str:
+    """Return its word; of a model's own type it names bfloat16 only, any other is ``auto``."""
+    own = "auto" if dtype == context.spec.dtype else dtype
+    return KV_DTYPES.get(dtype, own)
 
 
 def _no_kv_bytes(_: int) -> Sequence[str]:

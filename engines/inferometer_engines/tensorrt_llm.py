@@ -27,6 +27,7 @@ from inferometer.engine import (
     Requirements,
     Says,
     Unsupported,
+    refuse_older,
     release,
     translated,
 )
@@ -143,11 +144,7 @@ class TensorRtLlm(Adapter):
 
     def requirements(self, platform: Platform) -> Requirements:
         """Refuse: the package index has stubs, the software comes as a container."""
-        if platform.accelerator != "cuda":
-            raise Unsupported(
-                f"tensorrt-llm: needs an NVIDIA GPU, this is {platform}",
-                remedy="Run this stack on a machine with one.",
-            )
+        _refuse_without_gpu(platform)
         raise Unsupported(
             f"tensorrt-llm: comes as a container, not as locked requirements ({platform})",
             remedy='Set container = "docker" with engine_version, or python = PATH to an '
@@ -156,25 +153,13 @@ class TensorRtLlm(Adapter):
 
     def image(self, platform: Platform, version: str) -> str:
         """Return NVIDIA's image."""
-        if platform.accelerator != "cuda":
-            raise Unsupported(
-                f"tensorrt-llm: needs an NVIDIA GPU, this is {platform}",
-                remedy="Run this stack on a machine with one.",
-            )
+        _refuse_without_gpu(platform)
         return f"nvcr.io/nvidia/tensorrt-llm/release:{version}"
 
     def command(self, context: LaunchContext) -> Command:
         """Return the server's command and its YAML file for this version."""
-        if context.platform.accelerator != "cuda":
-            raise Unsupported(
-                f"tensorrt-llm: needs an NVIDIA GPU, this is {context.platform}",
-                remedy="Run this stack on a machine with one.",
-            )
-        if release(context.version) < release(OLDEST):
-            raise Unsupported(
-                f"tensorrt-llm: version {context.version} is not known here",
-                remedy=f"Use {OLDEST} or newer.",
-            )
+        _refuse_without_gpu(context.platform)
+        refuse_older(self.name, context.version, OLDEST)
         words = _words(context)
         configuration: dict[str, Any] = {"return_perf_metrics": True}  # for METRICS
         for fields in translated(f"tensorrt-llm {context.version}", context.spec, words):
@@ -219,6 +204,14 @@ class TensorRtLlm(Adapter):
     def knobs(self, context: LaunchContext) -> Sequence[Knob]:
         """Return what NVIDIA's guide to tuning names, as far as it holds here."""
         return list(_knobs(context))
+
+
+def _refuse_without_gpu(platform: Platform) -> None:
+    if platform.accelerator != "cuda":
+        raise Unsupported(
+            f"tensorrt-llm: needs an NVIDIA GPU, this is {platform}",
+            remedy="Run this stack on a machine with one.",
+        )
 
 
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], dict[str, Any]]]:

@@ -30,6 +30,7 @@ from inferometer.engine import (
     Unsupported,
     echoed,
     exact,
+    refuse_older,
     release,
     since,
     switched,
@@ -64,6 +65,9 @@ FLAGS: Mapping[str, Mapping[str, str]] = {
     "seed": {OLDEST: "--seed"},
 }
 """Fields whose value follows a flag, by the first release that is known to have it."""
+
+OWN_KV_DTYPES = {"bfloat16": "0.16.0", "float16": "0.20.2"}
+"""First release in which FlashAttention was seen to take a model's own type by its name."""
 
 READINESS = Readiness(path="/health", deadline_s=900.0)
 FAILURES = (
@@ -126,7 +130,6 @@ METRICS = Metrics(
     ),
 )
 
-GIB = 2**30
 SAYS = (
     Says(name="dtype", path="model_config.dtype"),
     Says(name="tensor_parallel_size", path="parallel_config.tensor_parallel_size"),
@@ -140,7 +143,7 @@ SAYS = (
     # earlier releases tell it in the log alone, on an accelerator or the CPU
     Says(name="kv_cache_tokens", pattern=r"[GC]PU KV cache size: ([\d,]+) tokens"),
     Says(name="kv_cache_bytes", path="cache_config.kv_cache_memory_bytes"),
-    Says(name="kv_cache_bytes", pattern=r"Available KV cache memory: ([\d.]+) GiB", scale=GIB),
+    Says(name="kv_cache_bytes", pattern=r"Available KV cache memory: ([\d.]+) GiB", scale=2**30),
     Says(name="prefix_caching", path="cache_config.enable_prefix_caching"),
     Says(name="chunked_prefill", path="scheduler_config.enable_chunked_prefill"),
     Says(name="graphs", path="model_config.enforce_eager", reads="not"),
@@ -157,7 +160,7 @@ SAYS = (
         name="max_concurrency",
         pattern=r"Maximum concurrency for [\d,]+ tokens per request: ([\d.,]+)x",
     ),
-    Says(name="weights_bytes", pattern=r"Model loading took ([\d.]+) Gi?B", scale=GIB),
+    Says(name="weights_bytes", pattern=r"Model loading took ([\d.]+) Gi?B", scale=2**30),
 )
 
 
@@ -206,11 +209,7 @@ class Vllm(Adapter):
 
     def command(self, context: LaunchContext) -> Command:
         """Return the server's command for this version and platform."""
-        if release(context.version) < release(OLDEST):
-            raise Unsupported(
-                f"vllm: version {context.version} is not known here",
-                remedy=f"Use {OLDEST} or newer.",
-            )
+        refuse_older(self.name, context.version, OLDEST)
         flags = translated(f"vllm {context.version}", context.spec, _words(context))
         argv = [
             *self._program(context),
@@ -307,8 +306,10 @@ def _experts(context: LaunchContext, size: int) -> Sequence[str]:
 
 
 def _kv_dtype(context: LaunchContext, dtype: str) -> Sequence[str]:
-    # The CPU's attention takes the model's own type under the name auto only.
-    own = _on_cpu(context) and dtype == context.spec.dtype
+    # The model's own type is auto where kernels (the CPU's ever) or parser do not know its name.
+    first = None if _on_cpu(context) else OWN_KV_DTYPES.get(dtype)
+    named = first is not None and release(context.version) >= release(first)
+    own = dtype == context.spec.dtype and not named
     return ("--kv-cache-dtype", "auto" if own else dtype)
 
 

@@ -29,6 +29,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from tests.programs import program
+from tests.studies import SHORT, written
 
 from inferometer.attached import fetch
 from inferometer.errors import InferometerError
@@ -37,31 +39,14 @@ from inferometer.store import Store
 
 MODES = ("engine SIGKILL", "child SIGKILL", "runner SIGKILL", "runner SIGTERM", "runner SIGINT")
 """Which process gets which signal, in turn. A child is any process below the engine's own."""
-STUDY = """
-name = "kills"
-
-[protocol]
-rounds = 1
-window_s = 4.0
-discard_s = 0.5
-
-[[engines]]
-name = "vllm"
-max_model_len = 512
-graphs = false
-
-[[models]]
-name = "dense"
-packaged = "smollm2-135m"
-
-[[workloads]]
-name = "short"
-input_tokens = 32
-output_tokens = 16
-
-[[loads]]
-concurrency = 2
-"""
+STUDY = written(
+    "kills",
+    protocol={"rounds": 1, "window_s": 4.0, "discard_s": 0.5},
+    engines=[{"name": "vllm", "max_model_len": 512, "graphs": False}],
+    models=[{"name": "dense", "packaged": "smollm2-135m"}],
+    workloads=[SHORT | {"output_tokens": 16}],
+    loads=[{"concurrency": 2}],
+)
 LIMIT_S = 900.0
 """A start or an end that takes longer is a failure."""
 SHM = Path("/dev/shm")
@@ -134,7 +119,7 @@ def begin() -> Start:
     before = shared_memory()
     with (folder / "log").open("wb") as log:
         runner = subprocess.Popen(
-            [sys.executable, "-m", "inferometer", "run", "study.toml", "--results", "results"],
+            program("run", "study.toml", "--results", "results"),
             cwd=folder,
             env={**os.environ, "TMPDIR": str(temporary)},
             stdin=subprocess.DEVNULL,

@@ -22,6 +22,7 @@ os.environ |= {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_PLUGINS": "",
     "HF_HUB_OFFLINE": "1",
+    "TORCHDYNAMO_DISABLE": "1",  # compiling what gathers log-probabilities takes longer than they
 }
 
 

@@ -3,80 +3,41 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.measuring import measure
+from tests.programs import ran
+from tests.studies import CPU_TIME, DECLARED, PRICE, SHORT, STREAMS, oracle, written
 
-from inferometer import study as studies
 from inferometer.analyze import analyze
 from inferometer.comparison import Cell, Comparison
 from inferometer.errors import UsageError
-from inferometer.progress import Silent
-from inferometer.runner import run
 from inferometer.store import Store
-from inferometer.testing.engine import registry, write_model
+from inferometer.testing.engine import write_model
 
-STUDY = """
-name = "Capacity and waiting"
+TALK = {
+    "name": "talk",
+    "input_tokens": 24,
+    "output_tokens": 8,
+    "turns": 3,
+    "think_s": 0.01,
+    "cache": "warm",
+}
 
-[protocol]
-rounds = 2
-window_s = 1.5
-discard_s = 0.2
 
-[price]
-usd_per_hour = 2.0
-source = "test"
-date = "2026-11-01"
-contract = "assumed"
-
-[[engines]]
-name = "oracle"
-python = "{python}"
-extra_args = ["--itl-ms", "2"]
-
-[[engines]]
-name = "oracle"
-python = "{python}"
-extra_args = ["--itl-ms", "6"]
-
-[[models]]
-name = "dense"
-path = "{model}"
-
-[[workloads]]
-name = "short"
-input_tokens = 32
-output_tokens = 8
-
-[[workloads]]
-name = "talk"
-input_tokens = 24
-output_tokens = 8
-turns = 3
-think_s = 0.01
-cache = "warm"
-
-[[loads]]
-concurrency = 4
-
-[[loads]]
-rate = 40
-
-[[loads]]
-trace = "{trace}"
-
-[[meters]]
-name = "cpu-time"
-options = {{ watts_per_busy_core = 10 }}
-
-[[meters]]
-name = "declared"
-options = {{ power_w = 50 }}
-"""
+def text_of(folder: Path, window_s: float = 1.0) -> str:
+    return written(
+        "Capacity and waiting",
+        protocol={"rounds": 2, "window_s": window_s, "discard_s": 0.2},
+        price=PRICE,
+        engines=[oracle("--itl-ms", "2"), oracle("--itl-ms", "6")],
+        models=[{"name": "dense", "path": folder / "dense"}],
+        workloads=[SHORT, TALK],
+        loads=[STREAMS, {"rate": 40}, {"trace": folder / "minute.jsonl"}],
+        meters=[CPU_TIME, DECLARED],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -85,23 +46,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     folder = tmp_path_factory.mktemp("open")
     write_model(folder / "dense", tokenizer.read_text())
     rows = [
-        {"time_s": index / 20, "input_tokens": 30 + index % 9, "output_tokens": 4 + index % 5}
-        for index in range(100)
+        {"time_s": index / 40, "input_tokens": 30 + index % 9, "output_tokens": 4 + index % 5}
+        for index in range(200)
     ]
     (folder / "minute.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    text = text_of(folder)
-    (folder / "study.toml").write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INFEROMETER_CACHE", str(folder / "cache"))
-        outcome = run(studies.parse(text, "study.toml"), text, folder / "r", registry(), Silent())
+        outcome, _ = measure(text_of(folder), folder / "r")
     assert (outcome.planned, outcome.finished) == (4, 4)
     return folder
-
-
-def text_of(folder: Path) -> str:
-    return STUDY.format(
-        python=sys.executable, model=folder / "dense", trace=folder / "minute.jsonl"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -206,12 +159,7 @@ def test_what_does_not_fit_is_told(seen: Comparison) -> None:
 
 
 def test_the_report_shows_waiting_and_crowns_nobody_for_it(folder: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "inferometer", "report", str(folder / "r")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran("report", folder / "r")
     assert done.returncode == 0, done.stderr
     report = (folder / "r" / "report" / "report.md").read_text()
     assert "## Latency at offered loads" in report
@@ -228,8 +176,6 @@ def test_a_trace_that_is_too_short_costs_no_launch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INFEROMETER_CACHE", str(folder / "cache"))
-    text = text_of(folder).replace("window_s = 1.5", "window_s = 9")
-    study = studies.parse(text, "study.toml")
     with pytest.raises(UsageError, match=r"minute\.jsonl: over after 5\.0 s, but discard_s and"):
-        run(study, text, tmp_path / "r", registry(), Silent())
+        measure(text_of(folder, window_s=9), tmp_path / "r")
     assert not list(tmp_path.glob("r/launches/*"))

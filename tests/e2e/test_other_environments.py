@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.e2e.measuring import measure
 from tests.runtimes import DIGEST
+from tests.studies import CPU_TIME, DECLARED, SHORT, STREAMS, Table, written
 
-from inferometer import study as studies
 from inferometer.analyze import analyze
-from inferometer.progress import Silent
-from inferometer.runner import RunOutcome, run
 from inferometer.store import Store
 from inferometer.testing import oracle as oracles
-from inferometer.testing.engine import registry, write_model
 from inferometer.testing.oracle import Oracle
 
 if TYPE_CHECKING:
@@ -23,69 +21,44 @@ if TYPE_CHECKING:
 
     from inferometer.records import LaunchRecord
 
-STUDY = """
-name = "elsewhere"
-
-[protocol]
-rounds = 2
-window_s = 1.0
-discard_s = 0.1
-
-{engines}
-
-[[models]]
-name = "dense"
-path = "{model}"
-
-[[workloads]]
-name = "short"
-input_tokens = 32
-output_tokens = 8
-
-[[loads]]
-concurrency = 4
-
-[[meters]]
-name = "declared"
-options = {{ power_w = 50 }}
-
-[[meters]]
-name = "cpu-time"
-options = {{ watts_per_busy_core = 10 }}
-"""
-CONTAINER = """
-[[engines]]
-name = "oracle"
-container = "docker"
-image = "oracle:1"
-extra_args = ["--itl-ms", "2"]
-pass_env = ["ENGINE_KEY"]
-"""
-SERVER = """
-[[engines]]
-name = "oracle"
-url = "http://127.0.0.1:{port}/v1"
-api_key_env = "SERVER_KEY"
-engine_version = "7.1"
-"""
+CONTAINER = {
+    "name": "oracle",
+    "container": "docker",
+    "image": "oracle:1",
+    "extra_args": ["--itl-ms", "2"],
+    "pass_env": ["ENGINE_KEY"],
+}
 SECRET = "plainlooking42"
 
 
+pytestmark = pytest.mark.usefixtures("cache")
+
+
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVER_KEY", SECRET)
     monkeypatch.setenv("ENGINE_KEY", SECRET)
 
 
-@pytest.fixture
-def model(tmp_path: Path, tokenizer: Path) -> Path:
-    return write_model(tmp_path / "dense", tokenizer.read_text())
+def server(port: int) -> Table:
+    return {
+        "name": "oracle",
+        "url": f"http://127.0.0.1:{port}/v1",
+        "api_key_env": "SERVER_KEY",
+        "engine_version": "7.1",
+    }
 
 
-def measure(engines: str, model: Path, results: Path) -> RunOutcome:
-    text = STUDY.format(engines=engines, model=model)
-    return run(studies.parse(text, "study.toml"), text, results, registry(), Silent())
+def text_of(model_files: Path, *engines: Table, probe: bool = False) -> str:
+    return written(
+        "elsewhere",
+        protocol={"rounds": 2, "window_s": 1.0, "discard_s": 0.1, "probe": probe},
+        engines=engines,
+        models=[{"name": "dense", "path": model_files / "dense"}],
+        workloads=[SHORT],
+        loads=[STREAMS],
+        meters=[DECLARED, CPU_TIME],
+    )
 
 
 def record_of(results: Path, key: str) -> LaunchRecord:
@@ -98,13 +71,13 @@ def everything(results: Path) -> str:
 
 
 def test_a_container_and_a_server_are_measured_and_told_apart(
-    runtimes: Runtimes, model: Path, tmp_path: Path
+    runtimes: Runtimes, model_files: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "r"
     options = oracles.Options(model="served", itl_ms=2, api_key=SECRET)
     with Oracle(options) as oracle:
-        engines = CONTAINER + SERVER.format(port=oracle.port)
-        outcome = measure(engines, model, results)
+        text = text_of(model_files, CONTAINER, server(oracle.port), probe=True)
+        outcome, _ = measure(text, results)
         assert (outcome.planned, outcome.finished, outcome.failed) == (4, 4, 0)
         assert oracle.truth  # and it still runs
     assert runtimes.containers() == []
@@ -142,7 +115,7 @@ def test_a_container_and_a_server_are_measured_and_told_apart(
 
 
 def test_a_server_that_repeats_the_key_does_not_get_it_stored(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "r"
     with Oracle(oracles.Options(api_key="another")) as oracle:
@@ -150,7 +123,7 @@ def test_a_server_that_repeats_the_key_does_not_get_it_stored(
             "inferometer.testing.connection.error_body",
             lambda *_: {"error": {"message": f"wrong key {SECRET}"}},
         )
-        outcome = measure(SERVER.format(port=oracle.port), model, results)
+        outcome, _ = measure(text_of(model_files, server(oracle.port), probe=True), results)
     assert outcome.failed == 2
     (record,) = Store(results).failures()
     assert record.failure is not None
@@ -159,12 +132,11 @@ def test_a_server_that_repeats_the_key_does_not_get_it_stored(
 
 
 def test_what_cannot_run_leaves_the_others_alone(
-    runtimes: Runtimes, model: Path, tmp_path: Path
+    runtimes: Runtimes, model_files: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "r"
-    absent = CONTAINER.replace("oracle:1", "oracle:2")
-    gone = SERVER.format(port=1)
-    outcome = measure(CONTAINER + absent + gone, model, results)
+    absent = CONTAINER | {"image": "oracle:2"}
+    outcome, _ = measure(text_of(model_files, CONTAINER, absent, server(1)), results)
     assert (outcome.finished, outcome.failed) == (2, 4)
     failures = [r.failure for r in Store(results).failures() if r.failure]
     assert {f.reason for f in failures} == {"unsupported"}
@@ -174,11 +146,13 @@ def test_what_cannot_run_leaves_the_others_alone(
     }
 
 
-def test_an_apptainer_image_is_measured(runtimes: Runtimes, model: Path, tmp_path: Path) -> None:
+def test_an_apptainer_image_is_measured(
+    runtimes: Runtimes, model_files: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "oracle.sif"
     file.write_bytes(b"an image")
-    text = CONTAINER.replace('"docker"', '"apptainer"').replace("oracle:1", str(file))
-    outcome = measure(text, model, tmp_path / "r")
+    engine = CONTAINER | {"container": "apptainer", "image": file}
+    outcome, _ = measure(text_of(model_files, engine), tmp_path / "r")
     assert (outcome.finished, outcome.failed) == (2, 0)
     record = record_of(tmp_path / "r", "image")
     assert record.environment["image_id"].startswith("sha256:")

@@ -6,80 +6,37 @@ The environments are built (a few minutes) the first time and cached outside the
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.programs import program, ran, until, using
+from tests.studies import CPU_TIME, PRICE, RAPL, SHORT, STREAMS, Table, written
 
 from inferometer.store import Store, probes, requests
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1800)]
 
-STUDY = """
-name = "real engines"
-preset = "quick look"
-
-[protocol]
-rounds = 1
-window_s = 6.0
-
-[price]
-usd_per_hour = 0.1
-source = "test"
-date = "2026-11-01"
-contract = "assumed"
-
-[[engines]]
-name = "transformers"
-graphs = false
-
-[[engines]]
-name = "vllm"
-graphs = false
-
-[[models]]
-name = "dense"
-packaged = "smollm2-135m"
-
-[[workloads]]
-name = "short"
-input_tokens = 32
-output_tokens = 16
-
-[[loads]]
-concurrency = 4
-
-[[meters]]
-name = "cpu-time"
-options = { watts_per_busy_core = 10 }
-
-[[meters]]
-name = "rapl"
-"""
+TRANSFORMERS = {"name": "transformers", "graphs": False}
+# Or the first log-probabilities wait for a kernel to be compiled: more than half of a launch.
+VLLM = {"name": "vllm", "graphs": False, "extra_env": {"TORCHDYNAMO_DISABLE": "1"}}
 
 
-def command(study: Path, results: Path) -> list[str]:
-    return [sys.executable, "-m", "inferometer", "run", str(study), "--results", str(results)]
-
-
-def engine_processes(results: Path) -> list[str]:
-    """Every process whose command line or open files point at this results directory."""
-    found = []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            line = Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
-            fds = Path(f"/proc/{pid}/fd")
-            files = [os.readlink(fds / number) for number in os.listdir(fds)]
-        except OSError:  # ended meanwhile
-            continue
-        if str(results) in line or any(name.startswith(str(results)) for name in files):
-            found.append(line)
-    return found
+def text_of(*engines: Table) -> str:
+    return written(
+        "real engines",
+        preset="quick look",
+        protocol={"rounds": 1, "window_s": 6.0},
+        price=PRICE | {"usd_per_hour": 0.1},
+        engines=engines,
+        models=[{"name": "dense", "packaged": "smollm2-135m"}],
+        workloads=[SHORT | {"output_tokens": 16}],
+        loads=[STREAMS],
+        meters=[CPU_TIME, RAPL],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,27 +44,24 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """Run, kill with SIGKILL in the middle of the second launch, run again."""
     folder = tmp_path_factory.mktemp("real")
     study, results = folder / "study.toml", folder / "results"
-    study.write_text(STUDY)
+    study.write_text(text_of(TRANSFORMERS, VLLM))
+    store = Store(results)
+
+    def second() -> bool:
+        return len(store.launches()) == 1 and bool(list(results.glob("partial/*/server.log")))
+
     with (folder / "first.log").open("w") as log:
-        ours = subprocess.Popen(command(study, results), stdout=log, stderr=log)
-        store = Store(results)
-        deadline = time.monotonic() + 1500
-        while time.monotonic() < deadline and ours.poll() is None:
-            if len(store.launches()) == 1 and list(results.glob("partial/*/server.log")):
-                break
-            time.sleep(0.2)
+        line = program("run", study, "--results", results)
+        ours = subprocess.Popen(line, stdout=log, stderr=log)
+        until(lambda: ours.poll() is not None or second(), 1500, every_s=0.2)
         time.sleep(5.0)  # well inside the second engine's start
         assert ours.poll() is None, (folder / "first.log").read_text()
-        assert engine_processes(results)
+        assert using(results)
         ours.send_signal(signal.SIGKILL)
         ours.wait()
     first = {record.id: record.started_ns for record in store.launches()}
-    for _ in range(300):
-        if not engine_processes(results):
-            break
-        time.sleep(0.1)
-    assert engine_processes(results) == []
-    done = subprocess.run(command(study, results), capture_output=True, text=True, check=False)
+    assert until(lambda: not using(results), 30), using(results)
+    done = ran("run", study, "--results", results)
     assert done.returncode == 0, done.stderr
     return results, first, done.stdout
 
@@ -120,7 +74,7 @@ def test_resuming_repeats_nothing_and_leaves_no_process(
     assert len(first) == 1
     assert len(after) == 2
     assert {key: after[key] for key in first} == first
-    assert engine_processes(results) == []
+    assert using(results) == []
 
 
 def test_both_engines_did_identical_work_of_exact_length(
@@ -199,13 +153,8 @@ def report(results: Path) -> dict[str, Any]:
 
 def test_an_engine_that_dies_while_loading_is_one_clear_error(tmp_path: Path) -> None:
     study = tmp_path / "study.toml"
-    only_vllm = STUDY.replace('[[engines]]\nname = "transformers"\ngraphs = false\n\n', "")
-    study.write_text(
-        only_vllm.replace('name = "vllm"\n', 'name = "vllm"\nextra_args = ["--no-such-flag"]\n')
-    )
-    done = subprocess.run(
-        command(study, tmp_path / "r"), capture_output=True, text=True, check=False
-    )
+    study.write_text(text_of(VLLM | {"extra_args": ["--no-such-flag"]}))
+    done = ran("run", study, "--results", tmp_path / "r")
     assert done.returncode == 5, done.stderr
     assert "1 of 1 launches failed" in done.stderr
     assert "Traceback" not in done.stderr

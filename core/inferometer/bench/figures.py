@@ -193,8 +193,9 @@ def _gaps(seen: Seen, *, per_token: bool) -> Iterator[float]:
 
 
 def _done(request: Request) -> int:
-    ended = request.last_ns if request.status == "ok" else request.end_ns
-    return ended or 0
+    if request.status == "ok":
+        return request.last_ns or 0
+    return request.end_ns or request.last_ns or request.sent_ns  # as the checks and a study do
 
 
 def _ms(later: int | None, earlier: int | None) -> float:

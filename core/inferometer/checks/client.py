@@ -191,10 +191,10 @@ def little(seen: Evidence) -> Check:
     by up to what is in flight. So up to 5 % + in flight / completions is a warning, no failure.
     """
     name, rule = "little's law", "in flight = completions/s x mean latency, within 5 %"
-    n, mean = len(seen.finished), seen.mean_in_flight
+    n, mean = len(seen.ended) - len(seen.failed), seen.mean_in_flight
     if n < 30 or not mean:
         return check(name, rule, f"{n} completions, 30 are needed", "unknown")
-    busy_ns = sum((c.done_ns or 0) - c.sent_ns for c in (*seen.finished, *seen.failed))
+    busy_ns = sum((c.done_ns or 0) - c.sent_ns for c in seen.ended)
     off = busy_ns * 1e-9 / seen.seconds / mean - 1
     return check(name, rule, f"{off:+.1%}", graded(abs(off), 0.05, 0.05 + mean / n))
 

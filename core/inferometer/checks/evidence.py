@@ -97,20 +97,22 @@ class Evidence:
     @cached_property
     def finished(self) -> list[Call]:
         """Return the requests of full length that ended well in the window."""
+        return [c for c in self.ended if c.phase == "load" and c.status == "ok"]
+
+    @cached_property
+    def ended(self) -> list[Call]:
+        """Return every request that ended in the window, well or not, shortened ones as well."""
         return [
             c
             for c in self.load
-            if c.phase == "load" and c.status == "ok" and self.inside(c.last_ns)
+            if (c.status == "ok" and self.inside(c.last_ns))
+            or (c.status == "error" and self.inside(c.done_ns))
         ]
 
     @cached_property
     def failed(self) -> list[Call]:
-        """Return the requests of full length that failed in the window."""
-        return [
-            c
-            for c in self.load
-            if c.phase == "load" and c.status == "error" and self.inside(c.done_ns)
-        ]
+        """Return the requests that failed in the window."""
+        return [c for c in self.ended if c.status == "error"]
 
     @cached_property
     def last_send_ns(self) -> int:

@@ -106,8 +106,7 @@ def _warm(name: str, rule: str, share: float, declared: float) -> Check:
 def errors(seen: Evidence) -> Check:
     """Count the failed requests among those that ended."""
     name, rule = "errors", "failed requests: < 0.1 % pass, < 1 % warn"
-    failed = len(seen.failed)
-    ended = failed + len(seen.finished)
+    failed, ended = len(seen.failed), len(seen.ended)
     if not ended:
         verdict: Verdict = "unknown" if seen.open_at_end else "fail"
         return check(name, rule, "no request ended in the window", verdict)

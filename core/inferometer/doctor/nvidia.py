@@ -27,7 +27,6 @@ LEAST_LIFE_S = 0.5
 """The energy counter is looked at twice so far apart; drivers move it every 0.1 s or so."""
 BUSY_BYTES = 2 << 30
 """Memory in use on an idle data-centre GPU is far below."""
-MODES = {1: "exclusive thread", 2: "prohibited", 3: "exclusive process"}
 SLOWED = {
     0x02: "clocks are locked or set",
     0x04: "power cap",

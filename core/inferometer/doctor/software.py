@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer import environment, inventory, packaged
 from inferometer.doctor import nvidia
-from inferometer.doctor.check import Probe, asked, fail, gib, ok, skip, warn
+from inferometer.doctor.check import Late, Probe, asked, fail, gib, ok, skip, warn, within
 from inferometer.engine import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from inferometer.doctor.check import Finding, Site
     from inferometer.engine import Engine
 
 TOOLKIT = "Install the NVIDIA container toolkit and run `sudo nvidia-ctk runtime configure`."
 CDI = "Run `sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`."
+SIZE_S = 3.0
+"""For counting an environment's files: on a network's disk they are many."""
 SENTENCE = "Ünïcode, 12345 and\n  spaces: the same text comes back."
 
 
@@ -63,7 +66,7 @@ def podman(site: Site) -> Finding:
 
 def apptainer(_: Site) -> Finding:
     """Look for Apptainer; GPUs come with its --nv, from the host's libraries."""
-    program = shutil.which("apptainer") or shutil.which("singularity")
+    program = shutil.which("apptainer")
     if program is None:
         return skip("not installed")
     done = asked([program, "--version"])
@@ -154,6 +157,13 @@ def engine_probes(site: Site) -> Iterator[Probe]:
         yield Probe(f"engine-{name}", partial(_environment, engine))
 
 
+def _size(home: Path) -> str:
+    try:
+        return gib(within(SIZE_S, lambda: inventory.size_bytes(home)))
+    except Late:
+        return "too many files to count,"
+
+
 def _environment(engine: Engine, site: Site) -> Finding:
     platform = environment.current_platform()
     try:
@@ -163,7 +173,7 @@ def _environment(engine: Engine, site: Site) -> Finding:
     again = f"inferometer engines install {engine.name}"
     if kept.state == "not built":
         return skip("not built", f"`{again}`, or the first run, builds it.")
-    size = gib(inventory.size_bytes(kept.home))
+    size = _size(kept.home)
     if kept.state == "half-built":
         return warn(f"half-built, {size} in {kept.home}", f"Run `{again}` to build it anew.")
     done = asked([str(kept.python), "-c", "import sys; print(sys.version_info[:2])"])

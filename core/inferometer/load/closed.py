@@ -182,9 +182,10 @@ class ClosedLoop:
         return Part(self.shelf.rows, self.shelf.whole, pulse.lags, cpu_s, self.retries)
 
     async def salvage(self, end_ns: int) -> Part | None:
-        """Stop in the middle of a window and return what there was until then."""
+        """Stop in the middle of a window and return what there was until ``end_ns``."""
         self.cut_ns = end_ns
         self.shelf.cut_at(end_ns)
+        await asyncio.sleep(max(0.0, (end_ns - time.monotonic_ns()) * 1e-9))
         self.pulse.end_s = time.process_time()
         await self.close()
         return await self.finish()

@@ -59,7 +59,7 @@ class Sender(Protocol):
         """Return everything."""
 
     async def salvage(self, end_ns: int) -> Part | None:
-        """Stop in the middle and return what there was until then; None when it cannot be had."""
+        """Stop in the middle and return what there was until then; None when it is lost."""
 
     async def watch(self) -> None:
         """Run beside all of it; raise what goes wrong."""
@@ -205,9 +205,10 @@ class Conductor:
         start_ns, now_ns = self.bounds.start_ns, time.monotonic_ns()
         if self.over or not 0 < start_ns < now_ns:
             return
-        parts = [await sender.salvage(now_ns) for sender in self.senders]
+        end_ns = now_ns + self.lead_ns
+        parts = await asyncio.gather(*(sender.salvage(end_ns) for sender in self.senders))
         if not self.wall_end_ns:
-            self.bounds = Bounds(start_ns, now_ns)
+            self.bounds = Bounds(start_ns, end_ns)
             self._closed()
         whole = [part for part in parts if part is not None]
         if len(whole) == len(parts):

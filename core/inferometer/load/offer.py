@@ -111,9 +111,10 @@ class LoadResult:
     ``requests`` are in the order of their index. With several workers the last indices before the
     end of a window may have gaps: a faster worker was further ahead in its share. ``chunks`` are
     ``(request index, tokens, flags, t_ns)`` in request order. In the mode ``requests=N`` start and
-    end are the first send and the last end. ``discarded_ns`` runs from the first send after the
-    warm-up to ``start_ns``. ``client_cpu_s`` is the sum over the workers, inside the window; lags
-    are p99 inside the window, over the samples of all workers.
+    end are the beginning of the load (of an open loop: of its schedule) and the last end.
+    ``discarded_ns`` runs from the first send after the warm-up to ``start_ns``. ``client_cpu_s`` is
+    the sum over the workers, inside the window; lags are p99 inside the window, over the samples of
+    all workers.
     """
 
     requests: list[Request]

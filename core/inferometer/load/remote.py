@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 HANG_S = 60.0
 """A worker silent for so long hangs: it speaks once a second."""
+SALVAGE_S = 60.0
+"""A worker may take so long to tell what it has of a load that was broken off."""
 BLOCK_BYTES = 16 * 2**20
 """Requests in one message to a worker, about."""
 TAIL = 20
@@ -31,9 +33,9 @@ TAIL = 20
 class Remote:
     """Sends its share of a load through a process of its own: a ``Sender`` of the conductor.
 
-    :meth:`watch` reads what the worker says, deals it requests, and raises when it fails, falls
-    silent or dies. The process starts there and is gone after :meth:`close`, or when this process
-    ends in any way.
+    The process starts in :meth:`watch`, which raises when the worker fails, falls silent or dies.
+    What it says is heard, and requests are dealt to it, until it is gone: after :meth:`close`, or
+    when this process ends in any way.
     """
 
     def __init__(self, target: Target, plan: LoadPlan, dealer: Dealer, share: Share) -> None:
@@ -42,7 +44,13 @@ class Remote:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
         self._begun = asyncio.Event()
+        self._asked = ""
+        """Name of the call that ``_answer`` belongs to."""
         self._answer: asyncio.Future[Any] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._failed = asyncio.Event()
+        self._failure: Exception | None = None
+        """The first thing that went wrong."""
         self._rows: list[Row] = []
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 -- closed in close()
 
@@ -77,24 +85,33 @@ class Remote:
         part: Part = await self._call("finish")
         return part._replace(rows=self._rows)
 
-    async def salvage(self, _end_ns: int) -> Part | None:
-        """Return None: the worker is in the middle of a call, or the one that failed."""
-        return None
+    async def salvage(self, end_ns: int) -> Part | None:
+        """Have it stop in the middle of a call; None from a worker that is gone or hangs."""
+        if self._listening is None or self._listening.done():
+            return None
+        try:
+            async with asyncio.timeout(SALVAGE_S):
+                part: Part = await self._call("salvage", end_ns)
+        except (LaunchError, TimeoutError):
+            return None
+        return part._replace(rows=self._rows)
 
     async def watch(self) -> None:
-        """Start the worker and listen to it for ever; raise what goes wrong."""
+        """Start the worker; raise what goes wrong."""
         try:
             await self._start()
-            while True:
-                async with asyncio.timeout(HANG_S):
-                    await self._hear()
-        except TimeoutError:
-            raise self._error(f"hangs: no sign of life for {HANG_S:g} s") from None
-        except (EOFError, ConnectionError):
+        except ConnectionError:
             raise self._died() from None
+        self._listening = asyncio.create_task(self._listen())
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
 
     async def close(self) -> None:
         """End the process at once and wait for its end."""
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
         if self._channel is not None:
             self._channel.close()
         if self._process is not None:
@@ -127,9 +144,32 @@ class Remote:
     async def _call(self, name: str, *args: Any, **words: Any) -> Any:
         await self._begun.wait()
         assert self._channel is not None
-        self._answer = asyncio.get_running_loop().create_future()
+        self._asked, self._answer = name, asyncio.get_running_loop().create_future()
         self._channel.post("call", name, args, words)
         return await self._answer
+
+    async def _listen(self) -> None:
+        """Listen for as long as there is anybody: a worker whose load failed can still tell."""
+        try:
+            while True:
+                async with asyncio.timeout(HANG_S):
+                    await self._hear()
+        except TimeoutError:
+            self._lost(self._error(f"hangs: no sign of life for {HANG_S:g} s"))
+        except (EOFError, ConnectionError):
+            self._lost(self._died())
+        except Exception as error:  # noqa: BLE001 -- of the source, which is not ours: watch raises it
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        """Note that nothing more will be heard, and that nobody need wait for it."""
+        self._fail(error)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = self._failure or error
+        self._failed.set()
 
     async def _hear(self) -> None:
         assert self._channel is not None
@@ -142,13 +182,15 @@ class Remote:
             case "rows":
                 self._rows += content[0]
             case "done":
-                assert self._answer is not None
-                self._answer.set_result(*content)
+                name, result = content
+                # of a call that was given up for a salvage the result may still come
+                if self._answer is not None and name == self._asked and not self._answer.done():
+                    self._answer.set_result(result)
             case "failed":
-                raise content[0]
+                self._fail(content[0])
             case "broken":
                 lines = content[0]
-                raise self._error(f"failed: {lines[-1].strip()}", lines)
+                self._fail(self._error(f"failed: {lines[-1].strip()}", lines))
 
     def _died(self) -> LaunchError:
         assert self._process is not None

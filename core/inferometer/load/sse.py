@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 0xFFFF
 """Tokens one event record can hold (``records.CHUNK``)."""
+MOST_TOKENS = 2**31
+"""More than any request has: a count beyond is a slip of the engine's, such as an unsigned -1."""
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding the bytes of an engine may raise."""
 
 
 class _Details(Struct, gc=False):
@@ -159,7 +163,7 @@ class _Reader:
         """Read one ``data:`` payload."""
         try:
             chunk = _chunks.decode(data)
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             self._fail(f"unreadable event: {error}: {data[:200]!r}")
             return
         if chunk.error is not None or chunk.object == "error":
@@ -212,18 +216,29 @@ class _Reader:
 
     def _usage(self, usage: _Usage) -> int:
         """Keep the totals; return by how many tokens the answer grew."""
-        out = self.out
-        if usage.prompt_tokens is not None:
-            out.input_tokens = usage.prompt_tokens
+        out, prompt, made = self.out, usage.prompt_tokens, usage.completion_tokens
+        if prompt is not None and prompt != out.input_tokens:
+            out.input_tokens = self._possible("prompt_tokens", prompt)
         details = usage.prompt_tokens_details
         if details is not None and details.cached_tokens is not None:
-            out.cached_tokens = details.cached_tokens
-        if usage.completion_tokens is None:
+            out.cached_tokens = self._possible("cached_tokens", details.cached_tokens)
+        if made is None:
             return 0
-        out.output_tokens = usage.completion_tokens
-        increase, self._used = usage.completion_tokens - self._used, usage.completion_tokens
+        if not self._used <= made <= MOST_TOKENS:
+            if self._possible("completion_tokens", made) is not None:
+                self._fail(f"usage fell from {self._used} to {made} output tokens")
+            return 0
+        out.output_tokens = made
+        increase, self._used = made - self._used, made
         self._continuous |= not self.out.ended
         return increase
+
+    def _possible(self, name: str, count: int) -> int | None:
+        """Return ``count``; None, and a failed answer, if nothing can have so many tokens."""
+        if 0 <= count <= MOST_TOKENS:
+            return count
+        self._fail(f"usage says {name} = {count}")
+        return None
 
     def _told(self, chunk: _Chunk) -> bool:
         """Say whether the engine told that this chunk holds no new token."""
@@ -257,7 +272,9 @@ class _Reader:
                 f"usage says {out.output_tokens} output tokens, "
                 f"but {len(out.token_ids)} token ids were streamed"
             )
-        if not out.events and not out.output_tokens:
+        if not out.events and out.output_tokens:
+            self._fail(f"usage says {out.output_tokens} output tokens, but no event showed one")
+        elif not out.events:
             self._fail("the answer held no generated content")
 
 
@@ -265,7 +282,7 @@ def error_text(status: int | None, body: bytes) -> str:
     """Return one line about a refused request: the engine's own words, in either error shape."""
     try:
         words = _message(_chunks.decode(body), body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         words = body[:300].decode("utf-8", "replace")
     return f"HTTP {status}: {' '.join(words.split())}" if words else f"HTTP {status}"
 

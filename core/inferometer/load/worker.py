@@ -89,6 +89,8 @@ class Worker:
         loop = ClosedLoop if plan.arrivals is None else OpenLoop
         self.sender = loop(target, plan, self.stock, share)
         self.tasks: set[asyncio.Task[None]] = set()
+        self.call: asyncio.Task[None] | None = None
+        """The latest; there is one at a time, but that a salvage takes the place of another."""
 
     async def run(self) -> None:
         """Serve until the other end is gone."""
@@ -98,7 +100,9 @@ class Worker:
             while True:
                 kind, *content = await self.channel.receive()
                 if kind == "call":
-                    self._start(self._call(*content))
+                    if content[0] == "salvage" and self.call is not None:
+                        self.call.cancel()
+                    self.call = self._start(self._call(*content))
                 else:
                     units, ended = content
                     self.stock.put(units, ended=ended)
@@ -109,9 +113,9 @@ class Worker:
         if name == "connect":
             await self.stock.filled()
         result = await getattr(self.sender, name)(*args, **words)
-        if name == "finish":
+        if name in {"finish", "salvage"}:
             result = await self._rows(result)
-        await self.channel.send("done", result)
+        await self.channel.send("done", name, result)
 
     async def _rows(self, part: Part) -> Part:
         """Send the rows in messages of their own, so that none of them is large."""
@@ -124,10 +128,11 @@ class Worker:
             self.channel.post("alive")
             await asyncio.sleep(BEAT_S)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._reported(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     async def _reported(self, work: Coroutine[Any, Any, None]) -> None:
         try:

@@ -117,9 +117,9 @@ def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None,
         return None, "too_few_samples", words
     if value is None or math.isnan(value):
         return None, "too_few_samples", "no request finished in the window"
-    if math.isinf(value):
+    if math.isinf(value) and metric.percentile is not None:
         return None, "failed", "so many requests failed that this percentile was never reached"
-    if metric.positive and value <= 0:
+    if math.isinf(value) or (metric.positive and value <= 0):
         return None, "too_few_samples", "the events of an answer came at once: no time between them"
     failed = row["_failed"]
     return value, None, f"{failed} failed requests are unfinished" if failed else ""

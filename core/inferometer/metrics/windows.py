@@ -16,45 +16,50 @@ if TYPE_CHECKING:
 KEY = ["launch", "load_point"]
 UNDER_LOAD = ("load", "stagger")
 _ENDED = pl.coalesce("end_ns", "last_ns", "sent_ns")
+"""When the client was through with a request that was not cut."""
 
 
 def load_requests(tables: Tables) -> pl.DataFrame:
-    """Return the requests under load with their window's ``start_ns`` and ``end_ns``.
+    """Return the requests under load with their window's ``start_ns`` and ``window_end_ns``.
 
     Phases ``load`` and ``stagger``: the shortened first request of each stream is load as well.
-
-    Adds ``done_ns``: when the client was through with the request (null while in flight).
     """
-    bounds = tables.windows.select(*KEY, "start_ns", "concurrency", window_end_ns="end_ns")
+    bounds = tables.windows.select(*KEY, "start_ns", window_end_ns="end_ns")
+    return tables.requests.filter(pl.col("phase").is_in(UNDER_LOAD)).join(
+        bounds, on=KEY, how="inner", maintain_order="left"
+    )
+
+
+def ended(tables: Tables) -> pl.DataFrame:
+    """Return one row a request under load that ended in its window, with column ``finished``.
+
+    Finished: status ok and last event in the window; else failed: status error and end in the
+    window. A cut request is neither.
+    """
+    finished = (pl.col("status") == "ok") & _inside("last_ns")
+    failed = (pl.col("status") == "error") & _inside("done_ns")
     return (
-        tables.requests.filter(pl.col("phase").is_in(UNDER_LOAD))
-        .join(bounds, on=KEY, how="inner", maintain_order="left")
-        .with_columns(
-            done_ns=pl.when(pl.col("status") == "cut").then(pl.col("end_ns")).otherwise(_ENDED)
-        )
+        load_requests(tables)
+        .with_columns(done_ns=_ENDED)
+        .filter(finished | failed)
+        .with_columns(finished=pl.col("status") == "ok")
     )
 
 
 def population(tables: Tables) -> pl.DataFrame:
-    """Return the latency population: one row a request that ended in its window.
+    """Return the latency population: the requests of full length among :func:`ended`.
 
-    Finished: status ok and last event in the window. Failed: status error and end in the window;
-    its latencies are +inf, it is unfinished for ever. A cut request is in neither, nor is one of
-    phase ``stagger``: it was shorter than the workload says. Columns
-    ``ttft_ms``, ``ttft_intended_ms``, ``e2e_ms``, ``e2e_intended_ms``, ``tpot_ms`` (null for a
-    one-token answer).
+    One of phase ``stagger`` was shorter than the workload says. A failed request's latencies are
+    +inf, it is unfinished for ever. Columns ``finished``, ``ttft_ms``, ``ttft_intended_ms``,
+    ``e2e_ms``, ``e2e_intended_ms``, ``tpot_ms`` (null for a one-token answer).
     """
-    finished = (pl.col("status") == "ok") & _inside("last_ns")
-    failed = (pl.col("status") == "error") & _inside("done_ns")
-    whole = load_requests(tables).filter(pl.col("phase") == "load")
-    ended = whole.filter(finished | failed)
 
     def latency(nanoseconds: pl.Expr) -> pl.Expr:
-        return pl.when(pl.col("status") == "ok").then(nanoseconds / 1e6).otherwise(float("inf"))
+        return pl.when("finished").then(nanoseconds / 1e6).otherwise(float("inf"))
 
     gaps = pl.when(pl.col("output_tokens") > 1).then(pl.col("output_tokens") - 1)
-    return ended.with_columns(
-        finished=pl.col("status") == "ok",
+    whole = ended(tables).filter(pl.col("phase") == "load")
+    return whole.with_columns(
         ttft_ms=latency(pl.col("first_ns") - pl.col("sent_ns")),
         ttft_intended_ms=latency(pl.col("first_ns") - pl.col("intended_ns")),
         e2e_ms=latency(pl.col("last_ns") - pl.col("sent_ns")),
@@ -82,26 +87,6 @@ def totals(tables: Tables, price: Price | None) -> pl.DataFrame:
             usd_per_hour=pl.lit(price.usd_per_hour if price else None, dtype=pl.Float64),
         )
         .with_columns(window_s=pl.when(pl.col("window_s") > 0).then(pl.col("window_s")))
-    )
-
-
-def in_flight(tables: Tables) -> pl.DataFrame:
-    """Return each window's time-averaged number of requests in flight.
-
-    ``in_flight`` = sum over requests of the part of [send, done] inside the window / its length;
-    ``open_at_end``: requests still in flight when it closed.
-    """
-    until = pl.min_horizontal(pl.col("done_ns").fill_null(pl.col("window_end_ns")), "window_end_ns")
-    since = pl.max_horizontal("sent_ns", "start_ns")
-    length = (pl.col("window_end_ns") - pl.col("start_ns")).first()
-    late = pl.col("done_ns").is_null() | (pl.col("done_ns") >= pl.col("window_end_ns"))
-    return (
-        load_requests(tables)
-        .group_by(KEY, maintain_order=True)
-        .agg(
-            in_flight=(until - since).clip(lower_bound=0).sum() / length,
-            open_at_end=(late & (pl.col("sent_ns") < pl.col("window_end_ns"))).sum(),
-        )
     )
 
 
@@ -138,7 +123,7 @@ def _input(tables: Tables) -> pl.DataFrame:
 
 def _ended(tables: Tables) -> pl.DataFrame:
     return (
-        population(tables)
+        ended(tables)
         .group_by(KEY, maintain_order=True)
         .agg(
             completed=pl.col("finished").sum(),

@@ -93,7 +93,7 @@ class TransformersServe(Adapter):
         ]
         if on_cpu and spec.kv_cache_tokens is None:
             share = CPU_KV_GIB * 2**30 / context.memory_bytes
-            argv += ["--cb-max-memory-percent", f"{min(share, 0.9):.3f}"]
+            argv += ["--cb-max-memory-percent", f"{min(share, 0.9):.6f}"]
         return Command(argv=(*argv, *spec.extra_args), env=dict(spec.extra_env))
 
     def request(self, completion: Completion) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,15 @@ def test_the_command_batches_continuously_and_bounds_the_kv_cache() -> None:
     argv = ENGINE.command(context(graphs=False)).argv
     assert argv[:3] == ("/env/bin/transformers", "serve", "/models/m")
     assert "--continuous-batching" in argv
-    assert argv[argv.index("--cb-max-memory-percent") + 1] == "0.100"
+    assert float(argv[argv.index("--cb-max-memory-percent") + 1]) == 0.1
     assert "--compile" not in argv
+
+
+@pytest.mark.parametrize("gib", [8, 1536, 6144])
+def test_the_kv_cache_has_two_gib_on_machines_of_any_size(gib: int) -> None:
+    argv = ENGINE.command(replace(context(), memory_bytes=gib << 30)).argv
+    share = float(argv[argv.index("--cb-max-memory-percent") + 1])
+    assert share * gib == pytest.approx(2, rel=0.01)
 
 
 def test_the_body_holds_only_accepted_fields() -> None:

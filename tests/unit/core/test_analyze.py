@@ -244,10 +244,10 @@ def test_profiles_are_ranked_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
 
 
-def answers(store: Store, stack: str, ids: list[int]) -> None:
+def answers(store: Store, stack: str, ids: list[int], model: str = "dense") -> None:
     for record in store.launches():
         path = store.folder(record.id) / "probes.jsonl"
-        if record.stack["id"] == stack and path.exists():
+        if (record.stack["id"], record.model["name"]) == (stack, model) and path.exists():
             lines = [decode_line(it) | {"token_ids": ids} for it in path.read_bytes().splitlines()]
             path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
@@ -272,6 +272,28 @@ def test_other_answers_are_shown_beside_the_ranked_and_have_no_place(tmp_path: P
     assert {r.objective for r in seen.rankings if r.unranked} == {"throughput", "energy", "cost"}
     assert {cell.refused for cell in seen.cells if cell.stack == "b"} == {"parity_failed"}
     assert any("b on dense is shown and not ranked" in text for text in seen.warnings)
+
+
+def test_a_twin_that_answers_otherwise_has_no_ratio_to_its_dense_model(tmp_path: Path) -> None:
+    store = make(tmp_path, models=("dense", "moe"))
+    answers(store, "b", [9, 2, 3, 4], "moe")
+    found = {r.stack: r.ratio for r in analyze(store.root).moe_ratios if r.metric == "output_tok_s"}
+    assert found["a"].value == pytest.approx(0.5)
+    assert (found["b"].value, found["b"].reason) == (None, "parity_failed")
+    assert "0.0% of greedy tokens agree" in found["b"].detail
+
+
+def test_a_ratio_of_two_precisions_says_so(tmp_path: Path) -> None:
+    store = make(tmp_path, models=("dense", "moe"))
+    for record in store.launches():
+        known = {"dtype": "bfloat16"}
+        if (record.stack["id"], record.model["name"]) == ("b", "moe"):
+            known["quantization"] = "fp8"
+        path = store.folder(record.id) / "launch.json"
+        path.write_bytes(encode(msgspec.structs.replace(record, precision=known)))
+    found = {r.stack: r.match for r in analyze(store.root).moe_ratios}
+    assert "precision" not in found["a"]
+    assert "NOT the precision: bfloat16, weights fp8 over bfloat16" in found["b"]
 
 
 def test_another_precision_is_ranked_when_it_answers_alike(

@@ -49,7 +49,8 @@ def gateway() -> Iterator[Gateway]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             made.seen.append({k.lower(): v for k, v in self.headers.items()})
-            body = json.dumps(made.pages.get(self.path)).encode()
+            page = made.pages.get(self.path)
+            body = page if isinstance(page, bytes) else json.dumps(page).encode()
             self.send_response(200 if self.path in made.pages else 404)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -136,6 +137,15 @@ def test_nobody_there_is_told_with_the_next_step(tmp_path: Path) -> None:
     ):
         pass
     assert lost.value.reason == "not_ready"
+
+
+@pytest.mark.parametrize("page", [b'"\xff"', b"no json", b"[" * 100_000])
+def test_an_answer_that_is_no_json_is_none(gateway: Gateway, tmp_path: Path, page: bytes) -> None:
+    gateway.pages["/base/other"] = page
+    found = look(gateway.url, model="first")
+    assert found.get_json("/other") is None
+    with attach(found, ENGINE, deadline_s=1.0, folder=tmp_path) as server:
+        assert server.get_json("/other") is None
 
 
 def test_a_server_that_was_exchanged_between_rounds_is_noticed(

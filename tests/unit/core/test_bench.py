@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -434,6 +435,14 @@ def test_a_window_counts_the_tokens_that_fell_in_it() -> None:
     values, _ = figures(look(result(rows, flagged), whole=False))
     assert values["total_output_tokens"] == 6  # 4 events of 1.5 tokens
     assert values["mean_itl_ms"] is None
+
+
+def test_a_failure_in_an_answer_that_never_ended_is_counted() -> None:
+    # the stream told an error, and the connection was still open when the window was cut
+    rows = [request(0, 0, 100, 200), request(1, 900, 950, 980, status="error", end_ns=None)]
+    seen = dataclasses.replace(result(rows, [(0, 3, 0, 200), (1, 1, 0, 950)]), start_ns=50 * MS)
+    values, _ = figures(look(seen, whole=False))
+    assert (values["completed"], values["failed"]) == (1, 1)
 
 
 def test_a_server_that_tells_no_usage_has_no_token_rate() -> None:

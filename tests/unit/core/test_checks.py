@@ -212,6 +212,26 @@ def test_stamps_of_another_clock_are_seen() -> None:
     assert clock(streams, **closed, clock_step_ms=None).verdict == "pass"
 
 
+def test_shortened_requests_that_end_in_the_window_count_as_requests() -> None:
+    def stream(k: int) -> list[Request]:
+        begin = START - SECOND + k * 125 * MS
+        return [call(8 * n + k, begin + n * SECOND, 999.9, stream=k) for n in range(11)]
+
+    rows = [row for k in range(8) for row in stream(k) if row.sent_ns < END]
+    rows = [structs.replace(r, phase="stagger") if r.sent_ns < START else r for r in rows]
+    seen = {
+        c.name: c for c in judge(observe(window(concurrency=8, arrivals="", rate=None), rows, []))
+    }
+    assert seen["little's law"].verdict == "pass"
+    assert seen["errors"].value == "0 of 80"
+    place = next(i for i, r in enumerate(rows) if r.phase == "stagger" and (r.end_ns or 0) > START)
+    rows[place] = structs.replace(rows[place], status="error", error="full")
+    seen = {
+        c.name: c for c in judge(observe(window(concurrency=8, arrivals="", rate=None), rows, []))
+    }
+    assert (seen["errors"].value, seen["errors"].verdict) == ("1 of 80", "fail")
+
+
 def test_a_far_sample_fails_only_without_token_ids() -> None:
     rows = poisson(50, 1)
     sample = {"retokenised": 40, "retokenised_usage": 100}

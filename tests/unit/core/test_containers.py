@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from inferometer.study import Runtime
 
+pytestmark = pytest.mark.waiting  # for containers
+
 SERVER = """
 import http.server, json, os, signal, sys
 {before}
@@ -250,6 +252,15 @@ def test_the_image_s_own_python_says_which_engine_it_holds(
     (runtimes.state / "image" / "python3").unlink()
     with pytest.raises(Unsupported, match="its Python cannot say"):
         environment.contained(images.find("docker", "oracle:1"), ["inferometer"], None)
+
+
+@pytest.mark.parametrize("said", ["", "hello", "[]", "{}", '{"distributions": [1]}'])
+def test_an_image_whose_python_says_something_else_costs_its_own_launches_only(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setattr(images, "held", lambda *_: said)
+    with pytest.raises(Unsupported, match="its Python does not say what it holds"):
+        environment.contained(image_of("docker"), ["inferometer"], None)
 
 
 # -- lifetime -----------------------------------------------------------------------------------

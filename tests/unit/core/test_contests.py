@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inferometer.comparison import Cell, Objective, Value
-from inferometer.contests import keeping_up, tells
+from inferometer.comparison import Cell, Check, Objective, Value
+from inferometer.contests import keeping_up, tells, why_invalid
 from inferometer.plan import LoadPoint
 from inferometer.ranking import Entrant
 from inferometer.study import LoadEntry, WorkloadEntry
@@ -32,6 +32,21 @@ def test_at_an_offered_rate_only_joules_that_were_seen_tell_stacks_apart(
     ):
         point = LoadPoint(index=0, workload=WORK, load=load)
         assert tells(point, objective, follows) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("same work", "unequal_work"),
+        ("engine's cache", "unequal_work"),
+        ("token counting", "failed"),
+        ("engine's count", "failed"),
+        ("send lag", "starved"),
+    ],
+)
+def test_a_failed_check_gives_its_own_reason(name: str, reason: str) -> None:
+    failed = Check(name=name, rule="", value="5", verdict="fail")
+    assert why_invalid([failed]) == (reason, f"invalid: {name}: 5")
 
 
 def cell(stack: str, tok_s: float | None) -> Cell:

@@ -83,8 +83,9 @@ def test_what_is_no_number_is_absent(value: str) -> None:
 def test_pages_in_another_form_are_refused() -> None:
     with pytest.raises(UnreadableCounters, match="not Prometheus"):
         snapshot(VLLM, page(b"no such page here"))
-    with pytest.raises(UnreadableCounters, match="not JSON"):
-        snapshot(DRAINING, page(b"# TYPE x counter"))
+    for text in (b"# TYPE x counter", b'[{"x": "\xff"}]'):
+        with pytest.raises(UnreadableCounters, match="not JSON"):
+            snapshot(DRAINING, page(text))
     with pytest.raises(UnreadableCounters, match="list of JSON objects"):
         snapshot(DRAINING, page(b"[1]"))
     assert snapshot(VLLM, page(b"")) == {}

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from inferometer import cli, environment, packaged
+from inferometer import cli, environment, inventory, packaged
 from inferometer.doctor import host, limits, nvidia, software
 from inferometer.doctor.check import Check, Finding, Probe, Site, made, ok
 from inferometer.doctor.examination import examine
@@ -559,7 +559,9 @@ def test_podman_needs_a_device_description_for_gpus(path: Path, tmp_path: Path) 
 def test_apptainer(path: Path) -> None:
     assert software.apptainer(Site()).status == "skip"
     program(path, "singularity", "echo singularity-ce version 4.3.0")
-    assert "singularity-ce version 4.3.0" in software.apptainer(Site()).found
+    assert software.apptainer(Site()).status == "skip"  # `container = "apptainer"` calls no other
+    program(path, "apptainer", "echo apptainer version 1.4.5")
+    assert "apptainer version 1.4.5" in software.apptainer(Site()).found
     program(path, "apptainer", "echo no squashfs >&2; exit 1")
     assert software.apptainer(Site()).status == "warn"
 
@@ -617,6 +619,24 @@ def test_environments(tmp_path: Path) -> None:
     assert found.status == "fail"
     assert "no libpython" in found.found
     assert "engines remove tiny" in found.remedy
+
+
+def test_an_environment_that_takes_long_to_count_is_no_failure(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    """80,000 files of an engine on a network's disk."""
+    home = environment.home_of(
+        Engine().requirements(None), environment.current_platform(), tmp_path
+    )
+    program(home / "venv-x" / "bin", "python", "echo '(3, 11)'")
+    (home / "complete.json").write_text('{"venv": "venv-x", "version": "2.0"}')
+    counted = threading.Event()
+    monkeypatch.setattr(software, "SIZE_S", 0.05)
+    monkeypatch.setattr(inventory, "size_bytes", lambda _: counted.wait(5) and 0)
+    look: Any = software._environment
+    found = made(Probe("engine-tiny", lambda site: look(Engine(), site)), Site(cache=tmp_path), 2.0)
+    counted.set()
+    assert (found.status, found.found) == ("ok", f"2.0, too many files to count, in {home}")
 
 
 def test_a_tokenizer_gives_the_text_back(

@@ -16,6 +16,8 @@ from inferometer.environment import Environment, current_platform, existing, key
 from inferometer.errors import EnvironmentBuildError, MachineError, UsageError
 from inferometer.installing import PipOutput, cache_errors, clean_variables, run_logged
 
+pytestmark = pytest.mark.waiting  # for pip
+
 CPU = current_platform("cpu")
 PIP_SETTINGS = ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL", "PIP_NO_INDEX")
 

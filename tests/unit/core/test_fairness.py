@@ -80,6 +80,31 @@ def test_cells_show_what_launches_say_or_why_they_do_not(tmp_path: Path) -> None
     assert cells["slow"]["peak_device_memory_gib"].reason == "not_recorded"
 
 
+def test_a_capacity_of_nothing_in_one_launch_is_no_end_of_the_report(tmp_path: Path) -> None:
+    slow = {"told": [told(kv_cache_tokens=0), told(kv_cache_tokens=100)]}
+    compared(tmp_path, {"fast": {"told": told(kv_cache_tokens=7)}, "slow": slow})
+    cells = {cell.stack: cell.values for cell in analyze(tmp_path).cells}
+    seen = cells["slow"]["kv_cache_tokens"]
+    assert (seen.value, seen.low, seen.n) == (50, 0, 2)
+
+
+def test_a_variable_that_differs_between_models_is_said_to(tmp_path: Path) -> None:
+    write_results(tmp_path, Fixture(rates={"fast": 1.0, "slow": 1.0}, models=("dense", "moe")))
+    for path in tmp_path.glob("launches/*/launch.json"):
+        record = json.loads(path.read_text())
+        model = record["model"]["name"]
+        record["environment_variables"] = {"SAME": "1", "SPACE": "2" if model == "dense" else "4"}
+        if model == "moe":
+            record["environment_variables"]["MOE"] = "on"
+        path.write_text(json.dumps(record))
+    stack = analyze(tmp_path).stacks[0]
+    assert stack.environment_variables == {
+        "MOE": "differs by model: dense: not set; moe: on",
+        "SAME": "1",
+        "SPACE": "differs by model: dense: 2; moe: 4",
+    }
+
+
 def test_one_engine_twice_is_compared_in_its_own_words_too(tmp_path: Path) -> None:
     def record(block: int) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ import pytest
 
 from inferometer import launch, processes, redact
 from inferometer.engine import Command, FailureClass, Readiness
-from inferometer.errors import LaunchError
+from inferometer.errors import LaunchError, MachineError
 
 SERVER = """
 import http.server, os, subprocess, sys, signal, time
@@ -162,6 +162,18 @@ def test_death_while_loading_names_the_first_exception_and_a_remedy(tmp_path: Pa
     assert any("RuntimeError" in line for line in caught.value.log_tail)
 
 
+def test_a_cause_that_much_was_written_after_is_classified(tmp_path: Path) -> None:
+    """Eight workers that die after it write more than the tail holds."""
+    before = (
+        "print('ValueError: No available memory for the cache blocks')\n"
+        "print('  File \"worker.py\", line 1\\n' * 300, flush=True)\nsys.exit(3)"
+    )
+    with pytest.raises(LaunchError) as caught, start(tmp_path, before):
+        pass
+    assert len(caught.value.log_tail) == launch.LOG_TAIL_LINES
+    assert caught.value.reason == "no_kv_room"
+
+
 def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(LaunchError) as caught, start(tmp_path, "time.sleep(99)", deadline_s=0.5):
         pass
@@ -193,6 +205,25 @@ def test_death_while_serving_is_seen(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert why is not None
         assert "ended by itself" in why
+
+
+def test_what_a_failed_launch_leaves_running_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the next engine would be measured beside it."""
+    stop = launch._Supervised.stop
+
+    def left(supervised: launch._Supervised) -> str:
+        return stop(supervised) or "processes of the engine could not be ended"
+
+    monkeypatch.setattr(launch._Supervised, "stop", left)
+    with (
+        pytest.raises(MachineError, match=r"could not be ended.*ended by itself"),
+        start(tmp_path, "sys.exit(3)"),
+    ):
+        pass
+    with pytest.raises(KeyboardInterrupt), start(tmp_path):
+        raise KeyboardInterrupt
 
 
 def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
@@ -237,6 +268,40 @@ def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.Monkey
     assert variables["CUDA_VISIBLE_DEVICES"] == "0"
     assert variables["EXTRA"] == "1"
     assert variables["HF_HUB_OFFLINE"] == "1"
+
+
+def test_programs_of_the_engine_s_environment_are_found_by_name(tmp_path: Path) -> None:
+    """As if it were activated: FlashInfer calls ``ninja``, which stands beside the interpreter."""
+    note = """open(sys.argv[2], "w").write(os.environ["PATH"])"""
+    with start(tmp_path, note):
+        first, _, rest = (tmp_path / "child").read_text().partition(os.pathsep)
+    assert first == str(Path(sys.executable).parent)
+    assert rest == os.environ["PATH"]
+
+
+def test_what_the_study_sets_or_hands_on_outranks_what_is_set_for_the_measurement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = Command(
+        argv=("engine",),
+        env={"PLUGINS": "the-user-s", "OWN": "1"},
+        instrument_env={"PLUGINS": "", "LEVEL": "adapter-s", "QUIETLY": "1"},
+    )
+    monkeypatch.setenv("LEVEL", "handed-on")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    handed = ("LEVEL", "HF_HUB_OFFLINE", "NOT_SET")
+    wanted = {
+        "PLUGINS": "the-user-s",
+        "OWN": "1",
+        "LEVEL": "handed-on",
+        "QUIETLY": "1",
+        "HF_HUB_OFFLINE": "0",
+        "DO_NOT_TRACK": "1",
+    }
+    extra = launch.variables(command, handed)
+    for given in (launch.scrubbed(extra, handed), launch.contained(extra, handed)):
+        assert {name: given.get(name) for name in wanted} == wanted
+    assert launch.scrubbed(launch.variables(command))["HF_HUB_OFFLINE"] == "1"
 
 
 def test_what_an_engine_inherits_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,27 @@ def test_what_is_not_json_fails() -> None:
     assert error_text(502, b"") == "HTTP 502"
 
 
+def test_bytes_that_are_no_text_and_nests_without_end_fail() -> None:
+    for data in (b'{"choices":[{"text":"\xff"}]}', b'{"error":' + b"[" * 100_000):
+        out = stream(b"data: " + data + b"\n\n")
+        assert str(out.error).startswith("unreadable event")
+    assert error_text(500, b'{"message":"\xff"}') == 'HTTP 500: {"message":"\ufffd"}'
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")]
+)
+@pytest.mark.parametrize("count", [-1, 2**64 - 1, 2**70])
+def test_usage_beyond_any_answer_fails_at_once(name: str, field: str, count: int) -> None:
+    out = stream(event(" a", finish_reason="length"), total(1, **{name: count}), DONE)
+    assert out.error == f"usage says {name} = {count}"
+    assert getattr(out, field) is None
+    cached = stream(
+        event(" a", token_ids=[1]), total(1, prompt_tokens_details={"cached_tokens": count})
+    )
+    assert (cached.error, cached.cached_tokens) == (f"usage says cached_tokens = {count}", None)
+
+
 def test_usage_and_ids_must_agree() -> None:
     out = stream(event(" a", token_ids=[1], finish_reason="length"), total(2), DONE)
     assert out.error == "usage says 2 output tokens, but 1 token ids were streamed"
@@ -136,6 +157,18 @@ def test_a_stream_needs_an_end_and_content() -> None:
     assert "finish_reason" in str(stream(event(" a", token_ids=[1])).error)
     assert stream(event(" a", token_ids=[1]), DONE).error is None
     assert "no generated content" in str(stream(DONE).error)
+
+
+def test_usage_that_falls_fails_and_adds_no_negative_tokens() -> None:
+    out = stream(event(" a", usage=5), event(" b", usage=2), event(" c", usage=7), total(7), DONE)
+    assert out.error == "usage fell from 5 to 2 output tokens"
+    assert all(tokens >= 0 for _, tokens, _ in out.events)
+
+
+def test_tokens_that_no_event_showed_are_a_failure() -> None:
+    out = stream(event("", usage=1, finish_reason="length"), total(1), DONE)
+    assert out.error == "usage says 1 output tokens, but no event showed one"
+    assert out.events == []
 
 
 def test_a_cut_stream_keeps_what_came() -> None:

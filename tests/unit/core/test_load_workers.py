@@ -371,6 +371,49 @@ def test_control_c_ends_all() -> None:
         thread.join()
 
 
+@pytest.mark.parametrize("plan", [{"window_s": 60.0}, {"requests": 100_000}])
+@pytest.mark.parametrize("how", ["server", "control-c"])
+def test_a_load_that_is_broken_off_is_told_by_all_workers(how: str, plan: dict[str, float]) -> None:
+    told: list[LoadResult] = []
+    began = threading.Event()
+    with Oracle(Options(ttft_ms=4, itl_ms=2)) as oracle:
+
+        def end() -> None:
+            began.wait()
+            time.sleep(0.5)
+            if how == "server":
+                oracle.stop()
+            else:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        hooks = Hooks(on_window_start=lambda _: began.set(), on_broken_off=told.append)
+        thread = threading.Thread(target=end, daemon=True)
+        thread.start()
+        with pytest.raises(LaunchError if how == "server" else KeyboardInterrupt):
+            run(oracle, hooks, discard_s=0.0, **plan)
+        thread.join()
+        ended = sum(truth.outcome == "ok" for truth in oracle.truth)
+    (result,) = told
+    load = [r for r in result.requests if r.phase == "load"]
+    done = [r for r in load if r.status == "ok"]
+    assert {r.stream for r in done} == {0, 1, 2, 3}
+    assert ended - 4 <= sum(r.status == "ok" for r in result.requests) <= ended
+    assert len({r.index for r in load}) == len(load)
+    assert sum(r.output_tokens or 0 for r in done) == TOKENS * len(done) > 0
+    assert result.workers == 2
+    assert sum(result.start_ns < (r.last_ns or 0) < result.end_ns for r in done) > 4
+
+
+def test_a_load_that_lost_a_worker_is_not_told() -> None:
+    told: list[LoadResult] = []
+    with Oracle(Options()) as oracle:
+        thread = when_working(lambda found: found[1].kill())
+        with pytest.raises(LaunchError, match="killed by signal 9"):
+            run(oracle, Hooks(on_broken_off=told.append), window_s=60.0, discard_s=0.0)
+        thread.join()
+    assert told == []
+
+
 PARENT = """
 import sys
 from inferometer.load.driver import Body, LoadPlan, Target, drive

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from inferometer.launch import unforeseen
+import http.server
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from inferometer import scoring
+from inferometer.engine import Adapter, Speculative, Unsupported
+from inferometer.launch import Server, unforeseen
+from inferometer.measure import Bench, resolved
 from inferometer.point import phased, staggered, wrapped
-from inferometer.records import Request
+from inferometer.prepare import PreparedStack
+from inferometer.progress import Silent
+from inferometer.records import Request, Score
+from inferometer.study import EngineEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pytest
 
 
 def test_each_stream_s_first_request_has_another_age() -> None:
@@ -50,3 +68,82 @@ def test_an_unforeseen_error_becomes_a_failure_without_secrets() -> None:
     assert "KeyError" in failure.message
     assert "hf_abc" not in failure.message + "".join(failure.log_tail)
     assert any("KeyError" in line for line in failure.log_tail)
+
+
+def test_the_engine_is_given_the_draft_model_s_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not know ``~``, and in a container no folder of ours is the current one."""
+
+    def draft(model: str) -> str | None:
+        speculative = Speculative(method="eagle3", tokens=3, model=model)
+        entry = EngineEntry(name="disclosing", speculative=speculative)
+        stack = PreparedStack("s", entry, Disclosing(), Unsupported("not here"))  # type: ignore[arg-type]
+        assert stack.spec.speculative is not None
+        return stack.spec.speculative.model
+
+    (tmp_path / "head").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert draft("~/head") == draft("head") == str(tmp_path / "head")
+    assert draft("somebody/in-the-hub-s-cache") == "somebody/in-the-hub-s-cache"
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosing(Adapter):
+    """Tells its whole environment."""
+
+    name: str = "disclosing"
+    resolved_configuration: Sequence[str] = ("/configuration",)
+
+
+def test_what_is_handed_on_by_name_is_hidden_wherever_the_engine_says_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LICENCE", "no-usual-shape-42")
+    monkeypatch.setenv("LEVEL", "INFO")
+    entry = EngineEntry(name="disclosing", pass_env=("LICENCE", "LEVEL", "NOT_SET"))
+    stack = PreparedStack("s", entry, Disclosing(), Unsupported("not here"))  # type: ignore[arg-type]
+    assert stack.secrets == ("no-usual-shape-42",)
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"started_as": "serve --licence no-usual-shape-42", "log": "INFO"}')
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,))
+        thread.start()
+        server = Server(
+            host="127.0.0.1",
+            port=listening.server_port,
+            session_id=0,
+            ready_s=0.0,
+            log=Path("none"),
+            dead=lambda: None,
+        )
+        found = resolved(stack.engine, server, stack.secrets)
+        listening.shutdown()
+        thread.join()
+    assert found == {"/configuration": {"started_as": "serve --licence [hidden]", "log": "INFO"}}
+
+
+def test_a_server_that_repeats_its_key_does_not_get_it_onto_the_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(_live: object) -> list[Score]:
+        raise ValueError("HTTP 401: no such key: no-usual-shape-42")
+
+    monkeypatch.setattr(scoring, "scores", refused)
+    stacks = {"s": SimpleNamespace(secrets=("no-usual-shape-42",))}
+    progress = Silent()
+    bench: Any = SimpleNamespace(prepared=SimpleNamespace(stacks=stacks), progress=progress)
+    live: Any = SimpleNamespace(launch=SimpleNamespace(id="r0", stack="s"))
+    Bench._score(bench, live)
+    ((kind, said),) = progress.said
+    assert kind == "warn"
+    assert said.endswith("HTTP 401: no such key: [hidden]")

@@ -99,6 +99,8 @@ def test_answers_that_came_at_once_have_no_time_per_token(tmp_path: Path) -> Non
     points = evaluate(found)
     assert number(points, "tpot_p50_ms") is None
     assert number(points, "tpot_p50_ms", "reason") == "too_few_samples"
+    assert number(points, "interactivity_tok_s_user", "reason") == "too_few_samples"
+    assert "came at once" in number(points, "interactivity_tok_s_user", "detail")
     assert number(points, "e2e_p50_ms") == pytest.approx(1000)
 
 
@@ -113,6 +115,18 @@ def test_a_failed_request_is_unfinished_for_ever(tmp_path: Path) -> None:
     assert number(points, "ttft_p90_ms") is None
     assert number(points, "ttft_p90_ms", "reason") == "failed"
     assert 0.4 < number(points, "error_rate") < 0.6
+
+
+def test_a_shortened_request_is_a_request_and_has_no_latency(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    short = pl.when(pl.col("index") < 8).then(pl.lit("stagger")).otherwise(pl.col("phase"))
+    failed = pl.when(pl.col("index") == 7).then(pl.lit("error")).otherwise(pl.col("status"))
+    found = replace(found, requests=found.requests.with_columns(phase=short, status=failed))
+    points = evaluate(found)
+    assert number(points, "requests_s") == pytest.approx(3.9)  # 40 in 10 s, but for the failed one
+    assert number(points, "error_rate") == pytest.approx(1 / 40)
+    assert number(points, "ttft_p90_ms") == pytest.approx(100)
+    assert number(points, "ttft_p90_ms", "detail") == ""
 
 
 def test_a_cut_request_is_neither_success_nor_error(tmp_path: Path) -> None:

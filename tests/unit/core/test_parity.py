@@ -102,6 +102,15 @@ def test_pairs_of_a_study(tmp_path: Path) -> None:
     }
 
 
+def test_an_answer_without_text_is_not_compared_by_its_ids_with_one_that_has_only_text() -> None:
+    silent = Probe(
+        prompt=0, prompt_tokens=4, text="", token_ids=[2, 2], ids_from="engine", text_ids=[]
+    )
+    both = (probe(1, [1, 2]), probe(1, [1, 2]))
+    seen = compare(L, R, said(silent, both[0]), said(probe(0, []), both[1]))
+    assert (seen.tokens, seen.agreement, seen.identical_prompts) == (2, 1.0, 2)
+
+
 def test_no_probes_no_parity(tmp_path: Path) -> None:
     store = write_results(tmp_path / "r", Fixture(rates={"a": 40.0, "b": 80.0}, rounds=1))
     for record in store.launches():

@@ -97,6 +97,9 @@ def test_a_stack_that_mostly_failed_does_not_undo_the_others() -> None:
     kept, out = comparable([*good, entrant("c", None, None, 5)])
     assert [e.stack for e in kept] == ["a", "b"]
     assert [(e.stack, e.reason) for e in out] == [("c", "too_few_samples")]
+    assert out[0].by_round == {2: 5}
+    (seen,) = rank(CONTEST, [*good, entrant("c", None, None, 5)])
+    assert [(u.stack, u.value and u.value.value) for u in seen.unranked] == [("c", 5)]
     kept, out = comparable([entrant("a", 1, None), entrant("b", None, 1)])
     assert len(kept) + len(out) == 2
     assert len(out) >= 1

@@ -57,6 +57,8 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.asked.append(body)
         content = answer(None, *(-0.5 for _ in body["prompt"]))
+        if self.status != 200:
+            content = f"no entry with {self.headers['authorization']}".encode()
         self.send_response(self.status)
         self.send_header("content-length", str(len(content)))
         self.end_headers()
@@ -110,6 +112,9 @@ def test_a_refusal_is_told(
     handler: tuple[type[Handler], int], path_of: Callable[[str], Path]
 ) -> None:
     kind, port = handler
-    kind.status = 400
-    with pytest.raises(ValueError, match="HTTP 400"):
-        scores(live(Vllm(), port, path_of("bytes")))
+    kind.status = 401
+    seen = live(Vllm(), port, path_of("bytes"))
+    key = {"authorization": "Bearer plainlooking42"}
+    seen.target = Target(host="127.0.0.1", port=port, headers=key)  # type: ignore[misc]
+    with pytest.raises(ValueError, match=r"^HTTP 401: no entry with \[hidden\]$"):
+        scores(seen)

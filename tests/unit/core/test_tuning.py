@@ -133,6 +133,7 @@ def test_what_the_study_sets_is_not_searched() -> None:
     assert open_knobs("e", knobs, LaunchSpec()) == knobs
     assert open_knobs("e", knobs, LaunchSpec(max_num_seqs=4)) == [MODE, GRAPHS]
     assert open_knobs("e", knobs, LaunchSpec(extra_args=("--mode=slow",))) == [SEQS, GRAPHS]
+    assert open_knobs("e", knobs, LaunchSpec(), {"max_num_seqs"}) == [MODE, GRAPHS]
     with pytest.raises(Unsupported, match=r"e: profile 'tuned' .* the study sets every knob"):
         open_knobs("e", [SEQS], LaunchSpec(max_num_seqs=4))
     with pytest.raises(Unsupported, match="the adapter knows no knob on this platform"):

@@ -121,6 +121,13 @@ def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
     assert refusal.value.remedy == "Set python = PATH to an interpreter that has SGLang."
 
 
+def test_the_model_s_own_kv_type_is_auto_where_it_has_no_name() -> None:
+    assert "--kv-cache-dtype bf16" in line(dtype="bfloat16", kv_cache_dtype="bfloat16")
+    assert "--kv-cache-dtype auto" in line(dtype="float16", kv_cache_dtype="float16")
+    assert "--kv-cache-dtype auto" in line(dtype="float32", kv_cache_dtype="float32")
+    assert "--kv-cache-dtype fp8_e4m3" in line(dtype="float16", kv_cache_dtype="fp8")
+
+
 def test_the_image_is_the_releases_own() -> None:
     assert ENGINE.image(CUDA, "0.5.23") == "lmsysorg/sglang:v0.5.23"
     with pytest.raises(Unsupported, match="no container image"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inferometer import tuning
 from inferometer.engine import (
     QUANTITIES,
     Completion,
@@ -105,6 +106,26 @@ def test_the_cpus_attention_calls_its_own_type_auto() -> None:
     assert "--kv-cache-dtype bfloat16" in line(CUDA, "0.33.0", kv_cache_dtype="bfloat16")
 
 
+@pytest.mark.parametrize(
+    ("version", "dtype", "word"),
+    [
+        ("0.12.0", "bfloat16", "auto"),
+        ("0.16.0", "bfloat16", "bfloat16"),
+        ("0.16.0", "float16", "auto"),
+        ("0.20.2", "float16", "float16"),
+        ("0.33.0", "float32", "auto"),
+    ],
+)
+def test_the_model_s_own_type_has_a_name_in_later_releases(
+    version: str, dtype: str, word: str
+) -> None:
+    """Before, FlashAttention takes it as ``auto`` only, and the parser may not know it at all."""
+    said = line(CUDA, version, dtype=dtype, kv_cache_dtype=dtype)
+    assert f"--kv-cache-dtype {word} " in f"{said} "
+    other = line(CUDA, version, dtype=dtype, kv_cache_dtype="fp8")
+    assert "--kv-cache-dtype fp8" in other
+
+
 def test_experts_are_spread_over_all_or_none() -> None:
     said = line(CUDA, "0.33.0", tensor_parallel_size=2, expert_parallel_size=2)
     assert said.count("--enable-expert-parallel") == 1
@@ -174,3 +195,25 @@ def test_a_platform_without_a_lock_says_what_to_do(platform: Platform) -> None:
 def test_versions_with_suffixes_are_read() -> None:
     assert release("0.32.0") == (0, 32, 0)
     assert release("0.33rc1.dev2") == (0, 33, 0)
+
+
+@pytest.mark.parametrize(
+    ("extra_args", "names"),
+    [
+        ((), set()),
+        (("--max-num-seqs", "64"), {"max_num_seqs"}),
+        (("--max_num_batched_tokens=4096", "--no-enforce-eager"), {"max_num_batched_tokens"}),
+        (("--performance-mode", "throughput"), {"performance_mode"}),
+        (("--trust-remote-code",), set()),
+    ],
+)
+def test_a_knob_that_the_study_sets_in_vllm_s_own_words_is_known(
+    extra_args: tuple[str, ...], names: set[str]
+) -> None:
+    at = replace(context(CUDA, "0.33.0", extra_args=extra_args), streams=16)
+    assert tuning.said(ENGINE, at, ENGINE.knobs(at)) == names
+    on_cpu = replace(context(CPU, extra_args=extra_args), streams=300)
+    graphs = {"graphs"} if "--no-enforce-eager" in extra_args else set()
+    assert (
+        tuning.said(ENGINE, on_cpu, ENGINE.knobs(on_cpu)) == (names - {"performance_mode"}) | graphs
+    )

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 INPUT_TOKENS, OUTPUT_TOKENS = 48, 12
 STREAMS = 4
+AT_ONCE = 32
+"""Requests of an overload: more than engines of a test take into one batch."""
 PLAUSIBLE: Mapping[str, Any] = {
     "top_p": 1.0,
     "seed": 7,
@@ -199,6 +201,27 @@ def bad_request(live: Live) -> None:
 
 
 @check
+def overload(live: Live) -> None:
+    """Of many requests at once each is answered whole or refused with a message, none in part."""
+    rows = [
+        answer.request
+        for answer in talk.ask(
+            live.engine, live.server, live.completions(AT_ONCE, "overload"), AT_ONCE
+        )
+    ]
+    need(len(rows) == AT_ONCE, f"{AT_ONCE - len(rows)} of {AT_ONCE} requests have no end")
+    for row in rows:
+        if row.status == "ok":
+            need(row.output_tokens == OUTPUT_TOKENS, f"{row.output_tokens} tokens came")
+            continue
+        need(row.http_status, f"a request got no answer at all: {row.error}")
+        need(row.error != f"HTTP {row.http_status}", f"refused without a word: {row.error}")
+        need(row.first_ns is None, f"an answer that had begun failed: {row.error}")
+    need(any(row.status == "ok" for row in rows), f"none was answered: {rows[0].error}")
+    live.answers(live.completions(1, "after overload"))
+
+
+@check
 def resolved_configuration(live: Live) -> None:
     """Every route of the resolved configuration answers with JSON."""
     paths = live.engine.resolved_configuration
@@ -245,11 +268,12 @@ def live(
     known: Mapping[str, str] | None = None,
     only: Collection[str] = (),
 ) -> list[Result]:
-    """Check ``engine`` against a server of it that runs; takes seconds and about 30 requests.
+    """Check ``engine`` against a server of it that runs; takes seconds and about 60 requests.
 
     ``model`` is the name requests use, ``tokenizer`` its ``tokenizer.json``; ``readiness`` is the
     command's own where it has one. ``known`` are reasons of failures by check id; ``only`` names
-    the checks to run. The server must be idle, take 560 tokens of context, and stays running.
+    the checks to run. The server must be idle, take 560 tokens of context, and stays running. Start
+    it with a limit on its queue to see how it refuses.
     """
     subject = Live(engine, server, model, tokenizer, readiness or engine.readiness, known or {})
     return [each.run(subject) for each in CHECKS if not only or each.id in only]

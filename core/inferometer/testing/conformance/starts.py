@@ -104,7 +104,7 @@ def arrives_whole(kit: Kit) -> None:
     fake = kit.fake()
     seen = fake.seen()
     need(seen["argv"] == list(fake.command.argv[1:]), f"arguments arrived as {seen['argv']}")
-    said = {**fake.command.env, **fake.command.instrument_env}
+    said = {**fake.command.instrument_env, **fake.command.env}
     lost = [name for name, value in said.items() if seen["environment"].get(name) != value]
     need(not lost, f"variables lost: {', '.join(lost)}")
 

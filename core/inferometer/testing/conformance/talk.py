@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from inferometer import counters
+from inferometer.counting import emptied
 from inferometer.load.driver import Body, Target, collect
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def counted(
 def reset(server: Server, how: CacheReset) -> bool:
     """Empty the prefix cache; say whether the engine says that it is done."""
     code, body = call(server, how.method, how.path)
-    return code == 200 and how.says in body.decode("utf-8", "replace")
+    return emptied(how, code, body.decode("utf-8", "replace"))
 
 
 def ask(

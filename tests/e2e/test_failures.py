@@ -1,0 +1,163 @@
+"""What a study says and keeps when something of it fails, with the oracle as the engine."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from tests.e2e.measuring import measure
+from tests.e2e.pipeline import SLOWER, second, text_of
+from tests.studies import DECLARED, oracle
+
+from inferometer import store as storing
+from inferometer import study as studies
+from inferometer.analyze import analyze
+from inferometer.cli.run import measure as run_command
+from inferometer.errors import IncompleteError, MachineError, StorageError, UsageError
+from inferometer.store import Store
+from inferometer.testing.engine import registry
+
+pytestmark = pytest.mark.usefixtures("cache", "alone")
+
+
+def test_an_engine_that_dies_while_loading_loses_its_launches_only(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files, rounds=2, engines=second("--no-such-flag"))
+    outcome, _progress = measure(text, tmp_path / "r")
+    assert (outcome.planned, outcome.finished, outcome.failed) == (8, 4, 4)
+    failures = Store(tmp_path / "r").failures()
+    assert len(failures) == 2  # one for each model; later rounds were not tried
+    assert failures[0].failure is not None
+    assert failures[0].failure.reason == "bad_flag"
+    assert "exit code 2" in failures[0].failure.message
+    assert any("unrecognized arguments" in line for line in failures[0].failure.log_tail)
+    comparison = analyze(tmp_path / "r")
+    throughput = next(r for r in comparison.rankings if r.objective == "throughput")
+    assert len(throughput.entries) == 1
+    assert throughput.unranked
+
+
+GPU_ENGINES = [{"name": "sglang"}, {"name": "tensorrt-llm"}]
+
+
+def test_engines_that_cannot_run_here_are_reported_and_the_others_measured(
+    model_files: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inferometer.environment.accelerator", lambda: "cpu")
+    engines = [oracle("--itl-ms", "2"), SLOWER, *GPU_ENGINES]
+    text = text_of(model_files, rounds=2, engines=engines)
+    study = studies.parse(text, "study.toml")
+    with pytest.raises(IncompleteError) as error:
+        run_command(study, text, tmp_path / "r", registry())
+    assert (error.value.exit_code, error.value.message[:12]) == (5, "8 of 16 laun")
+    failures = {str(r.stack["engine"]): r for r in Store(tmp_path / "r").failures()}
+    assert set(failures) == {"sglang", "tensorrt-llm"}
+    for name, record in failures.items():
+        assert record.failure is not None
+        assert (record.failure.reason, record.failure.stage) == ("unsupported", "environment")
+        assert name in record.failure.message
+        assert record.failure.hint
+        assert record.environment == {}
+    comparison = analyze(tmp_path / "r")
+    throughput = next(r for r in comparison.rankings if r.objective == "throughput")
+    assert len(throughput.entries) == 2
+    missing = {item.what: item for item in comparison.missing if item.reason == "unsupported"}
+    assert "sglang on dense, rounds 1, 2" in missing
+    assert len(missing) == 4
+    report = (tmp_path / "r" / "report" / "report.md").read_text()
+    assert "tensorrt-llm: needs an NVIDIA GPU" in report
+    assert "its CPU kernels are built from source and not published" in report
+    assert "Set python = PATH to an interpreter that has SGLang" in report
+
+
+def test_a_study_of_which_nothing_can_run_starts_nothing(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferometer.environment.accelerator", lambda: "cpu")
+    text = text_of(model_files, engines=GPU_ENGINES)
+    with pytest.raises(MachineError, match=r"sglang: .*; tensorrt-llm: needs an NVIDIA GPU"):
+        measure(text, tmp_path / "r")
+    assert not list(tmp_path.glob("r/failed/*"))
+
+
+def test_an_engine_that_never_gets_ready_is_given_up(model_files: Path, tmp_path: Path) -> None:
+    engines = second("--ready-after-s", "60")
+    text = text_of(model_files, engines=engines, ready_timeout_s=1.0)
+    outcome, _ = measure(text, tmp_path / "r")
+    reasons = {
+        record.failure.reason for record in Store(tmp_path / "r").failures() if record.failure
+    }
+    assert reasons == {"not_ready"}
+    assert outcome.failed == 2
+
+
+def test_an_engine_that_answers_only_errors_fails_by_name(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files, engines=second("--fault", "503"), probe=True)
+    outcome, _ = measure(text, tmp_path / "r")
+    assert outcome.failed == 2
+    failure = Store(tmp_path / "r").failures()[0].failure
+    assert failure is not None
+    assert failure.stage == "serve"
+    assert "503" in failure.message
+
+
+def test_a_port_in_use_is_one_clear_error(model_files: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} on 127.0.0.1 is in use"):
+            measure(text_of(model_files, port=port), tmp_path / "r")
+
+
+def test_a_missing_model_directory_is_named(model_files: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="/nowhere/moe"):
+        measure(text_of(model_files, moe=Path("/nowhere/moe")), tmp_path / "r")
+
+
+def test_results_that_cannot_be_written_stop_the_run(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = storing.append_chunks
+
+    def full(path: Path, rows: object) -> None:
+        if len(list((tmp_path / "r" / "launches").glob("*"))) == 1:
+            path.symlink_to("/dev/full")
+        real(path, rows)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(storing, "append_chunks", full)
+        with pytest.raises(StorageError, match="No space left"):
+            measure(text_of(model_files), tmp_path / "r")
+    assert len(Store(tmp_path / "r").launches()) == 1
+    outcome, _ = measure(text_of(model_files), tmp_path / "r")
+    assert outcome.finished == 4
+
+
+def test_a_meter_that_raises_costs_one_launch_each_and_no_run(
+    model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a plugin's fault")
+
+    monkeypatch.setattr("inferometer_plugins.meters.CpuTime.open", broken)
+    outcome, _ = measure(text_of(model_files), tmp_path / "r")
+    assert (outcome.finished, outcome.failed) == (0, 4)
+    failure = Store(tmp_path / "r").failures()[0].failure
+    assert failure is not None
+    assert failure.message == "ZeroDivisionError: a plugin's fault"
+
+
+def test_a_wrong_meter_option_is_refused_before_any_engine_starts(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files, declared=DECLARED | {"options": {"power_w": 0}})
+    with pytest.raises(UsageError, match=r"options\.power_w must be a positive number"):
+        measure(text, tmp_path / "r")
+    assert not (tmp_path / "r").exists()
