@@ -14,7 +14,6 @@ import argparse
 import time
 
 import numpy as np
-
 from tests.unit.energy import traces
 
 TARGETS = {10.0: 0.01, 30.0: 0.004}
