@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 LOCKED = 0.15
 """Strength from which a load counts as locked. Below it, square waves of 250 and 650 W, of steps
-from 11 ms to 1 s with 0.1 to 30 % jitter, are off by 10 % at most in windows of 10 s, which the
-plus-minus covers; a load without a beat stays below (tests/unit/energy/test_aliasing.py)."""
+from 11 ms to 1 s with 0.1 to 30 % jitter, are off by 6 % at most in 95 of 100 windows of 10 s, and
+by 15 % at worst, of which the plus-minus tells; a load without a beat stays below
+(tests/unit/energy/test_aliasing.py)."""
 CHANCE = 2.5
 """Over the square root of the steps: what no load without a beat reaches (1 in 500)."""
 HARMONICS = 8

@@ -1,10 +1,10 @@
 """A meter whose clock runs ahead of the tokens': it sees the load before it was sent.
 
 No accelerator draws more before the first request of a quiet spell has left the client. Where the
-watts rise earlier than that, by more than reading and scheduling explain, and do so at half of the
-starts or more, the meter's stamps are early. The other way round nothing can be proved: an engine
-may take its time to begin. Only meters of accelerators are judged so: the host also works for the
-client, who makes requests ready before sending them.
+watts rise earlier than that, by more than reading and chance explain, the meter's stamps are early.
+The other way round nothing can be proved: an engine may take its time to begin. Only meters of
+accelerators are judged so: the host also works for the client, who makes requests ready before
+sending them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from inferometer.energy.series import Series
+    from inferometer.energy.series import Sensor, Series
 
 QUIET_S = 2.0
 """Without a request for so long, the watts are those of loaded idle."""
@@ -31,6 +31,7 @@ RISE = 1.5
 EARLY_S = 0.02
 """Earlier than this is no matter of scheduling."""
 LEAST_STARTS = 3
+SOME = 3
 
 
 def starts(sent_ns: NDArray[np.int64], done_ns: NDArray[np.int64]) -> list[int]:
@@ -41,45 +42,71 @@ def starts(sent_ns: NDArray[np.int64], done_ns: NDArray[np.int64]) -> list[int]:
     return [int(moment) for moment in sent[1:][quiet]]
 
 
-def lead_s(found: Series, start_ns: int) -> float | None:
+def lead_s(found: Series, start_ns: int, averaged_s: float = 0.0) -> float | None:
     """Return by how many seconds the watts rose before ``start_ns``; negative: after.
 
-    None where the rise cannot be told from the idle watts' own unrest.
+    The first high reading also tells how long the load had run by then: joules, and means over
+    ``averaged_s``, above the idle watts took their time at the watts that follow. None where the
+    rise cannot be told from the idle watts' own unrest. A value is older than its stamp by half the
+    time between new ones, which is not corrected for here.
     """
     part = found.covering(start_ns - round(QUIET_S * 1e9), start_ns + round(LOOK_S * 1e9))
-    t_ns, watts = _watts(part)
-    before = watts[t_ns < start_ns - QUIET_S * 0.5e9]
-    after = watts[t_ns > start_ns + LOOK_S * 0.5e9]
-    if before.size < 3 or after.size < 3:
+    t_s, watts, joules = _watts(part, start_ns, averaged_s)
+    idle_w, load_w = watts[t_s < -QUIET_S / 2], watts[t_s > LOOK_S / 2]
+    if idle_w.size < SOME or load_w.size < SOME:
         return None
-    idle, load = float(np.median(before)), float(np.median(after))
+    idle, load = float(np.median(idle_w)), float(np.median(load_w))
     half = (idle + load) / 2
-    if load < RISE * idle or before.max() > half:
+    high = _rise(t_s, watts, half)
+    if load < RISE * idle or idle_w.max() > half or high is None:
         return None
-    low = np.flatnonzero((watts < half) & (t_ns <= start_ns + LOOK_S * 0.5e9))
-    if low.size == 0 or low[-1] + 1 >= t_ns.size:
-        return None
-    return float(start_ns - t_ns[low[-1] + 1]) / 1e9
+    spent = joules[high] - idle * (averaged_s or t_s[high] - t_s[high - 1])
+    after = slice(high + 1, high + 1 + SOME)
+    then_w = (
+        watts[after].mean() if averaged_s else joules[after].sum() / (t_s[after][-1] - t_s[high])
+    )
+    return float(max(0.0, spent) / (then_w - idle) - t_s[high])
 
 
-def _watts(part: Series) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _rise(t_s: NDArray[np.float64], watts: NDArray[np.float64], half: float) -> int | None:
+    """Return the first reading above ``half`` that those after it bear out."""
+    for high in np.flatnonzero((watts >= half) & (t_s > -QUIET_S / 2) & (t_s < LOOK_S / 2)):
+        after = watts[high + 1 : high + 1 + SOME]
+        if high > 0 and after.size == SOME and after.mean() >= half:
+            return int(high)
+    return None
+
+
+def _watts(
+    part: Series, start_ns: int, averaged_s: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the moments of new values, the watts there, and the joules each value stands for."""
+    t_s = (part.t_ns - start_ns) / 1e9
     if part.unit == "W":
-        return part.t_ns, part.value
+        return t_s, part.value, part.value * averaged_s
     moved = np.concatenate([[0], np.flatnonzero(np.diff(part.value) > 0) + 1])
-    t_ns, value = part.t_ns[moved], part.value[moved]
-    return t_ns[1:], np.diff(value) / (np.diff(t_ns) / 1e9)
+    joules = np.diff(part.value[moved])
+    return t_s[moved][1:], joules / np.diff(t_s[moved]), joules
 
 
-def early(found: Sequence[Series], begun: Sequence[Sequence[int]]) -> Fault | None:
+def early(found: Sequence[Series], begun: Sequence[Sequence[int]], sensor: Sensor) -> Fault | None:
     """Judge one meter's series of several launches, each with its own starts."""
+    new_s = max(sensor.update_s or 0.0, sensor.period_s)
+    averaged_s = sensor.averaged_s or 0.0
     leads = [
         lead
         for one, moments in zip(found, begun, strict=True)
         for moment in moments
-        for lead in [lead_s(one, moment)]
+        for lead in [lead_s(one, moment, averaged_s)]
         if lead is not None
     ]
-    if len(leads) < LEAST_STARTS or float(np.median(leads)) <= EARLY_S:
+    if len(leads) < LEAST_STARTS:
         return None
-    words = f"the meter rose {1e3 * float(np.median(leads)):.0f} ms before the load was sent"
-    return Fault("clock_unsure", f"{words}, at the median of {len(leads)} starts")
+    middle = float(np.median(leads))
+    spread = 1.4826 * float(np.median(np.abs(np.array(leads) - middle)))
+    ahead = middle + new_s / 2
+    chance = 2 * max(spread, new_s / 12**0.5) / len(leads) ** 0.5
+    if ahead - chance <= EARLY_S:
+        return None
+    words = f"the watts rose {1e3 * ahead:.0f} -+ {1e3 * chance:.0f} ms before the load was sent"
+    return Fault("clock_unsure", f"{words}, over {len(leads)} starts")

@@ -203,8 +203,9 @@ def by_power(found: Series, sensor: Sensor, start_ns: int, end_ns: int) -> Joule
     near = found.covering(start_ns, end_ns, round(3e9 * span))
     t_s = (near.t_ns - start_ns) / 1e9 - (update + (sensor.averaged_s or 0.0)) / 2
     energy = _interpolated(t_s, near, length_s)
-    swings = [np.ptp(near.value[np.abs(t_s - edge) <= 2 * span]) for edge in (0.0, length_s)]
-    edge_pm = max(update, sensor.period_s) / 2 * float(sum(swings))
+    around = [near.value[np.abs(t_s - edge) <= 2 * span] for edge in (0.0, length_s)]
+    unlike_w = abs(around[1].mean() - around[0].mean()) + sum(np.ptp(one) for one in around) / 2
+    edge_pm = max(update, sensor.period_s) / 2 * float(unlike_w)
     if edge_pm > WORST_EDGE * energy:
         return Joules(None, "edges_unsure", _open(edge_pm / energy))
     inside = near.value[(t_s >= 0) & (t_s <= length_s)]

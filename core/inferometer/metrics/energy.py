@@ -168,16 +168,18 @@ def _early(tables: Tables, known: Meters) -> dict[str, Fault | None]:
         for (launch,), rows in tables.requests.group_by("launch", maintain_order=True)
     }
     found: dict[str, tuple[list[Series], list[list[int]]]] = {}
+    judged = {}
     for launch, infos in known.infos.items():
         for info in infos:
             if (info.kind, info.scope, info.reason) != ("measured", "L0", None):
                 continue
+            judged[info.name] = sensor_of(info)
             devices = known.series.get((launch, info.name), {})
             every, begun = found.setdefault(info.name, ([], []))
             whole = [devices[d][0] for d in counted(info, devices) if d in devices]
             every += whole
             begun += [moments.get(launch, [])] * len(whole)
-    return {name: clocks.early(*pair) for name, pair in found.items()}
+    return {name: clocks.early(*found[name], sensor) for name, sensor in judged.items()}
 
 
 def _spans(

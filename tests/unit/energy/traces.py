@@ -34,7 +34,7 @@ class Truth(NamedTuple):
 
     def until(self, t_s: Floats | float) -> Floats:
         """Return the joules used until each moment."""
-        return np.interp(t_s, self.t_s, self.joules)
+        return np.asarray(np.interp(t_s, self.t_s, self.joules))
 
     def between(self, start_s: float, end_s: float) -> float:
         return float(self.until(end_s) - self.until(start_s))
