@@ -64,7 +64,8 @@ def account(
     if sensor_of(info).measured:
         every = {name: found[name][0] for name in devices}
         joules = _one_sensor_twice(every, start_ns, end_ns) or joules
-    short = None if any_length else too_short(sensor_of(info), start_ns, end_ns)
+    headline = info.kind == "measured" and not any_length
+    short = too_short(start_ns, end_ns) if headline else None
     if short is not None and joules.reason in {None, "edges_unsure"}:
         joules = Joules(None, *short)
     return Account(info=info, joules=joules, devices=devices)

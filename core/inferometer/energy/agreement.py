@@ -1,6 +1,6 @@
 """Two instruments on one thing: they agree, or neither is believed.
 
-Compared are measured meters of one scope and one boundary, device by device where they name the
+Compared are sensors of one kind, one scope and one boundary, device by device where they name the
 same ones, else by their sums. A counter corroborates a power sensor and the other way round; two
 counters may be one and the same register.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
+
+from inferometer.energy.account import sensor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +60,7 @@ def _told(seen: Verdict, other: Account) -> Verdict:
 
 
 def _measured(one: Account) -> bool:
-    return one.info.kind == "measured" and one.joules.energy_j is not None
+    return sensor_of(one.info).measured and one.joules.energy_j is not None
 
 
 def alone(one: Account, accounts: Sequence[Account]) -> str:
@@ -67,7 +69,7 @@ def alone(one: Account, accounts: Sequence[Account]) -> str:
         other
         for other in accounts
         if other is not one
-        and other.info.kind == "measured"
+        and sensor_of(other.info).measured
         and other.joules.energy_j is None
         and _same_place(one, other)
     ]
@@ -83,7 +85,7 @@ def comparable(left: Account, right: Account) -> bool:
 
 
 def _same_place(left: Account, right: Account) -> bool:
-    places = [(one.info.scope, one.info.boundary) for one in (left, right)]
+    places = [(one.info.kind, one.info.scope, one.info.boundary) for one in (left, right)]
     return places[0] == places[1]
 
 

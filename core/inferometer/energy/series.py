@@ -119,10 +119,10 @@ def fault(found: Series, sensor: Sensor, start_ns: int, end_ns: int) -> Fault | 
     return None
 
 
-def too_short(sensor: Sensor, start_ns: int, end_ns: int) -> Fault | None:
-    """Refuse a measured window under :data:`LEAST_WINDOW_S`."""
+def too_short(start_ns: int, end_ns: int) -> Fault | None:
+    """Refuse a window under :data:`LEAST_WINDOW_S`."""
     length_s = (end_ns - start_ns) / 1e9
-    if not sensor.measured or length_s >= LEAST_WINDOW_S:
+    if length_s >= LEAST_WINDOW_S:
         return None
     return Fault("window_short", f"{length_s:.1f} s; a measured one needs {LEAST_WINDOW_S:g} s")
 

@@ -40,18 +40,18 @@ def begun(rng: np.random.Generator, sensor: Sensor, off_s: float, latency_s: flo
 
 
 def flagged(sensor: Sensor, off_s: float, latency_s: float = 0.02) -> float:
-    """Return the share of 40 studies of 12 starts in which the clock is doubted."""
+    """Return the share of 20 studies of 12 starts in which the clock is doubted."""
     found = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         seen = [begun(rng, sensor, off_s, latency_s) for _ in range(12)]
         found += early(seen, [[5 * SECOND]] * 12, sensor) is not None
-    return found / 40
+    return found / 20
 
 
 @pytest.mark.parametrize("sensor", [POWER, COUNTER], ids=["power", "counter"])
 def test_early_stamps_are_told_and_true_ones_are_not(sensor: Sensor) -> None:
-    assert flagged(sensor, -0.15) >= 0.95
+    assert flagged(sensor, -0.1) >= 0.95
     assert flagged(sensor, 0.0, latency_s=0.0) == 0
     assert flagged(sensor, 0.0) == 0
 
