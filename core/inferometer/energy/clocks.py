@@ -51,7 +51,9 @@ def lead_s(found: Series, start_ns: int, averaged_s: float = 0.0) -> float | Non
     time between new ones, which is not corrected for here.
     """
     part = found.covering(start_ns - round(QUIET_S * 1e9), start_ns + round(LOOK_S * 1e9))
-    t_s, watts, joules = _watts(part, start_ns, averaged_s)
+    if not np.isfinite(part.value).all() or (np.diff(part.t_ns) <= 0).any():
+        return None
+    t_s, watts, stands_s = _watts(part, start_ns, averaged_s)
     idle_w, load_w = watts[t_s < -QUIET_S / 2], watts[t_s > LOOK_S / 2]
     if idle_w.size < SOME or load_w.size < SOME:
         return None
@@ -60,12 +62,10 @@ def lead_s(found: Series, start_ns: int, averaged_s: float = 0.0) -> float | Non
     high = _rise(t_s, watts, half)
     if load < RISE * idle or idle_w.max() > half or high is None:
         return None
-    spent = joules[high] - idle * (averaged_s or t_s[high] - t_s[high - 1])
     after = slice(high + 1, high + 1 + SOME)
-    then_w = (
-        watts[after].mean() if averaged_s else joules[after].sum() / (t_s[after][-1] - t_s[high])
-    )
-    return float(max(0.0, spent) / (then_w - idle) - t_s[high])
+    more_w = float(np.average(watts[after], weights=stands_s[after] + 1e-9)) - idle
+    ran_s = max(0.0, watts[high] - idle) * stands_s[high] / more_w if more_w > 0 else 0.0
+    return float(ran_s - t_s[high])
 
 
 def _rise(t_s: NDArray[np.float64], watts: NDArray[np.float64], half: float) -> int | None:
@@ -80,13 +80,13 @@ def _rise(t_s: NDArray[np.float64], watts: NDArray[np.float64], half: float) -> 
 def _watts(
     part: Series, start_ns: int, averaged_s: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the moments of new values, the watts there, and the joules each value stands for."""
+    """Return the moments of new values, their watts, and the seconds that each is a mean of."""
     t_s = (part.t_ns - start_ns) / 1e9
     if part.unit == "W":
-        return t_s, part.value, part.value * averaged_s
+        return t_s, part.value, np.full(t_s.size, averaged_s)
     moved = np.concatenate([[0], np.flatnonzero(np.diff(part.value) > 0) + 1])
-    joules = np.diff(part.value[moved])
-    return t_s[moved][1:], joules / np.diff(t_s[moved]), joules
+    stands_s = np.diff(t_s[moved])
+    return t_s[moved][1:], np.diff(part.value[moved]) / stands_s, stands_s
 
 
 def early(found: Sequence[Series], begun: Sequence[Sequence[int]], sensor: Sensor) -> Fault | None:

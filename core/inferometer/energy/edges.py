@@ -133,7 +133,7 @@ def by_counter(found: Series, sensor: Sensor, start_ns: int, end_ns: int) -> Jou
         return Joules(None, "edges_unsure", _open(pm / energy))
     widest = max(ticks.high[i] - ticks.low[i] for i in (first, last))
     edges = "watched" if widest * 1e9 <= WATCHED_NS else "bracketed"
-    return Joules(energy, pm_j=pm, ticks=last - first + 1, edges=edges)
+    return Joules(float(energy), pm_j=float(pm), ticks=last - first + 1, edges=edges)
 
 
 def _sharper(ticks: Ticks, edge: int, inwards: int) -> int:

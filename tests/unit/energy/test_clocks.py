@@ -67,6 +67,17 @@ def test_no_rise_tells_nothing() -> None:
     assert early([flat] * 5, [[5 * SECOND]] * 5, POWER) is None
 
 
+@pytest.mark.parametrize("sensor", [POWER, COUNTER], ids=["power", "counter"])
+def test_spoilt_readings_tell_nothing_of_the_clock(sensor: Sensor) -> None:
+    seen = begun(np.random.default_rng(2), sensor, -0.3, 0.0)
+    averaged_s = sensor.averaged_s or 0.0
+    assert lead_s(seen, 5 * SECOND, averaged_s) is not None
+    nan = np.where(np.arange(seen.value.size) == 60, np.nan, seen.value)
+    assert lead_s(series(seen.t_ns, nan, seen.unit), 5 * SECOND, averaged_s) is None
+    twice = np.where(np.arange(seen.value.size) == 60, seen.t_ns[59], seen.t_ns)
+    assert lead_s(series(twice, seen.value, seen.unit), 5 * SECOND, averaged_s) is None
+
+
 def test_it_takes_three_starts() -> None:
     rng = np.random.default_rng(1)
     seen = [begun(rng, POWER, -0.3, 0.0) for _ in range(3)]
