@@ -189,12 +189,6 @@ def spoilt(
     return with_readings(found, pl.concat(parts))
 
 
-def outcome(found: Tables, meters: Sequence[str]) -> list[tuple[float | None, str | None]]:
-    """Return joules and reason of every window of these meters."""
-    frame = energies(found).filter(pl.col("meter").is_in(list(meters)))
-    return list(frame.select("energy_j", "energy_j_reason").iter_rows())
-
-
 def reasons(found: Tables, launches: int = ROUNDS) -> Mapping[str, list[str | None]]:
     """Return the reasons of the first launches, by meter; None is a number."""
     first = [str(launch) for launch in found.launches["launch"][:launches]]

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 from tests.unit.energy import traces
-from tests.unit.energy.faults import shifted
 from tests.unit.energy.scenes import reasons, scene
+from tests.unit.energy.spoil import shifted
 
 from inferometer.energy.clocks import early, lead_s, starts
 from inferometer.energy.series import Sensor, Series, series
