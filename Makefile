@@ -46,7 +46,8 @@ lane-sglang: install
 # Timings, so on an otherwise idle machine; about ten minutes, and once the peers' installation.
 # All of them run, also behind one that missed a target.
 benchmarks: install
-	@missed=0; for name in oracle_table arrivals load_scenes faults; do \
+	@missed=0; for name in oracle_table arrivals load_scenes faults energy_faults \
+	  energy_traces; do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
 	done; exit $$missed
 

@@ -231,11 +231,34 @@ def _entrant(
     if objective == "energy" and meter is None:
         reason, detail = no_meter(evidence.meters)
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
+    elsewhere = other_boundary(evidence, cell, meter) if meter else ""
+    if elsewhere:
+        return Entrant(stack=cell.stack, cell=cell.id, reason="other_boundary", detail=elsewhere)
     found = values(rows, METRIC[objective], meter)
     if not found.by_round:
         reason, detail = found.reasons[0] if found.reasons else ("not_run", "not measured here")
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
     return Entrant(stack=cell.stack, cell=cell.id, by_round=found.by_round, kind=found.kind)
+
+
+def other_boundary(evidence: Evidence, cell: Cell, meter: str) -> str:
+    """Say where a cell's launches were metered otherwise than the first; empty: all alike.
+
+    Joules of a board and of the module that holds it, or of two scopes, share no rank.
+    """
+    known = evidence.meters.get(meter)
+    for record in evidence.records:
+        for info in record.meters:
+            if known is None or info.name != meter or record.id not in cell.launches:
+                continue
+            if info.reason is None and boundary_words(info) != boundary_words(known):
+                return f"{meter} covers {boundary_words(info)} here, {boundary_words(known)} there"
+    return ""
+
+
+def boundary_words(info: MeterInfo) -> str:
+    """Return scope and boundary in words: two that differ are not comparable."""
+    return f"{info.scope} ({info.boundary})" if info.boundary else info.scope
 
 
 def why_invalid(failed: Sequence[Check]) -> tuple[str, str]:
@@ -278,12 +301,12 @@ def build_moe_ratios(
             workload=point.workload.name,
             load=point.label,
             ratio=_ratio(
-                [by_id[cell_id(stack, model.name, point)] for model in (moe, dense)],
+                both,
                 [groups.get((stack, model.name, point.index)) for model in (moe, dense)],
                 METRIC[objective],
                 meter,
                 _unlike(parity, stack, dense, moe)
-                or _unequal(evidence, stack, (dense.name, moe.name), point.index),
+                or _incomparable(evidence, both, meter, point.index),
             ),
         )
         for dense, moe in pairs(models)
@@ -291,6 +314,7 @@ def build_moe_ratios(
         for stack in evidence.stacks
         for objective, meter, follows in subjects
         if tells(point, objective, follows)
+        for both in [[by_id[cell_id(stack, model.name, point)] for model in (moe, dense)]]
     ]
 
 
@@ -339,18 +363,20 @@ def _unlike(
     return "parity_failed", f"the twin does not answer as its dense model: {figures(failed[0])}"
 
 
-def _unequal(
-    evidence: Evidence, stack: str, models: tuple[str, str], load_point: int
+def _incomparable(
+    evidence: Evidence, cells: Sequence[Cell], meter: str | None, load_point: int
 ) -> tuple[str, str] | None:
-    """Return reason and detail where the two models got different work in any round."""
+    """Return reason and words where two cells of one stack cannot be divided."""
     windows = evidence.tables.windows.select("stack", "model", "round", "load_point", "work_sha256")
+    models = {cell.model for cell in cells}
     seen: dict[int, set[str]] = {}
-    for window_stack, model, round_, point, work in windows.iter_rows():
-        if window_stack == stack and model in models and point == load_point:
+    for stack, model, round_, point, work in windows.iter_rows():
+        if stack == cells[0].stack and model in models and point == load_point:
             seen.setdefault(round_, set()).add(work)
-    if all(len(works) == 1 for works in seen.values()):
-        return None
-    return "unequal_work", "the models got different prompts"
+    if any(len(works) > 1 for works in seen.values()):
+        return "unequal_work", "the models got different prompts"
+    elsewhere = [other_boundary(evidence, cell, meter) for cell in cells] if meter else []
+    return next((("other_boundary", words) for words in elsewhere if words), None)
 
 
 def _ratio(

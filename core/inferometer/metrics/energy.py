@@ -1,7 +1,7 @@
 """Joules of each meter in each window, or the reason why there are none.
 
-A cumulative counter (J): difference of its values linearly interpolated at the window's edges.
-Power (W): trapezoid with interpolated edges. Devices add up. Nothing is ever 0 for want of data.
+:mod:`inferometer.energy` does the account of one meter in one window; here every window of a
+results directory gets one, held against the clock, the load's own beat and the other instruments.
 """
 
 from __future__ import annotations
@@ -10,18 +10,32 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import polars as pl
+from msgspec import structs
+
+from inferometer.energy import agreement, aliasing, clocks
+from inferometer.energy.account import (
+    CLOCK_STEP_MS,
+    Account,
+    account,
+    counted,
+    read_info,
+    read_series,
+    sensor_of,
+)
+from inferometer.energy.series import Fault
+from inferometer.metrics.windows import UNDER_LOAD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from inferometer.energy.series import Series
+    from inferometer.records import MeterInfo
     from inferometer.tables import Tables
 
-LONGEST_GAP_S = 3.0
-"""Readings further apart than this do not cover a window (real sensors only)."""
-AGREEMENT = 0.05
-"""Two measured meters of one scope that differ by more are disputed."""
+Place = tuple[str, int]
+"""Launch and load point."""
 _SCHEMA: dict[str, Any] = {
     "meter": pl.String,
     "scope": pl.String,
@@ -30,146 +44,168 @@ _SCHEMA: dict[str, Any] = {
     "energy_j": pl.Float64,
     "energy_j_reason": pl.String,
     "energy_j_detail": pl.String,
+    "energy_pm_j": pl.Float64,
+    "instrument": pl.String,
+    "boundary": pl.String,
+    "ticks": pl.Int64,
+    "edges": pl.String,
+    "devices": pl.Int64,
+    "power_limit_w": pl.Float64,
 }
 
 
-class Joules(NamedTuple):
-    """Energy in a window, or None with the reason, and words for either."""
+class Meters(NamedTuple):
+    """What the meters of a results directory are, and all that they said."""
 
-    energy_j: float | None
-    reason: str | None = None
-    detail: str = ""
-
-
-def device_energy(
-    t_ns: NDArray[np.int64],
-    value: NDArray[np.float64],
-    unit: str,
-    start_ns: int,
-    end_ns: int,
-    *,
-    longest_gap_s: float = float("inf"),
-) -> Joules:
-    """Return one device's joules in ``[start_ns, end_ns]`` from readings in any order."""
-    order = np.argsort(t_ns, kind="stable")
-    t_ns, value = t_ns[order], value[order]
-    if t_ns.size < 2 or t_ns[0] > start_ns or t_ns[-1] < end_ns:
-        return Joules(None, "coverage_low", "readings do not reach over the whole window")
-    first = int(np.searchsorted(t_ns, start_ns, side="right")) - 1
-    last = int(np.searchsorted(t_ns, end_ns, side="left"))
-    t_s, seen = (t_ns[first : last + 1] - start_ns) / 1e9, value[first : last + 1]
-    gap = float(np.diff(t_s).max(initial=0.0))
-    if gap > longest_gap_s:
-        return Joules(None, "coverage_low", f"no reading for {gap:.1f} s")
-    if not np.isfinite(seen).all() or (seen < 0).any():
-        return Joules(None, "failed", "a reading is negative or not a number")
-    edges = np.array([0.0, (end_ns - start_ns) / 1e9])
-    at_edges = np.interp(edges, t_s, seen)
-    if unit == "J":
-        if (np.diff(seen) < 0).any():
-            return Joules(None, "failed", "the counter ran backwards")
-        energy = float(at_edges[1] - at_edges[0])
-    else:
-        inner = (t_s > edges[0]) & (t_s < edges[1])
-        at = np.concatenate([edges[:1], t_s[inner], edges[1:]])
-        watts = np.concatenate([at_edges[:1], seen[inner], at_edges[1:]])
-        energy = float(np.trapezoid(watts, at))
-    if energy <= 0:
-        return Joules(None, "failed", "the meter did not move during the window")
-    return Joules(energy)
+    infos: Mapping[str, Sequence[MeterInfo]]
+    """By launch."""
+    series: Mapping[tuple[str, str], Mapping[str, Sequence[Series]]]
+    """By launch and meter, then by device."""
+    most: Mapping[tuple[str, str, str], int]
+    """Most devices counted, by stack, model and meter."""
 
 
 def energies(tables: Tables) -> pl.DataFrame:
-    """Return one row a launch, load point and meter: ``energy_j`` or ``energy_j_reason``."""
-    devices = {
-        str(meter): set(group["device"])
-        for (meter,), group in tables.readings.group_by("meter", maintain_order=True)
-    }
-    readings = {
-        (str(launch), str(meter)): group
-        for (launch, meter), group in tables.readings.group_by(
-            "launch", "meter", maintain_order=True
+    """Return one row a launch, load point and meter: ``energy_j`` or ``energy_j_reason``.
+
+    ``energy_pm_j`` is the plus-minus of the window's edges and of sampling (not the sensor's own
+    bias), ``ticks`` the counter's new values inside, ``edges`` how the bounds were found,
+    ``devices`` how many add up and ``power_limit_w`` their limits' sum; null where not known.
+    """
+    rows = [
+        (
+            launch,
+            one.info.name,
+            one.info.scope,
+            one.info.kind,
+            load_point,
+            *one.joules[:4],
+            one.info.instrument,
+            one.info.boundary,
+            *one.joules[4:],
+            len(one.devices) or None,
+            limit_w(one),
         )
-    }
-    rows = []
-    windows = tables.windows.select("launch", "load_point", "start_ns", "end_ns").rows()
-    meters = tables.meters.partition_by("launch", as_dict=True, maintain_order=True)
-    for launch, load_point, start_ns, end_ns in windows:
-        known = meters.get((launch,))
-        for info in known.iter_rows(named=True) if known is not None else ():
-            name = info["name"]
-            joules = (
-                Joules(None, info["reason"], info["detail"])
-                if info["reason"]
-                else meter_energy(
-                    readings.get((launch, name)),
-                    devices.get(name, set()),
-                    (start_ns, end_ns),
-                    LONGEST_GAP_S if info["kind"] in {"measured", "estimated"} else float("inf"),
-                )
-            )
-            rows.append((launch, name, info["scope"], info["kind"], load_point, *joules))
+        for (launch, load_point), accounts in window_accounts(tables).items()
+        for one in accounts
+    ]
     schema = {"launch": tables.windows.schema["launch"], **_SCHEMA}
-    return corroborate(pl.DataFrame(rows, schema=schema, orient="row"))
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def meter_energy(
-    readings: pl.DataFrame | None,
-    devices: Iterable[str],
-    window: tuple[int, int],
-    longest_gap_s: float,
-) -> Joules:
-    """Return one meter's joules in ``window``: the sum over ``devices``, all of which must count.
-
-    ``devices`` are those seen in any launch, so that a lost one is a hole and not a saving.
-    """
-    if readings is None or readings.is_empty():
-        return Joules(None, "coverage_low", "no readings in this launch")
-    total = 0.0
-    for device in sorted(devices):
-        rows = readings.filter(pl.col("device") == device)
-        units = rows["unit"].unique().to_list()
-        if len(units) > 1:
-            return Joules(None, "failed", f"{device}: readings in two units")
-        joules = device_energy(
-            rows["t_ns"].to_numpy(),
-            rows["value"].to_numpy(),
-            units[0] if units else "J",
-            *window,
-            longest_gap_s=longest_gap_s,
-        )
-        if joules.energy_j is None:
-            return joules._replace(detail=f"{device}: {joules.detail}")
-        total += joules.energy_j
-    return Joules(total)
+def window_accounts(tables: Tables) -> dict[Place, list[Account]]:
+    """Return the accounts of every window, one a meter of its launch, settled among themselves."""
+    known = read_meters(tables)
+    early = _early(tables, known)
+    columns = ["launch", "stack", "model", "load_point", "start_ns", "end_ns", "clock_step_ms"]
+    found = {}
+    for launch, stack, model, point, start_ns, end_ns, step_ms in tables.windows.select(
+        columns
+    ).iter_rows():
+        accounts = []
+        for info in known.infos.get(launch, ()):
+            one = account(
+                info,
+                known.series.get((launch, info.name), {}),
+                start_ns,
+                end_ns,
+                others=known.most[stack, model, info.name],
+            )
+            wrong = early.get(info.name) or _clock(info, step_ms)
+            accounts.append(_refused(one, wrong))
+        accounts = _out_of_step(tables, accounts, (launch, point), (start_ns, end_ns))
+        found[launch, point] = agreement.settle(accounts, (end_ns - start_ns) / 1e9)
+    return found
 
 
-def corroborate(frame: pl.DataFrame) -> pl.DataFrame:
-    """Compare measured meters of one scope: one alone is uncorroborated, two apart are disputed.
+def read_meters(tables: Tables) -> Meters:
+    """Return the meters of ``tables`` with their readings."""
+    every = read_series(tables.readings)
+    infos: dict[str, list[MeterInfo]] = {}
+    most: dict[tuple[str, str, str], int] = {}
+    for row in tables.meters.iter_rows(named=True):
+        devices = every.get((row["launch"], row["name"]), {})
+        info = with_instrument(read_info(row), devices)
+        infos.setdefault(row["launch"], []).append(info)
+        key = (row["stack"], row["model"], info.name)
+        most[key] = max(most.get(key, 0), len(counted(info, devices)))
+    return Meters(infos, every, most)
 
-    A disputed meter gives no number (reason ``disputed``): which of the two is right is unknown.
-    """
-    seen = pl.col("energy_j").filter(pl.col("meter_kind") == "measured")
-    frame = frame.with_columns(
-        _n=seen.count().over("launch", "load_point", "scope"),
-        _spread=(seen.max() / seen.min() - 1).over("launch", "load_point", "scope"),
-    )
-    measured = (pl.col("meter_kind") == "measured") & pl.col("energy_j").is_not_null()
-    apart = measured & (pl.col("_spread") > AGREEMENT)
-    percent = (pl.col("_spread") * 100).round(1).cast(pl.String)
-    told = (
-        pl.when(apart)
-        .then(pl.format("meters of one scope differ by {} %", percent))
-        .when(measured & (pl.col("_n") == 1))
-        .then(pl.lit("uncorroborated: one instrument alone"))
-        .when(measured)
-        .then(pl.format("corroborated: meters of one scope agree within {} %", percent))
-        .otherwise(pl.col("energy_j_detail"))
-    )
-    return frame.with_columns(
-        energy_j=pl.when(apart).then(None).otherwise(pl.col("energy_j")),
-        energy_j_reason=pl.when(apart)
-        .then(pl.lit("disputed"))
-        .otherwise(pl.col("energy_j_reason")),
-        energy_j_detail=told,
-    ).drop("_n", "_spread")
+
+def with_instrument(info: MeterInfo, devices: Mapping[str, Sequence[Series]]) -> MeterInfo:
+    """Return ``info`` with its instrument, which older results tell by the readings' unit."""
+    units = {one.unit for found in devices.values() for one in found}
+    if info.instrument or info.kind != "measured" or len(units) != 1:
+        return info
+    return structs.replace(info, instrument="counter" if units == {"J"} else "power")
+
+
+def limit_w(one: Account) -> float | None:
+    """Return the sum of the power limits of the devices that count; None where one is unknown."""
+    limits = [d.power_limit_w for d in one.info.devices if not d.left_out]
+    known = [limit for limit in limits if limit is not None]
+    return sum(known) if known and len(known) == len(limits) else None
+
+
+def _refused(one: Account, wrong: Fault | None) -> Account:
+    if wrong is None or one.joules.energy_j is None:
+        return one
+    joules = one.joules._replace(energy_j=None, reason=wrong.reason, detail=wrong.detail)
+    return Account(info=one.info, joules=joules, devices=one.devices)
+
+
+def _clock(info: MeterInfo, step_ms: float | None) -> Fault | None:
+    if info.kind != "measured" or step_ms is None or abs(step_ms) <= CLOCK_STEP_MS:
+        return None
+    words = f"the wall clock gained {step_ms:.0f} ms in the window"
+    return Fault("clock_unsure", f"{words}, {CLOCK_STEP_MS:g} ms are allowed")
+
+
+def _early(tables: Tables, known: Meters) -> dict[str, Fault | None]:
+    """Return the meters whose watts rise before the load was sent."""
+    moments = {
+        str(launch): clocks.starts(*_spans(rows, tables, str(launch)))
+        for (launch,), rows in tables.requests.group_by("launch", maintain_order=True)
+    }
+    found: dict[str, tuple[list[Series], list[list[int]]]] = {}
+    judged = {}
+    for launch, infos in known.infos.items():
+        for info in infos:
+            if (info.kind, info.scope, info.reason) != ("measured", "L0", None):
+                continue
+            judged[info.name] = sensor_of(info)
+            devices = known.series.get((launch, info.name), {})
+            every, begun = found.setdefault(info.name, ([], []))
+            whole = [devices[d][0] for d in counted(info, devices) if d in devices]
+            every += whole
+            begun += [moments.get(launch, [])] * len(whole)
+    return {name: clocks.early(*found[name], sensor) for name, sensor in judged.items()}
+
+
+def _spans(
+    rows: pl.DataFrame, tables: Tables, launch: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return send and end of every request; a loaded idle stretch ends what was before it."""
+    done = rows.select(pl.coalesce("end_ns", "last_ns", "sent_ns")).to_series()
+    idles = tables.idles.filter(pl.col("launch") == launch, pl.col("state") == "loaded")
+    sent = np.concatenate([idles["start_ns"].to_numpy(), rows["sent_ns"].to_numpy()])
+    return sent, np.concatenate([idles["start_ns"].to_numpy(), done.to_numpy()])
+
+
+def _out_of_step(
+    tables: Tables, accounts: Sequence[Account], place: Place, window: tuple[int, int]
+) -> list[Account]:
+    """Refuse the meters that look part of the time, in step with the load."""
+    sensors = [sensor_of(one.info) for one in accounts]
+    if not any(aliasing.share_seen(sensor) for sensor in sensors):
+        return list(accounts)
+    events = tables.chunks.filter(
+        pl.col("launch") == place[0],
+        pl.col("load_point") == place[1],
+        pl.col("phase").is_in(UNDER_LOAD),
+        pl.col("t_ns").is_between(*window, closed="left"),
+    )["t_ns"].to_numpy()
+    return [
+        _refused(one, aliasing.in_phase(events, sensor))
+        for one, sensor in zip(accounts, sensors, strict=True)
+    ]

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import pytest
+from msgspec import structs
+
+from inferometer.analyze import gather
+from inferometer.cells import build_cells, build_models
 from inferometer.comparison import Cell, Check, Objective, Value
-from inferometer.contests import keeping_up, tells, why_invalid
+from inferometer.contests import build_rankings, keeping_up, tells, why_invalid
 from inferometer.plan import LoadPoint
 from inferometer.ranking import Entrant
 from inferometer.study import LoadEntry, WorkloadEntry
+from inferometer.testing.results import Fixture, write_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WORK = WorkloadEntry(name="w", input_tokens=32, output_tokens=8)
 
@@ -81,3 +91,32 @@ def test_a_stack_that_fell_behind_did_other_work_and_has_no_place() -> None:
     ]
     assert kept[2].detail == "delivered 60% of the tokens of the stack that delivered most"
     assert not kept[2].by_round
+
+
+@pytest.mark.parametrize(("boundary", "reason"), [("module", "other_boundary"), ("board", None)])
+def test_a_module_is_not_ranked_against_a_board(
+    tmp_path: Path, boundary: str, reason: str | None
+) -> None:
+    store = write_results(tmp_path / "r", Fixture(rates={"a": 40.0, "b": 20.0}))
+    evidence = gather(store)
+    first = evidence.records[0].stack["id"]
+    meters = {True: "board", False: boundary}
+    records = [
+        structs.replace(
+            record,
+            meters=[
+                structs.replace(info, boundary=meters[record.stack["id"] == first])
+                for info in record.meters
+            ],
+        )
+        for record in evidence.records
+    ]
+    evidence = replace(evidence, records=records)
+    models = build_models(evidence)
+    found = build_rankings(evidence, models, build_cells(evidence, models), {})
+    energy = next(ranking for ranking in found if ranking.objective == "energy")
+    other = {"a": "b", "b": "a"}[first]
+    assert [u.reason for u in energy.unranked if u.stack == other] == ([reason] if reason else [])
+    assert [u.stack for u in energy.unranked if u.stack == first] == []
+    throughput = next(ranking for ranking in found if ranking.objective == "throughput")
+    assert throughput.unranked == []
