@@ -27,7 +27,7 @@ from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
 from inferometer.searches import build_tuning
 from inferometer.store import Store
-from inferometer.study import parse
+from inferometer.study import Energy, Slo, parse
 from inferometer.tables import scan
 
 if TYPE_CHECKING:
@@ -103,7 +103,12 @@ def gather(store: Store) -> Evidence:
         records=store.launches(),
         failures=store.failures(),
         tables=tables,
-        points=evaluate(tables, study.price),
+        points=evaluate(
+            tables,
+            study.price,
+            slo=study.slo if isinstance(study.slo, Slo) else None,
+            energy=study.energy if isinstance(study.energy, Energy) else None,
+        ),
         checks=validity.judge(tables),
     )
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from inferometer import precision, redact, stats, validity
-from inferometer.comparison import Cell, Model, Stack, Value
+from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
 from inferometer.gate import Server
 from inferometer.lifetimes import OF_LAUNCHES, of_launches
 from inferometer.metrics.catalogue import METRICS
-from inferometer.ranking import worst_kind
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:

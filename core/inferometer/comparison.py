@@ -6,9 +6,12 @@ why it is absent. ``report.json`` is this structure, encoded as it stands.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SCHEMA = "inferometer/report/1"
 
@@ -16,6 +19,12 @@ Kind = Literal["measured", "derived", "interpolated", "declared", "estimated", "
 Objective = Literal["throughput", "energy", "cost"]
 Architecture = Literal["dense", "moe"]
 OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
+
+
+def worst_kind(kinds: Iterable[Kind]) -> Kind:
+    """Return the kind of a number made from numbers of these kinds."""
+    order: tuple[Kind, ...] = get_args(Kind)
+    return max(kinds, key=order.index, default="measured")
 
 
 class Value(Struct, frozen=True, kw_only=True):

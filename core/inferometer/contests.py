@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, get_args
 
 from inferometer import ranking, stats
 from inferometer.cells import absent, cell_id, values
-from inferometer.comparison import MoeRatio, Value
+from inferometer.comparison import MoeRatio, Value, worst_kind
 from inferometer.engine import Profile
 from inferometer.metrics.catalogue import BY_ID
-from inferometer.ranking import Contest, Entrant, worst_kind
+from inferometer.ranking import Contest, Entrant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

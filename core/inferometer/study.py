@@ -102,6 +102,33 @@ class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     contract: Literal["on-demand", "reserved", "spot", "negotiated", "owned", "assumed"]
 
 
+class Energy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[energy]``: what no meter sees. All of it is declared, so what it goes into is estimated.
+
+    ``pue`` is facility energy over IT energy, ``host_power_w`` a constant for the host without its
+    accelerators. The source and the date are of all of them.
+    """
+
+    pue: Annotated[float, Meta(ge=1)] | None = None
+    carbon_g_per_kwh: Positive | None = None
+    """Grams of CO2 equivalent that a kWh of this grid stands for."""
+    host_power_w: Positive | None = None
+    source: Text
+    date: str
+    """ISO 8601 day on which it was true."""
+
+
+class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[slo]``: a request is good when it meets every one of these; at least one.
+
+    Time to first token and end-to-end latency count from the intended send.
+    """
+
+    ttft_ms: Positive | None = None
+    tpot_ms: Positive | None = None
+    e2e_ms: Positive | None = None
+
+
 class EngineEntry(
     # Defaults left out: what is new here changes no older study's hash.
     Struct,
@@ -272,6 +299,9 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tuning: Tuning | UnsetType = UNSET
     """Left out of a plan's hash when absent, so that it changes no older study's."""
     price: Price | None = None
+    energy: Energy | UnsetType = UNSET
+    slo: Slo | UnsetType = UNSET
+    """Left out of a plan's hash when absent, like ``tuning``."""
     engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]
     models: Annotated[tuple[ModelEntry, ...], Meta(min_length=1)]
     workloads: tuple[WorkloadEntry, ...] = ()
@@ -374,6 +404,6 @@ def _toml(value: object) -> str:
 
 def _accept_unquoted_day(document: dict[str, Any]) -> None:
     """Let ``date = 2026-11-22`` mean the same with and without quotes."""
-    price = document.get("price")
-    if isinstance(price, dict) and type(price.get("date")) is dt.date:
-        price["date"] = price["date"].isoformat()
+    for table in map(document.get, rules.DATED):
+        if isinstance(table, dict) and type(table.get("date")) is dt.date:
+            table["date"] = table["date"].isoformat()

@@ -22,7 +22,7 @@ to the Bootstrap (1993), chapter 11 for the jackknife.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,25 +112,25 @@ def fit(rows: Sequence[Stretch]) -> Fit:
     """Return the fit over windows and stretches of loaded idle of one stack, model and load."""
     windows = [row for row in rows if row.shape]
     shapes = list(dict.fromkeys(row.shape for row in windows))
-    counts = {"windows": len(windows), "shapes": len(shapes)}
+    found = Fit(windows=len(windows), shapes=len(shapes))
     if len(windows) < LEAST_WINDOWS or len(shapes) < LEAST_SHAPES:
         words = (
             f"{len(windows)} windows over {len(shapes)} workloads at this load; "
             f"{LEAST_WINDOWS} over {LEAST_SHAPES} are needed"
         )
-        return Fit(reason="too_few_samples", detail=words, **counts)
+        return replace(found, reason="too_few_samples", detail=words)
     if len(windows) == len(rows):
         words = "no stretch of loaded idle was metered, and at full load time is a sum over tokens"
-        return Fit(reason="no_baseline", detail=words, **counts)
-    condition = _condition(rows)
-    if condition > WORST_CONDITION:
+        return replace(found, reason="no_baseline", detail=words)
+    found = replace(found, condition=_condition(rows))
+    if found.condition > WORST_CONDITION:
         words = (
             f"prompts and answers of the workloads are too much alike (condition number "
-            f"{condition:.0f}, at most {WORST_CONDITION:.0f}): add one of long prompts and short "
-            "answers, and one the other way round"
+            f"{found.condition:.0f}, at most {WORST_CONDITION:.0f}): add one of long prompts and "
+            "short answers, and one the other way round"
         )
-        return Fit(reason="shapes_alike", detail=words, condition=condition, **counts)
-    return _fitted(rows, shapes, condition, counts)
+        return replace(found, reason="shapes_alike", detail=words)
+    return _fitted(rows, shapes, found)
 
 
 def parts(fit: Fit, row: Stretch) -> Parts:
@@ -145,38 +145,33 @@ def parts(fit: Fit, row: Stretch) -> Parts:
     )
 
 
-def _fitted(
-    rows: Sequence[Stretch], shapes: Sequence[str], condition: float, counts: dict[str, int]
-) -> Fit:
+def _fitted(rows: Sequence[Stretch], shapes: Sequence[str], found: Fit) -> Fit:
     terms = _solve(rows)
-    held_out = _held_out(rows, shapes)
-    worst = max(held_out, key=lambda shape: abs(held_out[shape]), default="")
-    reason, words = None, ""
+    found = replace(found, held_out=_held_out(rows, shapes))
+    worst = max(found.held_out, key=lambda shape: abs(found.held_out[shape]), default="")
     if not (terms > 0).all():
         names = ("idle power", "prefill", "decode")
         zero = [name for name, term in zip(names, terms.tolist(), strict=True) if term <= 0]
-        reason, words = "no_fit", f"the fit leaves nothing for {' and '.join(zero)}"
-    elif worst and abs(held_out[worst]) > WORST_HELD_OUT:
-        reason = "no_fit"
-        words = f"{worst} is predicted {held_out[worst]:+.0%} off by a fit without it"
-    if reason:
-        return Fit(reason=reason, detail=words, condition=condition, held_out=held_out, **counts)
+        words = f"the fit leaves nothing for {' and '.join(zero)}"
+        return replace(found, reason="no_fit", detail=words)
+    if worst and abs(found.held_out[worst]) > WORST_HELD_OUT:
+        words = f"{worst} is predicted {found.held_out[worst]:+.0%} off by a fit without it"
+        return replace(found, reason="no_fit", detail=words)
     launches = list(dict.fromkeys(row.launch for row in rows if row.shape))
     idle, prefill, decode = _intervals(rows, launches, terms)
-    return Fit(
+    return replace(
+        found,
         idle_w=idle,
         prefill_j_per_token=prefill,
         decode_j_per_token=decode,
         launches=len(launches),
-        condition=condition,
-        held_out=held_out,
-        **counts,
     )
 
 
 def _weighted(rows: Sequence[Stretch]) -> NDArray[np.float64]:
     """Return rows x 3: each row's quantities over its joules, so that residuals are relative."""
-    return np.array([row.row for row in rows]) / np.array([[row.energy_j] for row in rows])
+    joules = np.array([[row.energy_j] for row in rows])
+    return np.asarray(np.array([row.row for row in rows]) / joules)
 
 
 def _solve(rows: Sequence[Stretch]) -> NDArray[np.float64]:

@@ -1,14 +1,16 @@
 """The metrics there are.
 
-Columns of the grains are made in :mod:`inferometer.metrics.windows` (``request``, ``window``) and
-:mod:`inferometer.metrics.energy` (``meter``). Definitions are the design's: a token counts where
-its event fell, a request counts where its last event fell, a failed request is unfinished.
+Columns of the grains are made in :mod:`inferometer.metrics.windows` (``request``, ``window``),
+:mod:`inferometer.metrics.goodput` and :mod:`inferometer.metrics.shares` (``meter``). Definitions
+are the design's: a token counts where its event fell, a request counts where its last event fell, a
+failed request is unfinished.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
+from inferometer.energy.carbon import J_PER_KWH
 from inferometer.metrics.declaration import Metric
 
 _FINISHED = pl.col("finished")
@@ -91,6 +93,31 @@ THROUGHPUT = (
         expression=pl.col("failed") / pl.col("ended"),
         formula="failed / (completed + failed) requests that ended in the window; "
         "a request cut by the end of the window is neither",
+        positive=False,
+    ),
+)
+
+GOODPUT = (
+    Metric(
+        id="goodput_requests_s",
+        title="Goodput",
+        unit="req/s",
+        direction="higher",
+        grain="window",
+        requires=("met", "window_s"),
+        expression=pl.col("met") / pl.col("window_s"),
+        formula="requests completed in the window that met every SLO / window length",
+        positive=False,
+    ),
+    Metric(
+        id="goodput_tok_s",
+        title="Goodput in tokens",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("met_tokens", "window_s"),
+        expression=pl.col("met_tokens") / pl.col("window_s"),
+        formula="output tokens (usage) of those requests / window length",
         positive=False,
     ),
 )
@@ -194,6 +221,57 @@ ENERGY = (
         formula="output tokens in the window / joules in the same window",
     ),
     Metric(
+        id="tok_s_per_kw",
+        title="Output throughput per kilowatt",
+        unit="tok/s/kW",
+        direction="higher",
+        grain="meter",
+        requires=("energy_j", "output_tokens"),
+        expression=pl.col("output_tokens") / pl.col("energy_j") * 1e3,
+        formula="output tok/s / (mean power in kW): 1,000 times the tokens per joule",
+    ),
+    Metric(
+        id="tok_s_per_mw",
+        title="Output throughput per megawatt",
+        unit="tok/s/MW",
+        direction="higher",
+        grain="meter",
+        requires=("energy_j", "output_tokens"),
+        expression=pl.col("output_tokens") / pl.col("energy_j") * 1e6,
+        formula="output tok/s / (mean power in MW), of the power in this meter's scope",
+    ),
+    Metric(
+        id="output_tokens_per_kwh",
+        title="Output tokens per kilowatt-hour",
+        unit="token/kWh",
+        direction="higher",
+        grain="meter",
+        requires=("energy_j", "output_tokens"),
+        expression=pl.col("output_tokens") / pl.col("energy_j") * J_PER_KWH,
+        formula="output tokens per joule * 3.6e6 J/kWh",
+    ),
+    Metric(
+        id="energy_j_per_request",
+        title="Energy per request",
+        unit="J/request",
+        direction="lower",
+        grain="meter",
+        requires=("energy_j", "completed"),
+        expression=pl.col("energy_j") / pl.col("completed"),
+        formula="joules in the window / requests whose last event fell in the window",
+    ),
+    Metric(
+        id="energy_j_per_good_request",
+        title="Energy per good request",
+        unit="J/request",
+        direction="lower",
+        grain="meter",
+        requires=("energy_j", "good"),
+        expression=pl.col("energy_j") / pl.col("good"),
+        formula="joules in the window / requests completed in it that met every SLO; what the "
+        "others used counts as well",
+    ),
+    Metric(
         id="mean_power_w",
         title="Mean power",
         unit="W",
@@ -202,6 +280,81 @@ ENERGY = (
         requires=("energy_j", "window_s"),
         expression=pl.col("energy_j") / pl.col("window_s"),
         formula="joules in the window / window length",
+    ),
+    Metric(
+        id="peak_power_w",
+        title="Peak power",
+        unit="W",
+        direction="lower",
+        grain="meter",
+        requires=("peak_w",),
+        expression=pl.col("peak_w"),
+        formula="mean of the window's highest second, all devices together",
+    ),
+    Metric(
+        id="power_share",
+        title="Power over limit",
+        unit="1",
+        direction="lower",
+        grain="meter",
+        requires=("energy_j", "window_s", "power_limit_w"),
+        expression=pl.col("energy_j") / pl.col("window_s") / pl.col("power_limit_w"),
+        formula="mean power / sum of the devices' enforced power limits",
+    ),
+    Metric(
+        id="energy_pm_percent",
+        title="Plus-minus of the joules",
+        unit="%",
+        direction="lower",
+        grain="meter",
+        requires=("energy_j", "energy_pm_j"),
+        expression=pl.col("energy_pm_j") / pl.col("energy_j") * 100,
+        formula="uncertainty of the window's edges and of sampling / joules in the window; the "
+        "sensor's own bias (about 5 % on accelerators) is not in it",
+        positive=False,
+    ),
+    Metric(
+        id="net_bare_j_per_output_token",
+        title="Energy per output token, net of bare idle",
+        unit="J/token",
+        direction="lower",
+        grain="meter",
+        requires=("net_bare_j", "output_tokens"),
+        expression=pl.col("net_bare_j") / pl.col("output_tokens"),
+        formula="(joules in the window - window length * watts before the engine was started) / "
+        "output tokens; secondary, never ranked",
+    ),
+    Metric(
+        id="net_loaded_j_per_output_token",
+        title="Energy per output token, net of loaded idle",
+        unit="J/token",
+        direction="lower",
+        grain="meter",
+        requires=("net_loaded_j", "output_tokens"),
+        expression=pl.col("net_loaded_j") / pl.col("output_tokens"),
+        formula="(joules in the window - window length * watts with the model resident and no "
+        "request) / output tokens; secondary, never ranked",
+    ),
+    Metric(
+        id="host_share",
+        title="Host's share of the energy",
+        unit="1",
+        direction="lower",
+        grain="meter",
+        requires=("energy_j", "host_j"),
+        expression=pl.col("host_j") / (pl.col("energy_j") + pl.col("host_j")),
+        formula="joules of the host / (joules of the accelerators + of the host)",
+    ),
+    Metric(
+        id="carbon_g_per_mtok_output",
+        title="Carbon per million output tokens",
+        unit="gCO2e/Mtok",
+        direction="lower",
+        grain="meter",
+        requires=("carbon_g", "output_tokens"),
+        expression=pl.col("carbon_g") / pl.col("output_tokens") * 1e6,
+        formula="kWh in the window * declared PUE * declared g/kWh / output tokens * 1e6; what "
+        "making the hardware emitted is not in it",
     ),
 )
 
@@ -219,7 +372,6 @@ COST = (
         / pl.col("output_tokens")
         * 1e6,
         formula="price per hour / 3600 / output tok/s * 1e6: the whole bill on output tokens",
-        priced=True,
     ),
     Metric(
         id="usd_per_mtok_total",
@@ -234,9 +386,8 @@ COST = (
         / (pl.col("input_tokens") + pl.col("output_tokens"))
         * 1e6,
         formula="price per hour / 3600 / total tok/s * 1e6",
-        priced=True,
     ),
 )
 
-METRICS: tuple[Metric, ...] = (*THROUGHPUT, *LATENCY, *ENERGY, *COST)
+METRICS: tuple[Metric, ...] = (*THROUGHPUT, *GOODPUT, *LATENCY, *ENERGY, *COST)
 BY_ID = {metric.id: metric for metric in METRICS}
