@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 import inferometer
-from inferometer import remarks, validity
+from inferometer import hardware, remarks, validity
 from inferometer.cells import (
     Evidence,
     build_cells,
@@ -96,20 +96,21 @@ def _marked(cell: Cell, refused: Mapping[tuple[str, str], Refusal]) -> Cell:
 def gather(store: Store) -> Evidence:
     """Read a results directory and evaluate every metric and check."""
     study = parse(store.study_text(), str(store.root / "study.toml"))
-    tables = scan(store)
+    tables, records = scan(store), store.launches()
+    points = evaluate(
+        tables,
+        study.price,
+        slo=study.slo if isinstance(study.slo, Slo) else None,
+        energy=study.energy if isinstance(study.energy, Energy) else None,
+    )
     return Evidence(
         plan=store.plan(),
         study=study,
-        records=store.launches(),
+        records=records,
         failures=store.failures(),
         tables=tables,
-        points=evaluate(
-            tables,
-            study.price,
-            slo=study.slo if isinstance(study.slo, Slo) else None,
-            energy=study.energy if isinstance(study.energy, Energy) else None,
-        ),
-        checks=validity.judge(tables),
+        points=points,
+        checks=hardware.judge(tables, records, points, validity.judge(tables)),
     )
 
 

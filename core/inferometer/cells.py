@@ -135,26 +135,6 @@ def served(record: LaunchRecord) -> str:
     return precision.words(record.precision) or str(record.stack.get("precision") or "unknown")
 
 
-def _weights_bytes(record: LaunchRecord) -> int | None:
-    """Return the bytes of the weights as served: those of the files, cast to another float type.
-
-    None where an engine quantised them while loading: then nobody said.
-    """
-    model, seen = record.model, record.precision
-    size, own = model.get("weights_bytes"), str(model.get("dtype") or "")
-    if not isinstance(size, int) or not seen:
-        return size if isinstance(size, int) else None
-    if model.get("quantization"):
-        return size
-    if seen.get("quantization"):
-        return None
-    dtype = seen.get("dtype", own)
-    if dtype == own:
-        return size
-    widths = (precision.BYTES.get(dtype), precision.BYTES.get(own))
-    return size * widths[0] // widths[1] if widths[0] and widths[1] else None
-
-
 def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
     """Return a cell for every planned stack, known model and load point, with data or without."""
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
@@ -267,7 +247,7 @@ def _cell(
         valid=validity.valid(checks),
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
         precision=served(whole[0]) if whole else "",
-        weights_bytes=_weights_bytes(whole[0]) if whole else None,
+        weights_bytes=precision.served_bytes(whole[0]) if whole else None,
     )
 
 

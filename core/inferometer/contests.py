@@ -50,6 +50,9 @@ _WHY_INVALID = {
     "client cpu": "starved",
     "fresh prompts": "starved",
     "quiet machine": "disturbed",
+    "accelerator busy": "device_starved",
+    "throttling": "throttled",
+    "power limit": "unequal_limits",
     "window length": "too_few_samples",
 }
 """Reason of a failed check; every other check is about unequal work: ``unequal_work``."""
