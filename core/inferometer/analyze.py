@@ -25,6 +25,7 @@ from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
+from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
 from inferometer.store import Store
 from inferometer.study import Energy, Slo, parse
@@ -85,6 +86,8 @@ def analyze(results_root: Path) -> Comparison:
         study=store.study_text(),
         differences=differences(evidence, models),
         tuning=build_tuning(store, evidence.plan),
+        meters=list(evidence.meters.values()),
+        phases=build_phases(evidence),
     )
 
 

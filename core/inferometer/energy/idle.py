@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inferometer.energy.account import account
+from inferometer.energy.account import account, counted
+from inferometer.energy.edges import Joules, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,11 +55,21 @@ def baseline(
         words = f"no stretch of {state} idle was recorded"
         return Baseline(state=state, reason="no_baseline", detail=words)
     joules = account(info, found, *stretch, any_length=True).joules
+    if joules.reason == "edges_unsure":  # sharp edges are for headlines; a percent is enough here
+        joules = _interpolated(info, found, stretch)
     if joules.energy_j is None:
         words = f"{state} idle: {joules.detail or joules.reason}"
         return Baseline(state=state, reason=joules.reason, detail=words)
     seconds = (stretch[1] - stretch[0]) / 1e9
     return Baseline(state=state, energy_j=joules.energy_j, seconds=seconds)
+
+
+def _interpolated(
+    info: MeterInfo, found: Mapping[str, Sequence[Series]], stretch: tuple[int, int]
+) -> Joules:
+    parts = [plain(found[name][0], *stretch) for name in counted(info, found)]
+    wrong = next((part for part in parts if part.energy_j is None), None)
+    return wrong or Joules(sum(part.energy_j or 0.0 for part in parts))
 
 
 def net(energy_j: float, window_s: float, base: Baseline) -> Net:
