@@ -18,6 +18,7 @@ from inferometer.cells import (
 )
 from inferometer.comparison import Comparison, Value
 from inferometer.contests import build_moe_ratios, build_rankings
+from inferometer.declared import Energy, Slo
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
 from inferometer.gate import refusals
@@ -28,7 +29,7 @@ from inferometer.parity import parities
 from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
 from inferometer.store import Store
-from inferometer.study import Energy, Slo, parse
+from inferometer.study import parse
 from inferometer.tables import scan
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.comparison import Cell
+    from inferometer.declared import Price
     from inferometer.gate import Refusal
     from inferometer.records import LaunchRecord
-    from inferometer.study import Price
 
 NO_PRICE = Value(
     value=None, unit="USD/h", kind="declared", reason="no_price", detail="the study has no [price]"

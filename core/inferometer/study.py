@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from inferometer import problems, rules
+from inferometer.declared import Energy, Positive, Price, Slo, Text
 from inferometer.engine import Profile, Speculative
 from inferometer.errors import StudyError, UsageError
 from inferometer.workloads.lengths import Lengths
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Count = Annotated[int, Meta(ge=1)]
-Positive = Annotated[float, Meta(gt=0)]
 Rate = Annotated[float, Meta(gt=0, le=10_000)]
 Turns = Annotated[int, Meta(ge=2, le=MOST_TURNS)]
-Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[
     str,
     Meta(
@@ -90,43 +89,6 @@ class Tuning(
     workload: Text | None = None
     concurrency: Count | None = None
     """With ``workload``: the load that is tuned for; unset means the study's first closed loop."""
-
-
-class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one hour of the whole machine costs. A price without source and date is refused."""
-
-    usd_per_hour: Positive
-    source: Text
-    date: str
-    """ISO 8601 day on which the price was true."""
-    contract: Literal["on-demand", "reserved", "spot", "negotiated", "owned", "assumed"]
-
-
-class Energy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """``[energy]``: what no meter sees. All of it is declared, so what it goes into is estimated.
-
-    ``pue`` is facility energy over IT energy, ``host_power_w`` a constant for the host without its
-    accelerators. The source and the date are of all of them.
-    """
-
-    pue: Annotated[float, Meta(ge=1)] | None = None
-    carbon_g_per_kwh: Positive | None = None
-    """Grams of CO2 equivalent that a kWh of this grid stands for."""
-    host_power_w: Positive | None = None
-    source: Text
-    date: str
-    """ISO 8601 day on which it was true."""
-
-
-class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """``[slo]``: a request is good when it meets every one of these; at least one.
-
-    Time to first token and end-to-end latency count from the intended send.
-    """
-
-    ttft_ms: Positive | None = None
-    tpot_ms: Positive | None = None
-    e2e_ms: Positive | None = None
 
 
 class EngineEntry(

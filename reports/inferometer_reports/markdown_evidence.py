@@ -34,12 +34,22 @@ def details(view: View) -> list[str]:
 
 
 def _details(view: View, cells: Sequence[Cell]) -> list[str]:
-    keys = dict.fromkeys(key for cell in cells for key in cell.values)
+    every = dict.fromkeys(key for cell in cells for key in cell.values)
+    silent = [key for key in every if _undeclared(cells, key)]
+    keys = [key for key in every if key not in silent]
     header = ["Metric", *(markdown(view.label(cell.stack)) for cell in cells), "n", "Kind"]
     rows = [_detail_row(view, cells, key) for key in keys]
     about = ", ".join(_about(cell) for cell in cells)
     lines = [f"Cells: {about}.", "", *table(header, rows)]
+    if silent:
+        titles = dict.fromkeys(view.metric_title(key, unit=False) for key in silent)
+        lines += [f"Not declared in the study, so n/a: {markdown(', '.join(titles))}.", ""]
     return [OFFERED, "", *lines] if cells[0].loop == "open" else lines
+
+
+def _undeclared(cells: Sequence[Cell], key: str) -> bool:
+    """Say whether a metric needs what the study leaves out: it has no row of its own then."""
+    return all(key in cell.values and cell.values[key].reason == "not_declared" for cell in cells)
 
 
 def _about(cell: Cell) -> str:

@@ -45,7 +45,6 @@ WORDS = {
     "parity_failed": "answers differ",
     "not_compared": "of another precision, and its answers were not compared",
     "unequal_work": "the stacks got unequal work",
-    "device_starved": "the accelerator waited for something else",
     "throttled": "the accelerator was throttled",
     "unequal_limits": "the accelerators ran under different power limits",
     "no_baseline": "no stretch of idle was measured",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from inferometer.study import Energy
+    from inferometer.declared import Energy
 
 J_PER_KWH = 3.6e6
 FACILITY = "L4"

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from inferometer.comparison import Kind
+    from inferometer.declared import Energy, Price, Slo
     from inferometer.metrics.declaration import Metric
-    from inferometer.study import Energy, Price, Slo
     from inferometer.tables import Tables
 
 POINTS = pl.Schema(

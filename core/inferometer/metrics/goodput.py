@@ -9,7 +9,7 @@ import polars as pl
 from inferometer.metrics.windows import KEY, population
 
 if TYPE_CHECKING:
-    from inferometer.study import Slo
+    from inferometer.declared import Slo
     from inferometer.tables import Tables
 
 _LATENCIES = {"ttft_ms": "ttft_intended_ms", "tpot_ms": "tpot_ms", "e2e_ms": "e2e_intended_ms"}

@@ -18,11 +18,11 @@ from inferometer.metrics.windows import KEY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from inferometer.declared import Energy
     from inferometer.energy.idle import Baseline
     from inferometer.energy.series import Series
     from inferometer.metrics.energy import Meters
     from inferometer.records import MeterInfo
-    from inferometer.study import Energy
     from inferometer.tables import Tables
 
 _COLUMNS = ("peak_w", "net_bare_j", "net_loaded_j", "host_j", "carbon_g")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from inferometer.study import Price
+    from inferometer.declared import Price
     from inferometer.tables import Tables
 
 KEY = ["launch", "load_point"]

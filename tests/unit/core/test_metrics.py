@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from inferometer.declared import Price
 from inferometer.metrics.catalogue import BY_ID, METRICS
 from inferometer.metrics.energy import energies
 from inferometer.metrics.evaluate import evaluate
 from inferometer.records import MeterInfo
-from inferometer.study import Price
 from inferometer.tables import Tables, scan
 from inferometer.testing.results import Fixture, write_results
 

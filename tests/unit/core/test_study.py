@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inferometer import plan, problems, study
+from inferometer import declared, plan, problems, study
 from inferometer.errors import StudyError, UsageError
 
 GOOD = """
@@ -697,9 +697,9 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     tables: dict[str, type[msgspec.Struct]] = {
         "protocol": study.Protocol,
         "tuning": study.Tuning,
-        "price": study.Price,
-        "energy": study.Energy,
-        "slo": study.Slo,
+        "price": declared.Price,
+        "energy": declared.Energy,
+        "slo": declared.Slo,
         "engines": study.EngineEntry,
         "models": study.ModelEntry,
         "workloads": study.WorkloadEntry,
@@ -799,10 +799,10 @@ ttft_ms = 500
 
 def test_declared_values_are_read_and_written() -> None:
     got = study.parse(GOOD.replace("[price]", DECLARED + "[price]", 1), "s.toml")
-    assert got.energy == study.Energy(
+    assert got.energy == declared.Energy(
         pue=1.2, carbon_g_per_kwh=380.0, source="grid operator", date="2026-01-31"
     )
-    assert got.slo == study.Slo(ttft_ms=500.0)
+    assert got.slo == declared.Slo(ttft_ms=500.0)
     assert study.parse(study.dump(got), "s.toml") == got
     assert not {"[energy]", "[slo]"} & set(study.dump(study.parse(GOOD, "s.toml")).splitlines())
 

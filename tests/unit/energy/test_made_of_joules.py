@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from inferometer.declared import Energy, Slo
 from inferometer.energy import power
 from inferometer.energy.series import series
 from inferometer.metrics.evaluate import evaluate
 from inferometer.records import Device, MeterInfo
-from inferometer.study import Energy, Slo
 from inferometer.tables import Tables, scan
 from inferometer.testing.results import BEGIN, SECOND, Fixture, write_results
 
@@ -29,7 +29,7 @@ METER = MeterInfo(name="card", scope="L0", kind="measured", method="made up", de
 
 
 def tables(tmp_path: Path, **options: Any) -> Tables:
-    """One launch: 4 streams, 40 tok/s for 10 s; 80 W by a counter that ticks every 100 ms."""
+    """One launch: 4 streams, 40 tok/s for 10 s; 80 W by a watched counter that ticks every 100 ms."""
     fixture = Fixture(**{"rates": {"a": 40.0}, "rounds": 1, "meter": METER, **options})
     found = scan(write_results(tmp_path / "r", fixture))
     return replace(
@@ -42,7 +42,8 @@ def tables(tmp_path: Path, **options: Any) -> Tables:
 def ticks(like: pl.DataFrame, begin_ns: int, seconds: int, watts: float) -> pl.DataFrame:
     """Return readings of a counter every 100 ms; the other columns are those of ``like``."""
     steps = np.arange(seconds * 10 + 1)
-    columns = {"t_ns": begin_ns + steps * SECOND // 10, "value": watts / 10 * steps}
+    t_ns = begin_ns + steps * SECOND // 10
+    columns = {"t_ns": t_ns, "value": watts / 10 * steps, "since_ns": t_ns - SECOND // 1000}
     return pl.concat([like.head(1)] * steps.size).with_columns(
         **{name: pl.Series(column) for name, column in columns.items()}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ METER = MeterInfo(
 SHAPES = {"even": (200, 20), "long": (2000, 2)}  # beside "small": 20 in, 10 out
 
 
-def evidence(tmp_path: Path, *, idle: bool = True, **options: object) -> Evidence:
+def evidence(tmp_path: Path, *, idle: bool = True, **options: Any) -> Evidence:
     """Three launches of 40 tok/s, three workloads each; every window takes what the terms say."""
     fixture = Fixture(
         **{"rates": {"a": 40.0}, "rounds": 3, "meter": METER, "workloads": SHAPES, **options}
