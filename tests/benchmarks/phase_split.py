@@ -187,6 +187,7 @@ class Result:
 
     errors: dict[str, NDArray[np.float64]]
     """Phase -> how far off it was in each world that was not refused, as a share of the truth."""
+    windows: int
     missed: float
     """Largest share of a window's joules that the parts do not add up to."""
     refused: dict[str, int]
@@ -196,7 +197,7 @@ def run(worlds: int, seed: int, *, loose: bool = False) -> Result:
     """Fit many worlds."""
     rng = np.random.default_rng(seed)
     off: list[tuple[float, float]] = []
-    missed = 0.0
+    missed, seen = 0.0, 0
     refused: dict[str, int] = {}
     for _ in range(worlds):
         world = draw(rng)
@@ -206,10 +207,11 @@ def run(worlds: int, seed: int, *, loose: bool = False) -> Result:
             refused[found.reason] = refused.get(found.reason, 0) + 1
             continue
         off.append(errors(windows, found))
+        seen += len(windows)
         missed = max(missed, conserved(windows, found))
     table = np.abs(np.array(off))
     phases = {"prefill": table[:, 0], "decode": table[:, 1]}
-    return Result(errors=phases, missed=missed, refused=refused)
+    return Result(errors=phases, windows=seen, missed=missed, refused=refused)
 
 
 def show(found: Result) -> bool:
@@ -235,7 +237,10 @@ def main() -> int:
     print(f"{asked.worlds} worlds, seed {asked.seed}; targets: {MEDIAN:.0%} and {P95:.0%}")
     print("phase    median   p95      worst")
     met = show(found)
-    print(f"parts add up to the metered joules within {found.missed:.1e} (at most {CONSERVED:g})")
+    print(
+        f"parts of {found.windows} windows add up to the metered joules within "
+        f"{found.missed:.1e} (at most {CONSERVED:g})"
+    )
     print("the same with answers of 32 to 128 tokens behind the long prompts, no target:")
     show(run(asked.worlds, asked.seed, loose=True))
     return not met or found.missed > CONSERVED

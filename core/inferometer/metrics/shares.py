@@ -106,6 +106,9 @@ def _row(
     info = next(one for one in around.meters.infos[launch] if one.name == meter)
     found = [_peak(info, around.meters.series.get((launch, meter), {}), bounds)]
     for state in ("bare", "loaded"):
+        if info.follows_throughput:
+            found.append(_Found(None, "no_baseline", "a constant tells no idle from load"))
+            continue
         net = idle.net(joules, window_s, around.bases[launch, meter, state])
         found.append(_Found(net.energy_j, net.reason, net.detail))
     found.append(_host(row, beside, window_s, around.declared))
@@ -132,7 +135,7 @@ def _host(
 ) -> _Found:
     """Return the host's joules beside an accelerator's: measured, else declared, else modelled."""
     if row["scope"] != "L0" or row["boundary"] == "module":
-        return _Found(None, "unsupported", "only of a meter of the accelerators alone")
+        return _Found(None, "other_boundary", "only beside a meter of the accelerators alone")
     hosts = [
         other
         for other in beside

@@ -29,7 +29,7 @@ METER = MeterInfo(name="card", scope="L0", kind="measured", method="made up", de
 
 
 def tables(tmp_path: Path, **options: Any) -> Tables:
-    """One launch: 4 streams, 40 tok/s for 10 s; 80 W by a watched counter that ticks every 100 ms."""
+    """One launch: 4 streams, 40 tok/s for 10 s; 80 W by a watched counter of 100 ms."""
     fixture = Fixture(**{"rates": {"a": 40.0}, "rounds": 1, "meter": METER, **options})
     found = scan(write_results(tmp_path / "r", fixture))
     return replace(
