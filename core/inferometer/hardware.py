@@ -18,6 +18,7 @@ from inferometer.energy.conditions import State
 from inferometer.energy.starved import Seen, Step
 from inferometer.metrics.windows import KEY, in_flight, population
 from inferometer.precision import served_bytes
+from inferometer.tables import is_simulated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,7 +148,7 @@ def _busy(
     for record in records:
         for window in record.windows:
             point = (record.id, window.load_point)
-            seeing = [info for info in record.meters if _tells(info)]
+            seeing = [info for info in record.meters if _tells(info, record)]
             meters = [info for info in seeing if (*point, info.name) in watts]
             if not meters or point not in checks:
                 continue
@@ -168,10 +169,13 @@ def _busy(
     return found
 
 
-def _tells(info: MeterInfo) -> bool:
-    """Say whether a meter sees accelerators alone, with a sensor (or a made-up one)."""
-    sensor = info.kind in {"measured", "simulated"}
-    return sensor and info.scope == "L0" and info.boundary != "module" and bool(counting(info))
+def _tells(info: MeterInfo, record: LaunchRecord) -> bool:
+    """Say whether a meter sees accelerators alone, with a sensor; a made-up one, a made-up engine.
+
+    A replayed meter says nothing of the accelerator that a real engine ran on.
+    """
+    real = info.kind == "measured" or (info.kind == "simulated" and is_simulated(record))
+    return real and info.scope == "L0" and info.boundary != "module" and bool(counting(info))
 
 
 def counting(info: MeterInfo) -> list[Device]:

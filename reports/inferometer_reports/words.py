@@ -49,8 +49,8 @@ def answers(view: View) -> list[Statement]:
 
 def context(view: View) -> list[Statement]:
     """Return what stands right below the answers: how sure, what is missing, MoE to dense."""
-    found = [how_sure(view), energy(view), by_construction(view), not_measured(view)]
-    found.append(moe_to_dense(view))
+    first = [how_sure(view), *energy(view), by_construction(view), not_measured(view)]
+    found = [*first, moe_to_dense(view)]
     return [*(statement for statement in found if statement), checks(view)]
 
 
@@ -109,16 +109,18 @@ def _detectable(view: View, objective: Objective) -> str:
     return f"{objective} {low if low == high else f'{low} to {high}'}"
 
 
-def energy(view: View) -> Statement | None:
+def energy(view: View) -> list[Statement]:
     """Return what energy was read from, meter by meter; or why there is none."""
     meters = view.comparison.meters
-    none = next((item for item in view.comparison.missing if item.what == "energy"), None)
     if meters:
-        return Statement("Energy:", f"{'; '.join(map(instruments.sentence, meters))}.")
-    if none is None:
-        return None
-    why = f"{none.reason}: {reason_words(none.reason)}"
-    return Statement("Energy:", f"n/a ({why}; {none.detail}).")
+        return [
+            Statement("Energy:", f"{instruments.sentence(info).rstrip('. ')}.") for info in meters
+        ]
+    return [
+        Statement("Energy:", f"n/a ({item.reason}: {reason_words(item.reason)}; {item.detail}).")
+        for item in view.comparison.missing
+        if item.what == "energy"
+    ]
 
 
 def by_construction(view: View) -> Statement | None:
