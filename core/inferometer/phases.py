@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from inferometer.comparison import PhaseParts, PhaseSplit, Value, worst_kind
-from inferometer.energy import split
+from inferometer.energy import split, starved
 from inferometer.energy.split import Fit, Stretch
 from inferometer.metrics.energy import read_meters
 from inferometer.metrics.shares import baselines
@@ -43,7 +43,7 @@ class _Seen(NamedTuple):
     """What the windows hold, by launch and load point (and metric and meter)."""
 
     values: Mapping[tuple[str, int, str, str | None], float]
-    uncached: Mapping[tuple[str, int], int | None]
+    uncached: Mapping[tuple[str, int], float | None]
     bases: Mapping[tuple[str, str, str], Baseline]
 
 
@@ -51,7 +51,7 @@ def build_phases(evidence: Evidence) -> list[PhaseSplit]:
     """Return the split of every stack, model, load and meter with more than one workload there.
 
     One workload alone says nothing of its phases. A constant's joules follow time and say nothing
-    either.
+    either. Windows that failed a check are left out.
     """
     columns = evidence.points.filter(pl.col("value").is_not_null()).select(
         *KEY, "metric", "meter", "value"
@@ -79,25 +79,34 @@ def _groups(record: LaunchRecord, meters: Mapping[str, MeterInfo]) -> Iterator[_
                     yield _Group(stack_id(record), model_name(record), name, load)
 
 
-def _uncached(tables: Tables) -> dict[tuple[str, int], int | None]:
+def _uncached(tables: Tables) -> dict[tuple[str, int], float | None]:
     """Return the prompt tokens that each window computed; None where the cache's are not told.
 
-    A prompt counts where its first token fell, like input throughput.
+    A prompt counts where its first token fell, like input throughput. One whose usage never came
+    (it was cut) is taken to be cached as the others were; in a cold window none is.
     """
     warm = tables.windows.select(*KEY, warm=pl.col("cache") == "warm")
     first = pl.col("first_ns")
     prompt = pl.coalesce("input_tokens", "input_tokens_expected")
+    told = pl.col("cached_tokens").is_not_null()
     rows = (
         load_requests(tables)
         .filter((first >= pl.col("start_ns")) & (first < pl.col("window_end_ns")))
         .join(warm, on=KEY, how="left")
         .group_by(KEY, maintain_order=True)
         .agg(
-            computed=(prompt - pl.col("cached_tokens").fill_null(0)).sum(),
-            hidden=(pl.col("warm") & pl.col("cached_tokens").is_null()).any(),
+            pl.col("warm").first(),
+            told=prompt.filter(told).sum(),
+            cached=pl.col("cached_tokens").sum(),
+            mute=prompt.filter(~told).sum(),
         )
     )
-    return {(row[0], row[1]): None if row[3] else row[2] for row in rows.iter_rows()}
+    found: dict[tuple[str, int], float | None] = {}
+    for launch, point, is_warm, known, cached, mute in rows.iter_rows():
+        share = cached / known if known else 0.0
+        rest = mute * (1 - share) if is_warm else mute
+        found[launch, point] = None if is_warm and not known else known - cached + rest
+    return found
 
 
 def _split(
@@ -111,7 +120,7 @@ def _split(
         if base is not None and base.energy_j is not None:
             rows.append(_idle(record.id, base.energy_j, base.seconds))
         for window in record.windows:
-            if window.load == group.load:
+            if window.load == group.load and _sound(evidence, record.id, window.load_point):
                 hidden |= seen.uncached.get((record.id, window.load_point), 0) is None
                 row = _stretch(record.id, window, group.meter, seen)
                 windows += [(window, row)] if row else []
@@ -132,6 +141,15 @@ def _split(
         parts=[] if found.reason else _parts(found, windows),
         engine_prefill_share=_engine_share([window for window, _ in windows]),
     )
+
+
+def _sound(evidence: Evidence, launch: str, load_point: int) -> bool:
+    """Say whether a window's tokens and joules belong together: no check of it failed.
+
+    A starved accelerator is no reason to leave it out: its joules are what they are.
+    """
+    checks = evidence.checks.get((launch, load_point), ())
+    return all(check.verdict != "fail" or check.name == starved.NAME for check in checks)
 
 
 def _idle(launch: str, energy_j: float, seconds: float) -> Stretch:

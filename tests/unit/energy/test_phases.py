@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from inferometer.analyze import gather
+from inferometer.comparison import Check
 from inferometer.metrics.evaluate import evaluate
 from inferometer.phases import build_phases
 from inferometer.records import MeterInfo
@@ -109,3 +110,26 @@ def test_a_cache_that_is_not_told_hides_the_prompts(tmp_path: Path) -> None:
     )
     (split,) = build_phases(replace(found, tables=tables))
     assert split.prefill_j_per_token.reason == "not_told"
+
+
+def test_a_warm_prompt_that_was_cut_is_cached_like_the_others(tmp_path: Path) -> None:
+    found = evidence(tmp_path)
+    half = pl.when(pl.col("cached_tokens").is_not_null()).then(pl.col("input_tokens") // 2)
+    tables = replace(
+        found.tables,
+        windows=found.tables.windows.with_columns(cache=pl.lit("warm")),
+        requests=found.tables.requests.with_columns(cached_tokens=half),
+    )
+    assert (tables.requests["status"] == "cut").any()
+    (split,) = build_phases(replace(found, tables=tables))
+    assert split.prefill_j_per_token.value == pytest.approx(2 * PREFILL_J, rel=0.05)
+
+
+def test_a_window_that_failed_a_check_is_left_out(tmp_path: Path) -> None:
+    found = evidence(tmp_path)
+    wrong = Check(name="errors", rule="none", value="9 failed", verdict="fail")
+    place = next(iter(found.checks))
+    checks = {**found.checks, place: [*found.checks[place], wrong]}
+    (split,) = build_phases(replace(found, checks=checks))
+    assert split.windows == 8
+    assert split.decode_j_per_token.value == pytest.approx(DECODE_J, rel=0.05)
