@@ -1,7 +1,7 @@
 """Metrics, declared as data, and their evaluation.
 
 declaration   what a metric is
-catalogue     the metrics there are
+catalogue     the metrics there are; joules: those of energy
 windows       the grains ``window`` and ``request``
 goodput       the requests that met the study's objectives
 energy        joules of each meter
