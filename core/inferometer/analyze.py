@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 import inferometer
-from inferometer import remarks, validity
+from inferometer import hardware, remarks, validity
 from inferometer.cells import (
     Evidence,
     build_cells,
@@ -18,6 +18,7 @@ from inferometer.cells import (
 )
 from inferometer.comparison import Comparison, Value
 from inferometer.contests import build_moe_ratios, build_rankings
+from inferometer.declared import Energy, Slo
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
 from inferometer.gate import refusals
@@ -25,6 +26,7 @@ from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
 from inferometer.parity import parities
+from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
 from inferometer.store import Store
 from inferometer.study import parse
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.comparison import Cell
+    from inferometer.declared import Price
     from inferometer.gate import Refusal
     from inferometer.records import LaunchRecord
-    from inferometer.study import Price
 
 NO_PRICE = Value(
     value=None, unit="USD/h", kind="declared", reason="no_price", detail="the study has no [price]"
@@ -85,6 +87,8 @@ def analyze(results_root: Path) -> Comparison:
         study=store.study_text(),
         differences=differences(evidence, models),
         tuning=build_tuning(store, evidence.plan),
+        meters=list(evidence.meters.values()),
+        phases=build_phases(evidence),
     )
 
 
@@ -96,15 +100,21 @@ def _marked(cell: Cell, refused: Mapping[tuple[str, str], Refusal]) -> Cell:
 def gather(store: Store) -> Evidence:
     """Read a results directory and evaluate every metric and check."""
     study = parse(store.study_text(), str(store.root / "study.toml"))
-    tables = scan(store)
+    tables, records = scan(store), store.launches()
+    points = evaluate(
+        tables,
+        study.price,
+        slo=study.slo if isinstance(study.slo, Slo) else None,
+        energy=study.energy if isinstance(study.energy, Energy) else None,
+    )
     return Evidence(
         plan=store.plan(),
         study=study,
-        records=store.launches(),
+        records=records,
         failures=store.failures(),
         tables=tables,
-        points=evaluate(tables, study.price),
-        checks=validity.judge(tables),
+        points=points,
+        checks=hardware.judge(tables, records, points, validity.judge(tables)),
     )
 
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import polars as pl
 
 from inferometer import precision, redact, stats, validity
-from inferometer.comparison import Cell, Model, Stack, Value
+from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
 from inferometer.gate import Server
 from inferometer.lifetimes import OF_LAUNCHES, of_launches
 from inferometer.metrics.catalogue import METRICS
-from inferometer.ranking import worst_kind
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
@@ -134,26 +133,6 @@ def servers(evidence: Evidence) -> dict[tuple[str, str], Server]:
 def served(record: LaunchRecord) -> str:
     """Return the precision of a launch, in words; older records know what was asked for."""
     return precision.words(record.precision) or str(record.stack.get("precision") or "unknown")
-
-
-def _weights_bytes(record: LaunchRecord) -> int | None:
-    """Return the bytes of the weights as served: those of the files, cast to another float type.
-
-    None where an engine quantised them while loading: then nobody said.
-    """
-    model, seen = record.model, record.precision
-    size, own = model.get("weights_bytes"), str(model.get("dtype") or "")
-    if not isinstance(size, int) or not seen:
-        return size if isinstance(size, int) else None
-    if model.get("quantization"):
-        return size
-    if seen.get("quantization"):
-        return None
-    dtype = seen.get("dtype", own)
-    if dtype == own:
-        return size
-    widths = (precision.BYTES.get(dtype), precision.BYTES.get(own))
-    return size * widths[0] // widths[1] if widths[0] and widths[1] else None
 
 
 def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
@@ -284,7 +263,7 @@ def _cell(
         valid=validity.valid(checks),
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
         precision=served(whole[0]) if whole else "",
-        weights_bytes=_weights_bytes(whole[0]) if whole else None,
+        weights_bytes=precision.served_bytes(whole[0]) if whole else None,
     )
 
 

@@ -6,9 +6,14 @@ why it is absent. ``report.json`` is this structure, encoded as it stands.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from msgspec import Struct
+
+from inferometer.records import MeterInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SCHEMA = "inferometer/report/1"
 
@@ -16,6 +21,12 @@ Kind = Literal["measured", "derived", "interpolated", "declared", "estimated", "
 Objective = Literal["throughput", "energy", "cost"]
 Architecture = Literal["dense", "moe"]
 OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
+
+
+def worst_kind(kinds: Iterable[Kind]) -> Kind:
+    """Return the kind of a number made from numbers of these kinds."""
+    order: tuple[Kind, ...] = get_args(Kind)
+    return max(kinds, key=order.index, default="measured")
 
 
 class Value(Struct, frozen=True, kw_only=True):
@@ -300,6 +311,47 @@ class Tuning(Struct, frozen=True, kw_only=True):
     trials: list[TuningTrial]
 
 
+class PhaseParts(Struct, frozen=True, kw_only=True):
+    """Where the joules of one load point went, summed over its windows.
+
+    Prefill, decode, idle and unallocated add up to ``metered_j``; unallocated is what the fit
+    leaves over and may be negative.
+    """
+
+    workload: str
+    windows: int
+    prefill_j: float
+    decode_j: float
+    idle_j: float
+    unallocated_j: float
+    metered_j: float
+
+
+class PhaseSplit(Struct, frozen=True, kw_only=True):
+    """Prefill and decode of one stack on one model at one load, by one meter.
+
+    The fit of :mod:`inferometer.energy.split`; where it is refused the three values have the reason
+    and there are no ``parts``.
+    """
+
+    stack: str
+    model: str
+    meter: str
+    load: str
+    idle_w: Value
+    prefill_j_per_token: Value
+    """Per uncached prompt token, above idle."""
+    decode_j_per_token: Value
+    windows: int
+    workloads: int
+    held_out: dict[str, float] = {}
+    """Workload -> predicted / metered joules - 1, by a fit that did not see it."""
+    parts: list[PhaseParts] = []
+    engine_prefill_share: float | None = None
+    """Share of the engine's own busy seconds that it counts as prefill, where it does: seconds,
+    not joules."""
+
+
 class Missing(Struct, frozen=True, kw_only=True):
     """Something planned or expected that is not here."""
 
@@ -341,3 +393,6 @@ class Comparison(Struct, frozen=True, kw_only=True):
     differences: list[Difference] = []
     """Per model and pair of stacks that have a whole launch of it."""
     tuning: list[Tuning] = []
+    meters: list[MeterInfo] = []
+    """Every meter once, in the study's order."""
+    phases: list[PhaseSplit] = []

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, get_args
 
 from inferometer import ranking, stats
 from inferometer.cells import absent, cell_id, values
-from inferometer.comparison import MoeRatio, Value
+from inferometer.comparison import MoeRatio, Value, worst_kind
 from inferometer.engine import Profile
 from inferometer.metrics.catalogue import BY_ID
 from inferometer.parity import figures
 from inferometer.parity import name as cell_name
-from inferometer.ranking import Contest, Entrant, worst_kind
+from inferometer.ranking import Contest, Entrant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,6 +53,9 @@ _WHY_INVALID = {
     "client cpu": "starved",
     "fresh prompts": "starved",
     "quiet machine": "disturbed",
+    "accelerator busy": "device_starved",
+    "throttling": "throttled",
+    "power limit": "unequal_limits",
     "window length": "too_few_samples",
 }
 """Reason of a failed check; every other check is about unequal work: ``unequal_work``."""

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inferometer.model import ModelFacts
-    from inferometer.records import Told
+    from inferometer.records import LaunchRecord, Told
     from inferometer.study import EngineEntry
 
 NAMES = ("dtype", "quantization", "kv_cache_dtype")
@@ -40,6 +40,26 @@ def served(said: Mapping[str, Told], entry: EngineEntry, facts: ModelFacts) -> d
     if found["kv_cache_dtype"] == found["dtype"]:
         found["kv_cache_dtype"] = ""
     return {name: word for name, word in found.items() if word}
+
+
+def served_bytes(record: LaunchRecord) -> int | None:
+    """Return the bytes of the weights as served: those of the files, cast to another float type.
+
+    None where an engine quantised them while loading: then nobody said.
+    """
+    model, seen = record.model, record.precision
+    size, own = model.get("weights_bytes"), str(model.get("dtype") or "")
+    if not isinstance(size, int) or not seen:
+        return size if isinstance(size, int) else None
+    if model.get("quantization"):
+        return size
+    if seen.get("quantization"):
+        return None
+    dtype = seen.get("dtype", own)
+    if dtype == own:
+        return size
+    widths = (BYTES.get(dtype), BYTES.get(own))
+    return size * widths[0] // widths[1] if widths[0] and widths[1] else None
 
 
 def asked(entry: EngineEntry) -> dict[str, str]:

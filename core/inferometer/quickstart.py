@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from inferometer import environment
+from inferometer.declared import Price
 from inferometer.engine import Unsupported
 from inferometer.errors import MachineError
 from inferometer.study import (
@@ -13,7 +14,6 @@ from inferometer.study import (
     LoadEntry,
     MeterEntry,
     ModelEntry,
-    Price,
     Protocol,
     Study,
     WorkloadEntry,

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from inferometer import stats
-from inferometer.comparison import Kind, RankEntry, Ranking, Unranked, Value
+from inferometer.comparison import Kind, RankEntry, Ranking, Unranked, Value, worst_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 MARGIN = 0.02
 """Equivalence: two stacks whose ratio lies inside 1 -+ 2 % with certainty are a tie."""
 Pair = Literal["better", "worse", "tie", "undecided"]
-_KINDS: tuple[Kind, ...] = (
-    "measured",
-    "derived",
-    "interpolated",
-    "declared",
-    "estimated",
-    "simulated",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +77,6 @@ class Order:
     values: list[stats.Estimate]
     rounds: int
     spread: stats.Spread
-
-
-def worst_kind(kinds: Iterable[Kind]) -> Kind:
-    """Return the kind of a number made from numbers of these kinds."""
-    return max(kinds, key=_KINDS.index, default="measured")
 
 
 def verdict(difference: float, half_width: float, margin: float = MARGIN) -> Pair:

@@ -223,7 +223,7 @@ def _scope(evidence: Evidence, preset: str) -> Iterator[str]:
     if len(evidence.load_points) == 1:
         yield "One load point only: nothing is said about other loads or lengths."
     yield "Answer quality was not measured; output parity says only whether stacks answer alike."
-    yield "Inter-chunk latency, inter-token latency and goodput are not reported yet."
+    yield "Inter-chunk latency and inter-token latency are not reported yet."
 
 
 def _loops(evidence: Evidence) -> Iterator[str]:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 
+DATED = {"price": "the price was seen", "energy": "these values were true"}
+"""Tables whose values are of a day, and what was so on it."""
+DECLARED = {
+    "energy": ("pue", "carbon_g_per_kwh", "host_power_w"),
+    "slo": ("ttft_ms", "tpot_ms", "e2e_ms"),
+}
+"""Tables that must say at least one of these."""
+
+
 def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     """Find what types cannot say. Values of a wrong type are left to the walker."""
     yield from _doubles(document)
@@ -24,7 +33,8 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _model_sources(document)
     yield from _twins(document)
     yield from _checkpoints(document)
-    yield from _price_day(document)
+    yield from _days(document)
+    yield from _declared(document)
     yield from _workloads(document)
     yield from _loads(document)
     yield from _pairings(document)
@@ -178,19 +188,28 @@ def _names(flag: str, *, variables: bool) -> list[str]:
     ]
 
 
-def _price_day(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    price = document.get("price")
-    text = price.get("date") if isinstance(price, dict) else None
-    if not isinstance(text, str):
-        return
-    day = _day(text)
-    if day is None:
-        yield "price.date", f"{problems.shown(text)} is no day; write it as 2026-01-31"
-        return
-    # Today where the day begins first, so that no zone sees its own today refused.
-    latest = dt.datetime.now(dt.timezone(dt.timedelta(hours=14))).date()
-    if day > latest:
-        yield "price.date", f"{text} is in the future; give the day on which the price was seen"
+def _days(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    for name, what in DATED.items():
+        table = document.get(name)
+        text = table.get("date") if isinstance(table, dict) else None
+        if not isinstance(text, str):
+            continue
+        day = _day(text)
+        # Today where the day begins first, so that no zone sees its own today refused.
+        latest = dt.datetime.now(dt.timezone(dt.timedelta(hours=14))).date()
+        if day is None:
+            words = f"{problems.shown(text)} is no day; write it as 2026-01-31"
+            yield f"{name}.date", words
+        elif day > latest:
+            yield f"{name}.date", f"{text} is in the future; give the day on which {what}"
+
+
+def _declared(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Check that a table of declared values declares something."""
+    for name, keys in DECLARED.items():
+        table = document.get(name)
+        if isinstance(table, dict) and not set(keys) & set(table):
+            yield name, f"needs at least one of {', '.join(map(repr, keys))}"
 
 
 def _day(text: str) -> dt.date | None:

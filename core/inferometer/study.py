@@ -14,6 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from inferometer import problems, rules
+from inferometer.declared import Energy, Positive, Price, Slo, Text
 from inferometer.engine import Profile, Speculative
 from inferometer.errors import StudyError, UsageError
 from inferometer.workloads.lengths import Lengths
@@ -24,10 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Count = Annotated[int, Meta(ge=1)]
-Positive = Annotated[float, Meta(gt=0)]
 Rate = Annotated[float, Meta(gt=0, le=10_000)]
 Turns = Annotated[int, Meta(ge=2, le=MOST_TURNS)]
-Text = Annotated[str, Meta(min_length=1)]
 Name = Annotated[
     str,
     Meta(
@@ -90,16 +89,6 @@ class Tuning(
     workload: Text | None = None
     concurrency: Count | None = None
     """With ``workload``: the load that is tuned for; unset means the study's first closed loop."""
-
-
-class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one hour of the whole machine costs. A price without source and date is refused."""
-
-    usd_per_hour: Positive
-    source: Text
-    date: str
-    """ISO 8601 day on which the price was true."""
-    contract: Literal["on-demand", "reserved", "spot", "negotiated", "owned", "assumed"]
 
 
 class EngineEntry(
@@ -272,6 +261,9 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tuning: Tuning | UnsetType = UNSET
     """Left out of a plan's hash when absent, so that it changes no older study's."""
     price: Price | None = None
+    energy: Energy | UnsetType = UNSET
+    slo: Slo | UnsetType = UNSET
+    """Left out of a plan's hash when absent, like ``tuning``."""
     engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]
     models: Annotated[tuple[ModelEntry, ...], Meta(min_length=1)]
     workloads: tuple[WorkloadEntry, ...] = ()
@@ -374,6 +366,6 @@ def _toml(value: object) -> str:
 
 def _accept_unquoted_day(document: dict[str, Any]) -> None:
     """Let ``date = 2026-11-22`` mean the same with and without quotes."""
-    price = document.get("price")
-    if isinstance(price, dict) and type(price.get("date")) is dt.date:
-        price["date"] = price["date"].isoformat()
+    for table in map(document.get, rules.DATED):
+        if isinstance(table, dict) and type(table.get("date")) is dt.date:
+            table["date"] = table["date"].isoformat()

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inferometer.comparison import OBJECTIVES
-from inferometer_reports import words
+from inferometer_reports import instruments, words
 from inferometer_reports.escape import line
 from inferometer_reports.numbers import with_interval
 from inferometer_reports.view import (
@@ -85,7 +85,12 @@ def _table(view: View, ranking: Ranking) -> Table:
         width=WIDTH,
         pad_edge=False,
     )
-    value = Text(line(view.metric_title(key_of(ranking.metric, ranking.meter))))
+    key = key_of(ranking.metric, ranking.meter)
+    value = Text(line(view.metric_title(key)))
+    info = instruments.meter(view, ranking.meter)
+    if info is not None:
+        how = line(f"Energy {instruments.kind(info)}: {info.method}")
+        table.title = Text.assemble((title, "bold"), f"\n{how}")
     for header, ratio in (("Place", 0), ("Stack", 3), (value, 3), ("n", 0), ("Ratio to best", 3)):
         table.add_column(header, ratio=ratio or None, overflow="fold")
     mixed = len({entry.precision for entry in ranking.entries}) > 1
@@ -94,7 +99,7 @@ def _table(view: View, ranking: Ranking) -> Table:
         cells = [
             place_words(ranking, entry),
             line(view.label(entry.stack)) + precision,
-            with_interval(entry.value),
+            instruments.figure(view, entry.cell, key, entry.value),
         ]
         cells += [str(entry.value.n), with_interval(entry.ratio_to_best)]
         table.add_row(*(Text(cell) for cell in cells))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer_reports import (
     latency,
+    markdown_energy,
     markdown_evidence,
     markdown_method,
     markdown_rankings,
@@ -29,6 +30,7 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
         *markdown_rankings.rankings(view),
         *latency.section(view),
         *markdown_rankings.moe_ratios(view),
+        *markdown_energy.section(view),
         *markdown_method.launch(view),
         *markdown_tuning.section(view),
         *markdown_evidence.details(view),

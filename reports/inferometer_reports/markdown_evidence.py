@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferometer_reports import words
+from inferometer_reports import instruments, words
 from inferometer_reports.escape import block, markdown, table
 from inferometer_reports.numbers import number, with_interval
 from inferometer_reports.reasons import reason_words
@@ -34,12 +34,31 @@ def details(view: View) -> list[str]:
 
 
 def _details(view: View, cells: Sequence[Cell]) -> list[str]:
-    keys = dict.fromkeys(key for cell in cells for key in cell.values)
+    every = [
+        key for key in dict.fromkeys(k for cell in cells for k in cell.values) if _told(view, key)
+    ]
+    silent = [key for key in every if _undeclared(cells, key)]
+    keys = [key for key in every if key not in silent]
     header = ["Metric", *(markdown(view.label(cell.stack)) for cell in cells), "n", "Kind"]
     rows = [_detail_row(view, cells, key) for key in keys]
     about = ", ".join(_about(cell) for cell in cells)
     lines = [f"Cells: {about}.", "", *table(header, rows)]
+    if silent:
+        titles = dict.fromkeys(view.metric_title(key, unit=False) for key in silent)
+        lines += [f"Not declared in the study, so n/a: {markdown(', '.join(titles))}.", ""]
     return [OFFERED, "", *lines] if cells[0].loop == "open" else lines
+
+
+def _told(view: View, key: str) -> bool:
+    """Say whether a row says anything new: of a meter that cannot be read one is enough."""
+    metric, _, name = key.partition("@")
+    info = instruments.meter(view, name)
+    return info is None or info.reason is None or metric == "energy_j_per_output_token"
+
+
+def _undeclared(cells: Sequence[Cell], key: str) -> bool:
+    """Say whether a metric needs what the study leaves out: it has no row of its own then."""
+    return all(key in cell.values and cell.values[key].reason == "not_declared" for cell in cells)
 
 
 def _about(cell: Cell) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferometer.comparison import OBJECTIVES
-from inferometer_reports import words
+from inferometer_reports import instruments, words
 from inferometer_reports.escape import markdown, table
 from inferometer_reports.numbers import number, with_interval
 from inferometer_reports.reasons import reason_words
@@ -57,6 +57,9 @@ def _ranking(view: View, ranking: Ranking) -> list[str]:
             f"**Not independent:** {markdown(ranking.follows_throughput.rstrip('. '))}.",
             "",
         ]
+    info = instruments.meter(view, ranking.meter)
+    if info is not None:
+        lines += [f"**Instrument:** {markdown(instruments.sentence(info).rstrip('. '))}.", ""]
     if not ranking.entries:
         return [*lines, *_unranked(view, ranking)]
     header = ["Place", "Rank interval", "Stack", markdown(title), "n"]
@@ -68,11 +71,12 @@ def _ranking(view: View, ranking: Ranking) -> list[str]:
 
 
 def _rank_row(view: View, ranking: Ranking, entry: RankEntry, *, sizes: bool) -> list[str]:
+    key = key_of(ranking.metric, ranking.meter)
     return [
         place_words(ranking, entry),
         span(entry.place_low, entry.place_high),
         markdown(view.label(entry.stack)),
-        with_interval(entry.value),
+        instruments.figure(view, entry.cell, key, entry.value),
         str(entry.value.n),
         with_interval(entry.ratio_to_best),
         entry.verdict,

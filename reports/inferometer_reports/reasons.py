@@ -45,6 +45,12 @@ WORDS = {
     "parity_failed": "answers differ",
     "not_compared": "of another precision, and its answers were not compared",
     "unequal_work": "the stacks got unequal work",
+    "throttled": "the accelerator was throttled",
+    "unequal_limits": "the accelerators ran under different power limits",
+    "no_baseline": "no stretch of idle was measured",
+    "not_declared": "not declared in the study",
+    "shapes_alike": "the workloads are too much alike",
+    "no_fit": "prompts, answers and idle do not explain the energy",
     "synthetic_routing": "random router, not a trained model",
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.comparison import OBJECTIVES
-from inferometer_reports import latency
+from inferometer_reports import instruments, latency
 from inferometer_reports.numbers import percent, point
 from inferometer_reports.reasons import reason_words
 from inferometer_reports.verdicts import answer, listing, times
@@ -49,7 +49,8 @@ def answers(view: View) -> list[Statement]:
 
 def context(view: View) -> list[Statement]:
     """Return what stands right below the answers: how sure, what is missing, MoE to dense."""
-    found = [how_sure(view), by_construction(view), not_measured(view), moe_to_dense(view)]
+    first = [how_sure(view), *energy(view), by_construction(view), not_measured(view)]
+    found = [*first, moe_to_dense(view)]
     return [*(statement for statement in found if statement), checks(view)]
 
 
@@ -106,6 +107,20 @@ def _detectable(view: View, objective: Objective) -> str:
         return ""
     low, high = percent(min(found)), percent(max(found))
     return f"{objective} {low if low == high else f'{low} to {high}'}"
+
+
+def energy(view: View) -> list[Statement]:
+    """Return what energy was read from, meter by meter; or why there is none."""
+    meters = view.comparison.meters
+    if meters:
+        return [
+            Statement("Energy:", f"{instruments.sentence(info).rstrip('. ')}.") for info in meters
+        ]
+    return [
+        Statement("Energy:", f"n/a ({item.reason}: {reason_words(item.reason)}; {item.detail}).")
+        for item in view.comparison.missing
+        if item.what == "energy"
+    ]
 
 
 def by_construction(view: View) -> Statement | None:

@@ -1,8 +1,10 @@
 """Metrics, declared as data, and their evaluation.
 
 declaration   what a metric is
-catalogue     the metrics there are
+catalogue     the metrics there are; joules: those of energy
 windows       the grains ``window`` and ``request``
-energy        the grain ``meter``
+goodput       the requests that met the study's objectives
+energy        joules of each meter
+shares        the grain ``meter``: those joules, their peak, what is net of idle, host and carbon
 evaluate      one number per launch, load point and metric
 """

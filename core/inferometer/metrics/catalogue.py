@@ -1,8 +1,9 @@
 """The metrics there are.
 
-Columns of the grains are made in :mod:`inferometer.metrics.windows` (``request``, ``window``) and
-:mod:`inferometer.metrics.energy` (``meter``). Definitions are the design's: a token counts where
-its event fell, a request counts where its last event fell, a failed request is unfinished.
+Columns of the grains are made in :mod:`inferometer.metrics.windows` (``request``, ``window``),
+:mod:`inferometer.metrics.goodput` and :mod:`inferometer.metrics.shares` (``meter``). Definitions
+are the design's: a token counts where its event fell, a request counts where its last event fell, a
+failed request is unfinished.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import polars as pl
 
 from inferometer.metrics.declaration import Metric
+from inferometer.metrics.joules import ENERGY
 
 _FINISHED = pl.col("finished")
 _INTENDED = " from intended send"
@@ -95,6 +97,31 @@ THROUGHPUT = (
     ),
 )
 
+GOODPUT = (
+    Metric(
+        id="goodput_requests_s",
+        title="Goodput",
+        unit="req/s",
+        direction="higher",
+        grain="window",
+        requires=("met", "window_s"),
+        expression=pl.col("met") / pl.col("window_s"),
+        formula="requests completed in the window that met every SLO / window length",
+        positive=False,
+    ),
+    Metric(
+        id="goodput_tok_s",
+        title="Goodput in tokens",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("met_tokens", "window_s"),
+        expression=pl.col("met_tokens") / pl.col("window_s"),
+        formula="output tokens (usage) of those requests / window length",
+        positive=False,
+    ),
+)
+
 LATENCY = (
     Metric(
         id="ttft_ms",
@@ -162,49 +189,6 @@ LATENCY = (
     ),
 )
 
-ENERGY = (
-    Metric(
-        id="energy_j_per_output_token",
-        title="Energy per output token",
-        unit="J/token",
-        direction="lower",
-        grain="meter",
-        requires=("energy_j", "output_tokens"),
-        expression=pl.col("energy_j") / pl.col("output_tokens"),
-        formula="joules in the window / output tokens in the same window (gross, meter's scope)",
-    ),
-    Metric(
-        id="energy_j_per_total_token",
-        title="Energy per token, input and output",
-        unit="J/token",
-        direction="lower",
-        grain="meter",
-        requires=("energy_j", "input_tokens", "output_tokens"),
-        expression=pl.col("energy_j") / (pl.col("input_tokens") + pl.col("output_tokens")),
-        formula="joules in the window / (input + output tokens) in the same window",
-    ),
-    Metric(
-        id="output_tokens_per_j",
-        title="Output tokens per joule (per watt-second)",
-        unit="token/J",
-        direction="higher",
-        grain="meter",
-        requires=("energy_j", "output_tokens"),
-        expression=pl.col("output_tokens") / pl.col("energy_j"),
-        formula="output tokens in the window / joules in the same window",
-    ),
-    Metric(
-        id="mean_power_w",
-        title="Mean power",
-        unit="W",
-        direction="lower",
-        grain="meter",
-        requires=("energy_j", "window_s"),
-        expression=pl.col("energy_j") / pl.col("window_s"),
-        formula="joules in the window / window length",
-    ),
-)
-
 COST = (
     Metric(
         id="usd_per_mtok_output",
@@ -219,7 +203,6 @@ COST = (
         / pl.col("output_tokens")
         * 1e6,
         formula="price per hour / 3600 / output tok/s * 1e6: the whole bill on output tokens",
-        priced=True,
     ),
     Metric(
         id="usd_per_mtok_total",
@@ -234,9 +217,8 @@ COST = (
         / (pl.col("input_tokens") + pl.col("output_tokens"))
         * 1e6,
         formula="price per hour / 3600 / total tok/s * 1e6",
-        priced=True,
     ),
 )
 
-METRICS: tuple[Metric, ...] = (*THROUGHPUT, *LATENCY, *ENERGY, *COST)
+METRICS: tuple[Metric, ...] = (*THROUGHPUT, *GOODPUT, *LATENCY, *ENERGY, *COST)
 BY_ID = {metric.id: metric for metric in METRICS}

@@ -20,8 +20,8 @@ class Metric:
     """One metric. ``expression`` gives one number a window from the columns in ``requires``.
 
     ``percentile`` (0..1) sets the least number of requests: 3 / (1 - p), so p90 needs 30, p95 60,
-    p99 300. ``positive`` is False where 0 is an
-    ordinary value, so that no logarithm is taken; ``priced`` metrics need a price.
+    p99 300. ``positive`` is False where 0 is an ordinary value, so that no logarithm is taken.
+    A column ``x`` may bring ``x_reason`` (why it is null), ``x_detail`` and ``x_kind``.
     """
 
     id: str
@@ -35,7 +35,6 @@ class Metric:
     source: str = ""
     percentile: float | None = None
     positive: bool = True
-    priced: bool = False
 
     @property
     def least_requests(self) -> int:

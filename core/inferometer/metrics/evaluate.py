@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from inferometer.comparison import worst_kind
 from inferometer.metrics.catalogue import METRICS
-from inferometer.metrics.energy import energies
+from inferometer.metrics.goodput import good
+from inferometer.metrics.shares import by_meter
 from inferometer.metrics.windows import KEY, population, totals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from inferometer.comparison import Kind
+    from inferometer.declared import Energy, Price, Slo
     from inferometer.metrics.declaration import Metric
-    from inferometer.study import Price
     from inferometer.tables import Tables
 
 POINTS = pl.Schema(
@@ -40,19 +42,33 @@ _ABSENT = {
     "output_tokens": ("too_few_samples", "no output token was counted in the window"),
     "input_tokens": ("too_few_samples", "no first token fell in the window"),
     "completed": ("too_few_samples", "no request ended in the window"),
+    "met": ("too_few_samples", "no request ended in the window"),
+    "met_tokens": ("too_few_samples", "no request ended in the window"),
+    "good": ("too_few_samples", "no request ended in the window"),
+    "power_limit_w": ("not_recorded", "the meter names no power limit"),
+    "energy_pm_j": ("not_recorded", "no plus-minus is known of this meter"),
     "ended": ("too_few_samples", "no request ended in the window"),
 }
 """Reason and words for a column that is null and brings no reason of its own."""
+DECLARED_WATTS = {"mean_power_w", "peak_power_w"}
+"""What repeats the watts of a declared meter, so that it is declared and no estimate."""
 _APPORTIONED = "token times apportioned from usage"
 
 
 def evaluate(
-    tables: Tables, price: Price | None = None, metrics: Sequence[Metric] = METRICS
+    tables: Tables,
+    price: Price | None = None,
+    *,
+    slo: Slo | None = None,
+    energy: Energy | None = None,
+    metrics: Sequence[Metric] = METRICS,
 ) -> pl.DataFrame:
     """Return every metric at every launch and load point (schema :data:`POINTS`)."""
-    window = totals(tables, price)
+    window = totals(tables, price).join(
+        good(tables, slo), on=KEY, how="left", maintain_order="left"
+    )
     ended = population(tables)
-    by_meter = window.join(energies(tables), on=KEY, how="inner", maintain_order="left")
+    metered = window.join(by_meter(tables, energy), on=KEY, how="inner", maintain_order="left")
     rows: list[tuple[Any, ...]] = []
     for metric in metrics:
         if metric.grain == "request":
@@ -60,7 +76,7 @@ def evaluate(
                 _aggregate(metric, ended), on=KEY, how="left", maintain_order="left"
             )
         else:
-            base = by_meter if metric.grain == "meter" else window
+            base = metered if metric.grain == "meter" else window
             frame = base.with_columns(_value=metric.expression)
         rows.extend(_points(metric, frame))
     return pl.DataFrame(rows, schema=POINTS, orient="row")
@@ -104,10 +120,10 @@ def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | N
     value = row["_value"]
     if value is None or not math.isfinite(value) or (metric.positive and value <= 0):
         return None, "too_few_samples", "nothing was counted in this window"
-    detail = (row["energy_j_detail"] or "") if metric.grain == "meter" else ""
+    details = [row.get(f"{column}_detail") or "" for column in metric.requires]
     if "output_tokens" in metric.requires and row["tokens_known"] is False:
-        detail = "; ".join(filter(None, (detail, _APPORTIONED)))
-    return value, None, detail
+        details.append(_APPORTIONED)
+    return value, None, "; ".join(filter(None, details))
 
 
 def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
@@ -126,19 +142,11 @@ def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None,
 
 
 def _kind(metric: Metric, row: dict[str, Any]) -> Kind:
+    """Return the worst kind of what goes in; declared watts are declared, their joules are not."""
     if row["simulated"]:
         return "simulated"
+    kinds: list[Kind] = [row.get(f"{column}_kind") or "measured" for column in metric.requires]
     if metric.grain == "meter":
-        return _energy_kind(metric, row["meter_kind"])
-    if metric.priced:
-        return "estimated"  # a declared price goes in
-    return "measured"
-
-
-def _energy_kind(metric: Metric, meter: str) -> Kind:
-    """Return the kind: declared watts are declared, joules made from them are estimated."""
-    if meter == "simulated":
-        return "simulated"
-    if meter == "measured":
-        return "measured"
-    return "declared" if meter == "declared" and metric.id == "mean_power_w" else "estimated"
+        declared = row["meter_kind"] == "declared" and metric.id not in DECLARED_WATTS
+        kinds.append("estimated" if declared else row["meter_kind"])
+    return worst_kind(kinds)

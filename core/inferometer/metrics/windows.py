@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from inferometer.study import Price
+    from inferometer.declared import Price
     from inferometer.tables import Tables
 
 KEY = ["launch", "load_point"]
@@ -85,6 +85,7 @@ def totals(tables: Tables, price: Price | None) -> pl.DataFrame:
         .with_columns(
             window_s=(pl.col("end_ns") - pl.col("start_ns")) / 1e9,
             usd_per_hour=pl.lit(price.usd_per_hour if price else None, dtype=pl.Float64),
+            usd_per_hour_kind=pl.lit("estimated"),  # a price is declared
         )
         .with_columns(window_s=pl.when(pl.col("window_s") > 0).then(pl.col("window_s")))
     )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from inferometer import plan as plans
 from inferometer.records import (
     Failure,
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from inferometer.plan import Launch, Plan
+    from inferometer.plan import Launch, LoadPoint, Plan
 
 SECOND = 1_000_000_000
 BEGIN = 100 * SECOND
@@ -63,6 +65,8 @@ class Fixture:
     failed: frozenset[tuple[str, int]] = frozenset()
     absent: frozenset[tuple[str, int]] = frozenset()
     counted: bool = True
+    workloads: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Further workloads by name: tokens in and out. Their windows follow each other."""
     host_sha256: str = "0" * 64
 
     def study_text(self) -> str:
@@ -79,6 +83,9 @@ class Fixture:
             lines += ['twin_of = "dense"'] if model == "moe" else []
         lines += ["[[workloads]]", 'name = "small"', f"input_tokens = {self.input_tokens}"]
         lines += [f"output_tokens = {self.output_tokens}"]
+        for name, (input_tokens, output_tokens) in self.workloads.items():
+            lines += ["[[workloads]]", f'name = "{name}"', f"input_tokens = {input_tokens}"]
+            lines += [f"output_tokens = {output_tokens}"]
         lines += ["[[loads]]", f"concurrency = {self.concurrency}"]
         if self.meter is not None:
             lines += ["[[meters]]", f'name = "{self.meter.name}"']
@@ -115,36 +122,46 @@ def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> 
     """Write one whole launch and return its folder."""
     folder = store.open_launch(launch.id)
     origin = BEGIN + launch.position * 1000 * SECOND
-    start = origin + SECOND
-    end = start + fixture.window_s * SECOND
-    requests, chunks = _load(fixture, fixture.rate(launch), origin, end)
+    requests: list[Request] = []
+    chunks: list[tuple[int, int, int, int]] = []
+    windows: list[Window] = []
+    end = origin
+    for point in launch.points:
+        begin = end
+        end = begin + (1 + fixture.window_s) * SECOND
+        sent, seen = _load(fixture, launch, point, (begin, end), len(requests))
+        requests += sent
+        chunks += seen
+        windows.append(_window(fixture, launch, point, (begin + SECOND, end), len(sent)))
     append_lines(folder / "requests.jsonl", requests)
-    append_chunks(folder / "chunks.bin", chunks)
+    append_chunks(folder / "chunks.bin", sorted(chunks, key=lambda chunk: chunk[3]))
     if fixture.meter is not None and fixture.meter.reason is None:
         append_lines(folder / "readings.jsonl", _readings(fixture, launch, origin, end))
     if launch.round == 0:
         append_lines(folder / "probes.jsonl", _probes())
-    windows = [
-        Window(
-            load_point=point.index,
-            workload=point.workload.name,
-            load=point.label,
-            concurrency=fixture.concurrency,
-            start_ns=start,
-            end_ns=end,
-            discarded_ns=SECOND,
-            work_sha256=plans.digest((launch.round, point)),
-            prompts=len(requests),
-            client_cpu_s=0.1,
-            loop_lag_p99_ms=0.5,
-            send_lag_p99_ms=0.5,
-            clock_step_ms=0.0,
-            retokenised=100,
-            retokenised_usage=100,
-        )
-        for point in launch.points
-    ]
     return store.close_launch(folder, _record(fixture, plan, launch, origin, end, windows=windows))
+
+
+def _window(
+    fixture: Fixture, launch: Launch, point: LoadPoint, bounds: tuple[int, int], prompts: int
+) -> Window:
+    return Window(
+        load_point=point.index,
+        workload=point.workload.name,
+        load=point.label,
+        concurrency=fixture.concurrency,
+        start_ns=bounds[0],
+        end_ns=bounds[1],
+        discarded_ns=SECOND,
+        work_sha256=plans.digest((launch.round, point)),
+        prompts=prompts,
+        client_cpu_s=0.1,
+        loop_lag_p99_ms=0.5,
+        send_lag_p99_ms=0.5,
+        clock_step_ms=0.0,
+        retokenised=100,
+        retokenised_usage=100,
+    )
 
 
 def write_failure(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> Path:
@@ -220,30 +237,42 @@ def _model(name: str) -> dict[str, Any]:
 
 
 def _load(
-    fixture: Fixture, rate: float, origin: int, end: int
+    fixture: Fixture, launch: Launch, point: LoadPoint, bounds: tuple[int, int], first: int
 ) -> tuple[list[Request], list[tuple[int, int, int, int]]]:
-    gap = round(fixture.concurrency / rate * SECOND)
+    """Return the requests of one load, numbered from ``first``, and their events."""
+    gap = round(fixture.concurrency / fixture.rate(launch) * SECOND)
+    lengths = (point.workload.input_tokens or 0, point.workload.output_tokens or 0)
+    begin, end = bounds
     requests: list[Request] = []
     chunks: list[tuple[int, int, int, int]] = []
     for stream in range(fixture.concurrency):
-        sent = origin + stream * gap // fixture.concurrency
+        sent = begin + stream * gap // fixture.concurrency
         while sent < end:
-            times = [sent + gap * (token + 1) for token in range(fixture.output_tokens)]
+            times = [sent + gap * (token + 1) for token in range(lengths[1])]
             seen = [t for t in times if t < end]
-            index = len(requests)
+            index = first + len(requests)
+            request = _request(fixture, lengths, index=index, stream=stream, sent=sent, seen=seen)
+            whole = len(seen) == lengths[1]
             requests.append(
-                _request(fixture, index=index, stream=stream, sent=sent, seen=seen, end=end)
+                structs.replace(request, load_point=point.index, end_ns=seen[-1] if whole else end)
             )
             flags = (1, 0) if fixture.counted else (0, 1)
             chunks += [(index, *flags, t) for t in seen]
             sent = times[-1]
-    return requests, sorted(chunks, key=lambda chunk: chunk[3])
+    return requests, chunks
 
 
 def _request(
-    fixture: Fixture, *, index: int, stream: int, sent: int, seen: list[int], end: int
+    fixture: Fixture,
+    lengths: tuple[int, int],
+    *,
+    index: int,
+    stream: int,
+    sent: int,
+    seen: list[int],
 ) -> Request:
-    whole = len(seen) == fixture.output_tokens
+    input_tokens, output_tokens = lengths
+    whole = len(seen) == output_tokens
     return Request(
         index=index,
         load_point=0,
@@ -254,14 +283,13 @@ def _request(
         sent_ns=sent,
         first_ns=seen[0] if seen else None,
         last_ns=seen[-1] if seen else None,
-        end_ns=seen[-1] if whole else end,
         status="ok" if whole else "cut",
         http_status=200,
         finish_reason="length" if whole else None,
-        input_tokens_expected=fixture.input_tokens,
-        output_tokens_expected=fixture.output_tokens,
-        input_tokens=fixture.input_tokens if whole else None,
-        output_tokens=fixture.output_tokens if whole else None,
+        input_tokens_expected=input_tokens,
+        output_tokens_expected=output_tokens,
+        input_tokens=input_tokens if whole else None,
+        output_tokens=output_tokens if whole else None,
         cached_tokens=0 if whole else None,
         chunks=len(seen),
         tokens_from="ids" if fixture.counted else "none",

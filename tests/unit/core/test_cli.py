@@ -23,6 +23,7 @@ from inferometer import analyze, cli, errors, plan, plugins, quickstart, runner,
 from inferometer.cli import init as init_command
 from inferometer.cli import report as report_command
 from inferometer.cli import run as run_command
+from inferometer.declared import Energy, Slo
 from inferometer.store import Store
 
 Capture = pytest.CaptureFixture[str]
@@ -170,12 +171,15 @@ def test_the_template_is_a_study_and_every_engine_of_it_is_known(path: Path) -> 
 
 def test_what_the_template_comments_out_is_valid_too(path: Path) -> None:
     lines = init_command.template(path).splitlines()
-    switched_on = [re.sub(r"^# (?=\[\[|\w+ = )", "", line) for line in lines]
-    assert sum(new != old for new, old in zip(switched_on, lines, strict=True)) == 21
+    switched_on = [re.sub(r"^# (?=\[\[|\[\w+\]$|\w+ = )", "", line) for line in lines]
+    assert sum(new != old for new, old in zip(switched_on, lines, strict=True)) == 29
     loaded = study.parse("\n".join(switched_on), "template")
     assert [entry.name for entry in loaded.engines] == ["vllm", "transformers"]
     assert [load.key for load in loaded.loads] == ["1", "8", "rate-2.0-poisson", "trace"]
     assert loaded.workloads[1].turns == 4
+    assert isinstance(loaded.energy, Energy)
+    assert loaded.energy.pue == 1.2
+    assert loaded.slo == Slo(ttft_ms=500.0, tpot_ms=50.0)
 
 
 def test_init_leaves_an_existing_file_alone(path: Path, capsys: Capture) -> None:

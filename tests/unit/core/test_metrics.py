@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+from inferometer.declared import Price
 from inferometer.metrics.catalogue import BY_ID, METRICS
 from inferometer.metrics.energy import energies
 from inferometer.metrics.evaluate import evaluate
 from inferometer.records import MeterInfo
-from inferometer.study import Price
 from inferometer.tables import Tables, scan
 from inferometer.testing.results import Fixture, write_results
 
@@ -142,9 +142,9 @@ def test_missing_rows_never_become_a_number(tmp_path: Path, gone: str) -> None:
     points = evaluate(replace(found, **{gone: getattr(found, gone).clear()}), PRICE)
     assert not (points.filter(pl.col("metric") != "error_rate")["value"] == 0).any()
     energy = points.filter(pl.col("meter").is_not_null())
-    assert energy.height == 4
+    assert energy.height == len([metric for metric in METRICS if metric.grain == "meter"])
     if gone == "readings":
-        assert energy["reason"].to_list() == ["coverage_low"] * 4
+        assert set(energy["reason"]) == {"coverage_low"}
     if gone == "chunks":
         assert number(points, "output_tok_s", "reason") is not None
 

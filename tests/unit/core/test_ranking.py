@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from inferometer.comparison import Kind
-from inferometer.ranking import Contest, Entrant, comparable, order, rank, verdict, worst_kind
+from inferometer.comparison import Kind, worst_kind
+from inferometer.ranking import Contest, Entrant, comparable, order, rank, verdict
 
 CONTEST = Contest(
     objective="throughput",

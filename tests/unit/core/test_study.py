@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inferometer import plan, problems, study
+from inferometer import declared, plan, problems, study
 from inferometer.errors import StudyError, UsageError
 
 GOOD = """
@@ -697,7 +697,9 @@ def test_the_reference_has_every_key_with_its_default() -> None:
     tables: dict[str, type[msgspec.Struct]] = {
         "protocol": study.Protocol,
         "tuning": study.Tuning,
-        "price": study.Price,
+        "price": declared.Price,
+        "energy": declared.Energy,
+        "slo": declared.Slo,
         "engines": study.EngineEntry,
         "models": study.ModelEntry,
         "workloads": study.WorkloadEntry,
@@ -782,3 +784,41 @@ def test_a_search_needs_a_closed_loop_and_energy_a_meter() -> None:
     problems_ = dict(found(text + "[[loads]]\nrate = 2\n"))
     assert "needs a closed loop" in problems_["tuning"]
     assert problems_["tuning.objective"] == '"energy" needs a meter: add [[meters]]'
+
+
+DECLARED = """
+[energy]
+pue = 1.2
+carbon_g_per_kwh = 380
+source = "grid operator"
+date = 2026-01-31
+[slo]
+ttft_ms = 500
+"""
+
+
+def test_declared_values_are_read_and_written() -> None:
+    got = study.parse(GOOD.replace("[price]", DECLARED + "[price]", 1), "s.toml")
+    assert got.energy == declared.Energy(
+        pue=1.2, carbon_g_per_kwh=380.0, source="grid operator", date="2026-01-31"
+    )
+    assert got.slo == declared.Slo(ttft_ms=500.0)
+    assert study.parse(study.dump(got), "s.toml") == got
+    assert not {"[energy]", "[slo]"} & set(study.dump(study.parse(GOOD, "s.toml")).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "text"),
+    [
+        ("pue = 1.2", "pue = 0.9", "energy.pue", "must be at least 1, is 0.9"),
+        ("2026-01-31", "2999-01-31", "energy.date", "is in the future"),
+        ("2026-01-31", '"May"', "energy.date", "is no day"),
+        ('source = "grid operator"', "", "energy.source", "missing"),
+        ("ttft_ms = 500", "", "slo", "needs at least one of 'ttft_ms', 'tpot_ms', 'e2e_ms'"),
+        ("ttft_ms = 500", "ttft = 500", "slo.ttft", "did you mean 'ttft_ms'"),
+        ("pue = 1.2\ncarbon_g_per_kwh = 380", "", "energy", "needs at least one of 'pue'"),
+    ],
+)
+def test_declared_values_are_checked(old: str, new: str, key: str, text: str) -> None:
+    problems_ = dict(found(GOOD.replace("[price]", DECLARED.replace(old, new) + "[price]", 1)))
+    assert text in problems_[key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from inferometer.comparison import (
     Architecture,
     Cell,
@@ -15,6 +17,8 @@ from inferometer.comparison import (
     MoeRatio,
     Objective,
     Parity,
+    PhaseParts,
+    PhaseSplit,
     RankEntry,
     Ranking,
     Setting,
@@ -22,6 +26,7 @@ from inferometer.comparison import (
     Unranked,
     Value,
 )
+from inferometer.records import Device, MeterInfo
 
 TOKENS = "output_tok_s"
 JOULES = "energy_j_per_output_token"
@@ -62,7 +67,15 @@ def cell(stack: str, architecture: Architecture) -> Cell:
         "ttft_p50_ms": value(41.26, "ms", half=0.2),
         "ttft_p99_ms": absent("ms", "too_few_samples"),
         "tpot_p50_ms": value(8000 / speed, "ms"),
-        f"{JOULES}@rapl": value(joules * 0.9, "J/token"),
+        f"{JOULES}@rapl": replace(
+            value(joules * 0.9, "J/token"), detail="uncorroborated: one instrument alone"
+        ),
+        "mean_power_w@rapl": value(WATTS * 0.9, "W"),
+        "net_loaded_j_per_output_token@rapl": replace(
+            value(joules * 0.5, "J/token"),
+            detail="uncorroborated: one instrument alone; net of loaded idle: 20.0 W over 10 s",
+        ),
+        "net_bare_j_per_output_token@rapl": absent("J/token", "no_baseline"),
         f"{JOULES}@declared": value(joules, "J/token", "estimated"),
         f"{JOULES}@nvml": absent("J/token", "no_sensor"),
         DOLLARS: value(PRICE_USD_PER_HOUR / 3600 / speed * 1e6, "USD/Mtok", "derived"),
@@ -208,6 +221,21 @@ def metrics() -> list[MetricInfo]:
         ("ttft_p99_ms", "TTFT p99", "ms", "lower", "99th percentile of the same"),
         ("tpot_p50_ms", "TPOT p50", "ms", "lower", "median of (E2E - TTFT) / (tokens - 1)"),
         (JOULES, "Energy per output token", "J/token", "lower", "J in window / output tokens"),
+        ("mean_power_w", "Mean power", "W", "lower", "J in window / window"),
+        (
+            "net_loaded_j_per_output_token",
+            "Energy per output token, net of loaded idle",
+            "J/token",
+            "lower",
+            "(J in window - idle watts x window) / output tokens",
+        ),
+        (
+            "net_bare_j_per_output_token",
+            "Energy per output token, net of bare idle",
+            "J/token",
+            "lower",
+            "(J in window - idle watts x window) / output tokens",
+        ),
         (DOLLARS, "Cost per million output tokens", "USD/Mtok", "lower", "USD/s / (tok/s) * 1e6"),
     ]
     return [
@@ -306,7 +334,82 @@ def comparison() -> Comparison:
                 unresolved=["graphs (transformers)"],
             )
         ],
+        meters=meters(),
+        phases=phases(),
     )
+
+
+def meters() -> list[MeterInfo]:
+    package = Device(name="package-0", model="Example CPU")
+    return [
+        MeterInfo(
+            name="rapl",
+            scope="L1",
+            kind="measured",
+            method="package energy counters (RAPL) through Linux powercap",
+            instrument="counter",
+            boundary="package",
+            devices=[package, Device(name="psys", left_out="contains package-0")],
+            update_ms=1.0,
+            permission="root",
+        ),
+        MeterInfo(
+            name="declared",
+            scope="L2",
+            kind="declared",
+            method="a constant 50 W for the whole machine, declared in the study",
+            follows_throughput=True,
+        ),
+        MeterInfo(
+            name="nvml",
+            scope="L0",
+            kind="measured",
+            method="energy counter of NVML",
+            reason="no_sensor",
+            detail="no NVIDIA driver on this host",
+        ),
+    ]
+
+
+def phases() -> list[PhaseSplit]:
+    told = PhaseSplit(
+        stack="vllm",
+        model=MODELS["dense"],
+        meter="rapl",
+        load=POINT[1],
+        idle_w=value(20.0, "W", "derived"),
+        prefill_j_per_token=value(0.01, "J/token", "derived"),
+        decode_j_per_token=value(0.1, "J/token", "derived"),
+        windows=9,
+        workloads=3,
+        held_out={"chat": -0.031},
+        parts=[
+            PhaseParts(
+                workload=POINT[0],
+                windows=3,
+                prefill_j=500.0,
+                decode_j=1600.0,
+                idle_j=1800.0,
+                unallocated_j=-100.0,
+                metered_j=3800.0,
+            )
+        ],
+        engine_prefill_share=0.25,
+    )
+    why = "no stretch of loaded idle was metered"
+    none = Value(value=None, unit="J/token", kind="derived", reason="no_baseline", detail=why)
+    refused = PhaseSplit(
+        stack="transformers",
+        model=MODELS["dense"],
+        meter="rapl",
+        load=POINT[1],
+        idle_w=none,
+        prefill_j_per_token=none,
+        decode_j_per_token=none,
+        windows=9,
+        workloads=3,
+    )
+    return [told, refused]
 
 
 def unranked(name: str) -> Unranked:

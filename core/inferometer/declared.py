@@ -1,0 +1,47 @@
+"""Tables of the study that no instrument fills: price, energy beside the meters, objectives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Positive = Annotated[float, Meta(gt=0)]
+Text = Annotated[str, Meta(min_length=1)]
+
+
+class Price(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one hour of the whole machine costs. A price without source and date is refused."""
+
+    usd_per_hour: Positive
+    source: Text
+    date: str
+    """ISO 8601 day on which the price was true."""
+    contract: Literal["on-demand", "reserved", "spot", "negotiated", "owned", "assumed"]
+
+
+class Energy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[energy]``: what no meter sees. All of it is declared, so what it goes into is estimated.
+
+    ``pue`` is facility energy over IT energy, ``host_power_w`` a constant for the host without its
+    accelerators. The source and the date are of all of them.
+    """
+
+    pue: Annotated[float, Meta(ge=1)] | None = None
+    carbon_g_per_kwh: Positive | None = None
+    """Grams of CO2 equivalent that a kWh of this grid stands for."""
+    host_power_w: Positive | None = None
+    source: Text
+    date: str
+    """ISO 8601 day on which it was true."""
+
+
+class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[slo]``: a request is good when it meets every one of these; at least one.
+
+    Time to first token and end-to-end latency count from the intended send.
+    """
+
+    ttft_ms: Positive | None = None
+    tpot_ms: Positive | None = None
+    e2e_ms: Positive | None = None
