@@ -17,7 +17,7 @@ from inferometer.cells import (
     servers,
 )
 from inferometer.comparison import Comparison, Value
-from inferometer.contests import build_moe_ratios, build_rankings
+from inferometer.contests import build_rankings
 from inferometer.declared import Energy, Slo
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
@@ -25,6 +25,7 @@ from inferometer.gate import refusals
 from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.evaluate import evaluate
+from inferometer.moe_ratios import build_moe_ratios
 from inferometer.parity import parities
 from inferometer.phases import build_phases
 from inferometer.searches import build_tuning

@@ -18,7 +18,7 @@ from inferometer import stats
 from inferometer.comparison import Kind, RankEntry, Ranking, Unranked, Value, worst_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from inferometer.comparison import Architecture, Objective
 
