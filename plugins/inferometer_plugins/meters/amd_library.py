@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 WHOLE = "SPX"
 """The compute partition that is the whole device."""
 _lock = threading.Lock()
-_open = [0]
-"""How often the library was started and not stopped: it does not count, and one stop ends all."""
+_open: dict[Any, int] = {}
+"""How often each module was started and not stopped: it does not count, and one stop ends all."""
 
 
 @contextlib.contextmanager
@@ -63,19 +63,19 @@ def start() -> Any:
         ) from error
     with _lock:
         try:
-            if not _open[0]:
+            if not _open.get(smi):
                 smi.amdsmi_init()
         except smi.AmdSmiException as error:
             raise Unreadable("no_sensor", f"amdsmi finds no driver: {line(error)}") from error
-        _open[0] += 1
+        _open[smi] = _open.get(smi, 0) + 1
     return smi
 
 
 def stop(smi: Any) -> None:
     """End what one :func:`start` began."""
     with _lock:
-        _open[0] -= 1
-        if not _open[0]:
+        _open[smi] -= 1
+        if not _open[smi]:
             with contextlib.suppress(smi.AmdSmiException):
                 smi.amdsmi_shut_down()
 

@@ -257,8 +257,10 @@ class _Csv:
         self.columns = log.columns()
         self.opened_ns = time.monotonic_ns()
         self.wall_less_monotonic_ns = time.time_ns() - time.monotonic_ns()
-        self.file = log.path.open("rb")
-        self.file.readline()
+        with log.path.open("rb") as file:
+            file.readline()
+            self.at = file.tell()
+        self.closed = False
         self.rest = b""
         self.latest: dict[str, int] = {}
 
@@ -268,7 +270,7 @@ class _Csv:
         Raises:
             MachineError: the log was replaced, or has a row that cannot be trusted.
         """
-        if self.file.closed:
+        if self.closed:
             return []
         try:
             return [self._reading(row) for row in self._new() if self._counts(row)]
@@ -279,9 +281,14 @@ class _Csv:
             ) from why
 
     def _new(self) -> Iterable[Row]:
-        if self.log.path.stat().st_size < self.file.tell():
-            raise Unreadable("failed", "the log became shorter while it was read")
-        lines = (self.rest + self.file.read()).split(b"\n")
+        # opened anew each time: a file of another machine shows what was added then
+        with self.log.path.open("rb") as file:
+            if file.seek(0, 2) < self.at:
+                raise Unreadable("failed", "the log became shorter while it was read")
+            file.seek(self.at)
+            added = file.read()
+            self.at = file.tell()
+        lines = (self.rest + added).split(b"\n")
         self.rest = lines.pop()
         return self.columns.rows([line.decode(errors="replace").rstrip("\r") for line in lines])
 
@@ -302,4 +309,4 @@ class _Csv:
         return Reading(meter=self.name, device=row.device, t_ns=t_ns, value=row.value, unit=unit)
 
     def close(self) -> None:
-        self.file.close()
+        self.closed = True

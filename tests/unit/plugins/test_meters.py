@@ -8,7 +8,7 @@ import pytest
 
 from inferometer.errors import UsageError
 from inferometer.meter import EnergyMeter, MeterContext
-from inferometer_plugins.meters import CpuTime, Declared, Rapl, inferometer_meters
+from inferometer_plugins.meters import CpuTime, Declared, Rapl, Tdp, inferometer_meters
 
 if TYPE_CHECKING:
     pass
@@ -57,3 +57,34 @@ def test_a_processor_meter_never_speaks_for_an_accelerator(meter: EnergyMeter) -
     info = meter.info(on_gpu)
     assert info.reason == "unsupported"
     assert "cuda" in info.detail
+
+
+def test_design_power_times_a_declared_share_is_an_estimate() -> None:
+    seen = MeterContext(
+        session_id=None,
+        cpu_seconds=float,
+        accelerator="cuda",
+        accelerators=4,
+        options={"tdp_w": 700, "share": 0.5},
+    )
+    info = Tdp().info(seen)
+    assert (info.kind, info.follows_throughput, info.instrument) == ("estimated", True, "model")
+    assert (info.scope, info.reason) == ("L0", None)
+    (reading,) = Tdp().open(seen).read()
+    assert (reading.value, reading.unit) == (1400, "W")
+    assert Tdp().info(context(tdp_w=65, share=0.5)).scope == "L1"
+    (reading,) = Tdp().open(context(tdp_w=65, share=1, count=2)).read()
+    assert reading.value == 130
+
+
+def test_a_share_above_one_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"options\.share must be a positive number, at most 1"):
+        Tdp().info(context(tdp_w=700, share=70))
+
+
+def test_every_meter_without_a_sensor_names_its_device() -> None:
+    options = {"power_w": 1, "watts_per_busy_core": 1, "tdp_w": 1, "share": 1}
+    meters: tuple[EnergyMeter, ...] = (Declared(), CpuTime(), Tdp())
+    for meter in meters:
+        (device,) = meter.info(context(**options)).devices
+        assert [one.device for one in meter.open(context(**options)).read()] == [device.name]

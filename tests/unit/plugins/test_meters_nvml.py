@@ -158,7 +158,7 @@ def test_only_devices_under_test_are_read(
 
 
 @pytest.mark.parametrize(
-    ("cards", "facts: refusal"),
+    ("cards", "facts", "refusal"),
     [
         (two(), {}, "devices_unclear: set CUDA_VISIBLE_DEVICES"),
         (two(), {"accelerators": 1}, "devices_unclear: asked for 1"),
