@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from inferometer.errors import MachineError
 from inferometer.records import MeterInfo, Reading
 from inferometer_plugins.meters import amd_library as library
 from inferometer_plugins.meters.gpus import Chosen, choose, host_numbers
@@ -50,7 +49,7 @@ class Amd:
         """Begin.
 
         Raises:
-            MachineError: what :meth:`info` found is gone.
+            Unreadable: what :meth:`info` found is gone.
         """
         return _begun(self, context, "J")
 
@@ -72,7 +71,7 @@ class AmdPower:
         """Begin.
 
         Raises:
-            MachineError: what :meth:`info` found is gone.
+            Unreadable: what :meth:`info` found is gone.
         """
         return _begun(self, context, "W")
 
@@ -177,17 +176,14 @@ def _info(
 
 
 def _begun(meter: Amd | AmdPower, context: MeterContext, unit: Literal["J", "W"]) -> MeterSession:
-    smi: Any = None
+    smi = library.start()
     try:
-        smi = library.start()
         chosen = _survey(smi, meter, context, unit)
-    except Exception as error:
-        if smi is not None:
-            library.stop(smi)
-        raise MachineError(
-            f"meter {meter.name!r}: {getattr(error, 'detail', error)}",
-            hint="Run `amd-smi metric`; it shows what the GPUs tell.",
-        ) from error
+    except BaseException as error:
+        library.stop(smi)
+        if isinstance(error, smi.AmdSmiException):
+            raise Unreadable("failed", f"amdsmi: {library.line(error)}") from error
+        raise
     read = [gpu for gpu in chosen.under_test if not gpu.left_out]
     return _Session(meter.name, smi, chosen.under_test, read, unit)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.records import Condition
 from inferometer_plugins.meters.gpus import Gpu
-from inferometer_plugins.meters.sensing import Unreadable
+from inferometer_plugins.meters.sensing import Unreadable, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +82,7 @@ def stop(smi: Any) -> None:
 
 def line(error: Exception) -> str:
     """Return an error of the binding on one line."""
-    return " ".join(str(error).split())
+    return clean(str(error))
 
 
 def asked(smi: Any, question: Callable[..., Any], *about: Any) -> Any:
@@ -122,7 +122,7 @@ def _gpu(smi: Any, handle: Any, place: int) -> Gpu:
         handle=handle,
         uuid=unique(asic, smi.amdsmi_get_gpu_device_uuid(handle)),
         index=place if index is None else int(index),
-        model=str(asic.get("market_name", "")),
+        model=clean(str(asic.get("market_name", ""))),
         power_limit_w=cap_uw / 1e6 if cap_uw else None,
         pids=None if processes is None else tuple(int(one["pid"]) for one in processes),
         split=split,

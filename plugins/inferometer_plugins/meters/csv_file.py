@@ -11,11 +11,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inferometer.errors import MachineError
 from inferometer.records import Device, MeterInfo, Reading
 from inferometer_plugins.meters.csv_rows import EPOCHS, UNITS, Columns, Layout, Row
 from inferometer_plugins.meters.options import choice, number, refused, text, texts
-from inferometer_plugins.meters.sensing import Unreadable, described
+from inferometer_plugins.meters.sensing import Unreadable, clean, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,7 +60,7 @@ class CsvFile:
             name=self.name,
             scope=choice(context, self.name, "scope", SCOPES),  # type: ignore[arg-type]  # it is one of SCOPES
             kind="measured",
-            method=f"column {log.layout.value!r} in {unit} of the log {log.path.name}, "
+            method=f"column {clean(log.layout.value, 80)!r} in {unit} of the log {log.name}, "
             "read as it grows",
             instrument="counter" if UNITS[unit][0] == "J" else "power",
             permission="read access to the file",
@@ -85,19 +84,11 @@ class CsvFile:
         """Begin: rows stamped before now are not read.
 
         Raises:
-            MachineError: what :meth:`info` found is gone.
+            Unreadable: what :meth:`info` found is gone.
         """
         log = self._log(context)
-        try:
-            rows = log.last_rows()
-            scope = choice(context, self.name, "scope", SCOPES)
-            names = _under_test(rows, log, context, scope)
-            return _Csv(self.name, log, names)
-        except Unreadable as why:
-            raise MachineError(
-                f"meter {self.name!r}: {log.path}: {why.detail}",
-                hint="Start the logger before the run, and leave its file alone until the end.",
-            ) from why
+        scope = choice(context, self.name, "scope", SCOPES)
+        return _Csv(self.name, log, _under_test(log.last_rows(), log, context, scope))
 
     def _log(self, context: MeterContext) -> Log:
         path = Path(text(context, self.name, "path", example="power.csv"))
@@ -109,7 +100,7 @@ class CsvFile:
             value=text(context, self.name, "value", example="power"),
             unit=choice(context, self.name, "unit", tuple(UNITS)),
             device=device,
-            only=path.stem,
+            only=clean(path.stem, 80) or "log",
             delimiter=self._delimiter(context),
         )
         chosen = texts(context, self.name, "devices", example="GPU-4f1c")
@@ -150,6 +141,11 @@ class Log:
     layout: Layout
     chosen: tuple[str, ...]
     ahead_ns: int
+
+    @property
+    def name(self) -> str:
+        """Return the file's name, without where it lies."""
+        return clean(self.path.name, 80)
 
     def columns(self) -> Columns:
         """Return the header's columns.
@@ -268,17 +264,12 @@ class _Csv:
         """Return the rows that were written since, stamped as the log stamps them.
 
         Raises:
-            MachineError: the log was replaced, or has a row that cannot be trusted.
+            Unreadable: the log was replaced, or has a row that cannot be trusted.
+            OSError: it is gone.
         """
         if self.closed:
             return []
-        try:
-            return [self._reading(row) for row in self._new() if self._counts(row)]
-        except Unreadable as why:
-            raise MachineError(
-                f"{self.log.path.name}: {why.detail} ({why.reason})",
-                hint="Mend the log or its options under [[meters]], then run again.",
-            ) from why
+        return [self._reading(row) for row in self._new() if self._counts(row)]
 
     def _new(self) -> Iterable[Row]:
         # opened anew each time: a file of another machine shows what was added then

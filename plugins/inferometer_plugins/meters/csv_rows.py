@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from inferometer_plugins.meters.sensing import Unreadable
+from inferometer_plugins.meters.sensing import Unreadable, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ class Columns:
         _same_unit(unit.strip(), self.layout.unit)
         decimals = len(number.partition(".")[2]) if re.fullmatch(r"-?[\d.]+", number) else 0
         return Row(
-            self.layout.only if self.device is None else cells[self.device],
+            self.layout.only if self.device is None else clean(cells[self.device], 80),
             stamp(cells[self.time], self.layout),
             value * UNITS[self.layout.unit][1],
             decimals,

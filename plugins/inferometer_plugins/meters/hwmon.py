@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.records import Device, MeterInfo, Reading
-from inferometer_plugins.meters.options import choice, text
+from inferometer_plugins.meters.options import choice, flag, text
 from inferometer_plugins.meters.sensing import (
     PROBE_S,
     Unreadable,
+    clean,
     described,
+    named,
     only_processor,
     stamped,
     update_ms,
@@ -44,13 +46,16 @@ class Hwmon:
     """
 
     name: str = "hwmon"
-    options: Mapping[str, type] = field(default_factory=lambda: {"label": str, "scope": str})
+    options: Mapping[str, type] = field(
+        default_factory=lambda: {"label": str, "scope": str, "host": bool}
+    )
     root: Path = Path("/sys/class/hwmon")
     probe_s: float = PROBE_S
 
     def info(self, context: MeterContext) -> MeterInfo:
         """Say which sensors there are, and whether they can be read."""
         label = text(context, self.name, "label", example="Module", default="*")
+        host = flag(context, self.name, "host")
         bare = MeterInfo(
             name=self.name,
             scope=choice(context, self.name, "scope", SCOPES, "L1"),  # type: ignore[arg-type]  # it is one of SCOPES
@@ -66,7 +71,8 @@ class Hwmon:
             chosen = _chosen(found, label, self.root)
             boundary = _rail(chosen[0])
             if boundary != "module":
-                only_processor(context)
+                only_processor(context, host=host)
+                boundary = named(boundary, context, host=host)
             period = update_ms([partial(_watts, one) for one in chosen], self.probe_s)
         except Unreadable as why:
             return described(bare, reason=why.reason, detail=why.detail)
@@ -135,7 +141,7 @@ def _rail(sensor: Sensor) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(errors="replace").strip()
+        return clean(path.read_text(errors="replace"))
     except OSError:
         return ""
 

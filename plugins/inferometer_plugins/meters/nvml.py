@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from inferometer.errors import MachineError
 from inferometer.records import MeterInfo, Reading
 from inferometer_plugins.meters import nvml_library as library
 from inferometer_plugins.meters.gpus import choose, host_numbers
@@ -69,7 +69,7 @@ class Nvml:
         """Begin.
 
         Raises:
-            MachineError: what :meth:`info` found is gone.
+            Unreadable: what :meth:`info` found is gone.
         """
         return _open(self, context, "J")
 
@@ -91,7 +91,7 @@ class NvmlPower:
         """Begin.
 
         Raises:
-            MachineError: what :meth:`info` found is gone.
+            Unreadable: what :meth:`info` found is gone.
         """
         return _open(self, context, "W")
 
@@ -209,19 +209,16 @@ def _facts(probes: Sequence[Probe]) -> dict[str, Any]:
 
 
 def _open(meter: Nvml | NvmlPower, context: MeterContext, unit: Literal["J", "W"]) -> MeterSession:
-    nvml: Any = None
+    nvml = library.start()
     try:
-        nvml = library.start()
         chosen = _survey(nvml, meter, context)
         probe = _PROBES["counter" if unit == "J" else "power"]
         looks = {gpu.uuid: probe(nvml, gpu).look for gpu in chosen.under_test}
-    except Exception as error:
-        if nvml is not None:
-            nvml.nvmlShutdown()
-        raise MachineError(
-            f"meter {meter.name!r}: {getattr(error, 'detail', error)}",
-            hint="Run `inferometer doctor`; it examines the GPUs and their sensors.",
-        ) from error
+    except BaseException as error:
+        nvml.nvmlShutdown()
+        if isinstance(error, nvml.NVMLError):
+            raise library.unreadable(nvml, error) from error
+        raise
     return _Session(meter.name, nvml, chosen.under_test, looks, unit)
 
 
@@ -237,11 +234,17 @@ class _Session:
     def read(self) -> Sequence[Reading]:
         rows = []
         for device, look in self.looks.items():
-            value, now = stamped(look)
+            value, now = stamped(partial(self._asked, look))
             rows.append(
                 Reading(meter=self.name, device=device, t_ns=now, value=value / 1e3, unit=self.unit)
             )
         return rows
+
+    def _asked(self, look: Callable[[], float]) -> float:
+        try:
+            return look()
+        except self.nvml.NVMLError as error:
+            raise library.unreadable(self.nvml, error) from error
 
     def conditions(self) -> Sequence[Condition]:
         return [library.condition(self.nvml, self.name, gpu) for gpu in self.gpus]

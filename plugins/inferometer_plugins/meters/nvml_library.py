@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.records import Condition
 from inferometer_plugins.meters.gpus import Gpu
-from inferometer_plugins.meters.sensing import Unreadable
+from inferometer_plugins.meters.sensing import Unreadable, clean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -131,7 +131,7 @@ def asked(nvml: Any, question: Callable[..., Any], *about: Any) -> Any:
 
 def string(value: Any) -> str:
     """Return text; bindings before 12 gave bytes."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return clean(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
 
 
 def field(nvml: Any, handle: Any, number: int, scope: int = SCOPE_GPU) -> float:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.records import Device, MeterInfo, Reading
-from inferometer_plugins.meters.options import choice
+from inferometer_plugins.meters.options import choice, flag
 from inferometer_plugins.meters.sensing import (
     PROBE_S,
     Unreadable,
     described,
+    named,
     only_processor,
     stamped,
     update_ms,
@@ -49,26 +50,27 @@ class Rapl:
     """
 
     name: str = "rapl"
-    options: Mapping[str, type] = field(default_factory=lambda: {"zones": str})
+    options: Mapping[str, type] = field(default_factory=lambda: {"zones": str, "host": bool})
     root: Path = Path("/sys/class/powercap")
     probe_s: float = PROBE_S
 
     def info(self, context: MeterContext) -> MeterInfo:
         """Say whether the counters exist and may be read."""
         wanted = choice(context, self.name, "zones", CHOICES, "package")
+        host = flag(context, self.name, "host")
         bare = MeterInfo(
             name=self.name,
             scope="L1",
             kind="measured",
             method=f"{wanted} energy counters (RAPL) through Linux powercap",
             instrument="counter",
-            boundary=wanted.replace("+dram", " + DRAM"),
+            boundary=named(wanted.replace("+dram", " + DRAM"), context, host=host),
             period_s=0.1,
             resolution=1e-6,
             permission="root, or read access to energy_uj",
         )
         try:
-            only_processor(context)
+            only_processor(context, host=host)
             zones = self.zones(wanted)
             looks = [partial(_uj, zone) for zone in zones if not zone.left_out]
             period = update_ms(looks, self.probe_s)

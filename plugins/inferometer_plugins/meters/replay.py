@@ -13,7 +13,7 @@ import msgspec
 from inferometer.errors import UsageError
 from inferometer.records import Condition, Device, MeterInfo, Reading
 from inferometer_plugins.meters.options import choice, flag, text
-from inferometer_plugins.meters.sensing import described
+from inferometer_plugins.meters.sensing import clean, described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,11 +58,14 @@ class Replay:
         path = Path(text(context, self.name, "path", example="readings.jsonl"))
         scope = choice(context, self.name, "scope", SCOPES, "L0")
         flag(context, self.name, "loop")
+        for key in ("meter", "conditions"):
+            if key in context.options:
+                text(context, self.name, key, example="nvml")
         bare = MeterInfo(
             name=self.name,
             scope=scope,  # type: ignore[arg-type]  # it is one of SCOPES
             kind="simulated",
-            method=f"readings recorded in {path.name}, played back in step with the clock",
+            method=f"readings recorded in {clean(path.name, 80)}, played back with the clock",
             period_s=0.1,
             permission="read access to the file",
         )
@@ -92,8 +95,6 @@ class Replay:
         """
         path = Path(text(context, self.name, "path", example="readings.jsonl"))
         wanted = context.options.get("meter")
-        if wanted is not None:
-            text(context, self.name, "meter", example="nvml")
         rows = _decoded(path, Reading)
         rows = [row for row in rows if wanted in {None, row.meter}]
         meters = sorted({row.meter for row in rows})

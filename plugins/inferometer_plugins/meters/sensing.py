@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferometer.errors import MachineError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -20,13 +22,19 @@ PROBE_S = 0.45
 PAUSE_S = 0.001
 
 
-class Unreadable(Exception):  # noqa: N818 -- an answer about a sensor, not a fault
-    """A sensor gives no number here: ``reason`` is a code, ``detail`` the words for it."""
+class Unreadable(MachineError):  # noqa: N818 -- an answer about a sensor, not a fault
+    """A sensor gives no number, here or any more: ``reason`` is a code, ``detail`` the words."""
 
     def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
         self.reason = reason
-        self.detail = detail
+        self.detail = clean(detail)
+        super().__init__(f"{self.detail} ({reason})", hint="See docs/reference/meters.md.")
+
+
+def clean(text: str, most: int = 380) -> str:
+    """Return what a driver, a file or a log says as one line of printable characters."""
+    words = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(words.split())[:most]
 
 
 def stamped(look: Callable[[], float]) -> tuple[float, int]:
@@ -72,11 +80,18 @@ def blind(context: MeterContext) -> str:
     return f"sees the processor only, and the engine computes on {context.accelerator}"
 
 
-def only_processor(context: MeterContext) -> None:
+def only_processor(context: MeterContext, *, host: bool) -> None:
     """Refuse a sensor of the processor alone where the engine computes on something else.
+
+    Unless it was asked for as the ``host``'s share beside an accelerator.
 
     Raises:
         Unreadable: it does.
     """
-    if why := blind(context):
-        raise Unreadable("unsupported", why)
+    if (why := blind(context)) and not host:
+        raise Unreadable("unsupported", f"{why}; options.host = true has it as the host's share")
+
+
+def named(boundary: str, context: MeterContext, *, host: bool) -> str:
+    """Return the boundary's words: what is the host's alone says so."""
+    return f"host {boundary}" if host and blind(context) else boundary

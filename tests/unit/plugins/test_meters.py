@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,3 +89,13 @@ def test_every_meter_without_a_sensor_names_its_device() -> None:
     for meter in meters:
         (device,) = meter.info(context(**options)).devices
         assert [one.device for one in meter.open(context(**options)).read()] == [device.name]
+
+
+def test_the_reference_names_every_meter_and_option() -> None:
+    text = (Path(__file__).parents[3] / "docs/reference/meters.md").read_text()
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    named = {row[0].strip(" `") for row in rows if row[1].strip()[:1] != "`"}
+    optional = {(row[0].strip(" `"), row[1].strip(" `")) for row in rows if "`" in row[1][:3]}
+    meters = inferometer_meters()
+    assert named == {meter.name for meter in meters}
+    assert optional == {(meter.name, key) for meter in meters for key in meter.options}

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.plugins.fake_amdsmi import Card, Driver
 
-from inferometer.errors import MachineError
 from inferometer.meter import MeterContext, WatchesConditions
 from inferometer_plugins.meters import Amd, AmdPower
+from inferometer_plugins.meters.sensing import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def test_what_cannot_be_counted_has_a_reason(
     info = Amd(probe_s=0.0).info(context(**facts))
     assert info.reason == reason
     assert words in info.detail
-    with pytest.raises(MachineError):
+    with pytest.raises(Unreadable):
         Amd(probe_s=0.0).open(context(**facts))
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferometer.errors import MachineError, UsageError
+from inferometer.errors import UsageError
 from inferometer.meter import MeterContext
 from inferometer_plugins.meters import CsvFile
+from inferometer_plugins.meters.sensing import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,7 +231,7 @@ def test_what_cannot_be_trusted_has_a_reason(
     told = info(log, accelerators, **{**DCGM, **changes})
     assert told.reason == reason
     assert words in told.detail
-    with pytest.raises(MachineError):
+    with pytest.raises(Unreadable):
         CsvFile().open(context(log, accelerators, **{**DCGM, **changes}))
 
 
@@ -268,7 +269,7 @@ def test_a_log_that_goes_wrong_ends_the_meter(tmp_path: Path, line: str, words: 
     session.read()
     now = time.time()
     append(log, line.format(past=now + 0.5, future=now + 60, now=now + 1))
-    with pytest.raises(MachineError, match=words):
+    with pytest.raises(Unreadable, match=words):
         session.read()
 
 
@@ -277,7 +278,7 @@ def test_a_log_that_was_cut_ends_the_meter(tmp_path: Path) -> None:
     session = CsvFile().open(context(log, **WALL))
     session.read()
     log.write_text("t,power_w\n")
-    with pytest.raises(MachineError, match="shorter"):
+    with pytest.raises(Unreadable, match="shorter"):
         session.read()
 
 

@@ -12,11 +12,11 @@ import pynvml
 import pytest
 from tests.unit.plugins.fake_pynvml import AMPERE, PASCAL, Card, Driver, missing
 
-from inferometer.errors import MachineError
 from inferometer.meter import MeterContext, WatchesConditions
 from inferometer_plugins.meters import Nvml, NvmlPower
 from inferometer_plugins.meters.gpus import FIRST_PID_NAMESPACE
 from inferometer_plugins.meters.nvml_library import SLOWED
+from inferometer_plugins.meters.sensing import Unreadable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,7 +207,7 @@ def test_what_cannot_be_counted_has_a_reason(
     assert info.reason == reason
     assert words in info.detail
     assert driver.starts == 0
-    with pytest.raises(MachineError):
+    with pytest.raises(Unreadable):
         counter(proc).open(context(**facts))
     assert driver.starts == 0
 
@@ -234,6 +234,19 @@ def test_contexts_without_one_of_the_engines_accuse_nobody(
 def test_our_own_context_is_no_stranger(monkeypatch: pytest.MonkeyPatch, proc: Path) -> None:
     Driver([Card(pids=(PID, os.getpid()))]).install(monkeypatch)
     assert counter(proc).info(context(accelerators=1)).reason is None
+
+
+def test_a_card_that_is_lost_while_it_is_read_says_so(
+    monkeypatch: pytest.MonkeyPatch, proc: Path
+) -> None:
+    card = Card(uuid=ONE)
+    Driver([card]).install(monkeypatch)
+    session = counter(proc).open(context())
+    session.read()
+    card.energy_mj = lambda: missing(pynvml.NVML_ERROR_GPU_IS_LOST)
+    with pytest.raises(Unreadable, match="lost") as caught:
+        session.read()
+    assert caught.value.reason == "device_lost"
 
 
 # -- modules -----------------------------------------------------------------------------

@@ -88,6 +88,13 @@ def test_rapl_says_why_it_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Mon
     assert (info.reason, "root only" in info.detail) == ("no_permission", True)
 
 
+def test_the_hosts_share_beside_an_accelerator_is_labelled(tmp_path: Path) -> None:
+    zone(tmp_path, "0", "package-0", 5)
+    info = meter(tmp_path).info(context("cuda", host=True))
+    assert (info.reason, info.scope, info.boundary) == (None, "L1", "host package")
+    assert meter(tmp_path).info(context("cpu", host=True)).boundary == "package"
+
+
 def test_a_zone_without_a_range_is_not_guessed(tmp_path: Path) -> None:
     zone(tmp_path, "0", "package-0", 5, wraps=0)
     assert meter(tmp_path).info(context()).reason == "unsupported"
@@ -160,6 +167,8 @@ def test_the_cpu_rail_never_speaks_for_an_accelerator(tmp_path: Path) -> None:
     grace(tmp_path)
     info = sensor(tmp_path).info(context("cuda", label="CPU"))
     assert (info.reason, "processor only" in info.detail) == ("unsupported", True)
+    info = sensor(tmp_path).info(context("cuda", label="CPU", host=True))
+    assert (info.reason, info.boundary) == (None, "host cpu")
 
 
 def test_plain_hwmon_files_with_labels(tmp_path: Path) -> None:
