@@ -37,17 +37,24 @@ class Card:
     reasons: int = 0
     instant: bool = True
     old_names: bool = False
+    lost: int = 0
+    """An NVML error code that everything but its name gives."""
     energy_mj: Callable[[], int] | None = None
     fields: Mapping[tuple[int, int], Callable[[], int]] = field(default_factory=dict)
     """Answers by field and scope beside instant power."""
 
+    def answer(self, value: Any) -> Any:
+        return missing(self.lost) if self.lost else value
+
     def counted_mj(self) -> int:
+        self.answer(0)
         if self.energy_mj is not None:
             return self.energy_mj()
         ticks = int(time.monotonic() / self.tick_s)
         return int(ticks * self.tick_s * self.watts * 1e3)
 
     def power_mw(self) -> int:
+        self.answer(0)
         wave = int(time.monotonic() / self.tick_s) % 7
         return int(self.watts * 1e3) + wave
 
@@ -80,16 +87,20 @@ class Driver:
             "nvmlDeviceGetName": lambda card: card.name,
             "nvmlDeviceGetArchitecture": lambda card: card.architecture,
             "nvmlDeviceGetPciInfo": lambda card: pynvml.nvmlPciInfo_t(pciDeviceId=card.pci),
-            "nvmlDeviceGetEnforcedPowerLimit": lambda _: 700_000,
+            "nvmlDeviceGetEnforcedPowerLimit": lambda card: card.answer(700_000),
             "nvmlDeviceGetMigMode": lambda card: missing() if card.mig is None else [card.mig, 0],
             "nvmlDeviceGetComputeRunningProcesses": _processes,
             "nvmlDeviceGetTotalEnergyConsumption": lambda card: card.counted_mj(),
             "nvmlDeviceGetPowerUsage": lambda card: card.power_mw(),
             "nvmlDeviceGetFieldValues": _fields,
-            "nvmlDeviceGetUtilizationRates": lambda _: pynvml.c_nvmlUtilization_t(gpu=75, memory=5),
-            "nvmlDeviceGetClockInfo": lambda _, kind: {1: 1755, 2: 3201}[kind],
-            "nvmlDeviceGetTemperatureV": lambda card, _: missing() if card.old_names else 61,
-            "nvmlDeviceGetTemperature": lambda _, sensor: 60 + sensor,
+            "nvmlDeviceGetUtilizationRates": lambda card: card.answer(
+                pynvml.c_nvmlUtilization_t(gpu=75, memory=5)
+            ),
+            "nvmlDeviceGetClockInfo": lambda card, kind: card.answer({1: 1755, 2: 3201}[kind]),
+            "nvmlDeviceGetTemperatureV": lambda card, _: (
+                missing() if card.old_names else card.answer(61)
+            ),
+            "nvmlDeviceGetTemperature": lambda card, sensor: card.answer(60 + sensor),
             "nvmlDeviceGetCurrentClocksEventReasons": lambda card: (
                 missing(pynvml.NVML_ERROR_FUNCTION_NOT_FOUND) if card.old_names else card.reasons
             ),
