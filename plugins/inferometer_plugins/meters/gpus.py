@@ -98,14 +98,25 @@ def choose(
     seen = _visible(gpus, context.visible_devices, variable)
     if not held:
         _sure_of_visible(gpus, seen, context, variable)
-    found = held or seen
+    found = _used(held, seen, context.accelerators)
     _counted(found, context.accelerators, variable)
     if split := [gpu for gpu in found if gpu.split]:
         raise Unreadable("mig", f"{split[0].uuid}: {split[0].split}; the sensor is the whole GPU's")
-    doubt = _alone(found, ours, sure=bool(held))
+    doubt = _alone(found, ours, sure=len(held) == len(found))
     kept = {gpu.uuid for gpu in found}
     others = tuple(gpu for gpu in gpus if gpu.uuid not in kept)
     return Chosen(under_test=tuple(found), others=others, doubt=doubt)
+
+
+def _used(held: list[Gpu], seen: list[Gpu], asked: int | None) -> list[Gpu]:
+    """Return the GPUs that the engine holds.
+
+    All that it sees, where it holds some of them and was asked to use them all: workers may run
+    outside its session (MPI, Ray), and a GPU that is reserved and idle counts.
+    """
+    kept = {gpu.uuid for gpu in seen}
+    part = len(held) < len(seen) == asked and all(gpu.uuid in kept for gpu in held)
+    return seen if part else held or seen
 
 
 def _visible(gpus: Sequence[Gpu], words: str | None, variable: str) -> list[Gpu]:
@@ -168,6 +179,8 @@ def _alone(found: Sequence[Gpu], ours: set[int] | None, *, sure: bool) -> str:
     """
     if ours is None:
         return "whether others use these GPUs is not known: process numbers cannot be compared here"
+    if any(gpu.pids is None for gpu in found):
+        return "whether others use these GPUs is not known: the driver does not say"
     strangers = {gpu.uuid: sorted(set(gpu.pids or ()) - ours - {os.getpid()}) for gpu in found}
     shared = [uuid for uuid, pids in strangers.items() if pids]
     if shared and (sure or not ours):

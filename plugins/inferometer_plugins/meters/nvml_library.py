@@ -125,7 +125,7 @@ def asked(nvml: Any, question: Callable[..., Any], *about: Any) -> Any:
     """Return an answer, None where this card, driver or binding has none."""
     try:
         return question(*about)
-    except (nvml.NVMLError, AttributeError):
+    except (nvml.NVMLError, nvml.NVMLLibraryMismatchError, AttributeError):
         return None
 
 

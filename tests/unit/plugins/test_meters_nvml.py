@@ -134,6 +134,8 @@ def two(first: tuple[int, ...] = (), second: tuple[int, ...] = ()) -> list[Card]
         (two((PID,)), {"accelerators": 1}, [ONE]),
         (two((), (PID,)), {"accelerators": 1}, [TWO]),
         (two((PID,), (PID,)), {"accelerators": 2}, [ONE, TWO]),
+        (two((PID,), (99,)), {"accelerators": 2}, [ONE, TWO]),
+        (two((PID,), (99,)), {"visible_devices": "0,1", "accelerators": 2}, [ONE, TWO]),
         (two(), {"visible_devices": "1", "accelerators": 1}, [TWO]),
         (two(), {"visible_devices": "GPU-0bbb", "accelerators": 1}, [TWO]),
         (two(), {"visible_devices": "1,7,0", "accelerators": 1}, [TWO]),
@@ -165,7 +167,7 @@ def test_only_devices_under_test_are_read(
         (two(), {"visible_devices": ""}, "devices_unclear: names no GPU"),
         (two((PID,), (PID,)), {"accelerators": 1}, "device_extra: 2 GPUs"),
         (two(), {"visible_devices": "0,1", "accelerators": 1}, "device_extra: 2 GPUs"),
-        (two((PID,)), {"accelerators": 2}, "device_lost: 1 GPUs"),
+        (two((PID,)), {"accelerators": 3}, "device_lost: 1 GPUs"),
         (two((PID, 99)), {"accelerators": 1}, "shared_device: 99"),
         ([Card(pids=(99,))], {"pids": list}, "shared_device: 99"),
         ([Card(mig=1)], {}, "mig: MIG is on"),
@@ -229,6 +231,19 @@ def test_contexts_without_one_of_the_engines_accuse_nobody(
     Driver([Card(pids=(99,))]).install(monkeypatch)
     info = counter(proc).info(context(accelerators=1))
     assert (info.reason, "not known" in info.detail) == (None, True)
+
+
+def test_a_driver_older_than_the_binding_tells_no_processes(
+    monkeypatch: pytest.MonkeyPatch, proc: Path
+) -> None:
+    module = Driver([Card()]).install(monkeypatch)
+
+    def mismatch(_: Card) -> None:
+        raise pynvml.NVMLLibraryMismatchError("no such version")
+
+    monkeypatch.setattr(module, "nvmlDeviceGetComputeRunningProcesses", mismatch)
+    info = counter(proc).info(context(accelerators=1))
+    assert (info.reason, "does not say" in info.detail) == (None, True)
 
 
 def test_our_own_context_is_no_stranger(monkeypatch: pytest.MonkeyPatch, proc: Path) -> None:
