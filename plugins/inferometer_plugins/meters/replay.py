@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -79,6 +80,7 @@ class Replay:
             instrument="counter" if traces[0].unit == "J" else "power",
             devices=[Device(name=trace.device) for trace in traces],
             update_ms=_update_ms(traces),
+            resolution=_resolution(traces),
         )
 
     def open(self, context: MeterContext) -> MeterSession:
@@ -140,12 +142,22 @@ def _update_ms(traces: Sequence[Trace]) -> float | None:
     """Return the mean time between new values in the recording, of the slowest device."""
     slowest = 0.0
     for trace in traces:
-        pairs = list(zip(trace.t_ns, trace.value, strict=True))
-        changed = [t for (t, new), (_, old) in zip(pairs[1:], pairs, strict=False) if new != old]
+        seen = zip(trace.t_ns, trace.value, strict=True)
+        changed = [t_ns for (_, old), (t_ns, new) in pairwise(seen) if new != old]
         if len(changed) < 2:
             return None
         slowest = max(slowest, (changed[-1] - changed[0]) / (len(changed) - 1))
     return round(slowest / 1e6, 1)
+
+
+def _resolution(traces: Sequence[Trace]) -> float | None:
+    """Return the smallest step between values in the recording, to a billionth."""
+    steps = [
+        round(later - sooner, 9)
+        for trace in traces
+        for sooner, later in pairwise(sorted({*trace.value}))
+    ]
+    return min((step for step in steps if step > 0), default=None)
 
 
 class _Replay:

@@ -47,6 +47,7 @@ def test_a_recording_is_simulated_whatever_it_was(tmp_path: Path) -> None:
         (None, "simulated", "counter", 20.0)
     )
     assert [one.name for one in info.devices] == ["a", "b"]
+    assert info.resolution == 10
 
 
 def test_values_come_when_their_time_has_come(tmp_path: Path) -> None:
