@@ -92,7 +92,8 @@ class CsvFile:
 
     def _log(self, context: MeterContext) -> Log:
         path = Path(text(context, self.name, "path", example="power.csv"))
-        device = text(context, self.name, "device", example="uuid", default="-").strip("-")
+        by_device = "device" in context.options
+        device = text(context, self.name, "device", example="uuid") if by_device else ""
         layout = Layout(
             time=text(context, self.name, "time", example="timestamp"),
             time_format=self._format(context),
