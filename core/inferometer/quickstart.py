@@ -39,7 +39,9 @@ METERS: dict[str, dict[str, float]] = {
     "declared": {"power_w": 65.0},
     "rapl": {},
     "nvml": {},
+    "nvml-power": {},
 }
+NEED_GPU = {"nvml", "nvml-power"}
 MODELS = (
     ModelEntry(name="smollm2-135m", packaged="smollm2-135m"),
     ModelEntry(name="smollm2-135m-moe", packaged="smollm2-135m-moe", twin_of="smollm2-135m"),
@@ -68,7 +70,7 @@ def choose(registry: Registry, host: dict[str, Any]) -> tuple[Study, list[str]]:
         )
     meters = [name for name in METERS if name in registry.meters()]
     if not host["gpus"]:
-        meters = [name for name in meters if name != "nvml"]
+        meters = [name for name in meters if name not in NEED_GPU]
     study = Study(
         name="Quick look",
         preset="quick look",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -119,8 +120,10 @@ def amd(site: Site) -> Finding:
     if not os.access(device, os.R_OK | os.W_OK):
         remedy = "Add yourself to its groups (`sudo usermod -aG render,video $USER`); log in again."
         return fail("/dev/kfd may not be opened", remedy)
-    remedy = "Declare watts in the study; no meter for AMD GPUs is bundled."
-    return warn("/dev/kfd may be opened; energy cannot be measured", remedy)
+    if importlib.util.find_spec("amdsmi") is None:
+        remedy = "Run `pip install 'inferometer[amd]'` with the version of the installed ROCm."
+        return warn("/dev/kfd may be opened; without amdsmi energy cannot be measured", remedy)
+    return ok("/dev/kfd may be opened, and amdsmi is installed")
 
 
 # -- ours --------------------------------------------------------------------------------

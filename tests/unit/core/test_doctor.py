@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import json
 import os
 import re
 import resource
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -493,7 +495,10 @@ def test_an_amd_gpu(tmp_path: Path, monkeypatch: Patch) -> None:
     site = Site(root=tmp_path)
     assert software.amd(site).status == "skip"
     put(tmp_path, "dev/kfd", "")
+    monkeypatch.setitem(sys.modules, "amdsmi", None)
     assert software.amd(site).status == "warn"
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert software.amd(site).status == "ok"
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert software.amd(site).status == "fail"
 

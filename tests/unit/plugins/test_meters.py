@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from inferometer.errors import UsageError
 from inferometer.meter import EnergyMeter, MeterContext
-from inferometer_plugins.meters import CpuTime, Declared, Rapl, inferometer_meters
+from inferometer_plugins.meters import CpuTime, Declared, Rapl, Tdp, inferometer_meters
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 
 def context(cpu_s: float = 0.0, **options: float) -> MeterContext:
@@ -40,36 +41,10 @@ def test_an_option_that_is_no_wattage_is_refused_by_key(value: object) -> None:
         Declared().info(wrong)
 
 
-def zone(root: Path, index: int, name: str, energy: int) -> Path:
-    folder = root / f"intel-rapl:{index}"
-    folder.mkdir()
-    (folder / "name").write_text(f"{name}\n")
-    (folder / "energy_uj").write_text(f"{energy}\n")
-    (folder / "max_energy_range_uj").write_text("1000000\n")
-    return folder
-
-
-def test_rapl_undoes_wraps_and_never_adds_psys(tmp_path: Path) -> None:
-    package = zone(tmp_path, 0, "package-0", 900_000)
-    zone(tmp_path, 1, "psys", 5)
-    meter = Rapl(root=tmp_path)
-    assert meter.info(context()).reason is None
-    session = meter.open(context())
-    (package / "energy_uj").write_text("100000\n")
-    (reading,) = session.read()
-    assert reading.value == pytest.approx(0.2)
-    assert reading.device == "intel-rapl:0"
-
-
-def test_rapl_without_counters_says_so(tmp_path: Path) -> None:
-    info = Rapl(root=tmp_path).info(context())
-    assert info.reason == "no_sensor"
-    assert str(tmp_path) in info.detail
-
-
 def test_names_are_unique() -> None:
     names = [meter.name for meter in inferometer_meters()]
-    assert len(names) == len(set(names)) == 3
+    assert len(names) == len(set(names))
+    assert {"declared", "cpu-time", "rapl", "nvml", "nvml-power", "amd", "hwmon", "csv"} <= {*names}
 
 
 @pytest.mark.parametrize("meter", [CpuTime(), Rapl()])
@@ -83,3 +58,44 @@ def test_a_processor_meter_never_speaks_for_an_accelerator(meter: EnergyMeter) -
     info = meter.info(on_gpu)
     assert info.reason == "unsupported"
     assert "cuda" in info.detail
+
+
+def test_design_power_times_a_declared_share_is_an_estimate() -> None:
+    seen = MeterContext(
+        session_id=None,
+        cpu_seconds=float,
+        accelerator="cuda",
+        accelerators=4,
+        options={"tdp_w": 700, "share": 0.5},
+    )
+    info = Tdp().info(seen)
+    assert (info.kind, info.follows_throughput, info.instrument) == ("estimated", True, "model")
+    assert (info.scope, info.reason) == ("L0", None)
+    (reading,) = Tdp().open(seen).read()
+    assert (reading.value, reading.unit) == (1400, "W")
+    assert Tdp().info(context(tdp_w=65, share=0.5)).scope == "L1"
+    (reading,) = Tdp().open(context(tdp_w=65, share=1, count=2)).read()
+    assert reading.value == 130
+
+
+def test_a_share_above_one_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"options\.share must be a positive number, at most 1"):
+        Tdp().info(context(tdp_w=700, share=70))
+
+
+def test_every_meter_without_a_sensor_names_its_device() -> None:
+    options = {"power_w": 1, "watts_per_busy_core": 1, "tdp_w": 1, "share": 1}
+    meters: tuple[EnergyMeter, ...] = (Declared(), CpuTime(), Tdp())
+    for meter in meters:
+        (device,) = meter.info(context(**options)).devices
+        assert [one.device for one in meter.open(context(**options)).read()] == [device.name]
+
+
+def test_the_reference_names_every_meter_and_option() -> None:
+    text = (Path(__file__).parents[3] / "docs/reference/meters.md").read_text()
+    rows = [line.strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    named = {row[0].strip(" `") for row in rows if row[1].strip()[:1] != "`"}
+    optional = {(row[0].strip(" `"), row[1].strip(" `")) for row in rows if "`" in row[1][:3]}
+    meters = inferometer_meters()
+    assert named == {meter.name for meter in meters}
+    assert optional == {(meter.name, key) for meter in meters for key in meter.options}
