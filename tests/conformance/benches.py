@@ -194,7 +194,7 @@ class Incomplete:
 
 
 def fits(value: Any) -> bool:
-    return isinstance(value, float) and 0 < value <= 1
+    return isinstance(value, (int, float)) and 0 < value <= 1
 
 
 def refused(value: Any) -> Exception:

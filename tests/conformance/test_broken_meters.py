@@ -285,6 +285,7 @@ FAULTS: dict[str, Any] = {
     "options-are-used wrong-types-are-refused": Good(options={"share": float, "factor": float}),
     "unknown-options-are-refused": Good(options=Everything({"share": float})),
     "a-study-can-choose-it": Good(asked=when(lambda at: at.session_id == 0 and not at.pids)),
+    "whole-numbers-are-taken": Careless(takes=lambda it: isinstance(it, float) and 0 < it <= 1),
     "wrong-types-are-refused": Careless(takes=lambda it: it == math.inf or Careless().takes(it)),
     "wrong-values-are-refused": Careless(takes=lambda it: it == -1 or Careless().takes(it)),
     "refusals-help": Careless(refusal=lambda _: UsageError("a wrong option")),
@@ -347,7 +348,8 @@ MODULES = {
 @pytest.mark.parametrize("checks", FAULTS)
 def test_each_fault_fails_its_own_check(checks: str) -> None:
     fault = FAULTS[checks]
-    meter, terms = fault if isinstance(fault, tuple) else (fault, {})
+    meter: Any = fault[0] if isinstance(fault, tuple) else fault
+    terms: dict[str, Any] = fault[1] if isinstance(fault, tuple) else {}
     bench: Bench = getattr(meter, "good", meter).bench
     results = meters.run(meter, world=world(bench, **terms))
     failed = {result.id: result.detail for result in results if result.outcome == "fail"}

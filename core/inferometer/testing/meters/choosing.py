@@ -113,6 +113,16 @@ def a_study_can_choose_it(kit: Kit) -> None:
 
 
 @check
+def whole_numbers_are_taken(kit: Kit) -> None:
+    """A whole number will do where a number is asked for: a study may say 65 for 65.0."""
+    with kit.there() as context:
+        given = context.options
+        whole = {k: int(v) for k, v in given.items() if type(v) is float and v == int(v)}
+        applies(whole, "no option is such a number")
+        kit.meter.info(replace(context, options={**given, **whole}))
+
+
+@check
 def wrong_types_are_refused(kit: Kit) -> None:
     """An option of another type, ``nan`` or infinity is an error of usage, and nothing else."""
     applies(kit.meter.options, "it has no options")

@@ -138,9 +138,9 @@ def permission_is_said(kit: Kit) -> None:
 
 @check
 def resolution_is_said(kit: Kit) -> None:
-    """A sensor's smallest step is told."""
+    """A counter's smallest step is told."""
     with kit.readable() as (_, info):
-        applies(info.kind == "measured", f"{info.kind}: there is no sensor")
+        applies(info.instrument == "counter", "it is no counter")
         need(info.resolution is not None, "resolution is not told")
 
 
