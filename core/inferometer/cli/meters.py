@@ -65,6 +65,7 @@ def check(name: str, options: tuple[str, ...], accelerator: str | None, as_json:
     meter = kit.found(name)
     given = _given(meter, options)
     world = kit.World(made=lambda: nullcontext(given), accelerator=accelerator or _accelerator())
+    _refuse(kit, meter, world, given)
     click.echo(f"checking {name} on this machine, as it is", err=True)
     width = max(len(each.id) for each in kit.CHECKS)
     told = common.unsaid if as_json else partial(common.tell_outcome, width=width)
@@ -81,6 +82,17 @@ def _accelerator() -> Any:
     from inferometer import environment
 
     return environment.accelerator()
+
+
+def _refuse(kit: Any, meter: EnergyMeter, world: Any, given: dict[str, Any]) -> None:
+    """Raise the refusal of an option that is wrong or missing: it is no fault of the meter."""
+    try:
+        options = given or kit.smallest(meter, world)
+        meter.info(kit.Kit(meter, world).context(options))
+    except UsageError:
+        raise
+    except Exception:  # noqa: BLE001 -- what else it raises, the checks tell
+        return
 
 
 def _row(meter: EnergyMeter, accelerator: str | None) -> dict[str, Any]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PAUSE_S = 0.005
 """Between two looks."""
-SAMPLES: Mapping[type, Any] = {float: 65.0, int: 1}
-"""Options that are tried where none are given; what a text must be, nobody can guess."""
+SAMPLES: Sequence[Mapping[type, Any]] = ({float: 65.0, int: 8}, {float: 1.0, int: 1})
+"""Options that are tried where none are given: watts, or a share."""
 
 
 class Look(NamedTuple):
@@ -129,15 +129,30 @@ class Kit:
 
 
 def smallest(meter: EnergyMeter, world: World) -> dict[str, Any]:
-    """Return the fewest options ``meter`` takes: none, or a made-up number for each number."""
+    """Return the fewest options that ``meter`` takes, none or made-up numbers.
+
+    What a text must be, nobody can guess.
+
+    Raises:
+        UsageError: it takes none of these.
+    """
     kit = Kit(meter, world)
-    try:
-        meter.info(kit.context({}))
-    except UsageError:
-        return {name: SAMPLES[of] for name, of in meter.options.items() if of in SAMPLES}
-    except Exception:  # noqa: BLE001 -- a stranger's code; a check of its own says so
-        return {}
-    return {}
+    for sample in SAMPLES:
+        options = {name: sample[of] for name, of in meter.options.items() if of in sample}
+        try:
+            meter.info(kit.context(options))
+        except UsageError as error:
+            refusal = error
+        else:
+            break
+    else:
+        raise refusal
+    for name in list(options):
+        fewer = {key: value for key, value in options.items() if key != name}
+        with suppress(UsageError):
+            meter.info(kit.context(fewer))
+            options = fewer
+    return options
 
 
 def named(rows: Sequence[Reading]) -> dict[str, list[Reading]]:
