@@ -138,9 +138,10 @@ def permission_is_said(kit: Kit) -> None:
 
 @check
 def resolution_is_said(kit: Kit) -> None:
-    """A counter's smallest step is told."""
+    """The smallest step of a sensor that counts is told."""
     with kit.readable() as (_, info):
-        applies(info.instrument == "counter", "it is no counter")
+        counts = info.kind == "measured" and info.instrument == "counter"
+        applies(counts, "it is no sensor that counts")
         need(info.resolution is not None, "resolution is not told")
 
 

@@ -35,7 +35,8 @@ found = {"there": False, "error": "", "modules": [], "threads": 0, "cpu_s": 0.0}
 try:
     found["there"] = importlib.util.find_spec(name) is not None
     began = time.process_time()
-    importlib.import_module(name)
+    if found["there"]:
+        importlib.import_module(name)
     found["cpu_s"] = time.process_time() - began
 except Exception as error:
     found["error"] = type(error).__name__ + ": " + str(error)
