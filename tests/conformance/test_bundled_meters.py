@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pynvml
 import pytest
-from inferometer_plugins.meters.gpus import FIRST_PID_NAMESPACE
 from tests.unit.plugins import fake_amdsmi, fake_pynvml
 
 from inferometer.meter import EnergyMeter
@@ -33,6 +32,7 @@ from inferometer_plugins.meters import (
     Tdp,
     inferometer_meters,
 )
+from inferometer_plugins.meters.gpus import FIRST_PID_NAMESPACE
 
 Made = tuple[EnergyMeter, World]
 ONE, TWO = "GPU-0aaa1111-0000", "GPU-0bbb2222-0000"
@@ -212,7 +212,7 @@ def replay(folder: Path) -> Made:
 
 
 def declared(power_w: float = 65.0) -> Made:
-    refused = [{"power_w": 0}, {"power_w": -1.0}]
+    refused: list[dict[str, Any]] = [{"power_w": 0}, {"power_w": -1.0}]
     return Declared(), World(truth=lambda: {"machine": power_w}, refused=refused)
 
 

@@ -108,7 +108,7 @@ def _row(meter: EnergyMeter, accelerator: str | None) -> dict[str, Any]:
         options = kit.smallest(meter, world)
         info = meter.info(kit.Kit(meter, world).context(options))
     except UsageError as refusal:
-        return {**row, "reason": None, "needs": sorted(meter.options), "detail": refusal.message}
+        return {**row, "reason": None, "detail": refusal.message}
     except Exception as error:  # noqa: BLE001 -- a stranger's code; the line has the error
         return {**row, "detail": f"{type(error).__name__}: {error}"}
     told = {key: getattr(info, key) for key in ("scope", "kind", "reason", "detail")}
@@ -120,6 +120,8 @@ def _row(meter: EnergyMeter, accelerator: str | None) -> dict[str, Any]:
 def _here(row: Mapping[str, Any]) -> str:
     if row["reason"] is not None:
         return f"{row['reason']}: {row['detail']}"
+    if row["info"] is None:
+        return f"needs options: {row['detail']}"
     return f"needs {', '.join(row['needs'])}" if row["needs"] else "readable"
 
 
