@@ -52,8 +52,9 @@ def list_(accelerator: str | None, as_json: bool) -> None:
 @click.option("--accelerator", type=ACCELERATOR, help="What the engine would compute on.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def check(name: str, options: tuple[str, ...], accelerator: str | None, as_json: bool) -> None:
-    """Check meter NAME on this machine, in seconds. What it cannot be shown here is n/a.
+    """Check meter NAME on this machine, in seconds, or a minute where a sensor is probed.
 
+    What cannot be shown here is n/a.
     Ends with 3 when a check failed.
     """
     from contextlib import nullcontext

@@ -18,12 +18,17 @@ from inferometer.testing.meters.world import REASONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from inferometer.meter import MeterContext
     from inferometer.testing.check import Check
 
 MEMBERS = ("name", "options", "info", "open")
 STEADY = ("name", "scope", "kind", "method", "instrument", "boundary", "period_s", "permission")
 """What must not change between two looks at a meter that nobody touched."""
+
+ODD_DEVICES = (
+    *(("", None), ("0", 1), ("0", 1000), ("0,1,2,3", None), ("GPU-4f1c", 1), ("MIG-4f1c", 1)),
+    *(("none", None), ("99", 1), (",", None), ("-1", 0)),
+)
+"""What may stand in ``CUDA_VISIBLE_DEVICES``, and how many the engine was to use."""
 
 
 @check
@@ -229,9 +234,9 @@ def answers_on_every_accelerator(kit: Kit) -> None:
 def answers_for_any_devices(kit: Kit) -> None:
     """However the engine's devices are named, even wrongly, it answers."""
     with kit.there() as context:
-        for devices in ("", "0", "0,1,2,3", "GPU-4f1c", "MIG-4f1c", "none", "99", ",", "-1"):
-            for count in (None, 1, 1000):
-                _explained(_seeing(kit, context, devices, count))
+        for devices, count in ODD_DEVICES:
+            changed = replace(context, visible_devices=devices, accelerators=count)
+            _explained(kit.meter.info(changed))
 
 
 @check
@@ -271,10 +276,6 @@ def _explained(info: MeterInfo) -> None:
     if info.reason is not None:
         need(info.reason in REASONS, f"reason {info.reason!r} is none of {sorted(REASONS)}")
         need(info.detail.strip(), f"{info.reason}, and no detail")
-
-
-def _seeing(kit: Kit, context: MeterContext, devices: str, count: int | None) -> MeterInfo:
-    return kit.meter.info(replace(context, visible_devices=devices, accelerators=count))
 
 
 def _none_yet() -> float:

@@ -59,9 +59,13 @@ def suite(
     """
     import pytest  # noqa: PLC0415 -- only who tests needs it
 
+    kits: list[Kit] = []
+
     @pytest.mark.parametrize("check", [pytest.param(each, id=each.id) for each in CHECKS])
     def test_meter(check: Check[Kit]) -> None:
-        judged(check.run(Kit(found(meter), world or World(), dict(known or {}))))
+        if not kits:
+            kits.append(Kit(found(meter), world or World(), dict(known or {})))
+        judged(check.run(kits[0]))
 
     decorated: Any = test_meter
     return decorated  # type: ignore[no-any-return]
