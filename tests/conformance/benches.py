@@ -26,7 +26,7 @@ class Bench:
 
     def joules(self, device: str) -> float:
         if self.state in {"absent", "failing"}:
-            raise OSError(f"{device}: not there any more")
+            raise Lost
         return time.monotonic() // TICK_S * TICK_S * POWER_W[device]
 
     def truth(self) -> dict[str, float]:
@@ -231,6 +231,25 @@ class Silenced(Session):
         except OSError:
             now = time.monotonic_ns()
             return [Reading(meter="good", device=d, t_ns=now, value=0, unit="J") for d in POWER_W]
+
+
+class Lost(OSError):  # noqa: N818 -- an answer
+    """Says why, in words that are known unless told otherwise."""
+
+    def __init__(self, reason: str = "device_lost") -> None:
+        super().__init__("lost")
+        self.reason = reason
+        self.detail = "fell off the bus"
+
+
+class Babbling(Session):
+    """Gives a reason that nobody knows."""
+
+    def read(self) -> Sequence[Reading]:
+        try:
+            return super().read()
+        except OSError as error:
+            raise Lost("vanished") from error
 
 
 class Unseeing(Session):

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 from tests.conformance.benches import (
     INFO,
+    Babbling,
     Bench,
     Careless,
     Everything,
@@ -310,6 +311,7 @@ FAULTS: dict[str, Any] = {
     "power-is-plausible": idle(lambda look: look * 1e6),
     "update-is-true": Good(change=info(update_ms=200.0)),
     "no-number-for-want-of-one": With(session=Silenced),
+    "failures-speak-known-words": With(session=Babbling),
     "conditions-are-records": Good(states=state(meter="other")),
     "conditions-of-listed-devices": Good(states=state(device="gpu-z")),
     "conditions-are-possible": Good(states=state(temperature_c=334.0)),

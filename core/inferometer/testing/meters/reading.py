@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from inferometer.records import Reading
 from inferometer.testing.check import applies, check, checks_of, need
 from inferometer.testing.meters.kit import PAUSE_S, Kit, Opened, named
+from inferometer.testing.meters.world import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -208,6 +209,26 @@ def no_number_for_want_of_one(kit: Kit) -> None:
             except Exception:  # noqa: BLE001 -- any error will do; the sampler names it
                 return
         need(not rows, f"reads {rows[0].value} {rows[0].unit} from nothing" if rows else "")
+
+
+@check
+def failures_speak_known_words(kit: Kit) -> None:
+    """An error in reading that brings a ``reason`` and a ``detail`` brings a known reason."""
+    applies(kit.world.failing is not None, "this world cannot silence the sensor")
+    assert kit.world.failing is not None
+    with kit.opened() as opened:
+        opened.looks()
+        with kit.world.failing():
+            try:
+                opened.session.read()
+            except Exception as error:  # noqa: BLE001 -- its words are what is looked at
+                reason, detail = getattr(error, "reason", None), getattr(error, "detail", None)
+            else:
+                reason, detail = None, None
+    told = isinstance(reason, str) and isinstance(detail, str)
+    applies(told, "its error brings none, or it leaves a gap")
+    need(reason in REASONS, f"reason {reason!r} is none of {sorted(REASONS)}")
+    need(detail, f"{reason}, and no detail")
 
 
 # -- inside ----------------------------------------------------------------------------------
