@@ -7,13 +7,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
+PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
 .PHONY: quickstart test lint unit engines lane-sglang benchmarks benchmarks-parity kills install clean
 
 # Installed again only when what it is made from has changed.
-$(VENV)/.installed: pyproject.toml plugins/inferometer-transformers/pyproject.toml
+$(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --editable plugins/inferometer-transformers
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' $(PLUGINS:%=--editable %)
 	touch $@
 
 install: $(VENV)/.installed

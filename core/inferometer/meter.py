@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from inferometer.records import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from inferometer.records import Condition, MeterInfo, Reading
+    from inferometer.records import Condition, MeterInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,34 @@ class MeterSession(Protocol):
 
     def close(self) -> None:
         """Release whatever was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """A session that asks afresh at each look, as of a BMC or a power strip.
+
+    ``ask`` returns values by device. Where it raises OSError, as when nobody answers in time, there
+    is no reading: a gap, which is seen as one. Whatever else it raises ends the meter.
+    """
+
+    meter: str
+    unit: Literal["J", "W"]
+    ask: Callable[[], Mapping[str, float]]
+
+    def read(self) -> Sequence[Reading]:
+        """Ask once."""
+        try:
+            values = self.ask()
+        except OSError:
+            return []
+        now = time.monotonic_ns()
+        return [
+            Reading(meter=self.meter, device=device, t_ns=now, value=value, unit=self.unit)
+            for device, value in values.items()
+        ]
+
+    def close(self) -> None:
+        """Do nothing: nothing is kept open between two looks."""
 
 
 class EnergyMeter(Protocol):

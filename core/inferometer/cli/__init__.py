@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "Rank stored results and write the report.",
     "doctor": "Check this machine, and say what to mend.",
     "engines": "List, show, check, install or remove engines.",
+    "meters": "List meters of energy and power, or check one.",
     "plugins": "List engines, meters and report formats, with their problems.",
 }
 """Name -> help line, kept here so that ``--help`` imports no command."""

@@ -1,11 +1,13 @@
-"""What several commands need: a study checked against the plugins, and columns of text."""
+"""What several commands need: a study checked against the plugins, columns of text, outcomes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from inferometer.errors import StudyError, closest
+import click
+
+from inferometer.errors import GateError, StudyError, closest
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
@@ -142,6 +144,41 @@ def as_json(document: object) -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(document), indent=1).decode()
+
+
+def complain(registry: Registry) -> None:
+    """Say on stderr which plugins are broken, and how."""
+    for row in registry.problems():
+        said = f"problem: {row.kind} {row.name} ({row.module}): {row.problem}"
+        click.echo(plain(said), err=True)
+
+
+def tell_outcome(result: Any, width: int = 24) -> None:
+    """Print one check of a conformance kit, as soon as it is known; ids take ``width`` columns."""
+    said = f"{result.words} {result.detail}".rstrip()
+    row = (result.outcome.ljust(5), result.id.ljust(width), said)
+    click.echo("\n".join(fitted([row])))
+
+
+def unsaid(result: Any) -> None:
+    """Print nothing yet: one document comes in the end."""
+    del result
+
+
+def conclude(name: str, results: Sequence[Any]) -> None:
+    """Count the outcomes on stderr.
+
+    Raises:
+        GateError: a check failed.
+    """
+    outcomes = [result.outcome for result in results]
+    counted = {word: outcomes.count(word) for word in dict.fromkeys(outcomes)}
+    click.echo(", ".join(f"{count} {word}" for word, count in counted.items()), err=True)
+    if failed := counted.get("fail"):
+        raise GateError(
+            f"{name}: {failed} of {len(results)} checks failed",
+            hint="Each failed line says what was seen; mend it and check again.",
+        )
 
 
 def gigabytes(size_bytes: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,7 +39,7 @@ def list_(as_json: bool) -> None:
         titles = ("engine", "versions", "environment", "installs on", "profiles")
         table = [tuple(str(row[title.replace(" ", "_")]) for title in titles) for row in rows]
         click.echo("\n".join(common.fitted([titles, *table])))
-    _complain(registry)
+    common.complain(registry)
 
 
 @command.command("show", short_help="Show what an engine can do.")
@@ -70,27 +70,14 @@ def check(name: str, as_json: bool) -> None:
     Ends with 3 when a check failed.
     """
     from inferometer.cli import common
-    from inferometer.errors import GateError
-
-    def tell(result: Any) -> None:
-        said = f"{result.words} {result.detail}".rstrip()
-        row = (result.outcome.ljust(5), result.id.ljust(24), said)
-        click.echo("\n".join(common.fitted([row])))
 
     engine = _engine(name)
     conformance = import_module("inferometer.testing.conformance")
     click.echo(f"checking {name} against servers that behave as it does", err=True)
-    results = conformance.run(engine, told=(lambda _: None) if as_json else tell)
+    results = conformance.run(engine, told=common.unsaid if as_json else common.tell_outcome)
     if as_json:
         click.echo(common.as_json(results))
-    outcomes = [result.outcome for result in results]
-    counted = {word: outcomes.count(word) for word in dict.fromkeys(outcomes)}
-    click.echo(", ".join(f"{count} {word}" for word, count in counted.items()), err=True)
-    if failed := counted.get("fail"):
-        raise GateError(
-            f"{name}: {failed} of {len(results)} checks failed",
-            hint="Each failed line says what the adapter does; mend it and check again.",
-        )
+    common.conclude(name, results)
 
 
 @command.command("install", short_help="Build an engine's environment.")
@@ -177,13 +164,6 @@ def _engine(name: str, registry: Registry | None = None) -> Engine:
             error.hint += f" A plugin is broken, which may be why. {'; '.join(broken)}"
         raise error
     return engines[name]
-
-
-def _complain(registry: Registry) -> None:
-    from inferometer.redact import plain
-
-    for row in registry.problems():
-        click.echo(plain(f"problem: {row.kind} {row.name} ({row.module}): {row.problem}"), err=True)
 
 
 def _platform(accelerator: str | None, python_version: str | None = None) -> Platform:

@@ -9,8 +9,8 @@ In a pytest file::
 Without pytest, :func:`run`; against a server that really runs, :func:`live`.
 """
 
+from inferometer.testing.check import Failed, NotApplicable, Result
 from inferometer.testing.conformance.behaviours import Behaviour
-from inferometer.testing.conformance.check import Failed, NotApplicable, Result
 from inferometer.testing.conformance.checks import CHECKS
 from inferometer.testing.conformance.entry import run, suite
 from inferometer.testing.conformance.running import CHECKS as LIVE_CHECKS

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferometer.testing.check import applies, check, checks_of, need
 from inferometer.testing.conformance import talk
-from inferometer.testing.conformance.check import applies, check, checks_of, need
 from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PATIENCE_S, PROMPT_TOKENS
 
 if TYPE_CHECKING:
     from inferometer.load.driver import Answer
     from inferometer.records import Request
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Fake, Kit
 
 

@@ -14,7 +14,7 @@ from inferometer.testing.conformance import (
 )
 
 if TYPE_CHECKING:
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Kit
 
 CHECKS: tuple[Check[Kit], ...] = (

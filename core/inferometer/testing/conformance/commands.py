@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.engine import Command, Unsupported
 from inferometer.spec import EQUAL
-from inferometer.testing.conformance.check import Failed, applies, check, checks_of, need
+from inferometer.testing.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance.kit import HOME, PLATFORMS, VALUES, completion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Kit, Variant
 
 CANARY = "hf_madeUpCanary0123456789"

@@ -7,14 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inferometer.engine import QUANTITIES, Engine, Unsupported
-from inferometer.testing.conformance.check import Failed, applies, check, checks_of, need
+from inferometer.testing.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance.kit import PLATFORMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from inferometer.engine import FailureClass, Platform
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Kit
 
 PIN = re.compile(r"[A-Za-z0-9][\w.\-]*(\[[\w,\-]+\])?==[\w.+!\-]+(\s*;.*)?(\s+--hash=\S+)*")

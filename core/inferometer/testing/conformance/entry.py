@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.errors import UsageError
 from inferometer.plugins import Registry
+from inferometer.testing.check import judged, selected
 from inferometer.testing.conformance.checks import CHECKS
 from inferometer.testing.conformance.kit import Kit
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from inferometer.engine import Engine
+    from inferometer.testing.check import Check, Result
     from inferometer.testing.conformance.behaviours import Behaviour
-    from inferometer.testing.conformance.check import Check, Result
 
 
 def run(
@@ -35,7 +36,7 @@ def run(
     Raises:
         UsageError: no installed plugin brings such an engine, or there is no such check.
     """
-    wanted = selected(only)
+    wanted = selected(CHECKS, only)
     with closing(Kit.of(found(engine), behaviour, known)) as kit:
         results = []
         for each in wanted:
@@ -65,13 +66,7 @@ def suite(
             kits.append(Kit.of(found(engine), behaviour, known))
             module = request.node.getparent(pytest.Module)
             module.addfinalizer(lambda: kits.pop().close())
-        result = check.run(kits[0])
-        if result.outcome == "fail":
-            pytest.fail(f"{result.words}\n{result.detail}", pytrace=False)
-        if result.outcome == "known":
-            pytest.xfail(result.detail)
-        if result.outcome == "n/a":
-            pytest.skip(result.detail)
+        judged(check.run(kits[0]))
 
     decorated: Any = test_conformance
     return decorated  # type: ignore[no-any-return]
@@ -85,12 +80,3 @@ def found(engine: Engine | str) -> Engine:
     if engine not in engines:
         raise UsageError.unknown("engine", engine, engines)
     return engines[engine]
-
-
-def selected(only: Collection[str]) -> list[Check[Kit]]:
-    """Return the checks of these ids, or all."""
-    known = {each.id: each for each in CHECKS}
-    for id_ in only:
-        if id_ not in known:
-            raise UsageError.unknown("check", id_, known)
-    return [each for each in CHECKS if not only or each.id in only]

@@ -24,9 +24,9 @@ from inferometer.engine import (
 )
 from inferometer.launch import serve
 from inferometer.ports import lease
+from inferometer.testing.check import Failed, NotApplicable
 from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.behaviours import BEHAVIOURS, Behaviour
-from inferometer.testing.conformance.check import Failed, NotApplicable
 from inferometer.testing.conformance.known import KNOWN
 from inferometer.testing.conformance.setting import setup_of
 from inferometer.testing.fakes.scene import Scene

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer.testing.conformance.check import applies, check, checks_of, need
+from inferometer.testing.check import applies, check, checks_of, need
 from inferometer.testing.conformance.kit import completion
 from inferometer.testing.fakes.sampling import endless, greedy
 
 if TYPE_CHECKING:
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Kit
 
 

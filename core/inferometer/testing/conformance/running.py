@@ -14,8 +14,8 @@ import msgspec
 
 from inferometer import counters, workload
 from inferometer.engine import Completion
+from inferometer.testing.check import applies, check, checks_of, need
 from inferometer.testing.conformance import talk
-from inferometer.testing.conformance.check import applies, check, checks_of, need
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inferometer.engine import Engine, Readiness
     from inferometer.launch import Server
     from inferometer.load.driver import Answer, Body
-    from inferometer.testing.conformance.check import Check, Result
+    from inferometer.testing.check import Check, Result
 
 INPUT_TOKENS, OUTPUT_TOKENS = 48, 12
 STREAMS = 4

@@ -14,8 +14,8 @@ from inferometer import processes
 from inferometer.engine import Unsupported
 from inferometer.errors import LaunchError
 from inferometer.launch import serve
+from inferometer.testing.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance import talk
-from inferometer.testing.conformance.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance.commands import FLAG
 from inferometer.testing.conformance.declared import classified, messages
 from inferometer.testing.conformance.kit import HOST, PATIENCE_S, PLATFORMS
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from inferometer.engine import Platform
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Kit
 
 AT_ONCE = 4

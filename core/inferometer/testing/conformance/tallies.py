@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from inferometer import counters
 from inferometer.engine import QUANTITIES
+from inferometer.testing.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance import talk
-from inferometer.testing.conformance.check import Failed, applies, check, checks_of, need
 from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PATIENCE_S, PROMPT_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from inferometer.engine import CacheReset
-    from inferometer.testing.conformance.check import Check
+    from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Fake, Kit
 
 REQUESTS = 3

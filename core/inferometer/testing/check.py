@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from inferometer.errors import UsageError
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 
 class Subject(Protocol):
@@ -28,7 +29,7 @@ Outcome = Literal["pass", "fail", "known", "n/a"]
 
 
 class Failed(Exception):  # noqa: N818 -- an outcome
-    """The adapter does not do what the check asks; the message says what it does."""
+    """The thing does not do what the check asks; the message says what it does."""
 
 
 class NotApplicable(Exception):  # noqa: N818 -- an outcome
@@ -55,7 +56,7 @@ class Check(Generic[S]):
     function: Callable[[S], None]
 
     def run(self, subject: S) -> Result:
-        """Return the outcome; whatever the adapter raises is a failure."""
+        """Return the outcome; whatever the thing checked raises is a failure."""
         return outcome(self.id, self.words, subject.known.get(self.id), self._of(subject))
 
     def _of(self, subject: S) -> Callable[[], None]:
@@ -106,3 +107,28 @@ def applies(ok: object, why: str) -> None:
     """Have nothing to check, for the reason ``why``, unless ``ok``."""
     if not ok:
         raise NotApplicable(why)
+
+
+def judged(result: Result) -> None:
+    """Tell pytest the outcome: a known failure is an expected one, no subject is a skip."""
+    import pytest  # noqa: PLC0415 -- only who tests needs it
+
+    if result.outcome == "fail":
+        pytest.fail(f"{result.words}\n{result.detail}", pytrace=False)
+    if result.outcome == "known":
+        pytest.xfail(result.detail)
+    if result.outcome == "n/a":
+        pytest.skip(result.detail)
+
+
+def selected(checks: Sequence[Check[S]], only: Collection[str]) -> list[Check[S]]:
+    """Return the checks of these ids, or all.
+
+    Raises:
+        UsageError: there is no such check.
+    """
+    known = {each.id: each for each in checks}
+    for id_ in only:
+        if id_ not in known:
+            raise UsageError.unknown("check", id_, known)
+    return [each for each in checks if not only or each.id in only]

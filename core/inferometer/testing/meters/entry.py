@@ -1,0 +1,81 @@
+"""Run the kit: as one pytest case for each check, or without pytest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from inferometer.errors import UsageError
+from inferometer.plugins import Registry, stdout_to_stderr
+from inferometer.testing.check import judged, selected
+from inferometer.testing.meters.checks import CHECKS
+from inferometer.testing.meters.kit import Kit
+from inferometer.testing.meters.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from inferometer.meter import EnergyMeter
+    from inferometer.testing.check import Check, Result
+
+
+def run(
+    meter: EnergyMeter | str,
+    *,
+    world: World | None = None,
+    known: Mapping[str, str] | None = None,
+    only: Collection[str] = (),
+    told: Callable[[Result], None] = lambda _result: None,
+) -> list[Result]:
+    """Check a meter, or the installed one of that name; takes seconds.
+
+    ``world`` is the machine it is checked on (left out: this one, as it is), ``known`` the reasons
+    of failures by check id, ``only`` names the checks to run, and ``told`` gets each result at
+    once.
+
+    Raises:
+        UsageError: no installed plugin brings such a meter, or there is no such check.
+    """
+    wanted = selected(CHECKS, only)
+    kit = Kit(found(meter), world or World(), dict(known or {}))
+    results = []
+    for each in wanted:
+        with stdout_to_stderr():
+            result = each.run(kit)
+        results.append(result)
+        told(result)
+    return results
+
+
+def suite(
+    meter: EnergyMeter | str,
+    *,
+    world: World | None = None,
+    known: Mapping[str, str] | None = None,
+) -> Callable[..., None]:
+    """Return a pytest function with one case for each check; give it a name that is collected.
+
+    A known failure is an expected one, and what has no subject is skipped, both with the reason.
+    The arguments are those of :func:`run`.
+    """
+    import pytest  # noqa: PLC0415 -- only who tests needs it
+
+    kits: list[Kit] = []
+
+    @pytest.mark.parametrize("check", [pytest.param(each, id=each.id) for each in CHECKS])
+    def test_meter(check: Check[Kit]) -> None:
+        if not kits:
+            kits.append(Kit(found(meter), world or World(), dict(known or {})))
+        judged(check.run(kits[0]))
+
+    decorated: Any = test_meter
+    return decorated  # type: ignore[no-any-return]
+
+
+def found(meter: EnergyMeter | str) -> EnergyMeter:
+    """Return the meter itself, or the installed one of that name."""
+    if not isinstance(meter, str):
+        return meter
+    meters = Registry().meters()
+    if meter not in meters:
+        raise UsageError.unknown("meter", meter, meters)
+    return meters[meter]
