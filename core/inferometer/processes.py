@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 PROC = Path("/proc")
 
@@ -25,13 +25,42 @@ def _stats(session_id: int) -> Iterator[tuple[int, list[str]]]:
 
 
 def cpu_seconds(session_id: int) -> float:
-    """Return CPU seconds (user and system) of a session, waited-for children included.
+    """Return CPU seconds (user and system) of a session, waited-for children included."""
+    return _cpu_seconds(_stats(session_id))
 
-    Source: proc(5), fields utime, stime, cutime, cstime, in clock ticks. A process that ends
-    moves from the first pair to its parent's second pair when it is waited for.
+
+def used(session_id: int) -> tuple[float, int | None]:
+    """Return :func:`cpu_seconds` of a session, and its memory in bytes (None: no process)."""
+    stats = list(_stats(session_id))
+    return _cpu_seconds(stats), _memory_bytes(stats)
+
+
+def _cpu_seconds(stats: Iterable[tuple[int, list[str]]]) -> float:
+    """Add up utime, stime, cutime and cstime of proc(5), which are in clock ticks.
+
+    A process that ends moves from the first pair to its parent's second pair when it is waited
+    for.
     """
-    ticks = sum(sum(map(int, fields[11:15])) for _, fields in _stats(session_id))
+    ticks = sum(sum(map(int, fields[11:15])) for _, fields in stats)
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_bytes(stats: Iterable[tuple[int, list[str]]]) -> int | None:
+    """Add up what processes occupy.
+
+    Private resident pages of each process, plus the largest shared part once (proc(5), statm):
+    plain sums of RSS would count shared libraries and shared weights once per process.
+    """
+    private, shared, seen = 0, 0, False
+    for pid, _ in stats:
+        try:
+            fields = (PROC / str(pid) / "statm").read_text().split()
+        except OSError:
+            continue
+        seen = True
+        private += int(fields[1]) - int(fields[2])
+        shared = max(shared, int(fields[2]))
+    return (private + shared) * os.sysconf("SC_PAGE_SIZE") if seen else None
 
 
 def machine_cpu_seconds() -> float | None:
@@ -46,24 +75,6 @@ def machine_cpu_seconds() -> float | None:
     except (OSError, IndexError, ValueError):
         return None
     return sum(busy) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_bytes(session_id: int) -> int | None:
-    """Return memory in use by a session in bytes, or None when it has no process.
-
-    Private resident pages of each process, plus the largest shared part once (proc(5), statm):
-    plain sums of RSS would count shared libraries and shared weights once per process.
-    """
-    private, shared, seen = 0, 0, False
-    for pid, _ in _stats(session_id):
-        try:
-            fields = (PROC / str(pid) / "statm").read_text().split()
-        except OSError:
-            continue
-        seen = True
-        private += int(fields[1]) - int(fields[2])
-        shared = max(shared, int(fields[2]))
-    return (private + shared) * os.sysconf("SC_PAGE_SIZE") if seen else None
 
 
 def alive(session_id: int) -> list[int]:
