@@ -158,16 +158,29 @@ def opened(
 
 
 def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str) -> Opened:
-    info = MeterInfo(name=meter.name, scope="L0", kind="measured", method="")
+    info = seen_from(_described(meter, context), elsewhere)
     try:
-        info = seen_from(meter.info(context), elsewhere)
         return Opened(info, meter.open(context) if info.reason is None else None)
     except InferometerError:
         raise
     except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
-        reason = "no_permission" if isinstance(error, PermissionError) else "failed"
-        detail = f"{type(error).__name__}: {error}"
-        return Opened(msgspec.structs.replace(info, reason=reason, detail=detail))
+        return Opened(_failed(info, error))
+
+
+def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
+    """Return what a meter says of itself, or that it broke."""
+    try:
+        return meter.info(context)
+    except InferometerError:
+        raise
+    except Exception as error:  # noqa: BLE001 -- as above
+        return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)
+
+
+def _failed(info: MeterInfo, error: Exception) -> MeterInfo:
+    reason = "no_permission" if isinstance(error, PermissionError) else "failed"
+    detail = f"{type(error).__name__}: {error}"
+    return msgspec.structs.replace(info, reason=reason, detail=detail)
 
 
 def seen_from(info: MeterInfo, elsewhere: str) -> MeterInfo:
@@ -198,6 +211,14 @@ def idle_s(protocol: Protocol, infos: Sequence[MeterInfo]) -> float:
     if protocol.idle_s is not UNSET:
         return protocol.idle_s if readable else 0.0
     return IDLE_S if any(info.kind == "measured" for info in readable) else 0.0
+
+
+def idle_length_s(protocol: Protocol, meters: Meters, platform: Platform) -> float:
+    """Return :func:`idle_s` as far as it can be told before there is any engine."""
+    if protocol.idle_s == 0:
+        return 0.0
+    told = [_described(each, meter_context(entry, None, platform)) for entry, each in meters]
+    return idle_s(protocol, told)
 
 
 def rest(

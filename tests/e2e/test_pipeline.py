@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -20,10 +22,16 @@ from inferometer import study as studies
 from inferometer.analyze import analyze
 from inferometer.cli.run import measure as run_command
 from inferometer.errors import IncompleteError, MachineError, StorageError, UsageError
+from inferometer.hooks import GROUP
+from inferometer.plugins import Registry
 from inferometer.progress import Silent
+from inferometer.records import Condition, MeterInfo, Reading
 from inferometer.runner import RunOutcome, run
-from inferometer.store import Store
+from inferometer.store import Store, readings
 from inferometer.testing.engine import registry, write_model
+
+if TYPE_CHECKING:
+    from inferometer.meter import EnergyMeter, MeterContext, MeterSession
 
 STUDY = """
 name = "pipeline"
@@ -33,6 +41,7 @@ rounds = {rounds}
 window_s = 0.6
 discard_s = 0.1
 probe = true
+idle_s = 0
 {protocol}
 
 [price]
@@ -165,6 +174,80 @@ def test_a_study_becomes_a_report_and_resuming_repeats_nothing(
     )
     assert comparison.moe_ratios
     assert all(check.verdict != "fail" for cell in comparison.cells for check in cell.checks)
+
+
+class Ticking:
+    """A counter of 50 W that ticks every 100 ms, and a thermometer."""
+
+    name = "ticking"
+    options: ClassVar[dict[str, type]] = {}
+
+    def __init__(self) -> None:
+        self.contexts: list[MeterContext] = []
+
+    def info(self, context: MeterContext) -> MeterInfo:
+        self.contexts.append(context)
+        return MeterInfo(
+            name=self.name,
+            scope="L0",
+            kind="measured",
+            method="test",
+            instrument="counter",
+            update_ms=100.0,
+            period_s=0.1,
+        )
+
+    def open(self, context: MeterContext) -> MeterSession:
+        return self
+
+    def read(self) -> list[Reading]:
+        now_ns = time.monotonic_ns()
+        value = now_ns // 100_000_000 * 5.0
+        return [Reading(meter=self.name, device="d", t_ns=now_ns, value=value, unit="J")]
+
+    def conditions(self) -> list[Condition]:
+        now_ns = time.monotonic_ns()
+        return [Condition(meter=self.name, device="d", t_ns=now_ns, temperature_c=40.0)]
+
+    def close(self) -> None:
+        return
+
+
+class WithTicking(Registry):
+    ticking = Ticking()
+
+    def meters(self) -> dict[str, EnergyMeter]:
+        return {**super().meters(), "ticking": self.ticking}
+
+
+def test_a_measuring_meter_is_read_before_at_and_between_loads(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text = text_of(model_files).replace("idle_s = 0", "idle_s = 0.5")
+    first, second = text.index("[[engines]]"), text.rindex("[[engines]]")
+    text = text[:first] + text[second:] + '\n[[meters]]\nname = "ticking"\n'
+    oracle = EntryPoint(name="oracle", value="inferometer.testing.engine", group=GROUP)
+    plugins = WithTicking([*entry_points(group=GROUP), oracle])
+    run(studies.parse(text, "study.toml"), text, tmp_path / "results", plugins, Silent())
+    store = Store(tmp_path / "results")
+    for record in store.launches():
+        assert [idle.state for idle in record.idles] == ["bare", "loaded"]
+        bare, loaded = record.idles
+        (window,) = record.windows
+        assert bare.end_ns < loaded.start_ns < loaded.end_ns < window.start_ns
+        rows = readings(store.folder(record.id))
+        for stretch in (bare, loaded, window):
+            inside = [row for row in rows if stretch.start_ns <= row.t_ns <= stretch.end_ns]
+            ticks = [row for row in inside if row.since_ns is not None]
+            joules = ticks[-1].value - ticks[0].value
+            seconds = (ticks[-1].t_ns - ticks[0].t_ns) * 1e-9
+            assert joules / seconds == pytest.approx(50.0, rel=0.1)
+        conditions = (store.folder(record.id) / "conditions.jsonl").read_text().splitlines()
+        assert len(conditions) >= 3
+    _, before, behind = WithTicking.ticking.contexts[:3]  # the first one looks at options
+    assert (before.session_id, before.pids) == (None, None)
+    assert behind.session_id is not None
+    assert behind.accelerators == before.accelerators == 1
 
 
 def _rapl_readable() -> bool:

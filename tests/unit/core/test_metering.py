@@ -24,6 +24,7 @@ from inferometer.metering import (
     broken,
     bystanders,
     chosen_meters,
+    idle_length_s,
     idle_s,
     meter_context,
     opened,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from inferometer.meter import MeterSession
 
 
+BROKEN: dict[str, Exception] = {"info": KeyError("driver")}
 INFO = MeterInfo(name="m", scope="L0", kind="measured", method="", period_s=0.02)
 
 
@@ -124,7 +126,7 @@ def test_a_meter_with_a_reason_is_not_opened() -> None:
 
 
 def test_a_meter_that_breaks_before_anything_runs_is_refused_by_name() -> None:
-    meter = Meter(broken={"info": KeyError("driver")})
+    meter = Meter(broken=BROKEN)
     with pytest.raises(MachineError, match="meter 'm' broke: KeyError"):
         chosen_meters([MeterEntry(name="m")], {"m": meter})
 
@@ -194,6 +196,13 @@ def test_idle_stretches_are_for_meters_that_measure(
     infos = [msgspec.structs.replace(INFO, kind=kind) for kind in kinds]
     blind = msgspec.structs.replace(INFO, reason="no_permission")
     assert idle_s(Protocol(idle_s=asked), [*infos, blind]) == seconds
+
+
+def test_their_length_is_told_before_there_is_an_engine() -> None:
+    meters = [(MeterEntry(name="m"), Meter()), (MeterEntry(name="n"), Meter(broken=BROKEN))]
+    assert idle_length_s(Protocol(), meters, platform("cpu")) == 10.0
+    assert idle_length_s(Protocol(), meters[1:], platform("cpu")) == 0.0
+    assert idle_length_s(Protocol(idle_s=0.0), meters, platform("cpu")) == 0.0
 
 
 def test_a_stretch_without_load_is_read_as_a_window_is(tmp_path: Path) -> None:
