@@ -14,7 +14,7 @@ from inferometer import store
 from inferometer.devices import DeviceMemory
 from inferometer.errors import InferometerError, LaunchError, MachineError, UsageError
 from inferometer.meter import MeterContext
-from inferometer.processes import alive, cpu_seconds, machine_cpu_seconds, used
+from inferometer.processes import Session, machine_cpu_seconds
 from inferometer.records import Idle, MeterInfo
 from inferometer.watch import Opened, Watch
 
@@ -72,9 +72,9 @@ class Sampler:
         self, meters: Sequence[Opened], session_id: int | None, accelerator: str = "cpu"
     ) -> None:
         self.watch = Watch(meters)
-        self.devices = DeviceMemory(session_id)
+        self._session = session = None if session_id is None else Session(session_id)
+        self.devices = DeviceMemory(session_id, lambda _: session.alive() if session else [])
         self._accelerator = accelerator
-        self.session_id = session_id
         self.usage: list[Usage] = []
         self.peak_memory_bytes: int | None = None
         self._stop = threading.Event()
@@ -88,8 +88,8 @@ class Sampler:
 
     def _look(self) -> None:
         machine = machine_cpu_seconds()
-        if self.session_id is not None:
-            engine, memory = used(self.session_id)
+        if self._session is not None:
+            engine, memory = self._session.used()
             if memory is not None:
                 self.peak_memory_bytes = max(self.peak_memory_bytes or 0, memory)
             if machine is not None:
@@ -122,17 +122,18 @@ def meter_context(
     allotted: Allotted = UNKNOWN,
 ) -> MeterContext:
     """Return what a meter may look at during this launch, or before it without ``session_id``."""
+    session = None if session_id is None else Session(session_id)
 
     def seconds() -> float:
-        if session_id is None:
+        if session is None:
             raise LookupError("the engine's processes cannot be seen")
-        return cpu_seconds(session_id)
+        return session.cpu_seconds()
 
     return MeterContext(
         accelerator=platform.accelerator,
         session_id=session_id,
         cpu_seconds=seconds,
-        pids=None if session_id is None else lambda: alive(session_id),
+        pids=None if session is None else session.alive,
         visible_devices=allotted.visible_devices,
         accelerators=allotted.accelerators,
         options=entry.options,
@@ -161,8 +162,6 @@ def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str) -> Opened
     info = seen_from(_described(meter, context), elsewhere)
     try:
         return Opened(info, meter.open(context) if info.reason is None else None)
-    except InferometerError:
-        raise
     except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
         return Opened(_failed(info, error))
 
@@ -171,15 +170,14 @@ def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
     """Return what a meter says of itself, or that it broke."""
     try:
         return meter.info(context)
-    except InferometerError:
-        raise
     except Exception as error:  # noqa: BLE001 -- as above
         return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)
 
 
 def _failed(info: MeterInfo, error: Exception) -> MeterInfo:
     reason = "no_permission" if isinstance(error, PermissionError) else "failed"
-    detail = f"{type(error).__name__}: {error}"
+    known = isinstance(error, InferometerError)
+    detail = str(error) if known else f"{type(error).__name__}: {error}"
     return msgspec.structs.replace(info, reason=reason, detail=detail)
 
 

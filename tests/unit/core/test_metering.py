@@ -105,6 +105,7 @@ def test_meters_memory_and_processors_are_looked_at_together() -> None:
         ("info", KeyError("driver"), "failed"),
         ("open", OSError("no such device"), "failed"),
         ("open", PermissionError("root only"), "no_permission"),
+        ("open", MachineError("the device is gone"), "failed"),
     ],
 )
 def test_a_plugin_that_breaks_when_it_is_opened_is_named(
@@ -113,7 +114,7 @@ def test_a_plugin_that_breaks_when_it_is_opened_is_named(
     bad, good = open_all(Meter(broken={where: error}), Meter(name="good"))
     assert bad.session is None
     assert bad.info.reason == reason
-    assert bad.info.detail == f"{type(error).__name__}: {error}"
+    assert str(error) in bad.info.detail
     assert good.session is not None
 
 
