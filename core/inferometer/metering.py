@@ -16,7 +16,7 @@ from inferometer.errors import InferometerError, LaunchError, MachineError, Usag
 from inferometer.meter import MeterContext
 from inferometer.processes import Session, machine_cpu_seconds
 from inferometer.records import Idle, MeterInfo
-from inferometer.watch import Opened, Watch
+from inferometer.watch import Opened, Watch, fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -175,9 +175,7 @@ def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
 
 
 def _failed(info: MeterInfo, error: Exception) -> MeterInfo:
-    reason = "no_permission" if isinstance(error, PermissionError) else "failed"
-    known = isinstance(error, InferometerError)
-    detail = str(error) if known else f"{type(error).__name__}: {error}"
+    reason, detail = fault(error)
     return msgspec.structs.replace(info, reason=reason, detail=detail)
 
 
@@ -193,8 +191,8 @@ def seen_from(info: MeterInfo, elsewhere: str) -> MeterInfo:
 
 def broken(info: MeterInfo, watch: Watch) -> MeterInfo:
     """Return ``info``, with a reason where the meter failed while it was read."""
-    if fault := watch.faults.get(info.name):
-        return msgspec.structs.replace(info, reason=fault.reason, detail=fault.detail)
+    if found := watch.faults.get(info.name):
+        return msgspec.structs.replace(info, reason=found.reason, detail=found.detail)
     if remark := watch.remarks.get(info.name):
         return msgspec.structs.replace(info, detail="; ".join(filter(None, (info.detail, remark))))
     return info

@@ -11,11 +11,11 @@ import math
 import threading
 import time
 from collections import deque
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from inferometer.errors import InferometerError
 from inferometer.meter import WatchesConditions
 from inferometer.records import Reading
 
@@ -66,8 +66,23 @@ class _Stretch(NamedTuple):
     """Enough when every device has ticked once."""
 
 
-class BadMeterError(Exception):
-    """A reading that is none; ``args`` are those of :class:`Fault`."""
+class BadReadingError(Exception):
+    """A reading that is none; ``reason`` and ``detail`` are those of :class:`Fault`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def fault(error: Exception) -> Fault:
+    """Return what an error of a plugin's means: what it says itself, if it has a code and words."""
+    reason, detail = getattr(error, "reason", None), getattr(error, "detail", None)
+    if isinstance(reason, str) and isinstance(detail, str):
+        return Fault(reason, detail)
+    if isinstance(error, InferometerError):
+        return Fault("failed", error.message)
+    reason = "no_permission" if isinstance(error, PermissionError) else "failed"
+    return Fault(reason, f"{type(error).__name__}: {error}")
 
 
 class Reader:
@@ -119,14 +134,12 @@ class Reader:
     def _run(self) -> None:
         try:
             self._watch()
-        except BadMeterError as error:
-            self.fault = Fault(*error.args)
         except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
-            self.fault = Fault("failed", f"{type(error).__name__}: {error}")
+            self.fault = fault(error)
         try:
             self.session.close()
         except Exception as error:  # noqa: BLE001 -- as above
-            self.fault = self.fault or Fault("failed", f"{type(error).__name__}: {error}")
+            self.fault = self.fault or fault(error)
 
     def _watch(self) -> None:
         self._next_ns = self._next_condition_ns = time.monotonic_ns()
@@ -166,9 +179,11 @@ class Reader:
             last = asked_ns >= stretch.until_ns or self._over
             due = last or not former or asked_ns >= self._next_ns
             for row in rows:
-                since_ns, value = former.get(row.device, (None, row.value))
+                since_ns, value = former.get(row.device, (0, row.value))
                 if row.value != value:
-                    self.readings.append(msgspec.structs.replace(row, since_ns=since_ns))
+                    # a log's rows are older than the look that finds them
+                    known = {"since_ns": since_ns} if since_ns < row.t_ns else {}
+                    self.readings.append(msgspec.structs.replace(row, **known))
                     ticked.add(row.device)
                 elif due:
                     self.readings.append(row)
@@ -192,9 +207,9 @@ class Reader:
         for row in rows:
             # infinity and NaN could not be stored
             if not isinstance(row, Reading) or not math.isfinite(row.value):
-                raise BadMeterError("bad_reading", f"not a number: {row!r:.200}")
+                raise BadReadingError("bad_reading", f"not a number: {row!r:.200}")
             if row.t_ns > latest_ns:
-                raise BadMeterError("clock_unsure", f"{row.device}: stamped ahead of our clock")
+                raise BadReadingError("clock_unsure", f"{row.device}: stamped ahead of our clock")
         return rows
 
     def _note_conditions(self) -> None:
@@ -206,7 +221,7 @@ class Reader:
             self.conditions.extend(self._states.conditions())
         except Exception as error:  # noqa: BLE001 -- joules are as good without
             self._states = None
-            self.remark = f"conditions were read no longer: {type(error).__name__}: {error}"
+            self.remark = f"conditions were read no longer: {fault(error).detail}"
 
 
 class Watch:
@@ -248,6 +263,6 @@ class Watch:
                 self.faults[reader.info.name] = reader.fault
             if reader.remark:
                 self.remarks[reader.info.name] = reader.remark
-        readings = chain.from_iterable(list(reader.readings) for reader in self._readers)
-        self.readings = sorted(readings, key=lambda row: row.t_ns)
+        # in the order in which each meter gave them: stamps that run backwards must show
+        self.readings = [row for reader in self._readers for row in list(reader.readings)]
         self.conditions = [row for reader in self._readers for row in list(reader.conditions)]

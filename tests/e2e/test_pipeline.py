@@ -502,7 +502,7 @@ def test_results_of_another_machine_are_not_added_to(
         measure(text, tmp_path / "r")
 
 
-def test_a_meter_that_raises_costs_one_launch_each_and_no_run(
+def test_a_meter_that_raises_costs_its_joules_and_no_launch(
     model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -510,10 +510,10 @@ def test_a_meter_that_raises_costs_one_launch_each_and_no_run(
 
     monkeypatch.setattr("inferometer_plugins.meters.CpuTime.open", broken)
     outcome, _ = measure(text_of(model_files), tmp_path / "r")
-    assert (outcome.finished, outcome.failed) == (0, 4)
-    failure = Store(tmp_path / "r").failures()[0].failure
-    assert failure is not None
-    assert failure.message == "ZeroDivisionError: a plugin's fault"
+    assert (outcome.finished, outcome.failed) == (4, 0)
+    for record in Store(tmp_path / "r").launches():
+        meter = next(info for info in record.meters if info.name == "cpu-time")
+        assert (meter.reason, meter.detail) == ("failed", "ZeroDivisionError: a plugin's fault")
 
 
 def test_a_wrong_meter_option_is_refused_before_any_engine_starts(
