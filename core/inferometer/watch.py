@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from inferometer import redact
 from inferometer.errors import InferometerError
 from inferometer.meter import WatchesConditions
 from inferometer.records import Reading
@@ -77,12 +78,11 @@ class BadReadingError(Exception):
 def fault(error: Exception) -> Fault:
     """Return what an error of a plugin's means: what it says itself, if it has a code and words."""
     reason, detail = getattr(error, "reason", None), getattr(error, "detail", None)
-    if isinstance(reason, str) and isinstance(detail, str):
-        return Fault(reason, detail)
-    if isinstance(error, InferometerError):
-        return Fault("failed", error.message)
-    reason = "no_permission" if isinstance(error, PermissionError) else "failed"
-    return Fault(reason, f"{type(error).__name__}: {error}")
+    if not (isinstance(reason, str) and isinstance(detail, str)):
+        reason = "no_permission" if isinstance(error, PermissionError) else "failed"
+        known = isinstance(error, InferometerError)
+        detail = str(error) if known else f"{type(error).__name__}: {error}"
+    return Fault(reason, redact.text(detail))
 
 
 class Reader:
