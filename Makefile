@@ -42,10 +42,10 @@ engines: install
 lane-sglang: install
 	$(BIN)/python -m pytest tests/lanes/sglang/lane_flags.py tests/lanes/sglang/lane.py
 
-# Timings, so on an otherwise idle machine; about fifteen minutes, and once the peers' installation.
+# Timings, so on an otherwise idle machine; about ten minutes, and once the peers' installation.
 # All of them run, also behind one that missed a target.
 benchmarks: install
-	@missed=0; for name in oracle_table arrivals load_scenes faults meter_overhead; do \
+	@missed=0; for name in oracle_table arrivals load_scenes faults; do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
 	done; exit $$missed
 

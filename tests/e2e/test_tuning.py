@@ -37,6 +37,7 @@ rounds = 1
 window_s = 0.5
 discard_s = 0.1
 probe = false
+idle_s = 0.1
 
 [tuning]
 {tuning}
@@ -172,7 +173,9 @@ def test_the_search_finds_the_best_keeps_what_failed_and_ranks_none_of_it(
         if trial.score.value is not None:
             assert trial.score.kind == "simulated"
             assert trial.score.value < 32 / (ttft_ms + 7 * itl_ms) * 1000 * 1.02
+    assert [record.idles for record in search.launches()] == [[]] * 5
     (record,) = Store(results).launches()
+    assert [idle.state for idle in record.idles] == ["bare", "loaded"]
     assert record.asked["extra_args"] == ["--itl-ms", "1", "--ttft-ms", "5"]
     assert record.stack["profile"] == "tuned"
     comparison = analyze(results)
