@@ -38,8 +38,8 @@ UPDATE_S = 0.5
 """Assumed of a counter whose update period is not known: the longest default of NVML's drivers."""
 LONGEST_S = 2.0
 """Most that is looked at closely at one edge."""
-AHEAD_S = 0.005
-"""A stamp that is further ahead of our clock was made by another clock."""
+AHEAD_S = 0.05
+"""A stamp that is further ahead of our clock was made by another clock, or one badly set."""
 JOIN_S = 5.0
 """A meter that does not answer for so long at the end is given up."""
 
