@@ -16,14 +16,36 @@ from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.environment import Environment
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import attach, contained, failed, inherited, serve, unforeseen, variables
+from inferometer.launch import (
+    attach,
+    contained,
+    failed,
+    inherited,
+    scrubbed,
+    serve,
+    unforeseen,
+    variables,
+)
 from inferometer.load.driver import collect
 from inferometer.load.http import Target
-from inferometer.metering import Sampler, broken, bystanders, meter_context, seen_from
+from inferometer.metering import (
+    UNKNOWN,
+    Allotted,
+    Sampler,
+    allot,
+    broken,
+    bystanders,
+    idle_s,
+    keep,
+    meter_context,
+    opened,
+    rest,
+    rest_bare,
+)
 from inferometer.point import Live, request_bodies
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
-from inferometer.records import Failure, LaunchRecord, Probe
+from inferometer.records import Failure, Idle, LaunchRecord, Probe
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
@@ -31,7 +53,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.containers.running import Container
-    from inferometer.engine import Command, Engine, Knob, LaunchSpec
+    from inferometer.engine import Command, Knob, LaunchSpec
     from inferometer.launch import Server
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, Plan
@@ -39,6 +61,7 @@ if TYPE_CHECKING:
     from inferometer.progress import Progress
     from inferometer.records import MeterInfo, Told, Window
     from inferometer.study import MeterEntry
+    from inferometer.watch import Opened
 
 HOST = "127.0.0.1"
 PROBE_TOKENS = 64
@@ -59,6 +82,8 @@ class _Seen:
     configuration: dict[str, Any]
     windows: list[Window]
     meters: list[MeterInfo]
+    idles: list[Idle] = field(default_factory=list)
+    allotted: Allotted = UNKNOWN
     asked: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     device_memory: Told | None = None
@@ -135,8 +160,15 @@ class Bench:
         seen.port = port
         seen.command = redact.argv(self._shown(launch, command))
         seen.variables = redact.tree(dict(command.env))
-        given = variables(command, stack.entry.pass_env)
-        seen.instrument = redact.tree({k: v for k, v in given.items() if k not in command.env})
+        own = variables(command, stack.entry.pass_env)
+        seen.instrument = redact.tree({k: v for k, v in own.items() if k not in command.env})
+        container = self._container(launch, f"{launch.id}-{secrets.token_hex(3)}")
+        given = (scrubbed if container is None else contained)(own, stack.entry.pass_env)
+        seen.allotted = allot(self.prepared.platform, given, context.spec)
+        protocol = self.plan.protocol
+        if protocol.idle_s != 0:
+            meters = self._opened(None, seen)
+            seen.idles += rest_bare(meters, protocol, folder, self.progress.stage)
         self.progress.stage("starting the engine")
         with serve(
             command,
@@ -145,13 +177,19 @@ class Bench:
             readiness=command.readiness or stack.engine.readiness,
             failures=stack.engine.failures,
             folder=folder,
-            deadline_s=self.plan.protocol.ready_timeout_s,
+            deadline_s=protocol.ready_timeout_s,
             inherit=stack.entry.pass_env,
-            container=self._container(launch, f"{launch.id}-{secrets.token_hex(3)}"),
+            container=container,
         ) as server:
             target = Target(host=HOST, port=port, path=stack.engine.endpoint)
             model = str(self.prepared.model(launch).path)
             self._load(self._live(launch, folder, server, target, model), seen)
+
+    def _opened(self, session_id: int | None, seen: _Seen, elsewhere: str = "") -> list[Opened]:
+        platform, given = self.prepared.platform, seen.allotted
+        return opened(
+            self.meters, lambda entry: meter_context(entry, session_id, platform, given), elsewhere
+        )
 
     def _live(
         self, launch: Launch, folder: Path, server: Server, target: Target, model: str
@@ -173,32 +211,27 @@ class Bench:
         server = live.server
         seen.ready_s = server.ready_s
         hidden = self.prepared.stacks[live.launch.stack].secrets
-        seen.configuration = resolved(live.engine, server, hidden)
+        seen.configuration = told.resolved(live.engine, server, hidden)
         seen.told = told.told(live.engine.says, seen.configuration, server.log)
-        contexts = {
-            meter.name: meter_context(entry, server.session_id, self.prepared.platform)
-            for entry, meter in self.meters
-        }
         elsewhere = "" if server.address is None or server.address.local else ELSEWHERE
-        infos = [seen_from(m.info(contexts[m.name]), elsewhere) for _, m in self.meters]
-        sessions = {
-            meter.name: meter.open(contexts[meter.name])
-            for (_, meter), info in zip(self.meters, infos, strict=True)
-            if info.reason is None
-        }
-        sampler = Sampler(sessions, server.session_id, self.prepared.platform.accelerator)
+        meters = self._opened(server.session_id, seen, elsewhere)
+        seconds = idle_s(self.plan.protocol, [each.info for each in meters])
+        sampler = Sampler(meters, server.session_id, self.prepared.platform.accelerator)
         try:
-            self._measured(live, sampler, seen)
+            self._measured(live, sampler, seen, seconds)
         finally:  # an engine that died has readings, too
-            store.append_lines(live.folder / "readings.jsonl", sampler.readings)
+            keep(live.folder, sampler.watch)
             seen.memory = sampler.peak_memory_bytes
             seen.windows = [bystanders(window, sampler.usage) for window in seen.windows]
             seen.device_memory = sampler.devices.told()
-            seen.meters = [broken(info, sampler) for info in infos]
+            seen.meters = [broken(each.info, sampler.watch) for each in meters]
 
-    def _measured(self, live: Live, sampler: Sampler, seen: _Seen) -> None:
+    def _measured(self, live: Live, sampler: Sampler, seen: _Seen, idle: float) -> None:
         launch = live.launch
         with sampler:
+            if idle:
+                self.progress.stage("idle, the engine ready")
+                seen.idles.append(rest("loaded", idle, sampler.watch, live.server.dead))
             if launch.round == 0 and self.plan.protocol.probe:
                 self.progress.stage("greedy probe")
                 rows = probe(live, launch.points[0].load.concurrency or STREAMS)
@@ -206,7 +239,8 @@ class Bench:
                 self._score(live)
             for point in launch.points:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
-                seen.windows.append(points.measure(live, point, self.plan.protocol, sampler.look))
+                set_ahead = sampler.watch.window_set
+                seen.windows.append(points.measure(live, point, self.plan.protocol, set_ahead))
 
     def _score(self, live: Live) -> None:
         """Store how likely the engine finds fixed texts, where it can tell."""
@@ -313,6 +347,7 @@ class Bench:
             precision=precision.served(seen.told, stack.entry, model.facts),
             windows=seen.windows,
             meters=seen.meters,
+            idles=seen.idles,
             host_sha256=self.host_sha256,
         )
 
@@ -321,19 +356,6 @@ def asked(spec: LaunchSpec) -> dict[str, Any]:
     """Return a specification as it is stored; variables stand in the record already."""
     extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
     return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra
-
-
-def resolved(engine: Engine, server: Server, hidden: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what the engine says of its configuration, by path, without secrets or ``hidden``."""
-    found = {}
-    for path in engine.resolved_configuration:
-        route, _, key = path.partition("#")
-        answer = server.get_json(route)
-        if key:
-            answer = answer.get(key) if isinstance(answer, dict) else None
-        if answer is not None:
-            found[path] = redact.without(redact.tree(answer), hidden)
-    return found
 
 
 def probe(live: Live, concurrency: int) -> list[Probe]:

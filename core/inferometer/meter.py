@@ -46,7 +46,11 @@ class MeterSession(Protocol):
     """A meter that is being read during one launch."""
 
     def read(self) -> Sequence[Reading]:
-        """Return one reading per device, stamped with ``time.monotonic_ns`` at the look."""
+        """Return one reading per device, stamped with ``time.monotonic_ns`` at the look.
+
+        Any exception ends this meter for the launch; one with the texts ``reason`` (a code such as
+        ``device_lost``) and ``detail`` says why, any other means ``failed``.
+        """
 
     def close(self) -> None:
         """Release whatever was opened."""

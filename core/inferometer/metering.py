@@ -1,4 +1,4 @@
-"""Meters beside the load: one thread that looks at every open meter and at the engine's memory."""
+"""Meters around a launch: what each may look at, which can be read, and what runs beside them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,39 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
+from inferometer import store
 from inferometer.devices import DeviceMemory
-from inferometer.errors import UsageError
+from inferometer.errors import InferometerError, LaunchError, MachineError, UsageError
 from inferometer.meter import MeterContext
-from inferometer.processes import cpu_seconds, machine_cpu_seconds, memory_bytes
+from inferometer.processes import Session, machine_cpu_seconds
+from inferometer.records import Idle, MeterInfo
+from inferometer.watch import Opened, Watch, fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
     from types import TracebackType
-    from typing import Self
+    from typing import Literal, Self
 
-    from inferometer.engine import Platform
-    from inferometer.meter import EnergyMeter, MeterSession
-    from inferometer.records import MeterInfo, Reading, Window
-    from inferometer.study import MeterEntry
+    from inferometer.engine import LaunchSpec, Platform
+    from inferometer.meter import EnergyMeter
+    from inferometer.records import Window
+    from inferometer.study import MeterEntry, Protocol
+
+    Meters = Sequence[tuple[MeterEntry, EnergyMeter]]
 
 PERIOD_S = 0.5
+"""Between two looks at processors and memory."""
+IDLE_S = 10.0
+"""Of a stretch without load, where a measuring meter can be read and the study does not say."""
+SETTLE = 0.2
+"""Before such a stretch, as a share of it: what came before dies down."""
+VISIBLE = {
+    "cuda": ("CUDA_VISIBLE_DEVICES",),
+    "rocm": ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES"),
+}
 
 
 class Usage(NamedTuple):
@@ -35,58 +51,55 @@ class Usage(NamedTuple):
     engine_s: float
 
 
-class Sampler:
-    """Reads ``sessions`` every :data:`PERIOD_S` seconds, and at each :meth:`look`.
+class Allotted(NamedTuple):
+    """What an engine was given, as in :class:`~inferometer.meter.MeterContext`."""
 
-    ``readings``, ``usage``, ``peak_memory_bytes`` and ``devices`` are complete after the context
-    has ended. An error in a meter ends that meter (named in ``broken``), never the measurement.
+    visible_devices: str | None = None
+    accelerators: int | None = None
+
+
+UNKNOWN = Allotted()
+
+
+class Sampler:
+    """A :class:`~inferometer.watch.Watch` over ``meters``, and looks at processors and memory.
+
+    ``watch``, ``usage``, ``peak_memory_bytes`` and ``devices`` are complete after the context has
+    ended.
     """
 
     def __init__(
-        self, sessions: dict[str, MeterSession], session_id: int | None, accelerator: str = "cpu"
+        self, meters: Sequence[Opened], session_id: int | None, accelerator: str = "cpu"
     ) -> None:
-        self.sessions = dict(sessions)
-        self.devices = DeviceMemory(session_id)
+        self.watch = Watch(meters)
+        self._session = session = None if session_id is None else Session(session_id)
+        self.devices = DeviceMemory(session_id, lambda _: session.alive() if session else [])
         self._accelerator = accelerator
-        self.session_id = session_id
-        self.readings: list[Reading] = []
-        self.broken: dict[str, str] = {}
         self.usage: list[Usage] = []
         self.peak_memory_bytes: int | None = None
-        self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="meters", daemon=True)
-
-    def look(self) -> None:
-        """Read every meter now."""
-        with self._lock:
-            for name, session in list(self.sessions.items()):
-                try:
-                    self.readings.extend(session.read())
-                except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
-                    self.broken[name] = f"{type(error).__name__}: {error}"
-                    del self.sessions[name]
+        self._thread = threading.Thread(target=self._run, name="usage", daemon=True)
 
     def _run(self) -> None:
         next_look = time.monotonic()
         while not self._stop.wait(max(0.0, next_look - time.monotonic())):
-            self.look()
-            seen = None if self.session_id is None else memory_bytes(self.session_id)
-            if seen is not None:
-                self.peak_memory_bytes = max(self.peak_memory_bytes or 0, seen)
-            self._note_usage()
-            self.devices.look()
+            self._look()
             next_look += PERIOD_S
 
-    def _note_usage(self) -> None:
+    def _look(self) -> None:
         machine = machine_cpu_seconds()
-        if machine is not None and self.session_id is not None:
-            engine = cpu_seconds(self.session_id)
-            self.usage.append(Usage(time.monotonic_ns(), machine, engine))
+        if self._session is not None:
+            engine, memory = self._session.used()
+            if memory is not None:
+                self.peak_memory_bytes = max(self.peak_memory_bytes or 0, memory)
+            if machine is not None:
+                self.usage.append(Usage(time.monotonic_ns(), machine, engine))
+        self.devices.look()
 
     def __enter__(self) -> Self:
         self.devices.open(self._accelerator)
         self._thread.start()
+        self.watch.__enter__()
         return self
 
     def __exit__(
@@ -97,31 +110,73 @@ class Sampler:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self.look()
-        self._note_usage()
-        self.devices.look()
+        self._look()
         self.devices.close()
-        for name, session in self.sessions.items():
-            try:
-                session.close()
-            except Exception as problem:  # noqa: BLE001 -- as above
-                self.broken[name] = f"{type(problem).__name__}: {problem}"
+        self.watch.__exit__(kind, error, trace)
 
 
-def meter_context(entry: MeterEntry, session_id: int | None, platform: Platform) -> MeterContext:
-    """Return what a meter may look at during this launch."""
+def meter_context(
+    entry: MeterEntry,
+    session_id: int | None,
+    platform: Platform,
+    allotted: Allotted = UNKNOWN,
+) -> MeterContext:
+    """Return what a meter may look at during this launch, or before it without ``session_id``."""
+    session = None if session_id is None else Session(session_id)
 
     def seconds() -> float:
-        if session_id is None:
+        if session is None:
             raise LookupError("the engine's processes cannot be seen")
-        return cpu_seconds(session_id)
+        return session.cpu_seconds()
 
     return MeterContext(
         accelerator=platform.accelerator,
         session_id=session_id,
         cpu_seconds=seconds,
+        pids=None if session is None else session.alive,
+        visible_devices=allotted.visible_devices,
+        accelerators=allotted.accelerators,
         options=entry.options,
     )
+
+
+def allot(platform: Platform, variables: Mapping[str, str], spec: LaunchSpec) -> Allotted:
+    """Return what an engine is given that gets ``variables`` and is to serve as ``spec`` says."""
+    names = VISIBLE.get(platform.accelerator, ())
+    visible = next((variables[name] for name in names if name in variables), None)
+    replicas = spec.pipeline_parallel_size * spec.data_parallel_size
+    return Allotted(visible, spec.tensor_parallel_size * replicas)
+
+
+def opened(
+    meters: Meters, context_of: Callable[[MeterEntry], MeterContext], elsewhere: str = ""
+) -> list[Opened]:
+    """Open what can be read of a study's meters; a plugin that breaks is named, as one that cannot.
+
+    ``elsewhere`` is that of :func:`seen_from`.
+    """
+    return [_opened(meter, context_of(entry), elsewhere) for entry, meter in meters]
+
+
+def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str) -> Opened:
+    info = seen_from(_described(meter, context), elsewhere)
+    try:
+        return Opened(info, meter.open(context) if info.reason is None else None)
+    except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
+        return Opened(_failed(info, error))
+
+
+def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
+    """Return what a meter says of itself, or that it broke."""
+    try:
+        return meter.info(context)
+    except Exception as error:  # noqa: BLE001 -- as above
+        return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)
+
+
+def _failed(info: MeterInfo, error: Exception) -> MeterInfo:
+    reason, detail = fault(error)
+    return msgspec.structs.replace(info, reason=reason, detail=detail)
 
 
 def seen_from(info: MeterInfo, elsewhere: str) -> MeterInfo:
@@ -134,11 +189,78 @@ def seen_from(info: MeterInfo, elsewhere: str) -> MeterInfo:
     return msgspec.structs.replace(info, reason="no_sensor", detail=elsewhere)
 
 
-def broken(info: MeterInfo, sampler: Sampler) -> MeterInfo:
+def broken(info: MeterInfo, watch: Watch) -> MeterInfo:
     """Return ``info``, with a reason where the meter failed while it was read."""
-    if info.name not in sampler.broken:
-        return info
-    return msgspec.structs.replace(info, reason="failed", detail=sampler.broken[info.name])
+    if found := watch.faults.get(info.name):
+        return msgspec.structs.replace(info, reason=found.reason, detail=found.detail)
+    if remark := watch.remarks.get(info.name):
+        return msgspec.structs.replace(info, detail="; ".join(filter(None, (info.detail, remark))))
+    return info
+
+
+def idle_s(protocol: Protocol, infos: Sequence[MeterInfo]) -> float:
+    """Return how long each stretch without load is to be, of meters that say ``infos``; 0: none.
+
+    Only what measures sees a difference, so without it there is none unless the study says so.
+    """
+    readable = [info for info in infos if info.reason is None]
+    if protocol.idle_s is not UNSET:
+        return protocol.idle_s if readable else 0.0
+    return IDLE_S if any(info.kind == "measured" for info in readable) else 0.0
+
+
+def idle_length_s(protocol: Protocol, meters: Meters, platform: Platform) -> float:
+    """Return :func:`idle_s` as far as it can be told before there is any engine."""
+    if protocol.idle_s == 0:
+        return 0.0
+    told = [_described(each, meter_context(entry, None, platform)) for entry, each in meters]
+    return idle_s(protocol, told)
+
+
+def rest(
+    state: Literal["bare", "loaded"],
+    seconds: float,
+    watch: Watch,
+    dead: Callable[[], str | None] = lambda: None,
+) -> Idle:
+    """Let everything settle, then wait for ``seconds`` while ``watch`` reads the meters.
+
+    Raises:
+        LaunchError: ``dead`` said why the server is gone.
+    """
+    start_ns = time.monotonic_ns() + round(SETTLE * seconds * 1e9)
+    end_ns = start_ns + round(seconds * 1e9)
+    watch.window_set(start_ns, end_ns)
+    while (left_ns := end_ns - time.monotonic_ns()) > 0:
+        if reason := dead():
+            raise LaunchError(reason, hint="Read the engine's log.", stage="serve")
+        time.sleep(min(PERIOD_S, left_ns * 1e-9))
+    return Idle(state=state, start_ns=start_ns, end_ns=end_ns)
+
+
+def rest_bare(
+    meters: Sequence[Opened], protocol: Protocol, folder: Path, say: Callable[[str], None]
+) -> list[Idle]:
+    """Read and close ``meters``, those that can be read without an engine, before there is one.
+
+    They are opened again for the engine: which devices it uses is only known then.
+    """
+    seconds = idle_s(protocol, [meter.info for meter in meters])
+    found = []
+    with Watch(meters) as watch:
+        if seconds:
+            say("idle, before the engine starts")
+            found.append(rest("bare", seconds, watch))
+    if seconds:
+        keep(folder, watch)
+    return found
+
+
+def keep(folder: Path, watch: Watch) -> None:
+    """Store what meters said, behind what they said before."""
+    store.append_lines(folder / "readings.jsonl", watch.readings)
+    if watch.conditions:
+        store.append_lines(folder / "conditions.jsonl", watch.conditions)
 
 
 def bystanders(window: Window, usage: Sequence[Usage]) -> Window:
@@ -166,6 +288,7 @@ def chosen_meters(
 
     Raises:
         UsageError: a meter or one of its options is unknown.
+        MachineError: a meter breaks when it is asked what it is.
     """
     chosen = []
     for entry in entries:
@@ -178,6 +301,14 @@ def chosen_meters(
                     f"option of meter {entry.name!r}", option, meter.options, place="[[meters]]"
                 )
         # options are looked at now, not when the first engine has started
-        meter.info(MeterContext(session_id=0, cpu_seconds=float, options=entry.options))
+        try:
+            meter.info(MeterContext(session_id=0, cpu_seconds=float, options=entry.options))
+        except InferometerError:
+            raise
+        except Exception as error:
+            raise MachineError(
+                f"meter {entry.name!r} broke: {type(error).__name__}: {error}",
+                hint="Report it to the author of the meter, and leave the meter out.",
+            ) from error
         chosen.append((entry, meter))
     return chosen

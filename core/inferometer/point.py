@@ -47,8 +47,10 @@ class Live:
     tokenizer: Path
 
 
-def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[], None]) -> Window:
-    """Offer one load point and store its rows; ``look`` reads the meters at the window's bounds.
+def measure(
+    live: Live, point: LoadPoint, protocol: Protocol, window_set: Callable[[int, int], None]
+) -> Window:
+    """Offer one load point and store its rows; ``window_set`` is told the window's bounds ahead.
 
     Raises:
         LaunchError: the server is gone, or answers nothing but errors.
@@ -64,9 +66,9 @@ def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[],
     }
     counting = Counting(live.engine.metrics, live.server)
 
-    def closed(_t: int) -> None:
-        look()
-        counting.window_closed()
+    def told_ahead(start_ns: int, end_ns: int) -> None:
+        counting.window_set(start_ns, end_ns)
+        window_set(start_ns, end_ns)
 
     try:
         result = drive(
@@ -74,9 +76,8 @@ def measure(live: Live, point: LoadPoint, protocol: Protocol, look: Callable[[],
             lambda index: bodies[wrapped(index, len(bodies), planned.again)],
             load_plan(point, planned, protocol),
             Hooks(
-                on_window_set=counting.window_set,
-                on_window_start=lambda _t: look(),
-                on_window_end=closed,
+                on_window_set=told_ahead,
+                on_window_end=lambda _t: counting.window_closed(),
                 should_stop=live.server.dead,
             ),
         )

@@ -7,31 +7,86 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 PROC = Path("/proc")
 
 
-def _stats(session_id: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield (pid, fields of /proc/pid/stat after the name) of every process in a session."""
-    for name in filter(str.isdigit, os.listdir(PROC)):
-        try:
-            text = (PROC / name / "stat").read_text(errors="replace")
-        except OSError:  # ended meanwhile
-            continue
-        fields = text.rpartition(")")[2].split()
-        if int(fields[3]) == session_id:
-            yield int(name), fields
+Stats = tuple[int, list[str]]
+"""A process and the fields of ``/proc/pid/stat`` after its name."""
 
 
-def cpu_seconds(session_id: int) -> float:
-    """Return CPU seconds (user and system) of a session, waited-for children included.
+class Session:
+    """The processes of one session.
 
-    Source: proc(5), fields utime, stime, cutime, cstime, in clock ticks. A process that ends
-    moves from the first pair to its parent's second pair when it is waited for.
+    Those of others are looked at once: a process gets into a session with its birth, or leads it.
+    So a look costs as much as the session is large, and not the machine.
     """
-    ticks = sum(sum(map(int, fields[11:15])) for _, fields in _stats(session_id))
+
+    def __init__(self, session_id: int) -> None:
+        self.id = session_id
+        self._others: set[str] = set()
+
+    def cpu_seconds(self) -> float:
+        """Return CPU seconds (user and system) so far, waited-for children included.
+
+        Source: proc(5), fields utime, stime, cutime, cstime, in clock ticks. A process that ends
+        moves from the first pair to its parent's second pair when it is waited for.
+        """
+        return _cpu_seconds(self._stats())
+
+    def used(self) -> tuple[float, int | None]:
+        """Return :meth:`cpu_seconds` and the memory in use in bytes (None: there is no process).
+
+        Private resident pages of each process, plus the largest shared part once (proc(5), statm):
+        plain sums of RSS would count shared libraries and shared weights once per process.
+        """
+        stats = self._stats()
+        return _cpu_seconds(stats), _memory_bytes(stats)
+
+    def alive(self) -> list[int]:
+        """Return the processes that have not ended."""
+        return [pid for pid, fields in self._stats() if fields[0] != "Z"]
+
+    def _stats(self) -> list[Stats]:
+        names = set(filter(str.isdigit, os.listdir(PROC)))
+        others = self._others & names
+        found = []
+        for name in sorted(names - others, key=int):
+            try:
+                text = (PROC / name / "stat").read_text(errors="replace")
+            except OSError:  # ended meanwhile
+                continue
+            fields = text.rpartition(")")[2].split()
+            if int(fields[3]) == self.id:
+                found.append((int(name), fields))
+            elif int(name) != self.id:  # which may be about to lead it
+                others.add(name)
+        self._others = others
+        return found
+
+
+def alive(session_id: int) -> list[int]:
+    """Return the processes of a session that have not ended."""
+    return Session(session_id).alive()
+
+
+def _cpu_seconds(stats: Sequence[Stats]) -> float:
+    ticks = sum(sum(map(int, fields[11:15])) for _, fields in stats)
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _memory_bytes(stats: Sequence[Stats]) -> int | None:
+    private, shared, seen = 0, 0, False
+    for pid, _ in stats:
+        try:
+            fields = (PROC / str(pid) / "statm").read_text().split()
+        except OSError:
+            continue
+        seen = True
+        private += int(fields[1]) - int(fields[2])
+        shared = max(shared, int(fields[2]))
+    return (private + shared) * os.sysconf("SC_PAGE_SIZE") if seen else None
 
 
 def machine_cpu_seconds() -> float | None:
@@ -46,26 +101,3 @@ def machine_cpu_seconds() -> float | None:
     except (OSError, IndexError, ValueError):
         return None
     return sum(busy) / os.sysconf("SC_CLK_TCK")
-
-
-def memory_bytes(session_id: int) -> int | None:
-    """Return memory in use by a session in bytes, or None when it has no process.
-
-    Private resident pages of each process, plus the largest shared part once (proc(5), statm):
-    plain sums of RSS would count shared libraries and shared weights once per process.
-    """
-    private, shared, seen = 0, 0, False
-    for pid, _ in _stats(session_id):
-        try:
-            fields = (PROC / str(pid) / "statm").read_text().split()
-        except OSError:
-            continue
-        seen = True
-        private += int(fields[1]) - int(fields[2])
-        shared = max(shared, int(fields[2]))
-    return (private + shared) * os.sysconf("SC_PAGE_SIZE") if seen else None
-
-
-def alive(session_id: int) -> list[int]:
-    """Return the processes of a session that have not ended."""
-    return [pid for pid, fields in _stats(session_id) if fields[0] != "Z"]

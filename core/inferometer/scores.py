@@ -87,7 +87,7 @@ def score(folder: Path, record: LaunchRecord, tuning: Tuning) -> Score:
         return figure.of(tokens, [seconds / BATCHES] * BATCHES)
     if not infos:
         return figure.absent("no_sensor", "no meter of this study could be read")
-    joules = joules_by_batch(window, store.readings(folder), infos[0].name)
+    joules = joules_by_batch(window, store.readings(folder), infos[0])
     if joules is None:
         return figure.absent("coverage_low", "readings do not reach over the whole window")
     return figure.of(joules, tokens)
@@ -153,14 +153,17 @@ def _shares(
     return {index: known.get(index, mean) for index in load}
 
 
-def joules_by_batch(window: Window, readings: Iterable[Reading], meter: str) -> list[float] | None:
+def joules_by_batch(
+    window: Window, readings: Iterable[Reading], meter: MeterInfo
+) -> list[float] | None:
     """Return one meter's joules in each part of the window, over its devices; None: not covered.
 
     Counters are interpolated between readings; watts are summed up by the trapezoid rule first.
     """
     devices: dict[str, list[Reading]] = {}
+    left_out = {device.name for device in meter.devices if device.left_out}
     for reading in readings:
-        if reading.meter == meter:
+        if reading.meter == meter.name and reading.device not in left_out:
             devices.setdefault(reading.device, []).append(reading)
     step = (window.end_ns - window.start_ns) / BATCHES
     edges = [window.start_ns + step * part for part in range(BATCHES + 1)]

@@ -16,6 +16,7 @@ Layout::
         requests.jsonl      one Request a line
         chunks.bin          CHUNK records (16 bytes each)
         readings.jsonl      one Reading a line
+        conditions.jsonl    one Condition a line, where a meter tells the state of its devices
         probes.jsonl        one Probe a line (first round)
         scores.jsonl        one Score a line (first round, of engines that can tell)
         server.log          the engine's output

@@ -63,6 +63,10 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_timeout_s: Positive = 600.0
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """Serve on this port instead of a free one; refused when something listens there."""
+    idle_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    """Length of the stretches without load, before the engine is started and when it is ready; 0
+    for none. Left out of a plan's hash when absent: then 10 s where a meter that measures can be
+    read, else none."""
 
 
 class Tuning(

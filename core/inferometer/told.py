@@ -7,6 +7,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from inferometer import redact
 from inferometer.engine import OUTCOMES, LaunchSpec
 from inferometer.records import Told
 from inferometer.redact import plain
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from inferometer.engine import Says
+    from inferometer.engine import Engine, Says
+    from inferometer.launch import Server
 
 MOST_BYTES = 8 << 20
 """Of a log that is read: what a launch says of itself stands at its beginning."""
@@ -25,6 +27,19 @@ NAMES = (
     *(known.name for known in fields(LaunchSpec) if not known.name.startswith("extra_")),
     *OUTCOMES,
 )
+
+
+def resolved(engine: Engine, server: Server, hidden: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what the engine says of its configuration, by path, without secrets or ``hidden``."""
+    found = {}
+    for path in engine.resolved_configuration:
+        route, _, key = path.partition("#")
+        answer = server.get_json(route)
+        if key:
+            answer = answer.get(key) if isinstance(answer, dict) else None
+        if answer is not None:
+            found[path] = redact.without(redact.tree(answer), hidden)
+    return found
 
 
 def told(says: Sequence[Says], configuration: Mapping[str, Any], log: Path) -> dict[str, Told]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SLOWER = oracle("--itl-ms", "4")
+PROTOCOL: Table = {"rounds": 1, "window_s": 0.6, "discard_s": 0.1, "probe": False, "idle_s": 0}
 
 
 def text_of(
@@ -20,7 +21,7 @@ def text_of(
     only: str = "",
     moe: Path | None = None,
     workloads: Sequence[Table] = (SHORT,),
-    declared: Table = DECLARED,
+    meters: Sequence[Table] = (DECLARED, CPU_TIME, RAPL),
     **protocol: Any,
 ) -> str:
     """Return the study; ``only`` is the one model it keeps, ``moe`` another place of the twin."""
@@ -30,13 +31,13 @@ def text_of(
     ]
     return written(
         "pipeline",
-        protocol={"rounds": 1, "window_s": 0.6, "discard_s": 0.1, "probe": False} | protocol,
+        protocol=PROTOCOL | protocol,
         price=PRICE,
         engines=engines,
         models=[model for model in known if only in {"", model["name"]}],
         workloads=workloads,
         loads=[STREAMS],
-        meters=[declared, CPU_TIME, RAPL],
+        meters=meters,
     )
 
 

@@ -140,7 +140,7 @@ def test_results_that_cannot_be_written_stop_the_run(
     assert outcome.finished == 4
 
 
-def test_a_meter_that_raises_costs_one_launch_each_and_no_run(
+def test_a_meter_that_raises_costs_its_joules_and_no_launch(
     model_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -148,16 +148,16 @@ def test_a_meter_that_raises_costs_one_launch_each_and_no_run(
 
     monkeypatch.setattr("inferometer_plugins.meters.CpuTime.open", broken)
     outcome, _ = measure(text_of(model_files), tmp_path / "r")
-    assert (outcome.finished, outcome.failed) == (0, 4)
-    failure = Store(tmp_path / "r").failures()[0].failure
-    assert failure is not None
-    assert failure.message == "ZeroDivisionError: a plugin's fault"
+    assert (outcome.finished, outcome.failed) == (4, 0)
+    for record in Store(tmp_path / "r").launches():
+        meter = next(info for info in record.meters if info.name == "cpu-time")
+        assert (meter.reason, meter.detail) == ("failed", "ZeroDivisionError: a plugin's fault")
 
 
 def test_a_wrong_meter_option_is_refused_before_any_engine_starts(
     model_files: Path, tmp_path: Path
 ) -> None:
-    text = text_of(model_files, declared=DECLARED | {"options": {"power_w": 0}})
+    text = text_of(model_files, meters=[DECLARED | {"options": {"power_w": 0}}])
     with pytest.raises(UsageError, match=r"options\.power_w must be a positive number"):
         measure(text, tmp_path / "r")
     assert not (tmp_path / "r").exists()

@@ -21,7 +21,7 @@ from tests.e2e.tunable import (
     measure,
 )
 from tests.programs import module, ran, until
-from tests.studies import DECLARED, SHORT, STREAMS, oracle, written
+from tests.studies import DECLARED, SHORT, STREAMS, Table, oracle, written
 
 from inferometer import checks
 from inferometer.analyze import analyze
@@ -39,10 +39,19 @@ def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "judge", forgiving)
 
 
+PROTOCOL: Table = {
+    "rounds": 1,
+    "window_s": 0.5,
+    "discard_s": 0.1,
+    "probe": False,
+    "idle_s": 0.1,
+}
+
+
 def text_of(model_files: Path, *extra_args: str, **tuning: object) -> str:
     return written(
         "tuned",
-        protocol={"rounds": 1, "window_s": 0.5, "discard_s": 0.1, "probe": False},
+        protocol=PROTOCOL,
         tuning={"window_s": 0.6, **tuning},
         engines=[oracle(*extra_args, profile="tuned")],
         models=[{"name": "dense", "path": model_files / "dense"}],
@@ -109,7 +118,9 @@ def test_the_search_finds_the_best_keeps_what_failed_and_ranks_none_of_it(
         if trial.score.value is not None:
             assert trial.score.kind == "simulated"
             assert trial.score.value < 32 / (ttft_ms + 7 * itl_ms) * 1000 * 1.02
+    assert [record.idles for record in search.launches()] == [[]] * 5
     (record,) = Store(results).launches()
+    assert [idle.state for idle in record.idles] == ["bare", "loaded"]
     assert record.asked["extra_args"] == ["--itl-ms", "1", "--ttft-ms", "5"]
     assert record.stack["profile"] == "tuned"
     comparison = analyze(results)

@@ -11,6 +11,8 @@ import click
 if TYPE_CHECKING:
     from inferometer.engine import Unsupported
     from inferometer.plan import Launch, Plan, Search
+    from inferometer.plugins import Registry
+    from inferometer.study import Study
 
 START_S = 60.0
 """Assumed: an engine loads a small model in 10 to 60 s, and may compile in its first requests."""
@@ -43,17 +45,36 @@ def command(study: Path, as_json: bool) -> None:
     check_names(loaded, registry, str(study))
     plan = plans.expand(loaded)
     unsupported, places = cannot_run(loaded, registry), runs_in(loaded, registry)
+    idle = idle_s(loaded, registry)
     if as_json:
-        document = msgspec.json.encode(_document(plan, plans.left_out(loaded), unsupported, places))
-        click.echo(msgspec.json.format(document, indent=1).decode())
+        document = _document(plan, idle, plans.left_out(loaded), unsupported, places)
+        text = msgspec.json.format(msgspec.json.encode(document), indent=1)
+        click.echo(text.decode())
     else:
-        click.echo("\n".join(_lines(plan, plans.left_out(loaded), unsupported, places)))
+        click.echo("\n".join(_lines(plan, idle, plans.left_out(loaded), unsupported, places)))
 
 
-def estimate_s(plan: Plan) -> float:
-    """Return the assumed length of a plan in seconds; an estimate, and to be called one."""
+def idle_s(study: Study, registry: Registry) -> float:
+    """Return the length of each stretch without load, if the meters are then what they are now."""
+    from inferometer import environment
+    from inferometer.metering import chosen_meters, idle_length_s
+
+    meters = chosen_meters(study.meters, registry.meters())
+    return idle_length_s(study.protocol, meters, environment.current_platform())
+
+
+def estimate_s(plan: Plan, idle: float) -> float:
+    """Return the assumed length of a plan in seconds; an estimate, and to be called one.
+
+    ``idle`` is that of :func:`idle_s`.
+    """
+    from inferometer.metering import SETTLE
+
     searches = sum(search_s(plan, search) for search in plan.searches)
-    return searches + sum(_launch_s(plan, launch) for launch in plan.launches)
+    # before the engine and behind it, of a server that runs already behind it only
+    stretches = sum(2 if launch.engine.url is None else 1 for launch in plan.launches)
+    launches = sum(_launch_s(plan, launch) for launch in plan.launches)
+    return searches + launches + stretches * idle * (1 + SETTLE)
 
 
 def search_s(plan: Plan, search: Search) -> float:
@@ -75,7 +96,11 @@ def _settle_s(plan: Plan) -> float:
 
 
 def _lines(
-    plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported], places: dict[str, str]
+    plan: Plan,
+    idle: float,
+    left_out: list[str],
+    unsupported: dict[str, Unsupported],
+    places: dict[str, str],
 ) -> list[str]:
     from inferometer.cli.common import columns
     from inferometer.progress import duration
@@ -102,7 +127,8 @@ def _lines(
         "",
         *(f"{stack}: {place}" for stack, place in places.items()),
         *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
-        f"{len(plan.launches)} launches, about {duration(estimate_s(plan))}",
+        *([f"in each launch {idle:g} s without load, before and behind the start"] if idle else []),
+        f"{len(plan.launches)} launches, about {duration(estimate_s(plan, idle))}",
         f"({ASSUMED})",
         *(f"cannot run here: {error}" for error in unsupported.values()),
     ]
@@ -122,12 +148,17 @@ def _search_line(plan: Plan, search: Search) -> str:
 
 
 def _document(
-    plan: Plan, left_out: list[str], unsupported: dict[str, Unsupported], places: dict[str, str]
+    plan: Plan,
+    idle: float,
+    left_out: list[str],
+    unsupported: dict[str, Unsupported],
+    places: dict[str, str],
 ) -> dict[str, Any]:
     return {
         "sha256": plan.sha256,
         "study": plan.study,
-        "estimate_s": estimate_s(plan),
+        "estimate_s": estimate_s(plan, idle),
+        "idle_s": idle,
         "estimate_assumes": ASSUMED,
         "protocol": plan.protocol,
         "not_run": left_out,

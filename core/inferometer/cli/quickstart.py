@@ -29,7 +29,7 @@ def command(results: Path, yes: bool) -> None:
     """
     from inferometer import environment, provenance, quickstart
     from inferometer import plan as plans
-    from inferometer.cli.plan import ASSUMED, estimate_s
+    from inferometer.cli.plan import ASSUMED, estimate_s, idle_s
     from inferometer.cli.run import measure
     from inferometer.plugins import Registry
     from inferometer.progress import duration
@@ -41,7 +41,8 @@ def command(results: Path, yes: bool) -> None:
     plan = plans.expand(study)
     for line in (*reasons, disk):
         click.echo(line, err=True)
-    click.echo(f"{len(plan.launches)} launches, about {duration(estimate_s(plan))}", err=True)
+    length = duration(estimate_s(plan, idle_s(study, registry)))
+    click.echo(f"{len(plan.launches)} launches, about {length}", err=True)
     click.echo(f"({ASSUMED})", err=True)
     _confirm(yes)
     path = results.parent / "quickstart.toml"

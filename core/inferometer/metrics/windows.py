@@ -91,6 +91,22 @@ def totals(tables: Tables, price: Price | None) -> pl.DataFrame:
     )
 
 
+def in_flight(tables: Tables) -> pl.DataFrame:
+    """Return each window's time-averaged number of requests in flight, ``in_flight``.
+
+    The sum over requests of the part of [send, done] inside the window / its length.
+    """
+    done = pl.when(pl.col("status") == "cut").then(pl.col("end_ns")).otherwise(_ENDED)
+    until = pl.min_horizontal(done.fill_null(pl.col("window_end_ns")), "window_end_ns")
+    since = pl.max_horizontal("sent_ns", "start_ns")
+    length = (pl.col("window_end_ns") - pl.col("start_ns")).first()
+    return (
+        load_requests(tables)
+        .group_by(KEY, maintain_order=True)
+        .agg(in_flight=(until - since).clip(lower_bound=0).sum() / length)
+    )
+
+
 def _inside(column: str, end: str = "window_end_ns") -> pl.Expr:
     return (pl.col(column) >= pl.col("start_ns")) & (pl.col(column) < pl.col(end))
 

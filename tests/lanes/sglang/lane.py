@@ -27,10 +27,10 @@ from tests.lanes.sglang.serving import (
 from inferometer import parity, redact, scoring, workload
 from inferometer.counters import difference, snapshot
 from inferometer.engine import Completion
-from inferometer.measure import resolved
 from inferometer.ports import is_free
 from inferometer.processes import alive
 from inferometer.testing import conformance
+from inferometer.told import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

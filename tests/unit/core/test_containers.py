@@ -275,7 +275,7 @@ def test_a_server_in_a_container_answers_and_nothing_is_left(
     with serving(tmp_path, images.find(runtime, "oracle:1"), inherit=["ENGINE_KEY"]) as server:
         assert server.session_id is not None
         assert processes.alive(server.session_id)
-        assert (processes.memory_bytes(server.session_id) or 0) > 1 << 20
+        assert (processes.Session(server.session_id).used()[1] or 0) > 1 << 20
         assert len(runtimes.containers()) == 1
         session = server.session_id
     assert processes.alive(session) == []

@@ -91,11 +91,11 @@ def test_a_server_answers_and_nothing_is_left(tmp_path: Path) -> None:
         assert server.ready_s > 0
         assert server.dead() is None
         assert processes.alive(server.session_id)
-        assert processes.cpu_seconds(server.session_id) > 0
-        assert (processes.memory_bytes(server.session_id) or 0) > 1 << 20
+        assert processes.Session(server.session_id).cpu_seconds() > 0
+        assert (processes.Session(server.session_id).used()[1] or 0) > 1 << 20
         session = server.session_id
     assert processes.alive(session) == []
-    assert processes.memory_bytes(session) is None
+    assert processes.Session(session).used()[1] is None
 
 
 def test_a_child_in_another_session_is_ended_too(tmp_path: Path) -> None:

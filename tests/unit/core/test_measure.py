@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
-from inferometer.measure import Bench, resolved
+from inferometer.measure import Bench
 from inferometer.point import phased, staggered, wrapped
 from inferometer.prepare import PreparedStack
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
 from inferometer.study import EngineEntry
+from inferometer.told import resolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

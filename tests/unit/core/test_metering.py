@@ -1,4 +1,4 @@
-"""The sampler: it reads beside the load, and a broken meter ends alone."""
+"""Meters of a launch: what they are told, what is opened, and what is read before the load."""
 
 from __future__ import annotations
 
@@ -7,24 +7,53 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 import pytest
+from msgspec import UNSET, UnsetType
 
-from inferometer.metering import Sampler, Usage, bystanders
-from inferometer.records import Reading, Window
+from inferometer import store
+from inferometer.engine import LaunchSpec, Platform
+from inferometer.errors import LaunchError, MachineError
+from inferometer.meter import MeterContext
+from inferometer.metering import (
+    Sampler,
+    Usage,
+    allot,
+    broken,
+    bystanders,
+    chosen_meters,
+    idle_length_s,
+    idle_s,
+    meter_context,
+    opened,
+    rest,
+    rest_bare,
+)
+from inferometer.records import MeterInfo, Reading, Window
+from inferometer.study import MeterEntry, Protocol
+from inferometer.watch import Fault, Opened, Watch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inferometer.meter import MeterSession
 
 
-@dataclass
+BROKEN: dict[str, Exception] = {"info": KeyError("driver")}
+INFO = MeterInfo(name="m", scope="L0", kind="measured", method="", period_s=0.02)
+
+
 class Session:
-    fail_after: int = 10**9
-    reads: int = 0
-    closed: bool = False
-    values: list[float] = field(default_factory=list)
+    """A counter that gains 1 J at every look."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.closed = False
 
     def read(self) -> list[Reading]:
         self.reads += 1
-        if self.reads > self.fail_after:
-            raise OSError("sensor went away")
         now = time.monotonic_ns()
         return [Reading(meter="m", device="d", t_ns=now, value=float(self.reads), unit="J")]
 
@@ -32,28 +61,177 @@ class Session:
         self.closed = True
 
 
-def test_looks_are_taken_at_the_edges_and_in_between() -> None:
-    session = Session()
-    before = time.monotonic_ns()
-    with Sampler({"m": session}, os.getsid(0)) as sampler:
+@dataclass
+class Meter:
+    """Remembers what it was asked; ``broken`` is raised by ``info`` or ``open``."""
+
+    name: str = "m"
+    known: MeterInfo = INFO
+    broken: dict[str, Exception] = field(default_factory=dict)
+    options: dict[str, type] = field(default_factory=dict)
+    sessions: list[Session] = field(default_factory=list)
+
+    def info(self, context: MeterContext) -> MeterInfo:
+        if "info" in self.broken:
+            raise self.broken["info"]
+        return self.known
+
+    def open(self, context: MeterContext) -> MeterSession:
+        if "open" in self.broken:
+            raise self.broken["open"]
+        self.sessions.append(Session())
+        return self.sessions[-1]
+
+
+def open_all(*meters: Meter, elsewhere: str = "") -> list[Opened]:
+    context = MeterContext(session_id=None, cpu_seconds=float)
+    return opened([(MeterEntry(name=m.name), m) for m in meters], lambda _: context, elsewhere)
+
+
+def test_meters_memory_and_processors_are_looked_at_together() -> None:
+    with Sampler(open_all(meter := Meter()), os.getsid(0)) as sampler:
         time.sleep(0.7)
-        sampler.look()
-    times = [reading.t_ns for reading in sampler.readings]
-    assert len(times) >= 4  # the first, one after 0.5 s, ours, the last
-    assert times == sorted(times)
-    assert times[0] >= before
-    assert session.closed
+    assert len(sampler.watch.readings) >= 10
+    assert meter.sessions[0].closed
     assert (sampler.peak_memory_bytes or 0) > 0
+    times = [seen.t_ns for seen in sampler.usage]
+    assert len(times) == 3  # the first, one after 0.5 s, the last
+    assert times == sorted(times)
 
 
-def test_a_meter_that_fails_is_named_and_the_others_go_on() -> None:
-    bad, good = Session(fail_after=1), Session()
-    with Sampler({"bad": bad, "good": good}, os.getsid(0)) as sampler:
-        sampler.look()
-        sampler.look()
-    assert "sensor went away" in sampler.broken["bad"]
-    assert good.reads >= 3
-    assert good.closed
+@pytest.mark.parametrize(
+    ("where", "error", "reason"),
+    [
+        ("info", KeyError("driver"), "failed"),
+        ("open", OSError("no such device"), "failed"),
+        ("open", PermissionError("root only"), "no_permission"),
+        ("open", MachineError("the device is gone"), "failed"),
+    ],
+)
+def test_a_plugin_that_breaks_when_it_is_opened_is_named(
+    where: str, error: Exception, reason: str
+) -> None:
+    bad, good = open_all(Meter(broken={where: error}), Meter(name="good"))
+    assert bad.session is None
+    assert bad.info.reason == reason
+    assert str(error) in bad.info.detail
+    assert good.session is not None
+
+
+def test_a_meter_with_a_reason_is_not_opened() -> None:
+    absent = Meter(known=msgspec.structs.replace(INFO, reason="no_sensor"))
+    (found,) = open_all(absent)
+    assert (found.session, absent.sessions) == (None, [])
+    (found,) = open_all(there := Meter(), elsewhere="runs on another machine")
+    assert (found.info.reason, there.sessions) == ("no_sensor", [])
+
+
+def test_a_meter_that_breaks_before_anything_runs_is_refused_by_name() -> None:
+    meter = Meter(broken=BROKEN)
+    with pytest.raises(MachineError, match="meter 'm' broke: KeyError"):
+        chosen_meters([MeterEntry(name="m")], {"m": meter})
+
+
+def test_what_went_wrong_stands_with_the_meter() -> None:
+    watch = Watch([])
+    assert broken(INFO, watch) is INFO
+    watch.remarks["m"] = "conditions were read no longer"
+    assert broken(INFO, watch).detail == "conditions were read no longer"
+    assert broken(INFO, watch).reason is None
+    watch.faults["m"] = Fault("bad_reading", "nan")
+    assert (broken(INFO, watch).reason, broken(INFO, watch).detail) == ("bad_reading", "nan")
+
+
+# -- what a meter may look at ----------------------------------------------------------------------
+
+
+def platform(accelerator: Literal["cpu", "cuda", "rocm"]) -> Platform:
+    return Platform(system="linux", machine="x86_64", python="3.11", accelerator=accelerator)
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "variables", "visible"),
+    [
+        ("cuda", {"CUDA_VISIBLE_DEVICES": "2,3", "ROCR_VISIBLE_DEVICES": "0"}, "2,3"),
+        ("cuda", {"CUDA_VISIBLE_DEVICES": ""}, ""),  # it sees none
+        ("cuda", {}, None),
+        ("rocm", {"HIP_VISIBLE_DEVICES": "1"}, "1"),
+        ("rocm", {"HIP_VISIBLE_DEVICES": "0", "ROCR_VISIBLE_DEVICES": "4"}, "4"),
+        ("cpu", {"CUDA_VISIBLE_DEVICES": "0"}, None),
+    ],
+)
+def test_a_meter_is_told_what_the_engine_was_given(
+    accelerator: Literal["cpu", "cuda", "rocm"], variables: dict[str, str], visible: str | None
+) -> None:
+    spec = LaunchSpec(tensor_parallel_size=2, pipeline_parallel_size=3, data_parallel_size=2)
+    allotted = allot(platform(accelerator), variables, spec)
+    context = meter_context(MeterEntry(name="m"), os.getsid(0), platform(accelerator), allotted)
+    assert context.visible_devices == visible
+    assert context.accelerators == 12
+    assert context.pids is not None
+    assert os.getpid() in context.pids()
+
+
+def test_before_there_is_an_engine_nothing_is_known_of_its_processes() -> None:
+    context = meter_context(MeterEntry(name="m"), None, platform("cuda"))
+    assert (context.pids, context.visible_devices, context.accelerators) == (None, None, None)
+
+
+# -- stretches without load ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "kinds", "seconds"),
+    [
+        (UNSET, ["declared", "measured"], 10.0),
+        (UNSET, ["declared", "estimated"], 0.0),  # they see no difference
+        (UNSET, [], 0.0),
+        (3.0, ["estimated"], 3.0),
+        (0.0, ["measured"], 0.0),
+        (3.0, [], 0.0),
+    ],
+)
+def test_idle_stretches_are_for_meters_that_measure(
+    asked: float | UnsetType, kinds: list[str], seconds: float
+) -> None:
+    infos = [msgspec.structs.replace(INFO, kind=kind) for kind in kinds]
+    blind = msgspec.structs.replace(INFO, reason="no_permission")
+    assert idle_s(Protocol(idle_s=asked), [*infos, blind]) == seconds
+
+
+def test_their_length_is_told_before_there_is_an_engine() -> None:
+    meters = [(MeterEntry(name="m"), Meter()), (MeterEntry(name="n"), Meter(broken=BROKEN))]
+    assert idle_length_s(Protocol(), meters, platform("cpu")) == 10.0
+    assert idle_length_s(Protocol(), meters[1:], platform("cpu")) == 0.0
+    assert idle_length_s(Protocol(idle_s=0.0), meters, platform("cpu")) == 0.0
+
+
+def test_a_stretch_without_load_is_read_as_a_window_is(tmp_path: Path) -> None:
+    said: list[str] = []
+    meters = open_all(meter := Meter())
+    (idle,) = rest_bare(meters, Protocol(idle_s=0.2), tmp_path, said.append)
+    assert idle.state == "bare"
+    assert idle.end_ns - idle.start_ns == 200_000_000
+    assert said == ["idle, before the engine starts"]
+    times = [row.t_ns for row in store.readings(tmp_path)]
+    assert times[0] < idle.start_ns  # something was let die down
+    assert times[-1] >= idle.end_ns
+    assert meter.sessions[0].closed
+
+
+def test_without_such_stretches_meters_are_closed_and_nothing_is_kept(tmp_path: Path) -> None:
+    meters = open_all(meter := Meter())
+    assert rest_bare(meters, Protocol(idle_s=0.0), tmp_path, print) == []
+    assert meter.sessions[0].closed
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_that_dies_while_it_is_idle_is_a_failed_launch() -> None:
+    with Watch([]) as watch, pytest.raises(LaunchError, match="it died"):
+        rest("loaded", 60.0, watch, lambda: "it died")
+
+
+# -- what else ran ---------------------------------------------------------------------------------
 
 
 def window(start_s: float, end_s: float, client_cpu_s: float = 0.0) -> Window:
@@ -87,7 +265,7 @@ def test_a_busy_stranger_is_seen() -> None:
     stranger = [sys.executable, "-c", "while True: pass"]
     process = subprocess.Popen(stranger, start_new_session=True)
     try:
-        with Sampler({}, os.getsid(0)) as sampler:
+        with Sampler([], os.getsid(0)) as sampler:
             time.sleep(0.6)
             start = time.monotonic()
             time.sleep(1.0)
@@ -102,8 +280,7 @@ def test_a_busy_stranger_is_seen() -> None:
 
 
 def test_a_server_whose_processes_cannot_be_seen_has_no_memory_and_no_usage() -> None:
-    session = Session()
-    with Sampler({"m": session}, None) as sampler:
-        sampler.look()
-    assert session.reads >= 2
+    with Sampler(open_all(meter := Meter()), None) as sampler:
+        time.sleep(0.05)
+    assert meter.sessions[0].reads >= 2
     assert (sampler.peak_memory_bytes, sampler.usage) == (None, [])

@@ -108,6 +108,12 @@ def test_a_study_without_a_search_has_the_hash_it_always_had() -> None:
     assert expanded.launches[0].id == FIRST
 
 
+def test_stretches_without_load_are_in_the_hash_once_they_are_asked_for() -> None:
+    asked = msgspec.structs.replace(make(), protocol=Protocol(rounds=4, idle_s=0.0))
+    assert b"idle_s" not in msgspec.json.encode(make())
+    assert plan.expand(asked).sha256 != HASH
+
+
 def tuned(concurrency: int | None = None) -> Study:
     study = make()
     engines = (EngineEntry(name="a", profile="tuned"), *study.engines[1:])

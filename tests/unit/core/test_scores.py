@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from inferometer.records import CHUNK_COUNT_UNKNOWN, Reading, Request, Window
+from inferometer.records import CHUNK_COUNT_UNKNOWN, Device, MeterInfo, Reading, Request, Window
 from inferometer.scores import Figure, joules_by_batch, tokens_by_batch
 
 S = 1_000_000_000
+METER = MeterInfo(name="m", scope="L0", kind="measured", method="")
 WINDOW = Window(
     load_point=0,
     workload="w",
@@ -70,13 +72,16 @@ def test_joules_of_a_counter_and_of_watts_are_the_same() -> None:
             for t_s, value in zip((9, 12, 16), values, strict=True)
         ]
 
-    counter = joules_by_batch(WINDOW, readings("J", [0, 30, 70]), "m")
-    watts = joules_by_batch(WINDOW, readings("W", [10, 10, 10]), "m")
+    counter = joules_by_batch(WINDOW, readings("J", [0, 30, 70]), METER)
+    watts = joules_by_batch(WINDOW, readings("W", [10, 10, 10]), METER)
     assert counter == [20, 20, 20, 20, 20]  # 10 W each of two devices
     assert watts == counter
-    assert joules_by_batch(WINDOW, readings("J", [0, 30, 70]), "other") is None
+    other = msgspec.structs.replace(METER, name="other")
+    assert joules_by_batch(WINDOW, readings("J", [0, 30, 70]), other) is None
     short = [r for r in readings("J", [0, 30, 70]) if r.t_ns < 16 * S]
-    assert joules_by_batch(WINDOW, short, "m") is None
+    assert joules_by_batch(WINDOW, short, METER) is None
+    idle = msgspec.structs.replace(METER, devices=[Device(name="b", left_out="not under test")])
+    assert joules_by_batch(WINDOW, readings("J", [0, 30, 70]), idle) == [10, 10, 10, 10, 10]
 
 
 def test_a_figure_is_a_ratio_of_sums_with_its_noise() -> None:

@@ -712,7 +712,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
         for info in msgspec.structs.fields(struct):
             if table or info.name not in tables:
                 value = "required" if info.required else "unset"
-                if not info.required and info.default is not None:
+                if not info.required and info.default not in {None, msgspec.UNSET}:
                     empty = {} if info.default is msgspec.NODEFAULT else info.default
                     value = f"`{study._toml(empty).replace('{  }', '{}')}`"
                 expected[f"{table}.{info.name}".lstrip(".")] = value
