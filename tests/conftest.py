@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from tests.programs import hear_signals
 from tests.runtimes import Runtimes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
@@ -19,11 +19,8 @@ Kind = Literal["bytes", "bos", "metaspace"]
 
 
 def pytest_configure() -> None:
-    """Hear signals also where a shell's background or ``nohup`` started us with them ignored."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """Let tests of signals send them."""
+    hear_signals()
 
 
 @pytest.hookimpl(tryfirst=True)

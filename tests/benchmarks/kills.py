@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
-from tests.programs import program
+from tests.programs import hear_signals, program
 from tests.studies import SHORT, written
 
 from inferometer.attached import fetch
@@ -241,6 +241,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--loading-s", type=float, default=30.0, help="upper end of the draw")
     asked = parser.parse_args()
+    hear_signals()
     numbers = range(asked.first, asked.first + asked.starts)
     good = sum(one(number, asked.seed, asked.loading_s) for number in numbers)
     print(f"{good} of {len(numbers)} starts left nothing")

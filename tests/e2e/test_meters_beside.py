@@ -90,9 +90,9 @@ def test_a_measuring_meter_is_read_before_at_and_between_loads(
         for stretch in (bare, loaded, window):
             inside = [row for row in rows if stretch.start_ns <= row.t_ns <= stretch.end_ns]
             ticks = [row for row in inside if row.since_ns is not None]
-            joules = ticks[-1].value - ticks[0].value
-            seconds = (ticks[-1].t_ns - ticks[0].t_ns) * 1e-9
-            assert joules / seconds == pytest.approx(50.0, rel=0.1)
+            assert len(ticks) >= 2
+            for row in ticks:
+                assert (row.since_ns or 0) < row.value / 5 * 100_000_000 <= row.t_ns
         conditions = (store.folder(record.id) / "conditions.jsonl").read_text().splitlines()
         assert len(conditions) >= 3
     _, before, behind = WithTicking.ticking.contexts[:3]  # the first one looks at options
