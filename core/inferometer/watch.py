@@ -18,7 +18,7 @@ import msgspec
 from inferometer import redact
 from inferometer.errors import InferometerError
 from inferometer.meter import WatchesConditions
-from inferometer.records import Reading
+from inferometer.records import Condition, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from inferometer.meter import MeterSession
-    from inferometer.records import Condition, MeterInfo
+    from inferometer.records import MeterInfo
 
 SHORTEST_S = 0.01
 """No meter is read more often than so, whatever it asks for, but at edges."""
@@ -243,7 +243,8 @@ class Reader:
             return
         self._next_condition_ns = now_ns + round(CONDITIONS_S * 1e9) - self._period_ns // 2
         try:
-            self.conditions.extend(self._states.conditions())
+            told = msgspec.to_builtins(list(self._states.conditions()))
+            self.conditions.extend(msgspec.convert(told, list[Condition]))
         except Exception as error:  # noqa: BLE001 -- joules are as good without
             self._states = None
             self.remark = f"conditions were read no longer: {fault(error).detail}"

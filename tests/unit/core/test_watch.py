@@ -312,6 +312,16 @@ def test_joules_go_on_where_conditions_break() -> None:
     assert len(session.reads) >= 4
 
 
+def test_a_condition_that_is_no_record_is_not_stored() -> None:
+    class Odd(Session):
+        def conditions(self) -> list[Condition]:
+            return [Condition(meter="m", device="d", t_ns=0, temperature_c="hot")]  # type: ignore[arg-type]
+
+    found = watched(Opened(info(), Odd()))
+    assert (found.faults, found.conditions) == ({}, [])
+    assert found.remarks["m"].startswith("conditions were read no longer: ValidationError")
+
+
 def test_what_cannot_be_read_is_not() -> None:
     absent = info("absent", reason="no_sensor")
     found = watched(Opened(absent), Opened(info(), Session()))
