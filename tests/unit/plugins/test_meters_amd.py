@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,7 @@ def test_a_gpu_that_a_process_only_opened_is_not_used_by_it(
         Card(serial="0x0BBB222200000000", hip_id=1, pids=(7,), opened_by=(1,)),
     ]
     Driver(cards).install(monkeypatch)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     meter = Amd(probe_s=0.0, proc=host(tmp_path))
     info = meter.info(context(accelerators=1, visible_devices="0"))
     assert (info.reason, info.detail) == (None, "")
@@ -133,6 +135,15 @@ def test_a_gpu_that_a_process_only_opened_is_not_used_by_it(
     cards[0].pids = (1, 7)
     info = meter.info(context(accelerators=1, visible_devices="0"))
     assert info.reason == "shared_device"
+
+
+def test_processes_of_other_users_are_not_known_but_to_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Driver([Card(pids=(1,))]).install(monkeypatch)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    info = Amd(probe_s=0.0, proc=host(tmp_path)).info(context(accelerators=1))
+    assert (info.reason, "only root sees" in info.detail) == (None, True)
 
 
 def test_where_no_memory_is_told_users_are_not_known(
