@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from inferometer import store
+from inferometer import redact, store
 from inferometer.devices import DeviceMemory
 from inferometer.errors import InferometerError, LaunchError, MachineError, UsageError
 from inferometer.meter import MeterContext
@@ -167,9 +167,14 @@ def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str) -> Opened
 
 
 def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
-    """Return what a meter says of itself, or that it broke."""
+    """Return what a meter says of itself, without secrets, or that it broke.
+
+    It is held to the record's types: a stranger's may be anything.
+    """
     try:
-        return meter.info(context)
+        said = msgspec.convert(msgspec.to_builtins(meter.info(context)), MeterInfo)
+        method, detail = redact.text(said.method), redact.text(said.detail)
+        return msgspec.structs.replace(said, method=method, detail=detail)
     except Exception as error:  # noqa: BLE001 -- as above
         return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)
 

@@ -18,7 +18,7 @@ import msgspec
 from inferometer import redact
 from inferometer.errors import InferometerError
 from inferometer.meter import WatchesConditions
-from inferometer.records import Reading
+from inferometer.records import Condition, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from inferometer.meter import MeterSession
-    from inferometer.records import Condition, MeterInfo
+    from inferometer.records import MeterInfo
 
 SHORTEST_S = 0.01
 """No meter is read more often than so, whatever it asks for, but at edges."""
@@ -40,6 +40,8 @@ LONGEST_S = 2.0
 """Most that is looked at closely at one edge."""
 AHEAD_S = 0.05
 """A stamp that is further ahead of our clock was made by another clock, or one badly set."""
+LATE_S = 3.0
+"""Longest wait for the row of a log that reaches over the end of the last window."""
 JOIN_S = 5.0
 """A meter that does not answer for so long at the end is given up."""
 
@@ -101,7 +103,8 @@ class Reader:
         self._period_ns = round(max(SHORTEST_S, info.period_s) * 1e9)
         self._left_out = {device.name for device in info.devices if device.left_out}
         self._states = session if isinstance(session, WatchesConditions) else None
-        self._next_ns = self._next_condition_ns = 0
+        self._next_ns = self._next_condition_ns = self._end_ns = 0
+        self._latest: dict[str, int] = {}  # of a log: its rows are older than the look
         self._stretches: deque[_Stretch] = deque()
         self._wake = threading.Event()
         self._over = False
@@ -114,6 +117,7 @@ class Reader:
         if self.info.instrument == "counter":
             ahead_ns = round(min(LONGEST_S, 2 * self._update_s()) * 1e9)
         near_ns = max(start_ns, end_ns - ahead_ns)
+        self._end_ns = end_ns
         first = _Stretch(start_ns, min(end_ns, start_ns + ahead_ns), first_tick=True)
         self._stretches = deque([first, _Stretch(near_ns, end_ns)])
         self._wake.set()
@@ -152,7 +156,25 @@ class Reader:
                 self.readings.extend(self._read())
                 self._look_again()
                 self._note_conditions()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Look a last time; of a log, until its rows reach over the last window's end.
+
+        They are written after what they tell, as seldom as once a second or less.
+        """
+        update_s = max(self.info.period_s, self._update_s())
+        patience_ns = round(min(LATE_S, 2 * update_s + self.info.period_s) * 1e9)
+        until_ns = time.monotonic_ns() + patience_ns
         self.readings.extend(self._read())
+        while self._behind() and time.monotonic_ns() < until_ns:
+            time.sleep(FAR_S)
+            self.readings.extend(self._read())
+
+    def _behind(self) -> bool:
+        """Say whether a log has no row of a device that counts from behind a window now over."""
+        over = self._end_ns <= time.monotonic_ns()
+        return over and min(self._latest.values(), default=self._end_ns) < self._end_ns
 
     def _waited(self, until_ns: int) -> bool:
         """Wait until then; return early, and False, when there is something new to do."""
@@ -202,6 +224,7 @@ class Reader:
         return UPDATE_S if known_ms is None or not known_ms > 0 else known_ms * 1e-3
 
     def _read(self) -> Sequence[Reading]:
+        asked_ns = time.monotonic_ns()
         rows = list(self.session.read())
         latest_ns = time.monotonic_ns() + round(AHEAD_S * 1e9)
         for row in rows:
@@ -210,6 +233,8 @@ class Reader:
                 raise BadReadingError("bad_reading", f"not a number: {row!r:.200}")
             if row.t_ns > latest_ns:
                 raise BadReadingError("clock_unsure", f"{row.device}: stamped ahead of our clock")
+            if row.t_ns < asked_ns and row.device not in self._left_out:
+                self._latest[row.device] = row.t_ns
         return rows
 
     def _note_conditions(self) -> None:
@@ -218,7 +243,8 @@ class Reader:
             return
         self._next_condition_ns = now_ns + round(CONDITIONS_S * 1e9) - self._period_ns // 2
         try:
-            self.conditions.extend(self._states.conditions())
+            told = msgspec.to_builtins(list(self._states.conditions()))
+            self.conditions.extend(msgspec.convert(told, list[Condition]))
         except Exception as error:  # noqa: BLE001 -- joules are as good without
             self._states = None
             self.remark = f"conditions were read no longer: {fault(error).detail}"

@@ -100,6 +100,8 @@ def _row(meter: EnergyMeter, accelerator: str | None) -> dict[str, Any]:
     """Return what a meter says of itself here; a stranger's meter may also raise."""
     import msgspec
 
+    from inferometer.watch import fault
+
     kit = import_module("inferometer.testing.meters")
     world = kit.World(accelerator=accelerator or _accelerator())
     row: dict[str, Any] = {"meter": meter.name, "scope": "", "kind": "", "reads": ""}
@@ -111,7 +113,7 @@ def _row(meter: EnergyMeter, accelerator: str | None) -> dict[str, Any]:
     except UsageError as refusal:
         return {**row, "reason": None, "detail": refusal.message}
     except Exception as error:  # noqa: BLE001 -- a stranger's code; the line has the error
-        return {**row, "detail": f"{type(error).__name__}: {error}"}
+        return {**row, **fault(error)._asdict()}
     told = {key: getattr(info, key) for key in ("scope", "kind", "reason", "detail")}
     reads = info.instrument or "not said"
     told |= {"reads": reads, "needs": sorted(options), "info": msgspec.to_builtins(info)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ PAIRED = "MI250"
 """Two dies in one package: the even one's sensor is the package's, the odd one's stands at 0."""
 BROKEN = "MI100"
 """Its accumulator does not count energy."""
+OWN_PROCESSES = "whether other users use these GPUs is not known: only root sees their processes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ def _survey(smi: Any, meter: Amd | AmdPower, context: MeterContext, unit: str) -
             )
         spoken = f"contained in {partner.uuid}" if gpu.uuid in mute and partner else ""
         marked.append(replace(gpu, left_out=spoken))
-    return replace(chosen, under_test=tuple(marked))
+    doubt = chosen.doubt or ("" if os.geteuid() == 0 else OWN_PROCESSES)
+    return replace(chosen, under_test=tuple(marked), doubt=doubt)
 
 
 def _partner(gpu: Gpu, gpus: Sequence[Gpu]) -> Gpu | None:

@@ -106,25 +106,38 @@ def told(answer: Any, *keys: str) -> float | None:
 def gpus(smi: Any) -> list[Gpu]:
     """Return this machine's GPUs, numbered as the runtime numbers them where that is told."""
     handles = smi.amdsmi_get_processor_handles()
-    found = [_gpu(smi, handle, place) for place, handle in enumerate(handles)]
+    lists = [asked(smi, smi.amdsmi_get_gpu_process_list, handle) for handle in handles]
+    users = [None if listed is None else _users(listed) for listed in lists]
+    if any(lists) and not any(users):  # a kernel that tells nobody's memory
+        users = [None] * len(handles)
+    found = [_gpu(smi, *each) for each in zip(handles, range(len(handles)), users, strict=True)]
     return sorted(found, key=lambda gpu: gpu.index)
 
 
-def _gpu(smi: Any, handle: Any, place: int) -> Gpu:
+def _users(listed: Sequence[dict[str, Any]]) -> tuple[int, ...]:
+    """Return the processes that hold memory on a GPU.
+
+    ROCm's runtime opens every GPU of the machine, whichever the process may use, and all of them
+    then list it.
+    """
+    held = [(one, told(one.get("memory_usage"), "vram_mem")) for one in listed]
+    return tuple(int(one["pid"]) for one, vram in held if vram is None or vram > 0)
+
+
+def _gpu(smi: Any, handle: Any, place: int, users: tuple[int, ...] | None) -> Gpu:
     asic = asked(smi, smi.amdsmi_get_gpu_asic_info, handle) or {}
     number = getattr(smi, "amdsmi_get_gpu_enumeration_info", None)
     index = told(asked(smi, number, handle), "hip_id") if number else None
     cap_uw = told(asked(smi, smi.amdsmi_get_power_cap_info, handle), "power_cap")
     parts = asked(smi, smi.amdsmi_get_gpu_compute_partition, handle)
     split = f"compute partition {parts}" if parts and parts not in {WHOLE, "UNKNOWN"} else ""
-    processes = asked(smi, smi.amdsmi_get_gpu_process_list, handle)
     return Gpu(
         handle=handle,
         uuid=unique(asic, smi.amdsmi_get_gpu_device_uuid(handle)),
         index=place if index is None else int(index),
         model=clean(str(asic.get("market_name", ""))),
         power_limit_w=cap_uw / 1e6 if cap_uw else None,
-        pids=None if processes is None else tuple(int(one["pid"]) for one in processes),
+        pids=users,
         split=split,
     )
 

@@ -199,7 +199,14 @@ def _under_test(
     Raises:
         Unreadable: they are not known, or not as many as the engine was asked to use.
     """
+    asked = context.accelerators
     if not log.layout.device:
+        if scope == "L0" and asked is not None and asked > 1:
+            raise Unreadable(
+                "devices_unclear",
+                f"one series for {asked} devices, of one of them or of all: log each of them and "
+                "name the column in options.device",
+            )
         return (log.layout.only,)
     seen = dict.fromkeys(row.device for row in rows)
     if not seen:
@@ -208,7 +215,6 @@ def _under_test(
         listed = ", ".join(seen)
         raise Unreadable("device_lost", f"no row of {missing[0]}; there are rows of: {listed}")
     names = log.chosen or tuple(seen)
-    asked = context.accelerators
     if scope != "L0" or asked == len(names):
         return names
     if asked is None:

@@ -76,8 +76,9 @@ class Tdp:
     )
 
     def info(self, context: MeterContext) -> MeterInfo:
-        """Describe the model; it can always be read."""
+        """Describe the model; it can be read wherever the number of devices is known."""
         tdp_w, share, count = self._terms(context)
+        known = "count" in context.options or context.accelerators or context.accelerator == "cpu"
         return MeterInfo(
             name=self.name,
             scope=_scope(context),
@@ -90,6 +91,8 @@ class Tdp:
             instrument="model",
             devices=[Device(name="devices", power_limit_w=tdp_w * count)],
             permission="none",
+            reason=None if known else "devices_unclear",
+            detail="" if known else "how many the engine uses is not known: set options.count",
         )
 
     def open(self, context: MeterContext) -> MeterSession:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from inferometer.meter import MeterContext, MeterSession
 
 SCOPES = ("L0", "L1", "L2")
+GRAPHICS = {"amdgpu", "radeon", "nouveau", "i915", "xe"}
+"""Drivers of graphics cards, whose power is nothing of the processor's or the node's."""
 
 
 class Sensor(NamedTuple):
@@ -35,6 +37,8 @@ class Sensor(NamedTuple):
     label: str
     path: Path
     averaged_ms: float | None
+    graphics: bool = False
+    """It is a graphics card's, and never meant unless its label is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ def sensors(root: Path) -> list[Sensor]:
             averaged = path.name.endswith("_average") and interval.isdecimal()
             if label in found:
                 label = f"{label} ({place.relative_to(root)})"
-            found[label] = Sensor(label, path, float(interval) if averaged else None)
+            graphics = _text(place / "name") in GRAPHICS
+            found[label] = Sensor(label, path, float(interval) if averaged else None, graphics)
     return list(found.values())
 
 
@@ -122,7 +127,13 @@ def _chosen(found: Sequence[Sensor], label: str, root: Path) -> list[Sensor]:
     if not found:
         raise Unreadable("no_sensor", f"no power sensor under {root}")
     listed = ", ".join(sensor.label for sensor in found)
-    chosen = [one for one in found if label == "*" or label.lower() in one.label.lower()]
+    if label == "*":
+        chosen = [one for one in found if not one.graphics]
+    else:
+        chosen = [one for one in found if label.lower() in one.label.lower()]
+    if not chosen and label == "*":
+        words = f"only graphics cards have one, name it by options.label: {listed}"
+        raise Unreadable("no_sensor", words)
     if not chosen:
         raise Unreadable("no_sensor", f"no power sensor is called {label!r}; there are: {listed}")
     if len({re.sub(r"\d+", "", one.label) for one in chosen}) > 1:

@@ -131,8 +131,8 @@ def _power(nvml: Any, gpu: Gpu) -> Probe:
     def plain() -> float:
         return float(nvml.nvmlDeviceGetPowerUsage(gpu.handle))
 
+    share = next((share for part, share in SEEN_SHARES if part in gpu.model), None)
     if library.asked(nvml, instant):
-        share = next((share for part, share in SEEN_SHARES if part in gpu.model), None)
         module = library.is_module(nvml, gpu.handle, library.POWER_INSTANT, instant)
         method = "NVML instant power (field 186) of each GPU, integrated"
         return Probe(instant, method, seen_share=share, module=module)
@@ -142,7 +142,9 @@ def _power(nvml: Any, gpu: Gpu) -> Probe:
     averaged_ms = _averaged_ms(nvml, gpu)
     mean = ", a mean over 1 s" if averaged_ms else ""
     method = f"NVML power reading of each GPU{mean}, integrated (it has no instant one)"
-    return Probe(plain, method, averaged_ms=averaged_ms, module=module)
+    # a mean over 1 s is another reading; without it the plain one is the instant one
+    seen = None if averaged_ms else share
+    return Probe(plain, method, averaged_ms=averaged_ms, seen_share=seen, module=module)
 
 
 def _averaged_ms(nvml: Any, gpu: Gpu) -> float | None:

@@ -23,7 +23,7 @@ class Noisy(Good):
     """Raises with a control sequence where it should answer."""
 
     def info(self, context: MeterContext) -> MeterInfo:
-        raise ZeroDivisionError("oops\x1b[31m")
+        raise ZeroDivisionError("oops\x1b[31m Bearer hunter2")
 
 
 @pytest.fixture
@@ -60,8 +60,9 @@ def test_the_list_fits_80_columns_and_says_what_can_be_read(bench: Bench, capsys
     assert found["good"] == "L0 measured counter needs share"
     assert found["declared"].endswith("needs power_w")
     assert found["redfish"].startswith("needs options: meter 'redfish':")
-    assert found["noisy"].endswith("failed: ZeroDivisionError: oops")
+    assert found["noisy"].endswith("failed: ZeroDivisionError: oops [hidden]")
     assert "\x1b" not in out
+    assert "hunter2" not in out + run(capsys, "list", "--json")[1]
 
 
 def test_a_reason_is_told_with_its_detail(bench: Bench, capsys: Capture) -> None:

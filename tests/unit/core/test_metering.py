@@ -118,6 +118,20 @@ def test_a_plugin_that_breaks_when_it_is_opened_is_named(
     assert good.session is not None
 
 
+@pytest.mark.parametrize("said", [None, msgspec.structs.replace(INFO, period_s="often")])
+def test_a_meter_that_says_what_is_no_record_ends_alone(said: MeterInfo) -> None:
+    first, second = open_all(Meter(), Meter(name="odd", known=said))
+    assert (first.info.reason, first.session is None) == (None, False)
+    assert (second.info.name, second.info.reason, second.session) == ("odd", "failed", None)
+
+
+def test_what_a_meter_says_is_stored_without_secrets() -> None:
+    words = "401 for Bearer hunter2"
+    known = msgspec.structs.replace(INFO, reason="no_permission", detail=words, method=words)
+    (found,) = open_all(Meter(known=known))
+    assert (found.info.detail, found.info.method) == ("401 for [hidden]", "401 for [hidden]")
+
+
 def test_a_meter_with_a_reason_is_not_opened() -> None:
     absent = Meter(known=msgspec.structs.replace(INFO, reason="no_sensor"))
     (found,) = open_all(absent)

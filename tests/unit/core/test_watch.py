@@ -129,6 +129,52 @@ def test_watts_are_looked_at_once_at_each_edge() -> None:
     assert [row.since_ns for row in found.readings] == [None] * 4
 
 
+@dataclass
+class Log:
+    """One row of watts each 200 ms, written 30 ms later; ``until_ns`` none any more."""
+
+    at: int = field(default_factory=lambda: time.monotonic_ns() // 200_000_000)
+    until_ns: int = 1 << 62
+
+    def read(self) -> list[Reading]:
+        now_ns = min(time.monotonic_ns(), self.until_ns) - 30_000_000
+        rows = []
+        while (self.at + 1) * 200_000_000 <= now_ns:
+            self.at += 1
+            stamp_ns = self.at * 200_000_000
+            rows.append(Reading(meter="m", device="d", t_ns=stamp_ns, value=1.0, unit="W"))
+        return rows
+
+    def close(self) -> None:
+        pass
+
+
+def logged(log: Log) -> tuple[Watch, int, float]:
+    """Watch a log in a window that ends 60 ms behind a row; return its end and the time to stop."""
+    meter = info(instrument="power", period_s=0.1, update_ms=200.0)
+    with Watch([Opened(meter, log)]) as found:
+        start_ns = (time.monotonic_ns() // 200_000_000 + 1) * 200_000_000 + 60_000_000
+        end_ns = start_ns + 400_000_000
+        found.window_set(start_ns, end_ns)
+        time.sleep((end_ns - time.monotonic_ns()) * 1e-9)
+        over = time.monotonic()
+    return found, end_ns, time.monotonic() - over
+
+
+def test_the_last_row_of_a_log_is_waited_for() -> None:
+    found, end_ns, _ = logged(Log())
+    assert found.readings[-1].t_ns >= end_ns
+    assert found.faults == {}
+
+
+def test_a_log_that_ends_is_not_waited_for_long() -> None:
+    log = Log(until_ns=time.monotonic_ns() + 500_000_000)
+    found, end_ns, waited_s = logged(log)
+    assert found.readings[-1].t_ns < end_ns
+    assert 0.4 < waited_s < 1.5
+    assert found.faults == {}
+
+
 def test_a_device_that_is_left_out_is_not_waited_for() -> None:
     session = Session(devices=("a", "idle"))
     counts = itertools.count()
@@ -264,6 +310,16 @@ def test_joules_go_on_where_conditions_break() -> None:
     assert found.faults == {}
     assert found.remarks == {"m": "conditions were read no longer: ValueError: no such field"}
     assert len(session.reads) >= 4
+
+
+def test_a_condition_that_is_no_record_is_not_stored() -> None:
+    class Odd(Session):
+        def conditions(self) -> list[Condition]:
+            return [Condition(meter="m", device="d", t_ns=0, temperature_c="hot")]  # type: ignore[arg-type]
+
+    found = watched(Opened(info(), Odd()))
+    assert (found.faults, found.conditions) == ({}, [])
+    assert found.remarks["m"].startswith("conditions were read no longer: ValidationError")
 
 
 def test_what_cannot_be_read_is_not() -> None:

@@ -44,6 +44,8 @@ class Card:
     partition: str = "SPX"
     hip_id: int | None = None
     pids: tuple[int, ...] = ()
+    opened_by: tuple[int, ...] = ()
+    """Processes that have opened it and hold no memory on it."""
     resolution: float = 15.3
     power: dict[str, Any] = field(
         default_factory=lambda: {
@@ -87,7 +89,11 @@ class Driver:
             },
             amdsmi_get_gpu_enumeration_info=self._numbers,
             amdsmi_get_gpu_compute_partition=lambda card: card.partition,
-            amdsmi_get_gpu_process_list=lambda card: [{"pid": pid} for pid in card.pids],
+            amdsmi_get_gpu_process_list=lambda card: [
+                {"pid": pid, "memory_usage": {"vram_mem": vram}}
+                for pids, vram in ((card.pids, 1 << 30), (card.opened_by, 0))
+                for pid in pids
+            ],
             amdsmi_get_power_cap_info=lambda _: {"power_cap": 750_000_000},
             amdsmi_get_energy_count=self._energy,
             amdsmi_get_power_info=lambda card: card.power,

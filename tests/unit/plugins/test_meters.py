@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,17 @@ def test_design_power_times_a_declared_share_is_an_estimate() -> None:
     assert Tdp().info(context(tdp_w=65, share=0.5)).scope == "L1"
     (reading,) = Tdp().open(context(tdp_w=65, share=1, count=2)).read()
     assert reading.value == 130
+
+
+def test_design_power_is_not_that_of_one_device_for_want_of_their_number() -> None:
+    options = {"tdp_w": 700, "share": 0.5}
+    seen = MeterContext(
+        session_id=None, cpu_seconds=float, accelerator="cuda", options=dict(options)
+    )
+    info = Tdp().info(seen)
+    assert (info.reason, "options.count" in info.detail) == ("devices_unclear", True)
+    counted = replace(seen, options={**options, "count": 8})
+    assert Tdp().info(counted).reason is None
 
 
 def test_a_share_above_one_is_refused() -> None:

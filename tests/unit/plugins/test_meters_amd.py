@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from tests.unit.plugins.fake_amdsmi import Card, Driver
 
 from inferometer.meter import MeterContext, WatchesConditions
 from inferometer_plugins.meters import Amd, AmdPower
+from inferometer_plugins.meters.gpus import FIRST_PID_NAMESPACE
 from inferometer_plugins.meters.sensing import Unreadable
 
 if TYPE_CHECKING:
@@ -107,6 +109,49 @@ def test_what_cannot_be_counted_has_a_reason(
     assert words in info.detail
     with pytest.raises(Unreadable):
         Amd(probe_s=0.0).open(context(**facts))
+
+
+def host(tmp_path: Path) -> Path:
+    """A /proc in which process numbers are the machine's own."""
+    (tmp_path / "self" / "ns").mkdir(parents=True)
+    (tmp_path / "self" / "ns" / "pid").symlink_to(FIRST_PID_NAMESPACE)
+    return tmp_path
+
+
+def test_a_gpu_that_a_process_only_opened_is_not_used_by_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ROCm's runtime opens all of them: ours, and that of a stranger on the other one."""
+    cards = [
+        Card(hip_id=0, pids=(1,), opened_by=(7,)),
+        Card(serial="0x0BBB222200000000", hip_id=1, pids=(7,), opened_by=(1,)),
+    ]
+    Driver(cards).install(monkeypatch)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    meter = Amd(probe_s=0.0, proc=host(tmp_path))
+    info = meter.info(context(accelerators=1, visible_devices="0"))
+    assert (info.reason, info.detail) == (None, "")
+    assert [one.name for one in info.devices if not one.left_out] == [ONE]
+    cards[0].pids = (1, 7)
+    info = meter.info(context(accelerators=1, visible_devices="0"))
+    assert info.reason == "shared_device"
+
+
+def test_processes_of_other_users_are_not_known_but_to_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Driver([Card(pids=(1,))]).install(monkeypatch)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    info = Amd(probe_s=0.0, proc=host(tmp_path)).info(context(accelerators=1))
+    assert (info.reason, "only root sees" in info.detail) == (None, True)
+
+
+def test_where_no_memory_is_told_users_are_not_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Driver([Card(opened_by=(1, 7))]).install(monkeypatch)
+    info = Amd(probe_s=0.0, proc=host(tmp_path)).info(context(accelerators=1))
+    assert (info.reason, "not known" in info.detail) == (None, True)
 
 
 def test_power_that_is_not_told_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:

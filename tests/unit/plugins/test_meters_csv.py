@@ -235,6 +235,17 @@ def test_what_cannot_be_trusted_has_a_reason(
         CsvFile().open(context(log, accelerators, **{**DCGM, **changes}))
 
 
+def test_one_series_does_not_speak_for_several_accelerators(tmp_path: Path) -> None:
+    log = wall_log(tmp_path / "wall.csv")
+    of_accelerators = {**WALL, "scope": "L0"}
+    told = info(log, 2, **of_accelerators)
+    assert (told.reason, "options.device" in told.detail) == ("devices_unclear", True)
+    with pytest.raises(Unreadable):
+        CsvFile().open(context(log, 2, **of_accelerators))
+    assert info(log, 1, **of_accelerators).reason is None
+    assert info(log, 2, **WALL).reason is None  # the node, whatever is in it
+
+
 def test_another_unit_in_the_log_is_suspect(tmp_path: Path) -> None:
     log = smi_log(tmp_path / "smi.csv")
     assert info(log, 1, **{**SMI, "unit": "mW"}).reason == "unit_suspect"

@@ -121,6 +121,15 @@ def test_sensors_that_look_part_of_the_time_say_so(
     assert NvmlPower(proc=proc, probe_s=0.0).info(context()).seen_share == 0.25
 
 
+def test_a_plain_reading_that_is_no_mean_looks_as_seldom(
+    monkeypatch: pytest.MonkeyPatch, proc: Path
+) -> None:
+    card = Card(name="NVIDIA A100-SXM4-80GB", architecture=AMPERE, pci=0x20B210DE, instant=False)
+    Driver([card]).install(monkeypatch)
+    info = NvmlPower(proc=proc, probe_s=0.0).info(context())
+    assert (info.averaged_ms, info.seen_share) == (None, 0.25)
+
+
 # -- which devices -----------------------------------------------------------------------
 
 

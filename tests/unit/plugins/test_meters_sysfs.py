@@ -185,6 +185,20 @@ def test_plain_hwmon_files_with_labels(tmp_path: Path) -> None:
     assert reading.value == 12.5
 
 
+def test_a_graphics_card_is_not_taken_for_the_processor(tmp_path: Path) -> None:
+    place = tmp_path / "hwmon1"
+    place.mkdir()
+    (place / "name").write_text("amdgpu\n")
+    (place / "power1_average").write_text("35000000\n")
+    (place / "power1_label").write_text("PPT\n")
+    info = sensor(tmp_path).info(context())
+    assert (info.reason, "options.label: PPT" in info.detail) == ("no_sensor", True)
+    assert sensor(tmp_path).info(context(label="PPT")).reason is None
+    acpi(tmp_path, 2, "Module Power Socket 0", 650_000_000)
+    info = sensor(tmp_path).info(context())
+    assert [one.left_out for one in info.devices] == ["not asked for", ""]
+
+
 def test_hwmon_says_why_it_cannot_be_read(tmp_path: Path) -> None:
     assert sensor(tmp_path).info(context()).reason == "no_sensor"
     file = acpi(tmp_path, 0, "Module Power Socket 0", 1)
