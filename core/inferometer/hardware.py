@@ -44,6 +44,7 @@ class _Looks(NamedTuple):
     looks: int = 0
     throttled: Mapping[str, int] = {}
     temperatures_c: Sequence[float] = ()
+    swing_c: float = 0.0
     clocks_mhz: Sequence[float] = ()
 
 
@@ -92,6 +93,7 @@ def _states(tables: Tables, records: Sequence[LaunchRecord]) -> dict[Point, Stat
             limits_w=limits,
             throttled=one.throttled,
             temperatures_c=one.temperatures_c,
+            swing_c=one.swing_c,
             clocks_mhz=one.clocks_mhz,
             temperature_elsewhere_c=[means[p] for p in others if p in means],
             clock_elsewhere_mhz=[
@@ -123,12 +125,16 @@ def _looks(tables: Tables) -> dict[Point, _Looks]:
     for (launch, point), group in rows.group_by(KEY, maintain_order=True):
         first = group.row(0, named=True)
         reasons = [set(json.decode(text or "[]")) for text in group["throttled"].to_list()]
+        heat = group.group_by("device").agg(
+            swing=pl.col("temperature_c").max() - pl.col("temperature_c").min()
+        )
         found[str(launch), int(str(point))] = _Looks(
             stack=str(first["stack"]),
             model=str(first["model"]),
             looks=group.height,
             throttled=Counter(reason for each in reasons for reason in sorted(each)),
             temperatures_c=group["temperature_c"].drop_nulls().to_list(),
+            swing_c=heat.select(pl.col("swing").max().fill_null(0.0)).item(),
             clocks_mhz=group["clock_mhz"].drop_nulls().to_list(),
         )
     return found

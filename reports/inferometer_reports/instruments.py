@@ -23,12 +23,14 @@ MARKS = ("disputed", "uncorroborated", "corroborated")
 def mark(value: Value | None) -> str:
     """Return ``uncorroborated``, ``corroborated``, ``disputed`` or nothing.
 
-    Over several launches the worst.
+    Over several launches the worst: ``partly disputed`` where only some gave the number.
     """
     if value is None:
         return ""
     if value.reason is not None:
         return value.reason if value.reason in MARKS else ""
+    if value.detail.endswith(f"launches without a number: {MARKS[0]}"):
+        return f"partly {MARKS[0]}"
     said = {part.partition(":")[0].strip() for part in value.detail.split(";")}
     return next((word for word in MARKS if word in said), "")
 

@@ -62,6 +62,9 @@ def lead_s(found: Series, start_ns: int, averaged_s: float = 0.0) -> float | Non
     high = _rise(t_s, watts, half)
     if load < RISE * idle or idle_w.max() > half or high is None:
         return None
+    before = watts[high:][t_s[high:] <= 0]
+    if (before < half).any():  # work of its own that ended, such as greedy probes
+        return None
     after = slice(high + 1, high + 1 + SOME)
     more_w = float(np.average(watts[after], weights=stands_s[after] + 1e-9)) - idle
     ran_s = max(0.0, watts[high] - idle) * stands_s[high] / more_w if more_w > 0 else 0.0

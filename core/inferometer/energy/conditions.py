@@ -23,6 +23,7 @@ class State:
     """What the devices under test were like during one window, and in the other launches.
 
     ``limits_w`` are all enforced limits of devices seen in the launches that are compared.
+    ``temperatures_c`` are of all devices, ``swing_c`` is the most that one of them moved.
     ``temperature_elsewhere_c`` are the means of the other launches at this load point;
     ``clock_elsewhere_mhz`` the medians of this stack's other launches of it.
     """
@@ -32,6 +33,7 @@ class State:
     throttled: Mapping[str, int] = field(default_factory=dict)
     """Reason -> looks at which some device had it."""
     temperatures_c: Sequence[float] = ()
+    swing_c: float = 0.0
     clocks_mhz: Sequence[float] = ()
     temperature_elsewhere_c: Sequence[float] = ()
     clock_elsewhere_mhz: Sequence[float] = ()
@@ -77,16 +79,17 @@ def temperature(seen: State) -> Check | None:
     low, high = min(seen.temperatures_c), max(seen.temperatures_c)
     mean = statistics.fmean(seen.temperatures_c)
     apart = max((abs(mean - other) for other in seen.temperature_elsewhere_c), default=0.0)
-    warm = high - low > WARMER_C or apart > WARMER_C
-    words = ""
-    if warm:
-        words = f"{apart:.0f} C from another launch: warmer parts draw more; soak alike"
+    moved = [
+        *([f"{seen.swing_c:.0f} C within the window"] if seen.swing_c > WARMER_C else ()),
+        *([f"{apart:.0f} C from another launch"] if apart > WARMER_C else ()),
+    ]
     return Check(
         name="temperature",
-        rule=f"within {WARMER_C:.0f} C in the window, and of the other launches' means, pass",
+        rule=f"each device within {WARMER_C:.0f} C in the window, and the mean of all within "
+        f"{WARMER_C:.0f} C of other launches', pass",
         value=f"{low:.0f} to {high:.0f} C, mean {mean:.0f}",
-        verdict="warn" if warm else "pass",
-        detail=words,
+        verdict="warn" if moved else "pass",
+        detail=f"{', '.join(moved)}: warmer parts draw more; soak alike" if moved else "",
     )
 
 

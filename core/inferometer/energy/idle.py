@@ -9,14 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inferometer.energy.account import account, counted
+from inferometer.energy.account import account, counted, sensor_of
 from inferometer.energy.edges import Joules, plain
+from inferometer.energy.series import update_s
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.energy.series import Series
     from inferometer.records import MeterInfo
+
+LEAST_LOOKS = 5
+"""New values that a stretch holds at least: of a slower sensor the values around it are those of
+an engine that starts or works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,14 @@ def baseline(
 def _interpolated(
     info: MeterInfo, found: Mapping[str, Sequence[Series]], stretch: tuple[int, int]
 ) -> Joules:
+    seconds = (stretch[1] - stretch[0]) / 1e9
+    for name in counted(info, found):
+        sensor = sensor_of(info, name)
+        update = update_s(found[name][0].covering(*stretch), sensor) or 0.0
+        beat = max(update, sensor.averaged_s or 0.0, sensor.period_s)
+        if seconds < LEAST_LOOKS * beat:
+            words = f"{seconds:g} s hold less than {LEAST_LOOKS} new values, one each {beat:g} s"
+            return Joules(None, "edges_unsure", words)
     parts = [plain(found[name][0], *stretch) for name in counted(info, found)]
     wrong = next((part for part in parts if part.energy_j is None), None)
     return wrong or Joules(sum(part.energy_j or 0.0 for part in parts))

@@ -25,6 +25,8 @@ STALE_COUNTER_S = 1.5
 STALE_POWER_S = 5.0
 FINE = 1e-3
 """Watts in steps of at most this share never repeat to the last bit for long."""
+LEAST_STEPS = 5
+"""From so many on, what they are all multiples of is how finely a sensor counts."""
 ABSURD_W = 1e6
 """No single device draws a megawatt."""
 OVER_LIMIT = 1.5
@@ -195,11 +197,19 @@ def _flat(part: Series, sensor: Sensor) -> Fault | None:
 
 
 def _step(part: Series, sensor: Sensor) -> float:
-    """Return the smallest step of a value: as stated, else as seen, else none."""
-    if sensor.resolution is not None:
-        return sensor.resolution
+    """Return the smallest step of a value: as stated, or the grain that all steps share.
+
+    None stated: as seen, else none. A file in uW (hwmon, ACPI) does not say that its sensor counts
+    whole watts.
+    """
     steps = np.abs(np.diff(part.value))
-    return float(steps[steps > 0].min(initial=np.inf)) if (steps > 0).any() else 0.0
+    steps = steps[steps > 0]
+    stated = sensor.resolution
+    if stated is None:
+        return float(steps.min(initial=np.inf)) if steps.size else 0.0
+    if not stated or steps.size < LEAST_STEPS:
+        return stated
+    return stated * max(1, int(np.gcd.reduce(np.round(steps / stated).astype(np.int64))))
 
 
 def _longest_still_s(part: Series) -> float:

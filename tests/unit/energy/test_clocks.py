@@ -61,6 +61,24 @@ def test_late_stamps_look_like_an_engine_that_takes_its_time() -> None:
     assert flagged(POWER, 0.0, latency_s=0.3) == 0
 
 
+@pytest.mark.parametrize("sensor", [POWER, COUNTER], ids=["power", "counter"])
+def test_work_that_ends_before_the_load_is_no_early_clock(sensor: Sensor) -> None:
+    """Greedy probes run between loaded idle and the first load, and are no requests of it."""
+    seen = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        t_s = np.arange(0, 12, traces.GRID_S)
+        busy = (t_s > 5.02) | ((t_s > 4.1) & (t_s < 4.65))
+        watts = np.where(busy, 400.0, 90.0) + 5 * rng.standard_normal(t_s.size)
+        load = traces.truth(t_s, watts)
+        seen.append(
+            traces.power(rng, load)
+            if sensor is POWER
+            else traces.counter(rng, load, (8.0, 11.0), watched=False)
+        )
+    assert early(seen, [[5 * SECOND]] * 4, sensor) is None
+
+
 def test_no_rise_tells_nothing() -> None:
     flat = series(np.arange(0, 12 * SECOND, SECOND // 10), np.full(120, 100.0), "W")
     assert lead_s(flat, 5 * SECOND, 0.1) is None

@@ -92,6 +92,20 @@ def test_watts_are_dated_back_to_what_they_stand_for() -> None:
     assert abs(found.energy_j - true) < found.pm_j < abs(naive - true)
 
 
+@pytest.mark.parametrize(("grain_w", "reason"), [(1.0, None), (0.01, "flat_line")])
+def test_whole_watts_may_repeat_whatever_the_unit_of_their_file(
+    grain_w: float, reason: str | None
+) -> None:
+    # a steady load by a file in uW: 40 s, a new value every 6 s
+    at = np.arange(8, 52, 0.1)
+    watts = np.round(412 + grain_w * (np.floor(at / 6) % 3), 6)
+    sensor = Sensor(instrument="power", period_s=0.1, update_s=0.1, resolution=1e-6)
+    made = series(np.round(at * SECOND), watts, "W")
+    found = device_energy(made, sensor, 10 * SECOND, 50 * SECOND)
+    assert found.reason == reason
+    assert (found.energy_j is None) is (reason is not None)
+
+
 def test_a_sensor_that_looks_part_of_the_time_is_less_sure() -> None:
     rng = np.random.default_rng(0)
     at = np.arange(8, 22.01, 0.1)

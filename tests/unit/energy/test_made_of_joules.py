@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 
 from inferometer.declared import Energy, Slo
 from inferometer.energy import power
+from inferometer.energy.idle import baseline
 from inferometer.energy.series import series
 from inferometer.metrics.evaluate import evaluate
 from inferometer.records import Device, MeterInfo
@@ -102,6 +104,31 @@ def test_net_energy_names_its_baseline(tmp_path: Path, state: str, watts: float)
     other = {"bare": "loaded", "loaded": "bare"}[state]
     absent = row(points, f"net_{other}_j_per_output_token")
     assert (absent["value"], absent["reason"]) == (None, "no_baseline")
+
+
+@pytest.mark.parametrize(("update_ms", "told"), [(1000.0, True), (4000.0, False)])
+def test_a_stretch_of_few_new_values_is_no_baseline(
+    tmp_path: Path, update_ms: float, told: bool
+) -> None:
+    """What a slow sensor says just before and after idle is of an engine that works."""
+    found = with_idle(tables(tmp_path), "loaded", 50.0)
+    meter = msgspec.structs.replace(METER, instrument="power", update_ms=update_ms)
+    begin, beat = BEGIN - 53 * SECOND, round(update_ms) * SECOND // 1000
+    t_ns = np.arange(begin, BEGIN - 30 * SECOND, beat)
+    idle = (t_ns > begin + 2 * SECOND) & (t_ns < begin + 16 * SECOND)
+    watts = np.where(idle, 50.0, 300.0) + np.arange(t_ns.size) / 100
+    base = baseline(
+        "loaded",
+        (int(found.idles["start_ns"][0]), int(found.idles["end_ns"][0])),
+        meter,
+        {"device-0": [series(t_ns, watts, "W")]},
+    )
+    assert (base.watts is not None) is told
+    if told:
+        assert base.watts == pytest.approx(50, rel=0.05)
+    else:
+        assert base.reason == "edges_unsure"
+        assert "10 s hold less than 5 new values, one each 4 s" in base.detail
 
 
 def test_less_than_idle_is_no_saving(tmp_path: Path) -> None:

@@ -160,6 +160,31 @@ def conditions(tmp_path: Path, **changed: Any) -> dict[str, Check]:
     return {check.name: check for check in judged[windows["launch"][0], 0]}
 
 
+def test_accelerators_of_one_machine_may_differ_in_temperature(tmp_path: Path) -> None:
+    """Those at the end of the air flow are warmer; each is held to itself."""
+
+    def rows(moved: float) -> pl.DataFrame:
+        first = tables.windows.select("launch", "stack", "model", "round", "start_ns")
+        looks = [
+            {"t_ns": pl.col("start_ns") + n, "device": pl.lit(name), "temperature_c": pl.lit(heat)}
+            for name, mean in (("device-0", 48.0), ("device-1", 66.0))
+            for n, heat in enumerate((mean, mean + moved))
+        ]
+        found = pl.concat([first.with_columns(**look) for look in looks])
+        return pl.concat([tables.conditions, found.drop("start_ns")], how="diagonal_relaxed")
+
+    store = write_results(tmp_path, Fixture(rates={"a": 40.0}, rounds=3, meter=CARD, power_w=500.0))
+    tables = scan(store)
+    for moved, verdict, words in ((2.0, "pass", ""), (12.0, "warn", "12 C within the window:")):
+        looked = replace(tables, conditions=rows(moved))
+        judged = hardware.judge(looked, store.launches(), evaluate(looked), validity.judge(looked))
+        for checks in judged.values():
+            (check,) = [check for check in checks if check.name == "temperature"]
+            assert check.verdict == verdict
+            assert check.detail.startswith(words)
+            assert "another launch" not in check.detail
+
+
 def test_hardware_in_one_state_passes(tmp_path: Path) -> None:
     found = conditions(tmp_path)
     names = {"power limit", "throttling", "temperature", "clocks"}

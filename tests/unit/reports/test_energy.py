@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
 import msgspec
+import polars as pl
 import pytest
 from msgspec.structs import replace
 from tests.unit.reports import factory
 
-from inferometer.analyze import analyze
+from inferometer.analyze import analyze, gather
+from inferometer.cells import build_cells, build_models
 from inferometer.comparison import Comparison
 from inferometer.records import MeterInfo
+from inferometer.store import Store
 from inferometer.testing.results import Fixture, write_results
 from inferometer_reports import console, instruments, markdown, report_json
 
@@ -116,3 +120,21 @@ def test_what_was_not_declared_has_one_line_and_no_rows(tmp_path: Path) -> None:
     assert "Carbon per million output tokens" in line
     assert not [row for row in page.splitlines() if row.startswith("| Goodput (req/s) | n/a")]
     assert told.cells[0].values["goodput_requests_s"].reason == "not_declared"
+
+
+def test_a_dispute_in_one_launch_stands_beside_the_figure_of_the_others(tmp_path: Path) -> None:
+    write_results(tmp_path, Fixture(rates={"a": 40.0}, rounds=3))
+    evidence = gather(Store(tmp_path))
+    said = "corroborated: agrees within 2 %"
+    changed = pl.when(pl.col("metric") != KEY).then("value")
+    points = evidence.points.with_columns(
+        value=changed.when(pl.col("round") != 1).then("value"),
+        reason=pl.when((pl.col("metric") == KEY) & (pl.col("round") == 1))
+        .then(pl.lit("disputed"))
+        .otherwise("reason"),
+        detail=pl.when(pl.col("metric") == KEY).then(pl.lit(said)).otherwise("detail"),
+    )
+    (cell,) = build_cells(dataclasses.replace(evidence, points=points), build_models(evidence))
+    (found,) = [value for key, value in cell.values.items() if key.startswith(KEY)]
+    assert (found.n, found.reason) == (2, None)
+    assert instruments.mark(found) == "partly disputed"
