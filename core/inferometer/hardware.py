@@ -14,6 +14,7 @@ import polars as pl
 from msgspec import json
 
 from inferometer.energy import conditions, peaks, starved
+from inferometer.energy.account import counting
 from inferometer.energy.conditions import State
 from inferometer.energy.starved import Seen, Step
 from inferometer.metrics.windows import KEY, in_flight, population
@@ -182,11 +183,6 @@ def _tells(info: MeterInfo, record: LaunchRecord) -> bool:
     """
     real = info.kind == "measured" or (info.kind == "simulated" and is_simulated(record))
     return real and info.scope == "L0" and info.boundary != "module" and bool(counting(info))
-
-
-def counting(info: MeterInfo) -> list[Device]:
-    """Return the devices whose readings add up."""
-    return [device for device in info.devices if not device.left_out]
 
 
 def _limit_w(info: MeterInfo) -> float | None:

@@ -47,6 +47,7 @@ WORDS = {
     "unequal_work": "the stacks got unequal work",
     "throttled": "the accelerator was throttled",
     "unequal_limits": "the accelerators ran under different power limits",
+    "below_idle": "not above its own idle",
     "no_baseline": "no stretch of idle was measured",
     "not_declared": "not declared in the study",
     "shapes_alike": "the workloads are too much alike",

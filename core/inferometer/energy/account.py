@@ -71,13 +71,18 @@ def account(
     return Account(info=info, joules=joules, devices=devices)
 
 
+def counting(info: MeterInfo) -> list[Device]:
+    """Return the devices that a meter lists and has not left out."""
+    return [device for device in info.devices if not device.left_out]
+
+
 def counted(info: MeterInfo, found: Mapping[str, object]) -> list[str]:
     """Return the devices that add up: those the meter lists and has not left out.
 
     All that were read where it lists none.
     """
     if info.devices:
-        return sorted(device.name for device in info.devices if not device.left_out)
+        return sorted(device.name for device in counting(info))
     return sorted(found)
 
 

@@ -92,5 +92,5 @@ def net(energy_j: float, window_s: float, base: Baseline) -> Net:
     words = f"{base.state} idle: {base.watts:.1f} W over {base.seconds:.0f} s"
     left = energy_j - base.watts * window_s
     if left <= 0:
-        return Net(energy_j=None, reason="bad_reading", detail=f"less than {words}")
+        return Net(energy_j=None, reason="below_idle", detail=f"no more than {words}")
     return Net(energy_j=left, detail=f"net of {words}")

@@ -106,7 +106,8 @@ GOODPUT = (
         grain="window",
         requires=("met", "window_s"),
         expression=pl.col("met") / pl.col("window_s"),
-        formula="requests completed in the window that met every SLO / window length",
+        formula="requests completed in the window that met every SLO (from the intended send; a "
+        "stream's shortened first one as well) / window length",
         positive=False,
     ),
     Metric(

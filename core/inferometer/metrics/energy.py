@@ -18,6 +18,7 @@ from inferometer.energy.account import (
     Account,
     account,
     counted,
+    counting,
     read_info,
     read_series,
     sensor_of,
@@ -142,7 +143,7 @@ def with_instrument(info: MeterInfo, devices: Mapping[str, Sequence[Series]]) ->
 
 def limit_w(one: Account) -> float | None:
     """Return the sum of the power limits of the devices that count; None where one is unknown."""
-    limits = [d.power_limit_w for d in one.info.devices if not d.left_out]
+    limits = [device.power_limit_w for device in counting(one.info)]
     known = [limit for limit in limits if limit is not None]
     return sum(known) if known and len(known) == len(limits) else None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from inferometer.metrics.windows import KEY, population
+from inferometer.metrics.windows import KEY, timed
 
 if TYPE_CHECKING:
     from inferometer.declared import Slo
@@ -19,7 +19,9 @@ _LATENCIES = {"ttft_ms": "ttft_intended_ms", "tpot_ms": "tpot_ms", "e2e_ms": "e2
 def good(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     """Return one row a window: ``met`` requests, their ``met_tokens``, and ``good``.
 
-    ``good`` is ``met`` where it is not 0, so that nothing is divided by it then.
+    All that are counted as completed are judged, a stream's shortened first request as well: its
+    joules are in the window, too. ``good`` is ``met`` where it is not 0, so that nothing is divided
+    by it then.
     """
     keys = tables.windows.select(*KEY)
     if slo is None:
@@ -40,7 +42,7 @@ def good(tables: Tables, slo: Slo | None) -> pl.DataFrame:
         f"{name.removesuffix('_ms').upper()} <= {x:g} ms" for name, x in limits.items()
     )
     found = (
-        population(tables)
+        timed(tables)
         .group_by(KEY, maintain_order=True)
         .agg(met=met.sum().cast(pl.Int64), met_tokens=pl.col("output_tokens").filter(met).sum())
     )

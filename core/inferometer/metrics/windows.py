@@ -46,26 +46,32 @@ def ended(tables: Tables) -> pl.DataFrame:
     )
 
 
-def population(tables: Tables) -> pl.DataFrame:
-    """Return the latency population: the requests of full length among :func:`ended`.
+def timed(tables: Tables) -> pl.DataFrame:
+    """Return :func:`ended` with the latencies of each request; a failed one's are +inf.
 
-    One of phase ``stagger`` was shorter than the workload says. A failed request's latencies are
-    +inf, it is unfinished for ever. Columns ``finished``, ``ttft_ms``, ``ttft_intended_ms``,
-    ``e2e_ms``, ``e2e_intended_ms``, ``tpot_ms`` (null for a one-token answer).
+    It is unfinished for ever. Columns ``ttft_ms``, ``ttft_intended_ms``, ``e2e_ms``,
+    ``e2e_intended_ms``, ``tpot_ms`` (null for a one-token answer).
     """
 
     def latency(nanoseconds: pl.Expr) -> pl.Expr:
         return pl.when("finished").then(nanoseconds / 1e6).otherwise(float("inf"))
 
     gaps = pl.when(pl.col("output_tokens") > 1).then(pl.col("output_tokens") - 1)
-    whole = ended(tables).filter(pl.col("phase") == "load")
-    return whole.with_columns(
+    return ended(tables).with_columns(
         ttft_ms=latency(pl.col("first_ns") - pl.col("sent_ns")),
         ttft_intended_ms=latency(pl.col("first_ns") - pl.col("intended_ns")),
         e2e_ms=latency(pl.col("last_ns") - pl.col("sent_ns")),
         e2e_intended_ms=latency(pl.col("last_ns") - pl.col("intended_ns")),
         tpot_ms=latency((pl.col("last_ns") - pl.col("first_ns")) / gaps),
     )
+
+
+def population(tables: Tables) -> pl.DataFrame:
+    """Return the latency population: the requests of full length among :func:`timed`.
+
+    One of phase ``stagger`` was shorter than the workload says.
+    """
+    return timed(tables).filter(pl.col("phase") == "load")
 
 
 def totals(tables: Tables, price: Price | None) -> pl.DataFrame:

@@ -134,8 +134,8 @@ def test_a_stretch_of_few_new_values_is_no_baseline(
 def test_less_than_idle_is_no_saving(tmp_path: Path) -> None:
     points = evaluate(with_idle(tables(tmp_path), "loaded", 90.0))
     absent = row(points, "net_loaded_j_per_output_token")
-    assert (absent["value"], absent["reason"]) == (None, "bad_reading")
-    assert absent["detail"] == "less than loaded idle: 90.0 W over 10 s"
+    assert (absent["value"], absent["reason"]) == (None, "below_idle")
+    assert absent["detail"] == "no more than loaded idle: 90.0 W over 10 s"
 
 
 def test_carbon_is_declared_and_so_an_estimate(tmp_path: Path) -> None:
@@ -203,6 +203,16 @@ def test_goodput_counts_requests_that_meet_every_objective(
     found = row(points, "energy_j_per_good_request")
     assert found["value"] == (pytest.approx(20) if good else None)
     assert found["reason"] == (None if good else "slo_never_met")
+
+
+def test_goodput_counts_the_shortened_requests_that_throughput_counts(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    short = pl.when(pl.col("index") < 20).then(pl.lit("stagger")).otherwise(pl.col("phase"))
+    found = replace(found, requests=found.requests.with_columns(phase=short))
+    points = evaluate(found, slo=Slo(ttft_ms=100.0))
+    assert value(points, "goodput_requests_s") == value(points, "requests_s") == 4.0
+    each = value(points, "energy_j_per_good_request")
+    assert each == value(points, "energy_j_per_request") == pytest.approx(20)
 
 
 def test_without_objectives_nothing_is_good_or_bad(tmp_path: Path) -> None:
