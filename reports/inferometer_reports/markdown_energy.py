@@ -76,13 +76,22 @@ def _instruments(meters: Sequence[MeterInfo]) -> list[str]:
             instruments.INSTRUMENTS.get(info.instrument, "not recorded"),
             f"n/a ({reason_words(info.reason)})" if info.reason else instruments.kind(info),
             _devices(info),
-            "not probed" if info.update_ms is None else f"every {number(info.update_ms)} ms",
+            _updates(info),
             markdown(info.permission) or "not recorded",
             markdown(info.detail if info.reason else info.method),
         ]
         for info in meters
     ]
     return table([*header, "Permission", "How"], rows)
+
+
+def _updates(info: MeterInfo) -> str:
+    """Say how often there is a new value, and its smallest step."""
+    beat = "not probed" if info.update_ms is None else f"every {number(info.update_ms)} ms"
+    if info.resolution is None:
+        return beat
+    unit = {"counter": "J", "power": "W"}.get(info.instrument, "")
+    return f"{beat}, steps of {number(info.resolution)} {unit}".rstrip()
 
 
 def _devices(info: MeterInfo) -> str:

@@ -351,6 +351,7 @@ def meters() -> list[MeterInfo]:
             boundary="package",
             devices=[package, Device(name="psys", left_out="contains package-0")],
             update_ms=1.0,
+            resolution=0.0000153,
             permission="root",
         ),
         MeterInfo(
