@@ -41,7 +41,7 @@ class Redfish:
         if "@" in url or not url.startswith(OPEN):
             hint = "Give https://BMC/redfish/v1/Chassis/ID/EnvironmentMetrics, without a password."
             raise UsageError("meter 'redfish': options.url is no such address", hint=hint)
-        user = f"{os.environ.get('REDFISH_USER')}:{os.environ.get('REDFISH_PASSWORD')}"
+        user = f"{os.environ.get('REDFISH_USER', '')}:{os.environ.get('REDFISH_PASSWORD', '')}"
         asked = http.Request(url)  # noqa: S310 -- OPEN says which
         asked.add_unredirected_header("Authorization", f"Basic {b64encode(user.encode()).decode()}")
         secure = http.HTTPSHandler(context=ssl.create_default_context())
