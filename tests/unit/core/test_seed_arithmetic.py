@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 USD_PER_KWH = 0.17
-J_PER_KWH = 3.6e6
 
 
 def test_three_tokens_a_joule(tmp_path: Path) -> None:
@@ -29,12 +28,13 @@ def test_three_tokens_a_joule(tmp_path: Path) -> None:
     def number(metric: str) -> float:
         return float(points.filter(pl.col("metric") == metric)["value"].item())
 
-    per_joule = number("output_tokens_per_j")
     assert number("output_tok_s") == pytest.approx(3000)
     assert number("mean_power_w") == pytest.approx(1000)
-    assert per_joule == pytest.approx(3)
+    assert number("output_tokens_per_j") == pytest.approx(3)
     assert number("energy_j_per_output_token") == pytest.approx(1 / 3)
-    assert per_joule * J_PER_KWH == pytest.approx(10.8e6)
-    usd = USD_PER_KWH / (per_joule * J_PER_KWH)
+    assert number("output_tokens_per_kwh") == pytest.approx(10.8e6)
+    assert number("tok_s_per_kw") == pytest.approx(3000)
+    assert number("tok_s_per_mw") == pytest.approx(3e6)
+    usd = USD_PER_KWH / number("output_tokens_per_kwh")
     assert usd == pytest.approx(1.574e-8, rel=1e-4)
     assert usd * 1e6 == pytest.approx(0.01574, rel=1e-3)  # $ a million tokens
