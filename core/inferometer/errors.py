@@ -22,7 +22,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class InferometerError(Exception):
@@ -58,13 +58,19 @@ class UsageError(InferometerError):
 class StudyError(UsageError):
     """Every problem found in one study file.
 
-    ``problems`` are ``(key path, message)``, in file order.
+    ``problems`` are ``(key path, message)``, in file order. ``lines`` are the lines of key paths;
+    a key that the file lacks has the line of the table that lacks it.
     """
 
-    def __init__(self, path: str, problems: Sequence[tuple[str, str]]) -> None:
-        lines = [f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}"]
-        lines += [f"  {key}: {text}" for key, text in problems]
-        super().__init__("\n".join(lines), hint="Correct the keys named above.")
+    def __init__(
+        self,
+        path: str,
+        problems: Sequence[tuple[str, str]],
+        lines: Mapping[str, int] | None = None,
+    ) -> None:
+        said = [f"{path}: {len(problems)} problem{'s' if len(problems) != 1 else ''}"]
+        said += [f"  {_line(key, lines or {})}{key}: {text}" for key, text in problems]
+        super().__init__("\n".join(said), hint="Correct the keys named above.")
         self.problems = tuple(problems)
 
 
@@ -128,6 +134,12 @@ class Interrupted(InferometerError):  # noqa: N818 -- it is an ending, not a fau
     """Stopped by the person or the system; what is finished is kept."""
 
     exit_code = 130
+
+
+def _line(key: str, lines: Mapping[str, int]) -> str:
+    while key and key not in lines:
+        key = key[: max(key.rfind("."), key.rfind("["), 0)]
+    return f"line {lines[key]}, " if key else ""
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Engine
     from inferometer.meter import EnergyMeter
+    from inferometer.prices import PriceBook
     from inferometer.renderer import Renderer
 
 GROUP = "inferometer"
@@ -35,6 +36,11 @@ def inferometer_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
 @hookspec
 def inferometer_meters() -> Sequence[EnergyMeter]:  # type: ignore[empty-body]
     """Return the meters this plugin adds. Must not touch hardware: that is ``info``'s work."""
+
+
+@hookspec
+def inferometer_price_books() -> Sequence[PriceBook]:  # type: ignore[empty-body]
+    """Return the price books this plugin adds. Called when a price is looked up by its id."""
 
 
 @hookspec

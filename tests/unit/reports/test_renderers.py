@@ -35,7 +35,7 @@ def test_json_is_the_comparison() -> None:
     comparison = factory.comparison()
     content = report_json.render(comparison)["report.json"]
     assert msgspec.json.decode(content, type=Comparison) == comparison
-    assert content.startswith(b'{\n  "schema": "inferometer/report/1",\n')
+    assert content.startswith(b'{\n  "schema": "inferometer/report/2",\n')
 
 
 def test_json_does_not_depend_on_the_order_of_keys() -> None:

@@ -6,43 +6,22 @@ why it is absent. ``report.json`` is this structure, encoded as it stands.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal
 
 from msgspec import Struct
 
+from inferometer.comparison.costs import Costs as Costs
+from inferometer.comparison.value import Kind as Kind
+from inferometer.comparison.value import Value as Value
+from inferometer.comparison.value import worst_kind as worst_kind
 from inferometer.records import MeterInfo
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+SCHEMA = "inferometer/report/2"
+"""2: ``usd_per_mtok_output`` is output's part of the bill; before, it was the whole bill."""
 
-SCHEMA = "inferometer/report/1"
-
-Kind = Literal["measured", "derived", "interpolated", "declared", "estimated", "simulated"]
 Objective = Literal["throughput", "energy", "cost"]
 Architecture = Literal["dense", "moe"]
 OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
-
-
-def worst_kind(kinds: Iterable[Kind]) -> Kind:
-    """Return the kind of a number made from numbers of these kinds."""
-    order: tuple[Kind, ...] = get_args(Kind)
-    return max(kinds, key=order.index, default="measured")
-
-
-class Value(Struct, frozen=True, kw_only=True):
-    """A number with its origin; ``value`` is None exactly when ``reason`` is set.
-
-    ``low`` and ``high`` are the ends of a 95 % interval over ``n`` launches (None when n < 2).
-    """
-
-    value: float | None
-    unit: str
-    kind: Kind
-    n: int = 0
-    low: float | None = None
-    high: float | None = None
-    reason: str | None = None
-    detail: str = ""
 
 
 class MetricInfo(Struct, frozen=True, kw_only=True):
@@ -396,3 +375,4 @@ class Comparison(Struct, frozen=True, kw_only=True):
     meters: list[MeterInfo] = []
     """Every meter once, in the study's order."""
     phases: list[PhaseSplit] = []
+    costs: Costs | None = None

@@ -1,0 +1,13 @@
+"""Money: from measured work per hour to the bill of a fleet. Measures nothing.
+
+scenario    the file that says what an hour costs and what the work is worth
+reading     reads it, looks up quotes, and says how old each price is
+hour        one hour, rented or owned, as lines of a bill
+division    one bill divided between input and output
+response    cost per accepted response
+evens       where two ways cost the same
+tornado     what each input does to the result
+demand      requests a day to a rate in every hour
+fleet       from capacity to replicas, power, money and carbon
+build       from a results directory and a scenario to :class:`inferometer.comparison.costs.Costs`
+"""
