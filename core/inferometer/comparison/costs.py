@@ -108,6 +108,8 @@ class Flip(Struct, frozen=True, kw_only=True):
     leader_usd_per_hour: Value
     follower_usd_per_hour: Value
     flip_usd_per_hour: Value
+    flip_utilisation: Value | None = None
+    """The leader's share of paid hours in use at which both cost the same, all else as it is."""
     electricity_usd_per_kwh: Value | None = None
     """Price of electricity at which the order turns, where the hour has metered watts."""
     sentence: str
@@ -174,11 +176,12 @@ class OwnOrRent(Struct, frozen=True, kw_only=True):
     owned_usd_per_hour: float
     """Per delivered hour, at the utilisation of the file."""
     rented_usd_per_hour: float
-    flip_utilisation: float
+    flip_utilisation: float | None
     """Share of hours used at which both cost the same per used hour; above 1: renting is cheaper
-    however much it is used."""
+    however much it is used. None: the rent is below what the owned machine uses by the hour."""
     flip_rent_usd_per_hour: float
-    """The rent at which both cost the same at the owned machine's utilisation."""
+    """The list price of the machine at which both cost the same at the owned one's utilisation,
+    the rent's discount, lost work and unused hours being what they are."""
     sentence: str
 
 

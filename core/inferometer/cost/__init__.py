@@ -3,6 +3,7 @@
 scenario    the file that says what an hour costs and what the work is worth
 reading     reads it, looks up quotes, and says how old each price is
 hour        one hour, rented or owned, as lines of a bill
+inputs      the numbers that an hour is made of, one by one, and with others in their place
 division    one bill divided between input and output
 response    cost per accepted response
 evens       where two ways cost the same

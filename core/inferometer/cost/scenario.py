@@ -45,6 +45,8 @@ class Owned(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Meter of the results whose mean watts in each window count instead."""
     host_kw: NotNegative = 0.0
     """With ``meter``: what it does not see."""
+    idle_kw: NotNegative | None = None
+    """Of the server in an unused hour, without PUE; unset: as under load, which is the most."""
     pue: AtLeastOne
     usd_per_kwh: NotNegative
     demand_usd_per_kw_month: NotNegative = 0.0
