@@ -255,8 +255,8 @@ class FleetRow(Struct, frozen=True, kw_only=True):
     usd_per_month: Value
     usd_per_request: Value
     usd_per_mtok_total: Value
-    load_share: float
-    """Mean load over what the replicas can carry."""
+    load_share: float | None
+    """Mean load over what the replicas can carry; None where the capacity is not known."""
     ranked: bool
 
 
@@ -271,6 +271,7 @@ class SiteRow(Struct, frozen=True, kw_only=True):
     output_tok_s_per_mw: Value
     replicas: Value
     output_tok_s: Value
+    ranked: bool = True
 
 
 class Margin(Struct, frozen=True, kw_only=True):
@@ -286,6 +287,7 @@ class Margin(Struct, frozen=True, kw_only=True):
     before_credits_share: float
     """Of the revenue."""
     after_credits_usd: float
+    ranked: bool = True
 
 
 class ArchitectureCost(Struct, frozen=True, kw_only=True):

@@ -9,6 +9,10 @@ response    cost per accepted response
 evens       where two ways cost the same
 tornado     what each input does to the result
 demand      requests a day to a rate in every hour
-fleet       from capacity to replicas, power, money and carbon
+capacity    what one replica carries, draws and costs; sums with intervals and reasons
+replicas    which replicas run in each hour, what they draw and cost
+fleet       from capacity to replicas, power, money and carbon, by region and hour
+sites       what fits where power is the limit; MoE over dense
+margins     revenue, its share, cost and credits, apart
 build       from a results directory and a scenario to :class:`inferometer.comparison.costs.Costs`
 """

@@ -1,0 +1,143 @@
+"""One row of a fleet: which replicas run in each hour, what they draw, and what they cost.
+
+A month has 730 hours, and every hour of the day comes 730 / 24 times. Replicas share the load
+evenly, the spare ones too. Power is a straight line from idle to the watts under load.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inferometer.cost.capacity import SLACK, made, shown
+from inferometer.cost.demand import MONTH_DAYS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import Value
+    from inferometer.comparison.costs import Demand
+    from inferometer.cost.capacity import Capacity, Rate
+    from inferometer.cost.scenario import Region
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One row to be: a region's share of the demand on one stack at one hour's price."""
+
+    demand: Demand
+    region: Region
+    machine: Capacity
+    capacity: Value
+    """Requests per second of one replica: above 0, or a reason."""
+    hour: str
+    rate: Rate
+    pue: Value
+    carbon: Value
+    """g/kWh."""
+    follows: bool
+    """Replicas run only in the hours that need them."""
+    kept: bool
+    """They are paid for all the same."""
+    loads: Sequence[float]
+    """Requests per second of each hour of the day: this region's share."""
+
+
+def count(case: Case) -> Value:
+    """Return the replicas of the busiest hour: whole ones for peak and headroom, and the spare."""
+    demand, capacity = case.demand, case.capacity.value or 0.0
+    words = f"peak {shown(max(case.loads))} requests/s"
+    if demand.headroom:
+        words += f" x {1 + demand.headroom:g} (headroom)"
+    words += f" / {shown(capacity)} requests/s of one replica, rounded up"
+    if demand.spare:
+        words += f", + {demand.spare} spare"
+    return made("replicas", lambda each: max(running(case, each)), case.capacity, detail=words)
+
+
+def running(case: Case, capacity: float) -> list[float]:
+    """Return the replicas that run in each hour of the day, where one carries ``capacity``."""
+    demand = case.demand
+    exact = [load * (1 + demand.headroom) / capacity for load in case.loads]
+    needed = [max(1, math.ceil(each * (1 - SLACK))) + demand.spare for each in exact]
+    return [*needed] if case.follows else [max(needed)] * 24
+
+
+def drawn(case: Case, capacity: float, full: float) -> list[float]:
+    """Return what the replicas draw in each hour, where one draws ``full`` under load.
+
+    One replica draws idle + (full - idle) x its share of the load; without idle, ``full``.
+    """
+    idle = case.machine.idle_power_kw
+    on = running(case, capacity)
+    if idle is None:
+        return [each * full for each in on]
+    return [
+        each * idle + (full - idle) * load / capacity
+        for each, load in zip(on, case.loads, strict=True)
+    ]
+
+
+def power_kw(case: Case) -> Value:
+    """Return the power with PUE in the busiest hour."""
+    busiest = case.loads.index(max(case.loads))
+    return made(
+        "kW",
+        lambda capacity, full, pue: drawn(case, capacity, full)[busiest] * pue,
+        *(case.capacity, case.machine.it_power_kw, case.pue),
+        detail=_power_words(case),
+    )
+
+
+def energy_kwh(case: Case) -> Value:
+    """Return the energy of a month, with PUE."""
+    return made(
+        "kWh",
+        lambda capacity, full, pue: math.fsum(drawn(case, capacity, full)) * pue * MONTH_DAYS,
+        *(case.capacity, case.machine.it_power_kw, case.pue),
+        detail=f"power of the 24 hours of a day x {MONTH_DAYS:.4g} days{_bound(case)}",
+    )
+
+
+def money_usd(case: Case) -> Value:
+    """Return the money of a month: paid replica-hours, and electricity as it is drawn.
+
+    The electricity in an owned machine's hour is that under load; here it follows the power.
+    """
+    electricity, full = case.rate.electricity_usd_per_hour, case.machine.it_power_kw.value
+    words = "replicas of each hour" if case.follows and not case.kept else "replicas x 730 h"
+    words += f" x {shown(case.rate.usd_per_paid_hour.value or 0.0)} USD/h"
+    if electricity:
+        words += f", of which {shown(electricity)} USD/h electricity: as drawn{_bound(case)}"
+
+    def spent(capacity: float, usd_per_hour: float) -> float:
+        on = running(case, capacity)
+        paid = max(on) * 24 if case.kept else math.fsum(on)
+        used = math.fsum(drawn(case, capacity, full)) / full if full else math.fsum(on)
+        return ((usd_per_hour - electricity) * paid + electricity * used) * MONTH_DAYS
+
+    return made("USD", spent, case.capacity, case.rate.usd_per_paid_hour, detail=words)
+
+
+def load_share(case: Case) -> float | None:
+    """Return the mean load over what the running replicas can carry."""
+    capacity = case.capacity.value
+    if capacity is None:
+        return None
+    return math.fsum(case.loads) / (math.fsum(running(case, capacity)) * capacity)
+
+
+def _power_words(case: Case) -> str:
+    full, idle = case.machine.it_power_kw, case.machine.idle_power_kw
+    words = f"replicas x {shown(full.value or 0.0)} kW"
+    if idle is not None:
+        line = f"{shown(idle)} kW idle + ({shown(full.value or 0.0)} - {shown(idle)}) kW x load"
+        words = f"replicas x ({line})"
+    words += f" x PUE {case.pue.value or 0.0:g}{_bound(case)}"
+    return f"{words}; one replica: {full.detail}" if full.detail else words
+
+
+def _bound(case: Case) -> str:
+    known = case.machine.idle_power_kw is not None and case.machine.it_power_kw.value
+    return "" if known else "; an upper bound: full power at any load, idle is not known"
