@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inferometer.cost.capacity import SLACK, made, shown
+from inferometer.cost.capacity import SLACK, made
 from inferometer.cost.demand import MONTH_DAYS
+from inferometer.cost.hour import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +38,7 @@ class Case:
     carbon: Value
     """g/kWh."""
     follows: bool
-    """Replicas run only in the hours that need them."""
-    kept: bool
-    """They are paid for all the same."""
+    """Replicas run, and are paid for, only in the hours that need them."""
     loads: Sequence[float]
     """Requests per second of each hour of the day: this region's share."""
 
@@ -101,21 +100,19 @@ def energy_kwh(case: Case) -> Value:
 
 
 def money_usd(case: Case) -> Value:
-    """Return the money of a month: paid replica-hours, and electricity as it is drawn.
+    """Return the money of a month: what stands of every replica's hour, and what runs as it works.
 
-    The electricity in an owned machine's hour is that under load; here it follows the power.
+    ``Use``: at a load, one hour costs standing + running x load.
     """
-    electricity, full = case.rate.electricity_usd_per_hour, case.machine.it_power_kw.value
-    words = "replicas of each hour" if case.follows and not case.kept else "replicas x 730 h"
+    runs = case.rate.running_usd_per_hour
+    words = "replicas of each hour" if case.follows else "replicas x 730 h"
     words += f" x {shown(case.rate.usd_per_paid_hour.value or 0.0)} USD/h"
-    if electricity:
-        words += f", of which {shown(electricity)} USD/h electricity: as drawn{_bound(case)}"
+    if runs:
+        words += f", of which {shown(runs)} USD/h follow the load"
 
     def spent(capacity: float, usd_per_hour: float) -> float:
-        on = running(case, capacity)
-        paid = max(on) * 24 if case.kept else math.fsum(on)
-        used = math.fsum(drawn(case, capacity, full)) / full if full else math.fsum(on)
-        return ((usd_per_hour - electricity) * paid + electricity * used) * MONTH_DAYS
+        paid, worked = math.fsum(running(case, capacity)), math.fsum(case.loads) / capacity
+        return ((usd_per_hour - runs) * paid + runs * worked) * MONTH_DAYS
 
     return made("USD", spent, case.capacity, case.rate.usd_per_paid_hour, detail=words)
 

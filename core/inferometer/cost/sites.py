@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from inferometer.comparison.costs import ArchitectureCost, SiteRow
 from inferometer.comparison.value import Value, worst_kind
-from inferometer.cost.capacity import SLACK, declared, made, shown
+from inferometer.cost.capacity import SLACK, declared, made
+from inferometer.cost.hour import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
