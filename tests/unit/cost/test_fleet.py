@@ -59,6 +59,7 @@ def test_money_is_every_replica_for_730_hours() -> None:
     found = row(entry(headroom=0.2, spare=1))
     assert found.usd_per_month.value == pytest.approx(8 * 4 * 730)
     assert found.usd_per_month.value == 23_360
+    assert found.usd_per_month.detail == "5,840 paid replica-hours x 4 USD/h"
     requests = A_MILLION * 730 / 24
     assert found.usd_per_request.value == pytest.approx(23_360 / requests)
     assert found.usd_per_mtok_total.value == pytest.approx(23_360 / (requests * 500) * 1e6)
@@ -80,7 +81,7 @@ def test_with_watts_at_idle_power_follows_the_load() -> None:
     assert found.load_share == pytest.approx(0.25)
     assert found.power_kw.value == pytest.approx(2 * (2 + 8 * 0.25) * 1.25)
     assert found.energy_kwh_per_month.value == pytest.approx(10 * 730)
-    assert "upper bound" not in found.power_kw.detail
+    assert found.power_kw.detail == "2 replicas x (2 kW idle + 8 kW x load 0.25) x PUE 1.25"
 
 
 def test_the_last_digit_of_a_float_buys_no_replica() -> None:
@@ -117,7 +118,7 @@ def test_what_runs_of_an_hour_is_paid_as_far_as_it_works() -> None:
     half = entry(requests_per_day=86_400)  # one replica at half its load
     found = row(half, machine(rates={HOUR: rate(usd=4.0, running=1.0)}), owned=(HOUR,))
     assert found.usd_per_month.value == pytest.approx((3 + 1 / 2) * 730)
-    assert "of which 1 USD/h follow the load" in found.usd_per_month.detail
+    assert found.usd_per_month.detail == ("730 paid replica-hours x 3 USD/h + 365 worked x 1 USD/h")
 
 
 def test_a_fleet_pays_an_owned_server_as_its_bill_says() -> None:
