@@ -24,14 +24,15 @@ SLACK = 1e-9
 class Rate:
     """What one replica's machine costs for each hour that is *paid*, at one of ``[[hours]]``.
 
-    Without unused hours (utilisation 1): a fleet pays its replicas whether they work or not, and
-    its own load is its utilisation. Counting that of the file as well would count idling twice.
+    A fleet pays its replicas whether they work or not, and its own load is its utilisation: that
+    of the file would count idling twice. An hour at a load costs what stands and, of what runs,
+    its share: :class:`inferometer.cost.hour.Use`.
     """
 
     usd_per_paid_hour: Value
-    """USD/h. Where owned, with electricity as if the machine were under load all the time."""
-    electricity_usd_per_hour: float = 0.0
-    """The part of it that follows the power drawn: energy, with PUE; no charge per kW."""
+    """USD/h at full load, no hour unused: ``Use.at(1)``."""
+    running_usd_per_hour: float = 0.0
+    """The part of it that follows the load: ``Use.running``; 0 where rented."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,3 @@ def declared(value: float | None, unit: str, reason: str, missing: str) -> Value
     if value is None:
         return Value(value=None, unit=unit, kind="declared", reason=reason, detail=missing)
     return Value(value=value, unit=unit, kind="declared")
-
-
-def shown(value: float) -> str:
-    """Return a number for a formula: thousands set apart, else four significant figures."""
-    return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"

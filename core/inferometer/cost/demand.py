@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from inferometer.comparison.costs import Demand
-from inferometer.cost.capacity import shown
+from inferometer.cost.hour import MONTH_H, shown
 from inferometer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from inferometer.cost.scenario import FleetEntry
 
 HOUR_S = 3600
-MONTH_H = 730
-"""Hours of a month: 8,760 / 12."""
 MONTH_DAYS = MONTH_H / 24
 
 SHAPES: dict[str, tuple[float, ...]] = {
@@ -101,7 +99,7 @@ def _formula(entry: FleetEntry, grown: float, busiest: float) -> str:
         growth = f"(1 {entry.growth_per_month:+g})^{entry.months}"
         words += f" x {growth} after {entry.months} months = {shown(grown)} a day"
     peak = grown * busiest / HOUR_S
-    words += f"; busiest hour: {shown(grown)} x {busiest:.4g} of the day / 3,600 s"
+    words += f"; busiest hour: {shown(grown)} x {shown(busiest)} of the day / 3,600 s"
     words += f" = {shown(peak)} requests/s"
     if entry.shape in {"office", "evening"}:
         words += f"; the shape {entry.shape!r} is a convention of this program, not measured"

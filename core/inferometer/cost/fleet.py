@@ -8,8 +8,9 @@ from msgspec.structs import replace
 
 from inferometer.comparison.costs import FleetRow
 from inferometer.cost import replicas
-from inferometer.cost.capacity import Rate, declared, made, shown
+from inferometer.cost.capacity import Rate, declared, made
 from inferometer.cost.demand import requests_per_month, requests_s
+from inferometer.cost.hour import shown
 from inferometer.cost.scenario import Region
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def rows(
     """Return what each stack needs, by region and hour; a region's own hour, PUE and carbon win.
 
     ``pue`` is by the name of the hour (or ``NO_HOUR``). ``owned`` names the hours whose machines
-    are bought: they are paid for even while ``follows_demand`` has them switched off. What is not
-    known is a value with its reason, never 0.
+    are bought: they stay, and stay on, whatever ``follows_demand`` says. What is not known is a
+    value with its reason, never 0.
     """
     return [
         _row(
@@ -53,8 +54,7 @@ def rows(
                 rate=machine.rates.get(hour) or _no_rate(machine, hour),
                 pue=_pue(region, pue.get(hour), hour),
                 carbon=_carbon(region, carbon_g_per_kwh),
-                follows=entry.follows_demand,
-                kept=hour in owned,
+                follows=entry.follows_demand and hour not in owned,
                 loads=requests_s(demand, region.share),
             )
         )
@@ -86,7 +86,7 @@ def notes(
             "left out."
         )
     if entry.follows_demand and owned:
-        said.append("Owned machines are paid for in every hour; switched off they draw nothing.")
+        said.append("Owned machines do not follow the demand: they are paid for in every hour.")
     if demand.shape in {"office", "evening"}:
         said.append(f"The day's shape {demand.shape!r} is a convention of this program.")
     if any(machine.basis == "from tokens" for machine in capacities):

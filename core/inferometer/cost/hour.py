@@ -297,4 +297,4 @@ def typed(value: float) -> str:
 
 def shown(value: float) -> str:
     """Return a sum for a formula, with digits enough to recompute the line."""
-    return f"{value:,.6g}"
+    return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"

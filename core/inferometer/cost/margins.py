@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from inferometer.comparison.costs import Margin, Part
-from inferometer.cost.capacity import shown
 from inferometer.cost.demand import requests_per_month
 from inferometer.cost.fleet import regions
+from inferometer.cost.hour import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -10,8 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inferometer.cost.capacity import SLACK, made, shown
+from inferometer.cost.capacity import SLACK, made
 from inferometer.cost.demand import MONTH_DAYS
+from inferometer.cost.hour import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +38,7 @@ class Case:
     carbon: Value
     """g/kWh."""
     follows: bool
-    """Replicas run only in the hours that need them."""
-    kept: bool
-    """They are paid for all the same."""
+    """Replicas run, and are paid for, only in the hours that need them."""
     loads: Sequence[float]
     """Requests per second of each hour of the day: this region's share."""
 
@@ -56,7 +55,7 @@ def count(case: Case) -> Value:
     return made("replicas", lambda each: max(running(case, each)), case.capacity, detail=words)
 
 
-def running(case: Case, capacity: float) -> list[float]:
+def running(case: Case, capacity: float) -> list[int]:
     """Return the replicas that run in each hour of the day, where one carries ``capacity``."""
     demand = case.demand
     exact = [load * (1 + demand.headroom) / capacity for load in case.loads]
@@ -101,23 +100,20 @@ def energy_kwh(case: Case) -> Value:
 
 
 def money_usd(case: Case) -> Value:
-    """Return the money of a month: paid replica-hours, and electricity as it is drawn.
+    """Return the money of a month: what stands of every replica's hour, and what runs as it works.
 
-    The electricity in an owned machine's hour is that under load; here it follows the power.
+    ``Use``: at a load, one hour costs standing + running x load.
     """
-    electricity, full = case.rate.electricity_usd_per_hour, case.machine.it_power_kw.value
-    words = "replicas of each hour" if case.follows and not case.kept else "replicas x 730 h"
-    words += f" x {shown(case.rate.usd_per_paid_hour.value or 0.0)} USD/h"
-    if electricity:
-        words += f", of which {shown(electricity)} USD/h electricity: as drawn{_bound(case)}"
+    runs, usd = case.rate.running_usd_per_hour, case.rate.usd_per_paid_hour.value or 0.0
 
     def spent(capacity: float, usd_per_hour: float) -> float:
-        on = running(case, capacity)
-        paid = max(on) * 24 if case.kept else math.fsum(on)
-        used = math.fsum(drawn(case, capacity, full)) / full if full else math.fsum(on)
-        return ((usd_per_hour - electricity) * paid + electricity * used) * MONTH_DAYS
+        paid, worked = math.fsum(running(case, capacity)), math.fsum(case.loads) / capacity
+        return ((usd_per_hour - runs) * paid + runs * worked) * MONTH_DAYS
 
-    return made("USD", spent, case.capacity, case.rate.usd_per_paid_hour, detail=words)
+    return made(
+        *("USD", spent, case.capacity, case.rate.usd_per_paid_hour),
+        detail=_money_words(case, usd, runs),
+    )
 
 
 def load_share(case: Case) -> float | None:
@@ -128,13 +124,34 @@ def load_share(case: Case) -> float | None:
     return math.fsum(case.loads) / (math.fsum(running(case, capacity)) * capacity)
 
 
+def _money_words(case: Case, usd: float, runs: float) -> str:
+    hours, worked = _hours(case)
+    if not runs:
+        return f"{hours} paid replica-hours x {shown(usd)} USD/h"
+    standing = f"{hours} paid replica-hours x {shown(usd - runs)} USD/h"
+    return f"{standing} + {worked} worked x {shown(runs)} USD/h"
+
+
+def _hours(case: Case) -> tuple[str, str]:
+    """Return the replica-hours of a month that are paid, and those at full load, in words."""
+    capacity = case.capacity.value
+    if capacity is None:
+        return "no", "no"
+    paid, worked = math.fsum(running(case, capacity)), math.fsum(case.loads) / capacity
+    return shown(paid * MONTH_DAYS), shown(worked * MONTH_DAYS)
+
+
 def _power_words(case: Case) -> str:
     full, idle = case.machine.it_power_kw, case.machine.idle_power_kw
-    words = f"replicas x {shown(full.value or 0.0)} kW"
+    capacity = case.capacity.value
+    if full.value is None or capacity is None:
+        return ""
+    on, busiest = max(running(case, capacity)), max(case.loads)
+    each = f"{shown(full.value)} kW"
     if idle is not None:
-        line = f"{shown(idle)} kW idle + ({shown(full.value or 0.0)} - {shown(idle)}) kW x load"
-        words = f"replicas x ({line})"
-    words += f" x PUE {case.pue.value or 0.0:g}{_bound(case)}"
+        load = shown(busiest / (on * capacity))
+        each = f"({shown(idle)} kW idle + {shown(full.value - idle)} kW x load {load})"
+    words = f"{on} replicas x {each} x PUE {case.pue.value or 0.0:g}{_bound(case)}"
     return f"{words}; one replica: {full.detail}" if full.detail else words
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from inferometer.comparison.costs import ArchitectureCost, SiteRow
 from inferometer.comparison.value import Value, worst_kind
-from inferometer.cost.capacity import SLACK, declared, made, shown
+from inferometer.cost.capacity import SLACK, declared, made
+from inferometer.cost.hour import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ def sites(capacities: Sequence[Capacity], site_mw: float, pue: float | None) -> 
 def _site(machine: Capacity, site_mw: float, pue: Value) -> SiteRow:
     it, tokens = machine.it_power_kw, machine.output_tok_s
     each = f"{shown(it.value or 0)} kW x PUE {pue.value or 0:g}"
-    per_mw = "output tok/s of one replica / its MW"
+    per_mw = f"{shown(tokens.value or 0)} output tok/s / ({each}) x {KW_PER_MW:,}"
 
     def fit(kw: float, overhead: float) -> int:
         return math.floor(site_mw * KW_PER_MW / (kw * overhead) * (1 + SLACK))

@@ -27,8 +27,8 @@ def absent(reason: str) -> Value:
     return Value(value=None, unit="", kind="measured", reason=reason, detail=f"why {reason}")
 
 
-def rate(usd: float = 4.0, electricity: float = 0.0) -> Rate:
-    return Rate(usd_per_paid_hour=value(usd), electricity_usd_per_hour=electricity)
+def rate(usd: float = 4.0, running: float = 0.0) -> Rate:
+    return Rate(usd_per_paid_hour=value(usd), running_usd_per_hour=running)
 
 
 def machine(**changes: Any) -> Capacity:

@@ -20,7 +20,7 @@ def test_a_flat_million_a_day_is_11_574_a_second_in_every_hour() -> None:
     assert requests_s(found) == pytest.approx([11.574] * 24, abs=5e-4)
     assert found.peak_to_mean == pytest.approx(1)
     assert found.requests_per_day_now == found.requests_per_day == 1e6
-    assert "1,000,000 x 0.04167 of the day / 3,600 s = 11.57 requests/s" in found.formula
+    assert "1,000,000 x 0.0416667 of the day / 3,600 s = 11.5741 requests/s" in found.formula
 
 
 def test_a_month_has_730_hours() -> None:
@@ -58,7 +58,7 @@ def test_growth_compounds() -> None:
     found = made_demand(entry(requests_per_day=1000, growth_per_month=1.0, months=3))
     assert found.requests_per_day == 8000
     assert found.requests_per_day_now == 1000
-    assert "1000 requests a day x (1 +1)^3 after 3 months = 8000 a day" in found.formula
+    assert "1,000 requests a day x (1 +1)^3 after 3 months = 8,000 a day" in found.formula
 
 
 def test_growth_without_months_is_the_demand_of_now() -> None:

@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.cost.fleets import A_MILLION, HOUR, absent, entry, machine, made_demand, rate, value
 
+from inferometer.comparison.costs import Origin
 from inferometer.cost import fleet
-from inferometer.cost.scenario import Region
+from inferometer.cost import hour as hours
+from inferometer.cost.capacity import Rate
+from inferometer.cost.scenario import HourEntry, Owned, Region, Terms
 from inferometer.cost.sites import architectures, sites
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ def test_a_million_a_day_at_two_a_second_with_a_fifth_above_needs_seven_and_one_
     assert found.replicas.value == 8
     assert found.gpus == 64
     assert found.load_share == pytest.approx(11.574 / 16, abs=1e-4)
-    assert "11.57 requests/s x 1.2 (headroom) / 2 requests/s" in found.replicas.detail
+    assert "11.5741 requests/s x 1.2 (headroom) / 2 requests/s" in found.replicas.detail
     assert "+ 1 spare" in found.replicas.detail
 
 
@@ -56,6 +59,7 @@ def test_money_is_every_replica_for_730_hours() -> None:
     found = row(entry(headroom=0.2, spare=1))
     assert found.usd_per_month.value == pytest.approx(8 * 4 * 730)
     assert found.usd_per_month.value == 23_360
+    assert found.usd_per_month.detail == "5,840 paid replica-hours x 4 USD/h"
     requests = A_MILLION * 730 / 24
     assert found.usd_per_request.value == pytest.approx(23_360 / requests)
     assert found.usd_per_mtok_total.value == pytest.approx(23_360 / (requests * 500) * 1e6)
@@ -77,7 +81,7 @@ def test_with_watts_at_idle_power_follows_the_load() -> None:
     assert found.load_share == pytest.approx(0.25)
     assert found.power_kw.value == pytest.approx(2 * (2 + 8 * 0.25) * 1.25)
     assert found.energy_kwh_per_month.value == pytest.approx(10 * 730)
-    assert "upper bound" not in found.power_kw.detail
+    assert found.power_kw.detail == "2 replicas x (2 kW idle + 8 kW x load 0.25) x PUE 1.25"
 
 
 def test_the_last_digit_of_a_float_buys_no_replica() -> None:
@@ -103,18 +107,41 @@ def test_replicas_that_follow_the_demand_are_paid_in_the_hours_that_need_them() 
     assert follows.load_share == pytest.approx(10 / (6.5 * 2))
 
 
-def test_an_owned_machine_that_is_switched_off_saves_its_electricity_alone() -> None:
+def test_an_owned_machine_stays_whatever_the_demand() -> None:
     by_day = entry(requests_per_day=864_000, shape=DAY_AND_NIGHT, spare=1, follows_demand=True)
-    bought = machine(rates={HOUR: rate(usd=4.0, electricity=1.0)})
-    found = row(by_day, bought, owned=(HOUR,))
-    assert found.usd_per_month.value == pytest.approx((10 * 3 + 6.5 * 1) * 730)
+    found = row(by_day, owned=(HOUR,))
+    assert found.usd_per_month.value == pytest.approx(10 * 4 * 730)
+    assert found.energy_kwh_per_month.value == pytest.approx(10 * 10 * 1.25 * 730)
 
 
-def test_electricity_of_an_owned_machine_is_that_of_its_load() -> None:
+def test_what_runs_of_an_hour_is_paid_as_far_as_it_works() -> None:
     half = entry(requests_per_day=86_400)  # one replica at half its load
-    bought = machine(rates={HOUR: rate(usd=4.0, electricity=1.0)}, idle_power_kw=2.0)
-    found = row(half, bought, owned=(HOUR,))
-    assert found.usd_per_month.value == pytest.approx((3 + 1 * 6 / 10) * 730)
+    found = row(half, machine(rates={HOUR: rate(usd=4.0, running=1.0)}), owned=(HOUR,))
+    assert found.usd_per_month.value == pytest.approx((3 + 1 / 2) * 730)
+    assert found.usd_per_month.detail == ("730 paid replica-hours x 3 USD/h + 365 worked x 1 USD/h")
+
+
+def test_a_fleet_pays_an_owned_server_as_its_bill_says() -> None:
+    """At half its load a fleet's request costs what the bill says at half the utilisation."""
+    server = Owned(
+        server_usd=87_600,
+        life_years=5,
+        power_kw=10,
+        idle_kw=2,
+        pue=1.25,
+        usd_per_kwh=0.1,
+        source="made up",
+        date="2026-11-01",
+    )
+    hour = HourEntry(name=HOUR, owned=server, utilisation=0.5)
+    origin = Origin(source="made up", date="2026-11-01", age_days=0, stale=False)
+    terms = Terms(entry=hour, quote=None, origin=origin)
+    use = hours.use(terms, gpus=None)
+    paid = Rate(usd_per_paid_hour=value(use.at(1)), running_usd_per_hour=use.running)
+    found = row(entry(requests_per_day=86_400), machine(rates={HOUR: paid}), owned=(HOUR,))
+    worked = hours.total(hours.bill(terms, gpus=None))
+    assert worked == pytest.approx((2 + 0.25) / 0.5 + 1)
+    assert found.usd_per_request.value == pytest.approx(worked / (2 * 3600))
 
 
 def test_a_worse_capacity_needs_more_and_a_better_one_fewer() -> None:

@@ -43,7 +43,7 @@ def test_a_month_of_24_000_requests_a_day_at_one_cent() -> None:
     assert found.after_credits_usd == pytest.approx(3920)
     formulas = [part.formula for part in found.parts]
     assert formulas[0] == "730,000 requests x 0.01 USD"
-    assert formulas[1] == "0.2 x 7300 USD"
+    assert formulas[1] == "0.2 x 7,300 USD"
     assert formulas[3] == "12,000 USD / 12 months; the seller's letter, 2026-11-01"
 
 
