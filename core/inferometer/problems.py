@@ -24,6 +24,7 @@ WORDS: dict[type[inspect.Type], str] = {
     inspect.StructType: "a table",
     inspect.DictType: "a table",
     inspect.VarTupleType: "an array",
+    inspect.TupleType: "an array",
     inspect.BoolType: "true or false",
     inspect.IntType: "a whole number",
     inspect.FloatType: "a number",
@@ -64,17 +65,18 @@ def _walk(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
         case inspect.UnionType(types=types):
             # TOML has no null: an optional key is given or left out.
             given = [t for t in types if not isinstance(t, inspect.NoneType)]
-            like = [
-                t for t in given if isinstance(t, inspect.StructType) == isinstance(value, dict)
-            ]
+            like = [t for t in given if _shape(t) is _shape_of(value)]
             yield from _walk(value, (like or given)[0], key)
         case inspect.StructType() if isinstance(value, dict):
             yield from _struct(value, type_, key)
-        case inspect.DictType(value_type=inner) if isinstance(value, dict):
+        case inspect.DictType(key_type=name_type, value_type=inner) if isinstance(value, dict):
             for name, item in value.items():
+                yield from _walk(name, name_type, _join(key, name))
                 yield from _walk(item, inner, _join(key, name))
         case inspect.VarTupleType() if isinstance(value, list):
             yield from _array(value, type_, key)
+        case inspect.TupleType(item_types=types) if isinstance(value, list):
+            yield from _row(value, types, key)
         case _:
             yield from _scalar(value, type_, key)
 
@@ -84,6 +86,14 @@ def _array(value: list[Any], type_: inspect.VarTupleType, key: str) -> Iterator[
         yield key, f"needs at least {type_.min_length} entry"
     for index, item in enumerate(value):
         yield from _walk(item, type_.item_type, f"{key}[{index}]")
+
+
+def _row(value: list[Any], types: tuple[inspect.Type, ...], key: str) -> Iterator[Problem]:
+    if len(value) != len(types):
+        yield key, f"needs {len(types)} entries, has {len(value)}"
+        return
+    for index, (item, type_) in enumerate(zip(value, types, strict=True)):
+        yield from _walk(item, type_, f"{key}[{index}]")
 
 
 def _struct(value: dict[str, Any], type_: inspect.StructType, key: str) -> Iterator[Problem]:
@@ -117,6 +127,20 @@ def _scalar(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
         yield from _bounds(value, type_, key)
     elif isinstance(type_, inspect.StrType):
         yield from _text(str(value), type_, key, allowed)
+
+
+def _shape(type_: inspect.Type) -> type:
+    """Return which of table, array and single value a type is of."""
+    if isinstance(type_, inspect.Metadata):
+        return _shape(type_.type)
+    if isinstance(type_, inspect.StructType | inspect.DictType):
+        return dict
+    arrays = inspect.VarTupleType | inspect.TupleType | inspect.ListType
+    return list if isinstance(type_, arrays) else str
+
+
+def _shape_of(value: object) -> type:
+    return next((known for known in (dict, list) if isinstance(value, known)), str)
 
 
 def _text(value: str, type_: inspect.StrType, key: str, allowed: str) -> Iterator[Problem]:
