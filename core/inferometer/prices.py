@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Protocol, TypeGuard
 
 from msgspec import Meta, Struct, to_builtins
 
@@ -205,13 +205,13 @@ def date_problem(text: str, as_of: dt.date | None = None) -> str:
     if found is None:
         return f'"{text}" is no day; write 2026-01-31, or 2026-01 where only the month is known'
     if as_of is not None and found > as_of + dt.timedelta(days=1):
-        return f"{text} is after {as_of}, the day that prices are looked at: what was seen when?"
+        return f"{text} is after {as_of}, the day on which ages are counted"
     return ""
 
 
 def contract_words(quote: Quote) -> str:
     """Return a contract as tables show it: ``reserved 36 months, 25 % up front``."""
-    text = quote.contract
+    text: str = quote.contract
     text += f" {quote.months} months" if quote.months is not None else ""
     text += f", {quote.upfront * 100:g} % up front" if quote.upfront else ""
     return text + (f", {quote.discount * 100:g} % off list" if quote.discount else "")
@@ -229,7 +229,7 @@ def contract_problems(entry: dict[str, Any]) -> Iterator[Problem]:
     often, lost = entry.get("interruptions_per_hour"), entry.get("lost_minutes")
     if often and lost is None:
         yield "lost_minutes", "missing: how many minutes of work each interruption loses"
-    elif lost is not None and not often:
+    elif lost is not None and often is None:
         yield "interruptions_per_hour", "missing: 'lost_minutes' are those of an interruption"
     elif _number(often) and _number(lost) and often * lost >= 60:
         yield (
@@ -241,11 +241,8 @@ def contract_problems(entry: dict[str, Any]) -> Iterator[Problem]:
 def plausible(per_hour: Any, key: str, *, currency: object = "USD") -> Iterator[Problem]:
     """Refuse a price of one GPU for an hour that is of something else; dollars only."""
     if _number(per_hour) and per_hour > 0 and currency == "USD" and not LOW <= per_hour <= HIGH:
-        yield (
-            key,
-            f"{per_hour:g} USD for one GPU for an hour is not plausible ({LOW:g} to {HIGH:g}): "
-            "is it of a server, a month or a token?",
-        )
+        said = f"{per_hour:g} USD for one GPU for an hour is not plausible ({LOW:g} to {HIGH:g})"
+        yield key, f"{said}: is it of a server, a month or a token?"
 
 
 def _problems(document: dict[str, Any], name: str | None, as_of: dt.date) -> Iterator[Problem]:
@@ -276,5 +273,5 @@ def _today() -> dt.date:
     return dt.datetime.now(dt.UTC).date()
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)

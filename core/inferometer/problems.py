@@ -66,7 +66,11 @@ def _walk(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
             # TOML has no null: an optional key is given or left out.
             given = [t for t in types if not isinstance(t, inspect.NoneType)]
             like = [t for t in given if _shape(t) is _shape_of(value)]
-            yield from _walk(value, (like or given)[0], key)
+            chosen = (like or given)[0]
+            others = [t for t in given if t is not chosen]
+            for place, text in _walk(value, chosen, key):
+                word = isinstance(chosen, inspect.LiteralType) and others
+                yield place, f"{text} (or {_word(others[0])})" if word else text
         case inspect.StructType() if isinstance(value, dict):
             yield from _struct(value, type_, key)
         case inspect.DictType(key_type=name_type, value_type=inner) if isinstance(value, dict):

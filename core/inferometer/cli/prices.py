@@ -58,13 +58,13 @@ def command(
     else:
         books = registry.price_books().values()
         found = [Listed(book.name, quote) for book in books for quote in book.quotes()]
-    known = [it for it in found if age_days(it.quote.date, day) >= -1]
-    chosen = _chosen(known, gpu, contract)
+    asked = _chosen(found, gpu, contract)
+    chosen = [it for it in asked if age_days(it.quote.date, day) >= -1]
     if as_json:
         click.echo(common.as_json([_row(it, day) for it in chosen]))
     else:
         click.echo("\n".join(_lines([_row(it, day) for it in chosen])))
-    if later := len(found) - len(known):
+    if later := len(asked) - len(chosen):
         click.echo(f"left out: {later} prices that came after {day}", err=True)
     if path is None:
         common.complain(registry)
@@ -120,7 +120,9 @@ def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield "no price"
         return
     sources: dict[str, int] = {}
-    table = [("id", "GPU", "per GPU-hour", "contract", "region", "date", "age", "source")]
+    table: list[Sequence[str]] = [
+        ("id", "GPU", "per GPU-hour", "contract", "region", "date", "age", "source")
+    ]
     for row in rows:
         marks = " stale" if row["stale"] else ""
         marks += " placeholder" if row["placeholder"] else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from msgspec import structs
 
 from inferometer import problems
-from inferometer.cost.scenario import HourEntry, Owned
+from inferometer.cost.scenario import Exchange, HourEntry, Owned
+from inferometer.errors import closest
 from inferometer.prices import contract_problems, date_problem, plausible
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ NEEDED = ("contract", "source", "date")
 OF_PRICE = ("per", "currency", "gpu", "contract", "months", "upfront", "seller", "source", "date")
 """What a quote says itself, and an owned machine has not."""
 OF_RENT = ("discount", "interruptions_per_hour", "lost_minutes")
-RENTED_INPUTS = ("price", *OF_RENT, "utilisation")
-OWNED_INPUTS = (
-    *(info.name for info in structs.fields(Owned) if "Text" not in str(info.type)),
-    "utilisation",
-)
+NO_INPUTS = {"gpus", "meter", "source", "date", "sources"}
+"""Keys of an owned machine that are no input of its cost."""
+RENTED_INPUTS = ("price", *OF_RENT, "exchange", "utilisation")
+OWNED_INPUTS = (*(name for name in Owned.__struct_fields__ if name not in NO_INPUTS), "utilisation")
+EXCHANGE = {info.name: info.type for info in structs.fields(Exchange)}["usd"]
 PER_MTOK = ("input_per_mtok", "cached_input_per_mtok", "output_per_mtok")
 LEAST_PER_MTOK = 0.001
 """Dollars per million tokens below which a price is one per token, or per thousand."""
@@ -47,13 +48,17 @@ def find(document: Table) -> Iterator[Problem]:
     yield from _response(document)
     yield from _fleet(document)
     yield from _per_mtok(document)
-    yield from _dates(document, "")
+    for key, entry in dated(document):
+        date = entry["date"]
+        # Whether one is too late is known when prices are used.
+        if isinstance(date, str) and date and (wrong := date_problem(date)):
+            yield f"{key}.date", wrong
 
 
 def tables(document: Table, key: str) -> list[tuple[str, Table]]:
     """Return the tables of an array with the key path of each; what is no table is left out."""
     entries = document.get(key)
-    if not isinstance(entries, list):
+    if not isinstance(entries, list | tuple):
         return []
     return [(f"{key}[{index}]", it) for index, it in enumerate(entries) if isinstance(it, dict)]
 
@@ -71,6 +76,18 @@ def per_mtok(document: Table) -> Iterator[tuple[str, float]]:
                 yield f"{key}.{name}", price
 
 
+def dated(value: object, key: str = "") -> Iterator[tuple[str, Table]]:
+    """Yield every table that has a ``date``, with its key path."""
+    if isinstance(value, dict):
+        if "date" in value:
+            yield key, value
+        for name, item in value.items():
+            yield from dated(item, f"{key}.{name}" if key else name)
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from dated(item, f"{key}[{index}]")
+
+
 # -- inside ----------------------------------------------------------------------------------
 
 
@@ -85,7 +102,7 @@ def _hour(entry: Table) -> Iterator[Problem]:
         yield from _price(entry)
     else:
         whose = "the quote says it itself" if way == "quote" else "an owned machine has none"
-        refused = OF_PRICE if way == "quote" else (*OF_PRICE, *OF_RENT)
+        refused = (*OF_PRICE, "region") if way == "quote" else (*OF_PRICE, *OF_RENT)
         yield from ((key, f"goes with 'price': {whose}") for key in refused if key in entry)
     if way == "quote":
         yield from _interruptions(entry)
@@ -109,7 +126,8 @@ def _price(entry: Table) -> Iterator[Problem]:
 
 def _interruptions(entry: Table) -> Iterator[Problem]:
     """Check lost work alone; the quote's own may stand for what is not given."""
-    terms = {key: entry[key] for key in ("interruptions_per_hour", "lost_minutes") if key in entry}
+    names = ("interruptions_per_hour", "lost_minutes")
+    terms: Table = {key: entry[key] for key in names if key in entry}
     if len(terms) == 2:
         yield from contract_problems(terms)
 
@@ -139,7 +157,8 @@ def _ranges(entry: Table, owned: Table | None) -> Iterator[Problem]:
     if not isinstance(ranges, dict):
         return
     known = RENTED_INPUTS if owned is None else OWNED_INPUTS
-    types = {info.name: info.type for struct in (HourEntry, Owned) for info in structs.fields(struct)}
+    fields = [info for struct in (HourEntry, Owned) for info in structs.fields(struct)]
+    types = {**{info.name: info.type for info in fields}, "exchange": EXCHANGE}
     for name, ends in ranges.items():
         key = f"ranges.{name}"
         if name not in known:
@@ -218,8 +237,8 @@ def _regions(document: Table, regions: list[tuple[str, Table]]) -> Iterator[Prob
             yield f"fleet.{key}.hour", _unknown(hour, hours, "one of [[hours]] is named")
         if "carbon_g_per_kwh" in region or "pue" in region:
             yield from _at(f"fleet.{key}", _told(region, "carbon or PUE"))
-    shares = [region.get("share") for _, region in regions]
-    if shares and all(map(_number, shares)):
+    shares = [share for _, region in regions if _number(share := region.get("share"))]
+    if regions and len(shares) == len(regions):
         total = math.fsum(shares)
         if not math.isclose(total, 1, abs_tol=1e-6):
             yield "fleet.regions", f"their shares add up to {total:g}, not to 1"
@@ -227,7 +246,9 @@ def _regions(document: Table, regions: list[tuple[str, Table]]) -> Iterator[Prob
 
 def _told(entry: Table, what: str) -> Iterator[Problem]:
     yield from (
-        (key, f"missing: {what} needs its {key}") for key in ("source", "date") if not entry.get(key)
+        (key, f"missing: {what} needs its {key}")
+        for key in ("source", "date")
+        if not entry.get(key)
     )
 
 
@@ -246,24 +267,8 @@ def _doubles(document: Table) -> Iterator[Problem]:
 def _per_mtok(document: Table) -> Iterator[Problem]:
     for key, price in per_mtok(document):
         if 0 < price < LEAST_PER_MTOK:
-            yield (
-                key,
-                f"{_plainly(price)} USD per million tokens: is this per token? "
-                f"Per million it is {price * 1e6:g}",
-            )
-
-
-def _dates(value: object, key: str) -> Iterator[Problem]:
-    """Check every ``date`` of the file; whether one is too late is known when prices are used."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            at = f"{key}.{name}" if key else name
-            if name == "date" and isinstance(item, str) and item and (wrong := date_problem(item)):
-                yield at, wrong
-            yield from _dates(item, at)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _dates(item, f"{key}[{index}]")
+            said = f"{_plainly(price)} USD per million tokens: is this per token? "
+            yield key, f"{said}Per million it is {price * 1e6:g}"
 
 
 def _at(key: str, found: Iterable[Problem]) -> Iterator[Problem]:
@@ -275,7 +280,7 @@ def _no_input(name: str, known: Iterable[str]) -> str:
 
 
 def _unknown(name: str, known: Iterable[str], which: str) -> str:
-    near = problems.closest(name, known)
+    near = closest(name, known)
     hint = f"; did you mean {near!r}?" if near else ""
     return f"{problems.shown(name)} is unknown{hint} ({which} {', '.join(sorted(known))})"
 
@@ -285,5 +290,5 @@ def _plainly(number: float) -> str:
     return f"{number:.12f}".rstrip("0")
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
