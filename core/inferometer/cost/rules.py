@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from msgspec import structs
 
 from inferometer import problems
+from inferometer.cost import inputs
 from inferometer.cost.scenario import Exchange, HourEntry, Owned
 from inferometer.errors import closest
 from inferometer.prices import contract_problems, date_problem, plausible
@@ -24,10 +25,8 @@ NEEDED = ("contract", "source", "date")
 OF_PRICE = ("per", "currency", "gpu", "contract", "months", "upfront", "seller", "source", "date")
 """What a quote says itself, and an owned machine has not."""
 OF_RENT = ("discount", "interruptions_per_hour", "lost_minutes")
-NO_INPUTS = {"gpus", "meter", "source", "date", "sources"}
-"""Keys of an owned machine that are no input of its cost."""
 RENTED_INPUTS = ("price", *OF_RENT, "exchange", "utilisation")
-OWNED_INPUTS = (*(name for name in Owned.__struct_fields__ if name not in NO_INPUTS), "utilisation")
+OWNED_INPUTS = (*inputs.OWNED, "utilisation")
 EXCHANGE = {info.name: info.type for info in structs.fields(Exchange)}["usd"]
 PER_MTOK = ("input_per_mtok", "cached_input_per_mtok", "output_per_mtok")
 LEAST_PER_MTOK = 0.001
@@ -139,6 +138,9 @@ def _owned(owned: Table) -> Iterator[Problem]:
         yield "", f"needs exactly one of 'power_kw' and 'meter'{had}"
     if "host_kw" in owned and "meter" not in owned:
         yield "host_kw", "is what 'meter' does not see: 'power_kw' is of the whole server"
+    idle, load = owned.get("idle_kw"), owned.get("power_kw")
+    if _number(idle) and _number(load) and idle > load:
+        yield "idle_kw", f"{idle:g} without work is more than the {load:g} of 'power_kw' under load"
     charged = [
         key
         for key in ("colocation_usd_per_kw_month", "demand_usd_per_kw_month")
