@@ -274,4 +274,4 @@ def _today() -> dt.date:
 
 
 def _number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and problems.finite(value)

@@ -58,6 +58,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+def finite(number: float) -> bool:
+    """Say whether a number is neither NaN, nor infinite, nor a whole one beyond every float."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 def _walk(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
     match type_:
         case inspect.AnyType():
@@ -155,8 +163,8 @@ def _text(value: str, type_: inspect.StrType, key: str, allowed: str) -> Iterato
 
 
 def _bounds(value: Any, type_: inspect.IntType | inspect.FloatType, key: str) -> Iterator[Problem]:
-    if not math.isfinite(value):
-        yield key, f"must be a finite number, is {value}"
+    if not finite(value):
+        yield key, f"must be a finite number, is {shown(value)}"
     elif type_.ge is not None and value < type_.ge:
         yield key, f"must be at least {type_.ge:g}, is {value}"
     elif type_.gt is not None and value <= type_.gt:

@@ -31,7 +31,7 @@ COMMANDS = {
     "engines": "List, show, check, install or remove engines.",
     "meters": "List meters of energy and power, or check one.",
     "prices": "List dated prices of an hour of a GPU, with their sources.",
-    "plugins": "List engines, meters, price books and report formats, with their problems.",
+    "plugins": "List what plugins bring, and what is wrong with it.",
 }
 """Name -> help line, kept here so that ``--help`` imports no command."""
 

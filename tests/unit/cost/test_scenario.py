@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from inferometer import cli, study
+from inferometer import cli, problems, study, tomlfile
 from inferometer.cli import init as init_command
-from inferometer.cost import reading, scenario
+from inferometer.cost import reading, rules, scenario
 from inferometer.cost.scenario import Scenario, Terms
 from inferometer.declared import Price
 from inferometer.errors import StudyError
@@ -453,6 +456,52 @@ def test_what_the_template_comments_out_is_valid_too() -> None:
     terms = reading.resolve(found, books, as_of=DAY, name="template", text=shown)
     assert terms[1].quote is not None
     assert terms[1].quote.gpu == "H100"
+
+
+ODD: tuple[Any, ...] = (
+    "x",
+    "",
+    -1,
+    0,
+    1.5,
+    True,
+    float("nan"),
+    10**400,
+    [],
+    [1, 2],
+    [[]],
+    {},
+    {"a": 1},
+    [{}],
+)
+
+
+def places(value: object, way: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to every value in a document."""
+    if way:
+        yield way
+    if isinstance(value, dict | list):
+        for key in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[key], (*way, key))
+
+
+def test_whatever_stands_at_a_key_is_read_or_refused_and_never_a_crash() -> None:
+    text = init_command.template(Path("cost.toml"), "cost.toml")
+    whole = tomllib.loads(re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE))
+    whole = tomlfile._with_days(whole)
+    assert not [*rules.find(whole), *problems.find(whole, Scenario)]
+    tried = 0
+    for *way, last in places(whole):
+        for odd in ODD:
+            document = copy.deepcopy(whole)
+            holder: Any = document
+            for step in way:
+                holder = holder[step]
+            holder[last] = odd
+            if not [*rules.find(document), *problems.find(document, Scenario)]:
+                msgspec.convert(document, Scenario)
+            tried += 1
+    assert tried > 1000
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {
