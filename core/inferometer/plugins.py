@@ -23,6 +23,7 @@ from inferometer import hooks
 from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
 from inferometer.meter import EnergyMeter
+from inferometer.prices import PriceBook, checked
 from inferometer.renderer import Renderer
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ VARIABLE = "INFEROMETER_PLUGINS"
 KINDS = {
     "engine": ("inferometer_engines", Engine),
     "meter": ("inferometer_meters", EnergyMeter),
+    "price book": ("inferometer_price_books", PriceBook),
     "renderer": ("inferometer_renderers", Renderer),
 }
 
@@ -42,7 +44,7 @@ class Row:
     """One thing a plugin brought, or one thing that is wrong with it (``problem`` not empty)."""
 
     kind: str
-    """``engine``, ``meter``, ``renderer``; ``plugin`` where the plugin as a whole is meant."""
+    """A key of :data:`KINDS`; ``plugin`` where the plugin as a whole is meant."""
     name: str
     distribution: str
     version: str
@@ -82,6 +84,14 @@ class Registry:
     def meters(self) -> dict[str, EnergyMeter]:
         """Return the meters by name, or raise :class:`UsageError` where two share one."""
         return self._by_name("meter")
+
+    def price_books(self) -> dict[str, PriceBook]:
+        """Return the price books that can be read, by name.
+
+        Raises:
+            UsageError: two share a name.
+        """
+        return self._by_name("price book")
 
     def renderers(self) -> dict[str, Renderer]:
         """Return the renderers by name, or raise :class:`UsageError` where two share one."""
@@ -136,6 +146,12 @@ class Registry:
             problem = f"returned {type(thing).__name__}, which has no name"
         elif lacking:
             problem = f"lacks {', '.join(lacking)} (see {protocol.__module__}.{protocol.__name__})"
+        elif kind == "price book":
+            # Read at once: a book is worth no more than what stands in it.
+            with self._guarded(point, "cannot be read", row):
+                checked(thing)
+                return [_Found(thing, row)]
+            return []
         else:
             return [_Found(thing, row)]
         self._problems.append(replace(row, problem=problem))
@@ -172,8 +188,8 @@ class Registry:
             )
 
     @contextlib.contextmanager
-    def _guarded(self, point: EntryPoint, what: str) -> Iterator[None]:
-        """Turn whatever a plugin raises, ``SystemExit`` too, into a row."""
+    def _guarded(self, point: EntryPoint, what: str, row: Row | None = None) -> Iterator[None]:
+        """Turn whatever a plugin raises, ``SystemExit`` too, into a row: ``row`` with a problem."""
         try:
             with stdout_to_stderr():
                 yield
@@ -181,7 +197,7 @@ class Registry:
             raise
         except BaseException as error:  # noqa: BLE001 -- a stranger's code; the row has the error
             text = f"{what}: {type(error).__name__}: {error}".rstrip(": ")
-            self._problems.append(replace(_row(point), problem=" ".join(text.split())))
+            self._problems.append(replace(row or _row(point), problem=" ".join(text.split())))
 
 
 @contextlib.contextmanager

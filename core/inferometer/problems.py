@@ -24,6 +24,7 @@ WORDS: dict[type[inspect.Type], str] = {
     inspect.StructType: "a table",
     inspect.DictType: "a table",
     inspect.VarTupleType: "an array",
+    inspect.TupleType: "an array",
     inspect.BoolType: "true or false",
     inspect.IntType: "a whole number",
     inspect.FloatType: "a number",
@@ -57,6 +58,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
+def finite(number: float) -> bool:
+    """Say whether a number is neither NaN, nor infinite, nor a whole one beyond every float."""
+    try:
+        return math.isfinite(number)
+    except OverflowError:
+        return False
+
+
 def _walk(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
     match type_:
         case inspect.AnyType():
@@ -64,17 +73,22 @@ def _walk(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
         case inspect.UnionType(types=types):
             # TOML has no null: an optional key is given or left out.
             given = [t for t in types if not isinstance(t, inspect.NoneType)]
-            like = [
-                t for t in given if isinstance(t, inspect.StructType) == isinstance(value, dict)
-            ]
-            yield from _walk(value, (like or given)[0], key)
+            like = [t for t in given if _shape(t) is _shape_of(value)]
+            chosen = (like or given)[0]
+            others = [t for t in given if t is not chosen]
+            for place, text in _walk(value, chosen, key):
+                word = isinstance(chosen, inspect.LiteralType) and others
+                yield place, f"{text} (or {_word(others[0])})" if word else text
         case inspect.StructType() if isinstance(value, dict):
             yield from _struct(value, type_, key)
-        case inspect.DictType(value_type=inner) if isinstance(value, dict):
+        case inspect.DictType(key_type=name_type, value_type=inner) if isinstance(value, dict):
             for name, item in value.items():
+                yield from _walk(name, name_type, _join(key, name))
                 yield from _walk(item, inner, _join(key, name))
         case inspect.VarTupleType() if isinstance(value, list):
             yield from _array(value, type_, key)
+        case inspect.TupleType(item_types=types) if isinstance(value, list):
+            yield from _row(value, types, key)
         case _:
             yield from _scalar(value, type_, key)
 
@@ -84,6 +98,14 @@ def _array(value: list[Any], type_: inspect.VarTupleType, key: str) -> Iterator[
         yield key, f"needs at least {type_.min_length} entry"
     for index, item in enumerate(value):
         yield from _walk(item, type_.item_type, f"{key}[{index}]")
+
+
+def _row(value: list[Any], types: tuple[inspect.Type, ...], key: str) -> Iterator[Problem]:
+    if len(value) != len(types):
+        yield key, f"needs {len(types)} entries, has {len(value)}"
+        return
+    for index, (item, type_) in enumerate(zip(value, types, strict=True)):
+        yield from _walk(item, type_, f"{key}[{index}]")
 
 
 def _struct(value: dict[str, Any], type_: inspect.StructType, key: str) -> Iterator[Problem]:
@@ -119,6 +141,20 @@ def _scalar(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
         yield from _text(str(value), type_, key, allowed)
 
 
+def _shape(type_: inspect.Type) -> type:
+    """Return which of table, array and single value a type is of."""
+    if isinstance(type_, inspect.Metadata):
+        return _shape(type_.type)
+    if isinstance(type_, inspect.StructType | inspect.DictType):
+        return dict
+    arrays = inspect.VarTupleType | inspect.TupleType | inspect.ListType
+    return list if isinstance(type_, arrays) else str
+
+
+def _shape_of(value: object) -> type:
+    return next((known for known in (dict, list) if isinstance(value, known)), str)
+
+
 def _text(value: str, type_: inspect.StrType, key: str, allowed: str) -> Iterator[Problem]:
     if type_.pattern is not None and not re.search(type_.pattern, value):
         yield key, f"{shown(value)} is not {allowed or f'of the form {type_.pattern}'}"
@@ -127,8 +163,8 @@ def _text(value: str, type_: inspect.StrType, key: str, allowed: str) -> Iterato
 
 
 def _bounds(value: Any, type_: inspect.IntType | inspect.FloatType, key: str) -> Iterator[Problem]:
-    if not math.isfinite(value):
-        yield key, f"must be a finite number, is {value}"
+    if not finite(value):
+        yield key, f"must be a finite number, is {shown(value)}"
     elif type_.ge is not None and value < type_.ge:
         yield key, f"must be at least {type_.ge:g}, is {value}"
     elif type_.gt is not None and value <= type_.gt:

@@ -48,6 +48,9 @@ def test_every_file_of_the_packages_is_in_it(names: set[str]) -> None:
 def test_what_is_no_python_is_in_it_too(names: set[str]) -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert "inferometer/templates/study.toml" in names
+    assert "inferometer/templates/cost.toml" in names
+    assert "inferometer_plugins/prices/inferencex-2026-04.toml" in names
+    assert "inferometer_plugins/prices/market-2026.toml" in names
     assert "inferometer/scripts/upcycle.py" in names
     assert "inferometer_engines/requirements/vllm-linux-x86_64-cpu.txt" in names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)

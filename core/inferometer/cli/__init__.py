@@ -30,7 +30,8 @@ COMMANDS = {
     "doctor": "Check this machine, and say what to mend.",
     "engines": "List, show, check, install or remove engines.",
     "meters": "List meters of energy and power, or check one.",
-    "plugins": "List engines, meters and report formats, with their problems.",
+    "prices": "List dated prices of an hour of a GPU, with their sources.",
+    "plugins": "List what plugins bring, and what is wrong with it.",
 }
 """Name -> help line, kept here so that ``--help`` imports no command."""
 

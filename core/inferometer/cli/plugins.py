@@ -8,7 +8,7 @@ import click
 @click.command("plugins")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """List engines, meters and report formats, with their problems."""
+    """List engines, meters, price books and report formats, and what is wrong."""
     import msgspec
 
     from inferometer.cli.common import columns

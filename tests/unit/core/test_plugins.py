@@ -177,3 +177,55 @@ def test_nothing_is_imported_before_it_is_asked_for(install: Install) -> None:
     assert "stranger_one" not in sys.modules
     registry.meters()
     assert "stranger_one" in sys.modules
+
+
+BOOK = """
+from inferometer import hookimpl
+from inferometer.prices import Quote
+
+class Book:
+    name = "{name}"
+
+    def quotes(self):
+        {body}
+
+@hookimpl
+def inferometer_price_books():
+    return [Book()]
+"""
+QUOTE = (
+    'Quote(id="a", gpu="H100", per_gpu_hour={price}, contract="spot", region="r", source="s", '
+    'date="2026-11-01")'
+)
+
+
+def test_a_price_book_comes_by_the_hook(install: Install) -> None:
+    install("one", BOOK.format(name="mine", body=f"return [{QUOTE.format(price=2.0)}]"))
+    registry = Registry(only=["one"])
+    (quote,) = registry.price_books()["mine"].quotes()
+    assert quote.per_gpu_hour == 2.0
+    assert [(row.kind, row.name, row.problem) for row in registry.report()] == [
+        ("price book", "mine", "")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("1 / 0", "cannot be read: ZeroDivisionError: division by zero"),
+        (
+            f"return [{QUOTE.format(price=-1)}]",
+            "cannot be read: ValueError: prices[0].per_gpu_hour: must be greater than 0, is -1",
+        ),
+        ("return ['H100']", "cannot be read: TypeError: quotes() holds str, not Quote"),
+    ],
+)
+def test_a_broken_price_book_is_one_row_and_the_others_stay(
+    body: str, said: str, install: Install
+) -> None:
+    install("bad", BOOK.format(name="broken", body=body))
+    install("good", BOOK.format(name="sound", body=f"return [{QUOTE.format(price=2.0)}]"))
+    registry = Registry(only=["bad", "good"])
+    assert list(registry.price_books()) == ["sound"]
+    (row,) = registry.problems()
+    assert (row.kind, row.name, row.problem) == ("price book", "broken", said)
