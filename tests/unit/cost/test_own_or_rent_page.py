@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from inferometer import tomlfile
-from inferometer.comparison.costs import Origin
+from inferometer.cost import reading
 from inferometer.cost.evens import own_or_rent
 from inferometer.cost.hour import bill, total
 from inferometer.cost.inputs import OWNED, inputs, with_inputs
-from inferometer.cost.scenario import HourEntry, Scenario, Terms
+from inferometer.cost.scenario import Terms
 from inferometer.cost.tornado import tornado
-from inferometer.prices import Quote
 
 DOCS = Path(__file__).parents[3] / "docs"
 FILE = DOCS / "examples" / "own-or-rent.toml"
@@ -22,28 +21,10 @@ PAGE = (DOCS / "explanation" / "own-or-rent.md").read_text()
 GPUS = 8
 
 
-def terms(entry: HourEntry) -> Terms:
-    quote = None
-    if entry.price is not None:
-        assert entry.contract
-        assert entry.source
-        assert entry.date
-        quote = Quote(
-            id=entry.name,
-            gpu=entry.gpu or "",
-            per_gpu_hour=entry.price,
-            contract=entry.contract,
-            months=entry.months,
-            region="not stated",
-            source=entry.source,
-            date=entry.date,
-        )
-    origin = Origin(source=entry.source or "", date=entry.date or "", age_days=0, stale=False)
-    return Terms(entry=entry, quote=quote, origin=origin)
-
-
-SCENARIO = tomlfile.parse(FILE.read_text(), FILE.name, Scenario)
-OWN, *RENTS = [terms(entry) for entry in SCENARIO.hours]
+SCENARIO = reading.load(FILE)
+OWN, *RENTS = reading.resolve(
+    SCENARIO, [], as_of=dt.date(2026, 11, 22), name=FILE.name, text=FILE.read_text()
+)
 
 
 def table(head: str, rows: Iterable[Iterable[str]]) -> str:
@@ -108,6 +89,10 @@ def test_how_long_it_lives() -> None:
     head = "| life | a GPU-hour at full use | at 60 % | even with on demand at |"
     made = table(head, rows)
     assert made in PAGE, made
+
+
+def test_all_of_it_is_stale() -> None:
+    assert all(hour.origin.stale for hour in (OWN, *RENTS))
 
 
 def test_every_input_has_a_source_and_a_date_or_is_called_an_assumption() -> None:
