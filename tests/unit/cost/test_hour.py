@@ -12,7 +12,7 @@ from msgspec import structs
 from tests.unit.cost.hours import any_owned, any_rented, licence, owned, recomputed, rented
 
 from inferometer.comparison.costs import Division
-from inferometer.cost.hour import bill, needs_power, total, use, utilisation
+from inferometer.cost.hour import bill, electricity, needs_power, total, use, utilisation
 from inferometer.cost.inputs import inputs, with_inputs
 from inferometer.cost.scenario import Terms
 from inferometer.errors import UsageError
@@ -116,6 +116,8 @@ def test_metered_watts_are_of_what_serves_and_go_before_the_declared() -> None:
     assert not needs_power(owned())
     assert not needs_power(rented())
     assert lines(owned(usd_per_kwh=1.0), power_kw=3.0)["electricity"] == 3
+    assert electricity(terms, gpus=4, power_kw=3.0) == 5
+    assert electricity(rented(), gpus=None) == 0
 
 
 @pytest.mark.parametrize("extra", [{}, {"surcharge": licence()}])
@@ -151,8 +153,7 @@ def test_tokens_per_dollar_and_what_electricity_is_of_it() -> None:
     assert mtok * 1e6 / usd == pytest.approx(4_595_745, abs=1)
     assert usd / mtok == pytest.approx(0.218, abs=0.0005)
     terms = owned(gpus=1, power_kw=1.0, usd_per_kwh=0.17)
-    electricity = lines(terms, 1)["electricity"]
-    assert electricity == 0.17
+    assert lines(terms, 1)["electricity"] == 0.17
     assert 0.17 / mtok == pytest.approx(0.01574, abs=5e-6)
 
 
