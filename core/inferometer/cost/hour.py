@@ -72,7 +72,7 @@ def bill(
     if owned is None:
         return _lines([*paid, _unused(terms.entry, total(paid))])
     power = _power(terms.entry, owned, gpus, power_kw)
-    standing = total(paid) - power.load_kw * owned.pue * owned.usd_per_kwh
+    standing = total(paid) - electricity(terms, gpus=gpus, power_kw=power_kw)
     return _lines([*paid, _unused(terms.entry, standing), _idle(terms.entry, owned, power)])
 
 
@@ -99,6 +99,18 @@ def use(
     power = _power(terms.entry, owned, gpus, power_kw)
     running = (power.load_kw - power.idle_kw) * owned.pue * owned.usd_per_kwh
     return Use(paid - running, running)
+
+
+def electricity(terms: Terms, *, gpus: int | None, power_kw: float | None = None) -> float:
+    """Return USD of electricity in a worked hour, PUE included; 0 where the hour is rented.
+
+    Raises:
+        UsageError: as :func:`bill`, of power.
+    """
+    owned = terms.entry.owned
+    if owned is None:
+        return 0.0
+    return _power(terms.entry, owned, gpus, power_kw).load_kw * owned.pue * owned.usd_per_kwh
 
 
 def utilisation(entry: HourEntry) -> float:
