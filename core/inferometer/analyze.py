@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 import inferometer
 from inferometer import hardware, remarks, validity
-from inferometer.cells import (
-    Evidence,
-    build_cells,
-    build_models,
-    build_stacks,
-    servers,
-)
-from inferometer.comparison import Comparison, Value
+from inferometer.cells import Evidence, build_cells, build_models, build_stacks, servers
+from inferometer.comparison import Comparison
 from inferometer.contests import build_rankings
+from inferometer.cost import cases
+from inferometer.cost.build import build_costs, priced
 from inferometer.declared import Energy, Slo
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
 from inferometer.gate import refusals
 from inferometer.lifetimes import OF_LAUNCHES
-from inferometer.metrics.catalogue import METRICS
+from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
 from inferometer.moe_ratios import build_moe_ratios
 from inferometer.parity import parities
@@ -37,44 +33,76 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from inferometer.comparison import Cell
-    from inferometer.declared import Price
+    from inferometer.comparison import Cell, PhaseSplit
+    from inferometer.cost.cases import Case
+    from inferometer.cost.scene import Bills
     from inferometer.gate import Refusal
     from inferometer.records import LaunchRecord
-
-NO_PRICE = Value(
-    value=None, unit="USD/h", kind="declared", reason="no_price", detail="the study has no [price]"
-)
+    from inferometer.study import Study
 
 
-def analyze(results_root: Path) -> Comparison:
+def analyze(
+    results_root: Path,
+    scenario: Path | None = None,
+    *,
+    as_of: date | None = None,
+    max_price_age: int | None = None,
+    fleet: Mapping[str, Any] | None = None,
+) -> Comparison:
     """Analyse a results directory, whole or not: what is missing is told, never guessed.
+
+    ``scenario`` is a file of prices instead of the study's own; ``as_of`` the day against which
+    they are old (the last launch's when unset), ``max_price_age`` in days. ``fleet`` are fields of
+    :class:`~inferometer.cost.scenario.FleetEntry` that go before the file's.
 
     Raises:
         UsageError: it is no results directory, a file is damaged, or it holds launches that
-            cannot be pooled.
+            cannot be pooled; or the scenario does not hold together or does not fit the results.
     """
     store = Store(results_root)
-    evidence = gather(store)
+    host = _host(store)
+    day = created(host, [*store.launches(), *store.failures()])
+    case = cases.case(
+        scenario,
+        _study(store).price,
+        as_of=as_of or (date.fromisoformat(day[:10]) if day else datetime.now(UTC).date()),
+        max_age_days=max_price_age,
+        fleet=fleet or {},
+    )
+    evidence = gather(store, case.slo)
+    phases = build_phases(evidence)
+    evidence, bills = priced(evidence, case, host, phases)
+    return _compared(store, evidence, case, bills, phases, host=host, day=day)
+
+
+def _compared(
+    store: Store,
+    evidence: Evidence,
+    case: Case,
+    bills: Bills,
+    phases: list[PhaseSplit],
+    *,
+    host: dict[str, object],
+    day: str,
+) -> Comparison:
     models = build_models(evidence)
     stacks = build_stacks(evidence)
     parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
     refused = refusals(parity, servers(evidence))
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     rankings = build_rankings(evidence, models, cells, refused)
-    host = _host(store)
     study = evidence.study
     return Comparison(
         title=study.name,
         preset=study.preset,
-        created=created(host, evidence.recorded()),
+        created=day,
         plan_sha256=evidence.plan.sha256,
         rounds_planned=evidence.plan.protocol.rounds,
         rounds_complete=remarks.rounds_complete(evidence),
         window_s=evidence.plan.protocol.window_s,
         inferometer_version=inferometer.__version__,
         host=host,
-        price=price_value(study.price),
+        price=evidence.price,
         stacks=stacks,
         models=models,
         metrics=[*(metric.info for metric in METRICS), *OF_LAUNCHES],
@@ -89,7 +117,8 @@ def analyze(results_root: Path) -> Comparison:
         differences=differences(evidence, models),
         tuning=build_tuning(store, evidence.plan),
         meters=list(evidence.meters.values()),
-        phases=build_phases(evidence),
+        phases=phases,
+        costs=build_costs(evidence, case, bills, models, cells),
     )
 
 
@@ -98,15 +127,18 @@ def _marked(cell: Cell, refused: Mapping[tuple[str, str], Refusal]) -> Cell:
     return replace(cell, refused=refusal.reason) if refusal else cell
 
 
-def gather(store: Store) -> Evidence:
-    """Read a results directory and evaluate every metric and check."""
-    study = parse(store.study_text(), str(store.root / "study.toml"))
+def gather(store: Store, slo: Slo | None = None) -> Evidence:
+    """Read a results directory and evaluate every check, and every metric without a price.
+
+    ``slo`` goes before the study's.
+    """
+    study = _study(store)
     tables, records = scan(store), store.launches()
     points = evaluate(
         tables,
-        study.price,
-        slo=study.slo if isinstance(study.slo, Slo) else None,
+        slo=slo or (study.slo if isinstance(study.slo, Slo) else None),
         energy=study.energy if isinstance(study.energy, Energy) else None,
+        metrics=PHYSICAL,
     )
     return Evidence(
         plan=store.plan(),
@@ -119,16 +151,8 @@ def gather(store: Store) -> Evidence:
     )
 
 
-def price_value(price: Price | None) -> Value:
-    """Return the price per hour with its source, date and contract in ``detail``."""
-    if price is None:
-        return NO_PRICE
-    return Value(
-        value=price.usd_per_hour,
-        unit="USD/h",
-        kind="estimated" if price.contract == "assumed" else "declared",
-        detail=f"{price.source}, {price.date}, {price.contract}",
-    )
+def _study(store: Store) -> Study:
+    return parse(store.study_text(), str(store.root / "study.toml"))
 
 
 def created(host: Mapping[str, object], records: Sequence[LaunchRecord]) -> str:

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from inferometer.study import Study
     from inferometer.tables import Tables
 
+NO_PRICE = Value(
+    value=None,
+    unit="USD/h",
+    kind="declared",
+    reason="no_price",
+    detail="neither the study nor a scenario says what an hour costs",
+)
 PORT = 8000
 """Stands for whichever port a launch had."""
 
@@ -41,6 +48,10 @@ class Evidence:
     points: pl.DataFrame
     """The long table of :func:`inferometer.metrics.evaluate.evaluate`."""
     checks: Mapping[validity.Point, Sequence[Check]]
+    price: Value = NO_PRICE
+    """Of an hour of the machine, with its origin."""
+    one_price: bool = True
+    """Every launch's hour costs the same, so that cost follows throughput."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:
@@ -255,7 +266,7 @@ def _cell(
         loop="closed" if point.load.closed else "open",
         launches=[record.id for record in whole],
         values={
-            key: _value(metric, values(rows, metric.id, meter) if rows is not None else None, why)
+            key: value_of(metric, values(rows, metric.id, meter) if rows is not None else None, why)
             for key, metric, meter in columns(evidence)
         }
         | {info.id: of_launches(info, whole, why) for info in OF_LAUNCHES},
@@ -282,7 +293,8 @@ def columns(evidence: Evidence) -> Iterator[tuple[str, Metric, str | None]]:
             yield f"{metric.id}@{meter}", metric, meter
 
 
-def _value(metric: Metric, found: Values | None, why: tuple[str, str]) -> Value:
+def value_of(metric: Metric, found: Values | None, why: tuple[str, str]) -> Value:
+    """Return one metric of a cell over its launches; ``why`` where it has none at all."""
     if found is None or not found.by_round:
         reason, detail = found.reasons[0] if found and found.reasons else why
         kind = found.kind if found else "measured"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 METRIC: dict[Objective, str] = {
     "throughput": "output_tok_s",
     "energy": "energy_j_per_output_token",
-    "cost": "usd_per_mtok_output",
+    "cost": "bill_usd_per_mtok_output",
 }
 KEPT_UP = 0.9
 """Share of the tokens of the best stack that another must have delivered at an offered rate."""
@@ -184,7 +184,7 @@ def subjects(evidence: Evidence) -> Iterator[tuple[Objective, str | None, bool, 
         if info.reason is None:
             follows = ENERGY_FOLLOWS if info.follows_throughput else None
             yield "energy", name, name == first, follows
-    yield "cost", None, True, COST_FOLLOWS
+    yield "cost", None, True, COST_FOLLOWS if evidence.one_price else None
 
 
 def _contest(

@@ -58,7 +58,7 @@ def build_phases(evidence: Evidence) -> list[PhaseSplit]:
     )
     seen = _Seen(
         values={row[:4]: row[4] for row in columns.iter_rows()},
-        uncached=_uncached(evidence.tables),
+        uncached=uncached(evidence.tables),
         bases=baselines(evidence.tables, read_meters(evidence.tables)),
     )
     groups: dict[_Group, list[LaunchRecord]] = {}
@@ -79,7 +79,7 @@ def _groups(record: LaunchRecord, meters: Mapping[str, MeterInfo]) -> Iterator[_
                     yield _Group(stack_id(record), model_name(record), name, load)
 
 
-def _uncached(tables: Tables) -> dict[tuple[str, int], float | None]:
+def uncached(tables: Tables) -> dict[tuple[str, int], float | None]:
     """Return the prompt tokens that each window computed; None where the cache's are not told.
 
     A prompt counts where its first token fell, like input throughput. One whose usage never came

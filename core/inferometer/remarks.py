@@ -129,12 +129,12 @@ def _meters(evidence: Evidence) -> Iterator[Missing]:
 
 
 def _price(evidence: Evidence) -> Iterator[Missing]:
-    if evidence.study.price is None:
+    if evidence.price.reason == "no_price":
         yield Missing(
             what="cost",
             reason="no_price",
-            detail="the study has no [price]",
-            fix="Add [price] with usd_per_hour, source, date and contract.",
+            detail=evidence.price.detail,
+            fix="Give a scenario: inferometer cost RESULTS COST.toml; nothing is measured again.",
         )
 
 
@@ -256,11 +256,11 @@ def _energy(evidence: Evidence) -> Iterator[str]:
 
 
 def _cost(evidence: Evidence) -> Iterator[str]:
-    price = evidence.study.price
-    if price is None:
+    price = evidence.price
+    if price.value is None:
         return
-    yield f"Cost is {price.usd_per_hour:g} USD per hour for the whole machine, busy or idle."
-    if price.contract == "assumed":
+    yield f"Cost is {price.value:.4g} USD per hour of all that was reserved, busy or idle."
+    if price.kind == "estimated":
         yield "The price is assumed: costs are estimates, their order is throughput's."
 
 

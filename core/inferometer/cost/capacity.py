@@ -73,7 +73,7 @@ def made(unit: str, formula: Callable[..., float], *inputs: Value, detail: str =
     for each in inputs:
         if each.value is None:
             return Value(value=None, unit=unit, kind=kind, reason=each.reason, detail=each.detail)
-    value = formula(*(each.value for each in inputs))
+    value = float(formula(*(each.value for each in inputs)))
     n = min((each.n for each in inputs if each.n), default=0)
     low, high = _ends(formula, inputs, value) if n else (None, None)
     return Value(value=value, unit=unit, kind=kind, n=n, low=low, high=high, detail=detail)
@@ -87,7 +87,7 @@ def _ends(
         return None, None
     corners = itertools.product(*[(v.low, v.high) if v.n else (v.value,) for v in inputs])
     found = [value, *(formula(*corner) for corner in corners)]
-    return min(found), max(found)
+    return float(min(found)), float(max(found))
 
 
 def declared(value: float | None, unit: str, reason: str, missing: str) -> Value:

@@ -12,6 +12,7 @@ import polars as pl
 
 from inferometer.metrics.declaration import Metric
 from inferometer.metrics.joules import ENERGY
+from inferometer.metrics.money import COST
 
 _FINISHED = pl.col("finished")
 _INTENDED = " from intended send"
@@ -190,36 +191,7 @@ LATENCY = (
     ),
 )
 
-COST = (
-    Metric(
-        id="usd_per_mtok_output",
-        title="Cost per million output tokens",
-        unit="USD/Mtok",
-        direction="lower",
-        grain="window",
-        requires=("usd_per_hour", "output_tokens", "window_s"),
-        expression=pl.col("usd_per_hour")
-        / 3600
-        * pl.col("window_s")
-        / pl.col("output_tokens")
-        * 1e6,
-        formula="price per hour / 3600 / output tok/s * 1e6: the whole bill on output tokens",
-    ),
-    Metric(
-        id="usd_per_mtok_total",
-        title="Cost per million tokens, input and output",
-        unit="USD/Mtok",
-        direction="lower",
-        grain="window",
-        requires=("usd_per_hour", "input_tokens", "output_tokens", "window_s"),
-        expression=pl.col("usd_per_hour")
-        / 3600
-        * pl.col("window_s")
-        / (pl.col("input_tokens") + pl.col("output_tokens"))
-        * 1e6,
-        formula="price per hour / 3600 / total tok/s * 1e6",
-    ),
-)
-
-METRICS: tuple[Metric, ...] = (*THROUGHPUT, *GOODPUT, *LATENCY, *ENERGY, *COST)
+PHYSICAL: tuple[Metric, ...] = (*THROUGHPUT, *GOODPUT, *LATENCY, *ENERGY)
+"""What no price goes into."""
+METRICS: tuple[Metric, ...] = (*PHYSICAL, *COST)
 BY_ID = {metric.id: metric for metric in METRICS}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from inferometer.comparison import worst_kind
+from inferometer.metrics import money as cost
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.goodput import good
 from inferometer.metrics.shares import by_meter
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from inferometer.comparison import Kind
-    from inferometer.declared import Energy, Price, Slo
+    from inferometer.declared import Energy, Slo
     from inferometer.metrics.declaration import Metric
     from inferometer.tables import Tables
 
@@ -38,7 +39,10 @@ POINTS = pl.Schema(
 )
 """``value`` is null exactly when ``reason`` is not; ``meter`` is null outside grain ``meter``."""
 _ABSENT = {
-    "usd_per_hour": ("no_price", "the study has no [price]"),
+    "usd_per_hour": ("no_price", "neither the study nor a scenario says what an hour costs"),
+    "input_share": ("no_division", "nothing tells how the bill is divided"),
+    "output_share": ("no_division", "nothing tells how the bill is divided"),
+    "in_flight": ("too_few_samples", "no request was in flight in the window"),
     "output_tokens": ("too_few_samples", "no output token was counted in the window"),
     "input_tokens": ("too_few_samples", "no first token fell in the window"),
     "completed": ("too_few_samples", "no request ended in the window"),
@@ -57,18 +61,28 @@ _APPORTIONED = "token times apportioned from usage"
 
 def evaluate(
     tables: Tables,
-    price: Price | None = None,
+    money: pl.DataFrame | None = None,
     *,
     slo: Slo | None = None,
     energy: Energy | None = None,
     metrics: Sequence[Metric] = METRICS,
 ) -> pl.DataFrame:
-    """Return every metric at every launch and load point (schema :data:`POINTS`)."""
-    window = totals(tables, price).join(
-        good(tables, slo), on=KEY, how="left", maintain_order="left"
+    """Return every metric at every launch and load point (schema :data:`POINTS`).
+
+    ``money`` has the columns of :data:`inferometer.metrics.money.SCHEMA`; without it there are
+    reasons in place of costs.
+    """
+    priced = cost.nothing(tables) if money is None else money
+    priced = priced.cast({"launch": tables.windows.schema["launch"]})
+    window = (
+        totals(tables)
+        .join(priced, on=KEY, how="left", maintain_order="left")
+        .join(good(tables, slo), on=KEY, how="left", maintain_order="left")
     )
     ended = population(tables)
-    metered = window.join(by_meter(tables, energy), on=KEY, how="inner", maintain_order="left")
+    metered = window
+    if any(metric.grain == "meter" for metric in metrics):
+        metered = window.join(by_meter(tables, energy), on=KEY, how="inner", maintain_order="left")
     rows: list[tuple[Any, ...]] = []
     for metric in metrics:
         if metric.grain == "request":

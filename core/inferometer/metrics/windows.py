@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 if TYPE_CHECKING:
-    from inferometer.declared import Price
     from inferometer.tables import Tables
 
 KEY = ["launch", "load_point"]
@@ -74,8 +73,8 @@ def population(tables: Tables) -> pl.DataFrame:
     return timed(tables).filter(pl.col("phase") == "load")
 
 
-def totals(tables: Tables, price: Price | None) -> pl.DataFrame:
-    """Return one row a window: ``window_s``, tokens, requests, and the price.
+def totals(tables: Tables) -> pl.DataFrame:
+    """Return one row a window: ``window_s``, tokens, requests, and those ``in_flight``.
 
     ``output_tokens`` is null where an event's tokens are unknown or no event fell in the window;
     ``input_tokens`` uses the pinned length for a request whose usage never came (the prompt was
@@ -88,11 +87,8 @@ def totals(tables: Tables, price: Price | None) -> pl.DataFrame:
         .join(_output(tables), on=KEY, how="left", maintain_order="left")
         .join(_input(tables), on=KEY, how="left", maintain_order="left")
         .join(_ended(tables), on=KEY, how="left", maintain_order="left")
-        .with_columns(
-            window_s=(pl.col("end_ns") - pl.col("start_ns")) / 1e9,
-            usd_per_hour=pl.lit(price.usd_per_hour if price else None, dtype=pl.Float64),
-            usd_per_hour_kind=pl.lit("estimated"),  # a price is declared
-        )
+        .join(in_flight(tables), on=KEY, how="left", maintain_order="left")
+        .with_columns(window_s=(pl.col("end_ns") - pl.col("start_ns")) / 1e9)
         .with_columns(window_s=pl.when(pl.col("window_s") > 0).then(pl.col("window_s")))
     )
 

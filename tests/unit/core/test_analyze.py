@@ -53,7 +53,9 @@ def test_a_whole_study(tmp_path: Path) -> None:
     cell = next(c for c in seen.cells if c.id == "a/dense/small/4")
     assert cell.values["output_tok_s"].value == pytest.approx(40)
     assert cell.values["energy_j_per_output_token@fixture"].value == pytest.approx(2)
-    assert cell.values["usd_per_mtok_output"].value == pytest.approx(25)
+    assert cell.values["bill_usd_per_mtok_output"].value == pytest.approx(25)
+    assert cell.values["usd_per_mtok_output"].value == pytest.approx(22.5)  # nine tenths of it
+    assert cell.values["usd_per_mtok_input"].value == pytest.approx(1.25)  # a tenth, twice as many
     assert cell.values["output_tok_s"].n == 3
     assert cell.commands == ["fixture --model dense --api-key '[hidden]'"]
     assert seen.created == "2026-01-01T03:05:11+00:00"
@@ -66,7 +68,7 @@ def test_moe_over_dense(tmp_path: Path) -> None:
     assert len(found) == 6
     assert found["a", "output_tok_s"].ratio.value == pytest.approx(0.5)
     assert found["b", "energy_j_per_output_token"].ratio.value == pytest.approx(2)
-    assert found["b", "usd_per_mtok_output"].ratio.value == pytest.approx(2)
+    assert found["b", "bill_usd_per_mtok_output"].ratio.value == pytest.approx(2)
     assert "equal quality by construction" in found["a", "output_tok_s"].match
     assert "synthetic" in found["a", "output_tok_s"].match
     assert any("synthetic routing" in note for note in seen.notes)

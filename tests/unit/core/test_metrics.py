@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from inferometer.declared import Price
 from inferometer.metrics.catalogue import BY_ID, METRICS
 from inferometer.metrics.energy import energies
 from inferometer.metrics.evaluate import evaluate
+from inferometer.metrics.money import nothing
 from inferometer.records import MeterInfo
 from inferometer.tables import Tables, scan
 from inferometer.testing.results import Fixture, write_results
@@ -17,7 +17,16 @@ from inferometer.testing.results import Fixture, write_results
 if TYPE_CHECKING:
     from pathlib import Path
 
-PRICE = Price(usd_per_hour=3.6, source="made up", date="2026-01-01", contract="on-demand")
+
+def money(
+    found: Tables, usd_per_hour: float | None = 3.6, input_share: float = 0.2
+) -> pl.DataFrame:
+    shares = {"input_share": input_share, "output_share": 1 - input_share}
+    kinds = dict.fromkeys(("usd_per_hour_kind", "input_share_kind"), "estimated")
+    given = {"usd_per_hour": usd_per_hour, **shares, **kinds}
+    return nothing(found).with_columns(**{name: pl.lit(value) for name, value in given.items()})
+
+
 MEASURED = MeterInfo(name="m", scope="L0", kind="measured", method="made up", update_ms=1.0)
 
 
@@ -35,7 +44,8 @@ def number(points: pl.DataFrame, metric: str, column: str = "value") -> Any:
 
 
 def test_whole_numbers(tmp_path: Path) -> None:
-    points = evaluate(tables(tmp_path), PRICE)
+    found = tables(tmp_path)
+    points = evaluate(found, money(found))
     expected = {
         "output_tok_s": 40,  # 4 streams, a token every 100 ms each
         "input_tok_s": 80,  # 4 requests a second of 20 prompt tokens
@@ -52,8 +62,15 @@ def test_whole_numbers(tmp_path: Path) -> None:
         "energy_j_per_total_token": 80 / 120,
         "output_tokens_per_j": 0.5,
         "mean_power_w": 80,
-        "usd_per_mtok_output": 25,  # 0.001 USD/s / 40 tok/s * 1e6
+        "bill_usd_per_mtok_output": 25,  # 0.001 USD/s / 40 tok/s * 1e6
+        "usd_per_mtok_output": 20,  # four fifths of it
+        "usd_per_mtok_input": 2.5,  # a fifth, over twice as many tokens
         "usd_per_mtok_total": 0.001 / 120 * 1e6,
+        "output_tok_per_usd": 50_000,
+        "input_tok_per_usd": 400_000,
+        "total_tok_per_usd": 120_000,
+        "usd_per_request": 0.00025,
+        "usd_per_user_hour": 0.9,  # four users
     }
     for metric, value in expected.items():
         assert number(points, metric) == pytest.approx(value), metric
@@ -61,7 +78,7 @@ def test_whole_numbers(tmp_path: Path) -> None:
 
 
 def test_uncounted_events_give_the_same_throughput(tmp_path: Path) -> None:
-    points = evaluate(tables(tmp_path, counted=False), PRICE)
+    points = evaluate(tables(tmp_path, counted=False))
     assert number(points, "output_tok_s") == pytest.approx(40)
     assert "apportioned" in number(points, "output_tok_s", "detail")
 
@@ -74,22 +91,20 @@ def test_value_and_reason_exclude_each_other(tmp_path: Path) -> None:
 
 
 def test_kinds(tmp_path: Path) -> None:
-    points = evaluate(real(tables(tmp_path, meter=MEASURED)), PRICE)
+    found = real(tables(tmp_path, meter=MEASURED))
+    points = evaluate(found, money(found))
     assert number(points, "output_tok_s", "kind") == "measured"
     assert number(points, "usd_per_mtok_output", "kind") == "estimated"
     assert number(points, "energy_j_per_output_token", "kind") == "measured"
     assert "uncorroborated" in number(points, "energy_j_per_output_token", "detail")
 
 
-def test_declared_watts_make_estimated_joules_and_an_assumed_price_estimated_cost(
-    tmp_path: Path,
-) -> None:
+def test_declared_watts_make_estimated_joules(tmp_path: Path) -> None:
     declared = MeterInfo(name="d", scope="L1", kind="declared", method="typed")
-    price = Price(usd_per_hour=3.6, source="none", date="2026-01-01", contract="assumed")
-    points = evaluate(real(tables(tmp_path, meter=declared)), price)
+    found = real(tables(tmp_path, meter=declared))
+    points = evaluate(found, money(found))
     assert number(points, "energy_j_per_output_token", "kind") == "estimated"
     assert number(points, "mean_power_w", "kind") == "declared"
-    assert number(points, "usd_per_mtok_output", "kind") == "estimated"
 
 
 def test_answers_that_came_at_once_have_no_time_per_token(tmp_path: Path) -> None:
@@ -139,7 +154,8 @@ def test_a_cut_request_is_neither_success_nor_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gone", ["readings", "requests", "chunks"])
 def test_missing_rows_never_become_a_number(tmp_path: Path, gone: str) -> None:
     found = tables(tmp_path)
-    points = evaluate(replace(found, **{gone: getattr(found, gone).clear()}), PRICE)
+    left = replace(found, **{gone: getattr(found, gone).clear()})
+    points = evaluate(left, money(left))
     assert not (points.filter(pl.col("metric") != "error_rate")["value"] == 0).any()
     energy = points.filter(pl.col("meter").is_not_null())
     assert energy.height == len([metric for metric in METRICS if metric.grain == "meter"])

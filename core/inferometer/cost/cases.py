@@ -1,0 +1,92 @@
+"""What an analysis is told about money: a scenario's file, the study's own price, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
+
+from inferometer.cost import reading
+from inferometer.cost.scenario import FleetEntry, Scenario
+from inferometer.errors import UsageError
+from inferometer.plugins import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from inferometer.cost.scenario import Objectives, Terms
+    from inferometer.declared import Price
+
+STUDY = "study"
+"""Stands for a file's name where the price is the study's own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A scenario with every price looked up. ``terms`` is empty where there is no price."""
+
+    name: str
+    as_of: date
+    scenario: Scenario
+    terms: Sequence[Terms]
+    warnings: Sequence[str] = ()
+
+    @property
+    def slo(self) -> Objectives | None:
+        """Return the objectives that go before the study's."""
+        return self.scenario.slo
+
+
+def case(
+    path: Path | None,
+    price: Price | None,
+    *,
+    as_of: date,
+    max_age_days: int | None,
+    fleet: Mapping[str, Any],
+) -> Case:
+    """Return the case of the file at ``path``, else of the study's ``price``.
+
+    Raises:
+        UsageError: the file does not hold together, a quote is unknown, or a price is older than
+            ``max_age_days``.
+    """
+    if path is None:
+        terms = reading.of_study(price, as_of) if price is not None else []
+        for one in terms:
+            _refuse_old(one, max_age_days)
+        scenario = Scenario(hours=tuple(one.entry for one in terms))
+        return Case(name=STUDY, as_of=as_of, scenario=_with(scenario, fleet), terms=terms)
+    text = reading.read(path)
+    scenario = reading.parse(text, str(path))
+    books = Registry().price_books().values() if any(e.quote for e in scenario.hours) else ()
+    return Case(
+        name=path.name,
+        as_of=as_of,
+        scenario=_with(scenario, fleet),
+        terms=reading.resolve(
+            scenario, books, as_of=as_of, max_age_days=max_age_days, name=str(path), text=text
+        ),
+        warnings=reading.warnings(scenario, text),
+    )
+
+
+def _refuse_old(terms: Terms, max_age_days: int | None) -> None:
+    age = terms.origin.age_days
+    if max_age_days is not None and age > max_age_days:
+        raise UsageError(
+            f"study: [price] is of {terms.origin.date}, {age} days old, over {max_age_days}",
+            hint="Give a scenario with a newer price; nothing is measured again.",
+        )
+
+
+def _with(scenario: Scenario, fleet: Mapping[str, Any]) -> Scenario:
+    """Put single fields before those of the file's [fleet]; a demand may be made of them alone."""
+    if not fleet:
+        return scenario
+    if scenario.fleet is not None:
+        return structs.replace(scenario, fleet=structs.replace(scenario.fleet, **fleet))
+    return structs.replace(scenario, fleet=FleetEntry(**fleet))

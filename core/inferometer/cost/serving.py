@@ -1,0 +1,319 @@
+"""From measured cells to what a fleet is made of: each stack's capacity at the objectives."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any, get_args
+
+from msgspec.structs import replace
+
+from inferometer.comparison import Value, worst_kind
+from inferometer.comparison.costs import Fleet
+from inferometer.contests import primary_meter
+from inferometer.cost import fleet as fleets
+from inferometer.cost import hour, margins, pricing, sites
+from inferometer.cost.capacity import Capacity, Rate
+from inferometer.cost.crossings import arguments
+from inferometer.cost.demand import demand
+from inferometer.cost.division import busy_shares
+from inferometer.cost.scenario import Objectives
+from inferometer.cost.scene import Lengths
+from inferometer.declared import Energy, Slo
+from inferometer.errors import UsageError
+from inferometer.metrics.energy import read_meters
+from inferometer.metrics.shares import baselines
+from inferometer.moe_ratios import match_words, pairs
+from inferometer.workloads.lengths import draw
+from inferometer.workloads.presets import PRESETS, Preset
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inferometer.comparison import Cell, Model
+    from inferometer.comparison.costs import Demand
+    from inferometer.cost.scenario import Terms
+    from inferometer.cost.scene import Scene
+
+DRAWS = 4096
+"""Of a preset's lengths, for their mean; stratified, so that it is good to 0.1 %."""
+SHARE = Objectives().share
+
+
+def fleet(scene: Scene) -> Fleet | None:
+    """Return what carries the demand of the scenario; None where it has none.
+
+    Raises:
+        UsageError: the workload is neither of these results nor a preset.
+    """
+    entry = scene.case.scenario.fleet
+    if entry is None:
+        return None
+    seen = [cell for cell in scene.cells if cell.workload == entry.workload and cell.launches]
+    lengths = _lengths(scene, entry.workload, seen)
+    wanted = demand(
+        entry, input_tokens=lengths.input, output_tokens=lengths.output, slo=_slo_words(scene)
+    )
+    machines = _capacities(scene, wanted, measured=bool(seen))
+    declared = scene.evidence.study.energy
+    pue = {fleets.NO_HOUR: _declared(scene, "pue")} | {
+        terms.entry.name: terms.entry.owned.pue if terms.entry.owned else _declared(scene, "pue")
+        for terms in scene.case.terms
+    }
+    owned = [t.entry.name for t in scene.case.terms if t.entry.owned is not None]
+    carbon = declared.carbon_g_per_kwh if isinstance(declared, Energy) else None
+    rows = fleets.rows(
+        wanted,
+        entry,
+        machines,
+        hours=[terms.entry.name for terms in scene.case.terms],
+        pue=pue,
+        carbon_g_per_kwh=carbon,
+        owned=owned,
+    )
+    response = scene.case.scenario.response
+    return Fleet(
+        demand=wanted,
+        rows=rows,
+        architectures=sites.architectures(rows, _pairs(scene.models)),
+        site_mw=entry.site_mw,
+        sites=sites.sites(machines, entry.site_mw, _first(pue)) if entry.site_mw else [],
+        margins=margins.margins(
+            rows,
+            wanted,
+            entry,
+            credits_=scene.case.scenario.credits,
+            attempts=response.attempts if response else 1.0,
+            owned=owned,
+        ),
+        notes=fleets.notes(wanted, entry, machines, owned=bool(owned)),
+    )
+
+
+def _lengths(scene: Scene, workload: str, cells: Sequence[Cell]) -> Lengths:
+    """Return the mean request: of these results, else of the preset of that name."""
+    known = [scene.lengths[cell.id] for cell in cells if cell.id in scene.lengths]
+    if known:
+        return Lengths(
+            statistics.fmean(one.input for one in known),
+            statistics.fmean(one.output for one in known),
+        )
+    if workload not in get_args(Preset):
+        names = {cell.workload for cell in scene.cells} | set(get_args(Preset))
+        raise UsageError.unknown("workload", workload, names, place="[fleet] workload")
+    use = PRESETS[workload]  # type: ignore[index]  # it is one of its keys
+    means = [
+        statistics.fmean(draw(lengths, DRAWS, workload)) for lengths in (use.input, use.output)
+    ]
+    return Lengths(*means)
+
+
+def _capacities(scene: Scene, wanted: Demand, *, measured: bool) -> list[Capacity]:
+    """Return what one replica of each stack and model carries."""
+    idle = _idle_watts(scene)
+    found = []
+    for model in scene.models:
+        for stack in scene.evidence.stacks:
+            cells = [
+                cell
+                for cell in scene.cells
+                if (cell.stack, cell.model) == (stack, model.name)
+                and cell.launches
+                and (not measured or cell.workload == wanted.workload)
+            ]
+            if cells:
+                found.append(_capacity(scene, wanted, model, cells, idle, measured=measured))
+    return found
+
+
+def _capacity(
+    scene: Scene,
+    wanted: Demand,
+    model: Model,
+    cells: Sequence[Cell],
+    idle: Mapping[tuple[str, str], float],
+    *,
+    measured: bool,
+) -> Capacity:
+    """Return the best load point at which the objectives are met; where none is, why."""
+    carried = {cell.id: _carried(scene, cell, wanted, measured=measured) for cell in cells}
+    good = [cell for cell in cells if (_good_share(scene, cell) or 0.0) >= _share(scene)]
+    sound = [cell for cell in good if cell.valid and cell.refused is None] or good or cells
+    best = max(sound, key=lambda cell: carried[cell.id].value or 0.0)
+    capacity = carried[best.id]
+    if not good and capacity.value is not None:
+        words = f"at no load point did {_share(scene):.0%} of the requests meet {_slo_words(scene)}"
+        capacity = replace(
+            capacity, value=None, low=None, high=None, reason="slo_never_met", detail=words
+        )
+    power, meter = _power_kw(scene, best)
+    records = scene.records(best)
+    return Capacity(
+        stack=best.stack,
+        model=model.name,
+        architecture=model.architecture,
+        cell=best.id,
+        requests_s=capacity,
+        basis="measured" if measured else "from tokens",
+        output_tok_s=best.values["output_tok_s"]
+        if measured
+        else _scaled(capacity, wanted.output_tokens, "tok/s"),
+        total_tokens_per_request=wanted.input_tokens + wanted.output_tokens,
+        it_power_kw=power,
+        idle_power_kw=_idle_kw(scene, idle.get((best.stack + "/" + model.name, meter))),
+        gpus=pricing.reserved(records[0], scene.bills.ground),
+        ranked=best.valid and best.refused is None,
+        rates={terms.entry.name: _rate(scene, terms, best) for terms in scene.case.terms},
+    )
+
+
+def _carried(scene: Scene, cell: Cell, wanted: Demand, *, measured: bool) -> Value:
+    """Return requests/s at a load point: as seen, else from its machine-seconds per token.
+
+    A request of the demand takes (input tokens x seconds per input token) + (output tokens x
+    seconds per output token); the seconds of a token are its side's share of the bill's time.
+    """
+    if measured:
+        return cell.values["requests_s"]
+    rates = [cell.values[name] for name in ("input_tok_s", "output_tok_s")]
+    shares = busy_shares(scene.division(cell))
+    if shares is None or not rates[0].value or not rates[1].value:
+        reason = next((rate.reason for rate in rates if rate.reason), "no_division")
+        return Value(value=None, unit="req/s", kind="estimated", reason=reason)
+    seconds = (
+        wanted.input_tokens * shares[0] / rates[0].value
+        + wanted.output_tokens * shares[1] / rates[1].value
+    )
+    ratio = 1 / seconds / rates[1].value
+    lengths = scene.lengths.get(cell.id)
+    seen = f"{lengths.input:.4g} and {lengths.output:.4g}" if lengths else "other"
+    words = (
+        f"estimated from {cell.workload!r} ({seen} tokens in and out) for requests of "
+        f"{wanted.input_tokens:.4g} and {wanted.output_tokens:.4g}: measure that workload"
+    )
+    return replace(
+        _scaled(rates[1], ratio, "req/s"),
+        kind=worst_kind(["estimated", rates[1].kind]),
+        detail=words,
+    )
+
+
+def _scaled(value: Value, factor: float, unit: str) -> Value:
+    def by(end: float | None) -> float | None:
+        return None if end is None else end * factor
+
+    return replace(value, value=by(value.value), low=by(value.low), high=by(value.high), unit=unit)
+
+
+def _slo(scene: Scene) -> Slo | None:
+    given = scene.evidence.study.slo
+    return scene.case.slo or (given if isinstance(given, Slo) else None)
+
+
+def _share(scene: Scene) -> float:
+    slo = _slo(scene)
+    if slo is None:
+        return 0.0
+    return slo.share if isinstance(slo, Objectives) else SHARE
+
+
+def _slo_words(scene: Scene) -> str:
+    slo = _slo(scene)
+    if slo is None:
+        return "none was set: full load, however long people wait"
+    names = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
+    limits = [
+        f"{words} <= {limit:g} ms"
+        for name, words in names.items()
+        if (limit := getattr(slo, name)) is not None
+    ]
+    return f"{', '.join(limits)} for {_share(scene):.0%} of the requests"
+
+
+def _good_share(scene: Scene, cell: Cell) -> float | None:
+    """Return the share of the requests that ended which met every objective; 1 without any."""
+    if _slo(scene) is None:
+        return 1.0
+    good, done, failed = (
+        cell.values[name].value for name in ("goodput_requests_s", "requests_s", "error_rate")
+    )
+    if good is None or not done or failed is None or failed >= 1:
+        return None
+    return good / (done / (1 - failed))
+
+
+def _power_kw(scene: Scene, cell: Cell) -> tuple[Value, str]:
+    """Return what one replica draws at a load point, and the meter that says so.
+
+    Where no meter does, the power that an owned server is declared to have.
+    """
+    meters = scene.evidence.meters
+    first = primary_meter(meters)
+    for name in sorted(meters, key=lambda name: name != first):
+        found = cell.values.get(f"mean_power_w@{name}")
+        if found is None or found.value is None:
+            continue
+        value = _scaled(found, 1e-3, "kW")
+        words, host_w = f"{name}, {meters[name].scope}", _declared(scene, "host_power_w")
+        if meters[name].scope == "L0" and host_w:
+            ends = {end: getattr(value, end) for end in ("value", "low", "high")}
+            added = {k: None if v is None else v + host_w / 1000 for k, v in ends.items()}
+            value = replace(value, **added, kind=worst_kind([value.kind, "estimated"]))
+            words += f" + {host_w:g} W of the host, declared"
+        elif meters[name].scope == "L0":
+            words += ": accelerators only, without their host"
+        return replace(value, detail=words), name
+    for terms in scene.case.terms:
+        if terms.entry.owned is not None and terms.entry.owned.power_kw is not None:
+            gpus, _, _ = arguments(scene, terms, cell)
+            share = gpus / terms.entry.owned.gpus if gpus and terms.entry.owned.gpus else 1.0
+            kw = terms.entry.owned.power_kw * share
+            words = f"declared of {terms.entry.name!r}"
+            return Value(value=kw, unit="kW", kind="declared", detail=words), ""
+    return Value(
+        value=None, unit="kW", kind="measured", reason="no_sensor", detail="no meter has watts here"
+    ), ""
+
+
+def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
+    """Return mean watts of loaded engines without requests, by stack/model and meter."""
+    tables = scene.evidence.tables
+    watts: dict[tuple[str, str], list[float]] = {}
+    owners = {
+        launch: f"{stack}/{model}"
+        for launch, stack, model in tables.launches.select("launch", "stack", "model").iter_rows()
+    }
+    for (launch, meter, state), base in baselines(tables, read_meters(tables)).items():
+        if state == "loaded" and base.watts is not None:
+            watts.setdefault((owners[launch], meter), []).append(base.watts)
+    return {key: statistics.fmean(values) for key, values in watts.items()}
+
+
+def _idle_kw(scene: Scene, watts: float | None) -> float | None:
+    return None if watts is None else (watts + (_declared(scene, "host_power_w") or 0.0)) / 1000
+
+
+def _declared(scene: Scene, name: str) -> Any:
+    energy = scene.evidence.study.energy
+    return getattr(energy, name) if isinstance(energy, Energy) else None
+
+
+def _rate(scene: Scene, terms: Terms, cell: Cell) -> Rate:
+    gpus, power_kw, surcharges = arguments(scene, terms, cell)
+    kind = pricing.kind_of(terms, scene.bills.ground)
+    if power_kw is None and hour.needs_power(terms):
+        words = "the meter that it takes its watts from read nothing"
+        missing = Value(value=None, unit="USD/h", kind=kind, reason="no_sensor", detail=words)
+        return Rate(usd_per_paid_hour=missing)
+    use = hour.use(terms, gpus=gpus, power_kw=power_kw, surcharges=surcharges)
+    return Rate(
+        usd_per_paid_hour=Value(value=use.at(1), unit="USD/h", kind=kind),
+        running_usd_per_hour=use.running,
+    )
+
+
+def _pairs(models: Sequence[Model]) -> dict[tuple[str, str], str]:
+    return {(dense.name, moe.name): match_words(dense, moe) for dense, moe in pairs(models)}
+
+
+def _first(pue: Mapping[str, float | None]) -> float | None:
+    return next((value for value in pue.values() if value is not None), None)
