@@ -114,6 +114,17 @@ def times(ratio: Value) -> str:
     return f"{point(ratio, 'x')} ({span}, n = {ratio.n})"
 
 
+def whole(value: Value) -> str:
+    """Return a count that no rounding may change: ``71 (69 to 74)``, ``1,071`` or ``n/a (why)``."""
+    if value.value is None or not math.isfinite(value.value):
+        return point(value)
+    tag = TAGS.get(value.kind, "").replace("~", "interp.")
+    text = f"{value.value:,.0f} {tag}".rstrip()
+    if value.low is None or value.high is None:
+        return text
+    return f"{text} ({value.low:,.0f} to {value.high:,.0f})"
+
+
 def percent(value: float) -> str:
     """Return a percentage with up to two significant figures: ``6.4 %``, ``6 %``, ``12 %``."""
     return f"{number(value, figures=2).removesuffix('.0')} %"

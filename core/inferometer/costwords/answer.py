@@ -90,7 +90,7 @@ def verdict(look: Look, ranking: Ranking) -> str:
         text = f"one launch each of {names}: no interval, so no order"
     elif ranking.separated and len(first) == 1:
         best, second = (look.label(entry.stack) for entry in entries[:2])
-        text = f"{best} is the cheapest: {second} costs {times(entries[1].ratio_to_best)} of it"
+        text = f"{best} is the cheapest: {second} costs {times(entries[1].ratio_to_best)} as much"
     else:
         text = _shared(look, first if len(first) > 1 else entries[:2])
     simulated = "simulated: " if ranking.kind == "simulated" else ""
@@ -103,7 +103,7 @@ def _shared(look: Look, first: Sequence[RankEntry]) -> str:
     others = [entry for entry in first if entry is not best]
     names = listing(look.label(entry.stack) for entry in first)
     ratio = (
-        f"{look.label(others[0].stack)} costs {times(others[0].ratio_to_best)} of "
+        f"{look.label(others[0].stack)} costs {times(others[0].ratio_to_best)} as much as "
         f"{look.label(best.stack)}"
     )
     if all(entry.verdict == "tie" for entry in others):
@@ -126,7 +126,7 @@ def _counted(look: Look, rankings: Sequence[Ranking]) -> str:
             leads[entries[0].stack].append(entries[1].ratio_to_best.value or 1.0)
     parts = [
         f"{look.label(stack)} is the cheapest at {len(ratios)} of {len(rankings)} load points "
-        f"(the next costs {number(min(ratios))}x to {number(max(ratios))}x of it)"
+        f"(the next costs {number(min(ratios))}x to {number(max(ratios))}x as much)"
         for stack, ratios in leads.items()
     ]
     rest = len(rankings) - sum(map(len, leads.values()))

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from inferometer.costwords.look import Look
 
 PLACE = ("model", "workload", "load")
+EVEN = (
+    "The ratio of hourly prices at which both cost the same is the ratio of their throughputs, "
+    "paired by round: it needs no price. The follower becomes the cheaper one where its hour costs "
+    "less than that times the leader's."
+)
+BEYOND = (
+    "A utilisation over 1: the API is cheaper even at full load. A discount below 0: own is dearer "
+    "than the API's list."
+)
 
 
 def flips(look: Look, told: Collection[str]) -> list[Section]:
@@ -31,13 +40,7 @@ def flips(look: Look, told: Collection[str]) -> list[Section]:
             id="flips",
             title="When the order flips",
             question="At which price do two stacks cost the same per output token?",
-            lead=(
-                (
-                    "The ratio of hourly prices at which both cost the same is the ratio of their "
-                    "throughputs, paired by round: it needs no price. The follower becomes the cheaper "
-                    "one where its hour costs less than that times the leader's."
-                ),
-            ),
+            lead=(EVEN,),
             tables=tuple(
                 _flips(look, hour, [flip for flip in found if flip.hour == hour]) for hour in hours
             ),
@@ -56,11 +59,9 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
         )
         for flip in found
     ]
-    title = "Break-even of hourly prices"
     if look.priced:
         header = (*header, "leader USD/h", "follower USD/h", "follower flips at USD/h")
         rows = [(*row, *_prices(flip)) for row, flip in zip(rows, found, strict=True)]
-        title = f"{look.paid(hour)}: {title.lower()}"
     if any(flip.electricity_usd_per_kwh for flip in found):
         header = (*header, "or at USD/kWh")
         nothing = absent("out_of_range")
@@ -68,7 +69,8 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
             (*row, point(flip.electricity_usd_per_kwh or nothing))
             for row, flip in zip(rows, found, strict=True)
         ]
-    return tidy(title, header, rows, PLACE)
+    place = look.paid(hour) if look.priced else ""
+    return tidy(place, "break-even of hourly prices", header, rows, PLACE)
 
 
 def _prices(flip: Flip) -> tuple[str, ...]:
@@ -141,12 +143,7 @@ def _api(look: Look, title: str, found: Sequence[ApiEven]) -> list[Table]:
             title=f"{title}: both cost the same at",
             header=even,
             rows=tuple((name, *row) for name, row in zip(where, turns, strict=True)),
-            notes=(
-                (
-                    "A utilisation over 1: the API is cheaper even at full load. A discount below 0: "
-                    "own is dearer than the API's list."
-                ),
-            ),
+            notes=(BEYOND,),
         ),
     ]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.costwords.look import NOT_RANKED, distinct
 from inferometer.costwords.shape import Section, Table
-from inferometer.numbers import money, number, percent, point, with_interval
+from inferometer.numbers import money, number, percent, point, whole, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,20 +46,19 @@ def _demand(demand: Demand) -> list[str]:
         now = number(demand.requests_per_day_now, grouped=True)
         rate = percent(demand.growth_per_month * 100)
         growth = f" in month {demand.months} ({now} now, growing by {rate} a month)"
+    headroom = percent(demand.headroom * 100)
     spare = f"{demand.spare} spare replica{'' if demand.spare == 1 else 's'}"
-    return [
-        (
-            f"{number(demand.requests_per_day, grouped=True)} requests a day of {demand.workload}"
-            f"{growth}: {request}, shape {demand.shape}, peak {number(demand.peak_to_mean)} x the "
-            f"mean, headroom {percent(demand.headroom * 100)}, {spare}."
-        ),
+    what = f"{number(demand.requests_per_day, grouped=True)} requests a day of {demand.workload}"
+    peak = f"peak {number(demand.peak_to_mean)} x the mean"
+    said = [
+        f"{what}{growth}: {request}, shape {demand.shape}, {peak}, headroom {headroom}, {spare}.",
         f"Objectives: {demand.slo.rstrip('. ')}.",
         f"Requests at the peak: {demand.formula.rstrip('. ')}.",
-        (
-            "Share of the day in each hour, from 0: "
-            f"{', '.join(percent(share * 100) for share in demand.hourly)}."
-        ),
     ]
+    if len(set(demand.hourly)) > 1:
+        shares = ", ".join(percent(share * 100) for share in demand.hourly)
+        said.append(f"Share of the day in each hour, from 0: {shares}.")
+    return said
 
 
 def _who(look: Look, row: FleetRow) -> tuple[str, str]:
@@ -76,8 +75,8 @@ def _size(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
                 *_who(look, row),
                 f"{_load(look, row)}, {row.basis}",
                 with_interval(row.capacity_requests_s),
-                with_interval(row.replicas),
-                "not said" if row.gpus is None else str(row.gpus),
+                whole(row.replicas),
+                "not said" if row.gpus is None else f"{row.gpus:,}",
                 percent(row.load_share * 100),
             )
             for row in rows
@@ -161,7 +160,7 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
                     cell.load if (cell := look.cell(one.cell)) else one.cell,
                     point(one.power_kw_per_replica),
                     point(one.output_tok_s_per_mw),
-                    point(one.replicas),
+                    whole(one.replicas),
                     point(one.output_tok_s),
                 )
                 for one in fleet.sites

@@ -83,20 +83,19 @@ def distinct(items: Iterable[str]) -> list[str]:
 
 
 def tidy(
-    title: str,
+    place: str,
+    what: str,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     columns: Iterable[str],
-    notes: Iterable[str] = (),
 ) -> Table:
-    """Return a table in which those of ``columns`` that never vary are in the title instead."""
+    """Return a table titled ``place: what``; what in ``columns`` never varies joins ``place``."""
     places = {name: header.index(name) for name in columns}
     same = {name for name, place in places.items() if len({row[place] for row in rows}) < 2}
     kept = [index for index, name in enumerate(header) if name not in same]
     common = [rows[0][place] for name, place in places.items() if name in same and rows]
     return Table(
-        title=", ".join([title, *common]),
+        title=f"{', '.join(word for word in (place, *common) if word)}: {what}",
         header=tuple(header[index] for index in kept),
         rows=tuple(tuple(row[index] for index in kept) for row in rows),
-        notes=tuple(notes),
     )

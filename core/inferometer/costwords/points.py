@@ -16,7 +16,7 @@ from inferometer.numbers import number, percent, point, with_interval
 from inferometer.reasons import reason_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from inferometer.comparison import Value
     from inferometer.comparison.costs import PricedCell
@@ -39,6 +39,8 @@ REQUESTS = {
     "USD per user-hour": "usd_per_user_hour",
 }
 INTERACTIVITY = "interactivity_tok_s_user"
+DIVIDED = ("divided by", "idle", "cached input", "input + output = bill")
+POINT = ("workload", "load")
 METHODS = {
     "phases": "joules of prefill and decode",
     "engine": "the engine's own busy seconds",
@@ -72,48 +74,25 @@ def section(look: Look) -> list[Section]:
 
 
 def _tables(look: Look, cells: Sequence[PricedCell], place: str) -> list[Table]:
-    rank = {"USD / M output (ranks)": RANKS}
-    first = [(point(one.usd_per_hour), *_figures(one, rank)) for one in cells]
-    asked = [(*_figures(one, REQUESTS), _interactivity(look, one)) for one in cells]
-    found = [
-        _table(look, cells, f"{place}, the whole bill over output", ("USD per hour", *rank), first),
-        _table(
-            look,
-            cells,
-            f"{place}, USD per million tokens",
-            (*SPLIT,),
-            [_figures(one, SPLIT) for one in cells],
-        ),
-        _table(look, cells, f"{place}, how the bill is divided", _DIVIDED, [*map(_divided, cells)]),
-        _table(
-            look,
-            cells,
-            f"{place}, tokens for one dollar",
-            (*FOR_A_DOLLAR,),
-            [_figures(one, FOR_A_DOLLAR) for one in cells],
-        ),
-        _table(
-            look,
-            cells,
-            f"{place}, requests and users",
-            (*REQUESTS, "interactivity (tok/s/user)"),
-            asked,
-        ),
+    ranks = cells[0].hour == look.costs.hours[0].name
+    bill = ("USD per hour", "USD / M output (ranks)" if ranks else "USD / M output")
+    whole = [(point(one.usd_per_hour), *_figures(one, (RANKS,))) for one in cells]
+    split = [_figures(one, SPLIT.values()) for one in cells]
+    tokens = [_figures(one, FOR_A_DOLLAR.values()) for one in cells]
+    users = [(*_figures(one, REQUESTS.values()), _interactivity(look, one)) for one in cells]
+    asked = (*REQUESTS, "interactivity (tok/s/user)")
+    tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [
+        ("the whole bill over output tokens", bill, whole),
+        ("one bill, in USD per million tokens", (*SPLIT,), split),
+        ("how the bill is divided", DIVIDED, [_divided(one) for one in cells]),
+        ("tokens for one dollar", (*FOR_A_DOLLAR,), tokens),
+        ("requests and users", asked, users),
     ]
+    found = []
+    for what, header, figures in tables:
+        rows = [(*_who(look, one), *row) for one, row in zip(cells, figures, strict=True)]
+        found.append(tidy(place, what, ("stack", *POINT, *header), rows, POINT))
     return [*found, *_own_parts(look, cells, place)]
-
-
-def _table(
-    look: Look,
-    cells: Sequence[PricedCell],
-    title: str,
-    header: Sequence[str],
-    figures: Sequence[Sequence[str]],
-) -> Table:
-    """Return a table with a row for each cell; what is the same for all goes into the title."""
-    rows = [(*_who(look, one), *row) for one, row in zip(cells, figures, strict=True)]
-    named = ("stack", "workload", "load", *header)
-    return tidy(title, named, rows, ("workload", "load"))
 
 
 def _who(look: Look, one: PricedCell) -> tuple[str, str, str]:
@@ -121,18 +100,15 @@ def _who(look: Look, one: PricedCell) -> tuple[str, str, str]:
     return label, one.workload, one.load
 
 
-def _figures(one: PricedCell, columns: Mapping[str, str]) -> tuple[str, ...]:
+def _figures(one: PricedCell, ids: Iterable[str]) -> tuple[str, ...]:
     missing = absent("not_recorded")
-    return tuple(with_interval(one.values.get(id_, missing)) for id_ in columns.values())
+    return tuple(with_interval(one.values.get(id_, missing)) for id_ in ids)
 
 
 def _interactivity(look: Look, one: PricedCell) -> str:
     cell = look.cell(one.cell)
     value = cell.values.get(INTERACTIVITY) if cell else None
     return point(value or absent("not_recorded"))
-
-
-_DIVIDED = ("divided by", "idle", "cached input", "input + output = bill")
 
 
 def _divided(one: PricedCell) -> tuple[str, ...]:
@@ -183,5 +159,5 @@ def _own_parts(look: Look, cells: Sequence[PricedCell], place: str) -> list[Tabl
     ]
     if not rows:
         return []
-    header = ("stack", "workload", "load", "part", "USD per hour", "formula")
-    return [tidy(f"{place}, bills with lines of their own", header, rows, ("workload", "load"))]
+    header = ("stack", *POINT, "part", "USD per hour", "formula")
+    return [tidy(place, "bills with lines of their own", header, rows, POINT)]

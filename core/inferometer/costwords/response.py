@@ -58,4 +58,4 @@ def _parts(look: Look, one: ResponseCost) -> Table:
 
 
 def _or_absent(value: float | None) -> str:
-    return point(absent("not_declared")) if value is None else number(value, grouped=True)
+    return point(absent("not_known")) if value is None else number(value, grouped=True)

@@ -58,6 +58,14 @@ def test_sums_of_money_and_of_months_have_their_thousands_apart() -> None:
     assert numbers.point(Value(value=20_134.0, unit="tok/s", kind="derived")) == "20100"
 
 
+def test_a_count_is_never_rounded() -> None:
+    replicas = Value(value=1071.0, unit="replicas", kind="derived", n=3, low=1069.0, high=1074.0)
+    assert numbers.whole(replicas) == "1,071 (1,069 to 1,074)"
+    assert numbers.whole(Value(value=71.0, unit="replicas", kind="estimated")) == "71 est."
+    gone = Value(value=None, unit="replicas", kind="derived", reason="slo_never_met")
+    assert numbers.whole(gone) == "n/a (SLO never met)"
+
+
 def test_times() -> None:
     ratio = Value(value=1.25, unit="ratio", kind="derived", n=3, low=1.2, high=1.3)
     assert numbers.times(ratio) == "1.25x (95 % 1.20 to 1.30, n = 3)"
