@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 FIGURES = 3
 TAGS = {"estimated": "est.", "simulated": "sim.", "declared": "decl.", "interpolated": "~"}
 """What stands beside a number that nobody measured. Measured and derived carry nothing."""
-SUMS = ("USD", "/month", "/day")
-"""Units with one of these are counted up in large sums: thousands are set apart, no exponent."""
+SUMS = {"kWh", "kg", "requests/day"}
+"""Units that are counted up, as money is: thousands are set apart, and there is no exponent."""
 GROUPED_FROM = 10_000
 MOST = 1e15
 """Sums from here on have an exponent after all."""
@@ -69,7 +69,7 @@ def _fixed(value: float, places: int, *, grouped: bool) -> str:
 
 
 def _grouped(value: Value) -> bool:
-    return any(part in value.unit for part in SUMS)
+    return "USD" in value.unit or value.unit in SUMS
 
 
 def interval(value: Value) -> str:

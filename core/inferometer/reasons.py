@@ -36,6 +36,7 @@ WORDS = {
     "device_starved": "the accelerator was not the bottleneck",
     "other_boundary": "metered at another boundary",
     "no_price": "no price given",
+    "never_equal": "at none are they equal",
     "too_few_samples": "too few samples",
     "slo_never_met": "SLO never met",
     "out_of_range": "outside the measured range",

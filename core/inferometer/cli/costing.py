@@ -140,7 +140,6 @@ def warnings(costs: Costs) -> list[str]:
         if origin.stale
     ]
     found += [text for hour in costs.hours for text in hour.warnings]
-    found += [text for one in costs.responses for text in one.warnings]
     return list(dict.fromkeys([*found, *costs.warnings]))
 
 

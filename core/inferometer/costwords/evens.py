@@ -62,13 +62,14 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
     if look.priced:
         header = (*header, "leader USD/h", "follower USD/h", "follower flips at USD/h")
         rows = [(*row, *_prices(flip)) for row, flip in zip(rows, found, strict=True)]
-    if any(flip.electricity_usd_per_kwh for flip in found):
-        header = (*header, "or at USD/kWh")
-        nothing = absent("out_of_range")
-        rows = [
-            (*row, point(flip.electricity_usd_per_kwh or nothing))
-            for row, flip in zip(rows, found, strict=True)
-        ]
+    for name, values in (
+        ("or leader at utilisation", [flip.flip_utilisation for flip in found]),
+        ("or at USD/kWh", [flip.electricity_usd_per_kwh for flip in found]),
+    ):
+        if any(values):
+            header = (*header, name)
+            said = [point(value or absent("not_known")) for value in values]
+            rows = [(*row, text) for row, text in zip(rows, said, strict=True)]
     place = look.paid(hour) if look.priced else ""
     return tidy(place, "break-even of hourly prices", header, rows, PLACE)
 
@@ -166,11 +167,15 @@ def own_or_rent(look: Look) -> list[Section]:
             look.paid(one.owned),
             look.paid(one.rented),
             *(number(one.owned_usd_per_hour), number(one.rented_usd_per_hour)),
-            *(number(one.flip_utilisation), number(one.flip_rent_usd_per_hour)),
+            "never" if one.flip_utilisation is None else number(one.flip_utilisation),
+            number(one.flip_rent_usd_per_hour),
         )
         for one in found
     )
-    note = "A utilisation over 1: renting is cheaper however much the machine is used."
+    note = (
+        "A utilisation over 1, or never: renting is cheaper however much the machine is used. The "
+        "rent is a list price: its discount, lost work and unused hours stay what they are."
+    )
     table = Table(title="One machine, per delivered hour", header=header, rows=rows, notes=(note,))
     return [
         Section(

@@ -11,7 +11,7 @@ from inferometer.numbers import money, number, percent, point, whole, with_inter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison.costs import Demand, Fleet, FleetRow, Margin
+    from inferometer.comparison.costs import Demand, Fleet, FleetRow, Margin, SiteRow
     from inferometer.costwords.look import Look
 
 
@@ -61,7 +61,7 @@ def _demand(demand: Demand) -> list[str]:
     return said
 
 
-def _who(look: Look, row: FleetRow) -> tuple[str, str]:
+def _who(look: Look, row: FleetRow | SiteRow | Margin) -> tuple[str, str]:
     return look.label(row.stack) + ("" if row.ranked else NOT_RANKED), row.model
 
 
@@ -77,7 +77,7 @@ def _size(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
                 with_interval(row.capacity_requests_s),
                 whole(row.replicas),
                 "not said" if row.gpus is None else f"{row.gpus:,}",
-                percent(row.load_share * 100),
+                "not known" if row.load_share is None else percent(row.load_share * 100),
             )
             for row in rows
         ),
@@ -155,8 +155,7 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
             header=("stack", "model", "load", "kW a replica", "tok/s a MW", "replicas", "tok/s"),
             rows=tuple(
                 (
-                    look.label(one.stack),
-                    one.model,
+                    *_who(look, one),
                     cell.load if (cell := look.cell(one.cell)) else one.cell,
                     point(one.power_kw_per_replica),
                     point(one.output_tok_s_per_mw),
@@ -180,7 +179,7 @@ def _margin(look: Look, one: Margin) -> Table:
     share = percent(one.before_credits_share * 100)
     before = ("margin before credits", number(one.before_credits_usd, grouped=True), share)
     return Table(
-        title=f"Margin of a month: {look.label(one.stack)}, {one.model}, {place}",
+        title=f"Margin of a month: {', '.join(_who(look, one))}, {place}",
         header=("line", "USD a month", "formula, share of the revenue"),
         rows=(*rows, before),
         notes=(f"With credits, which are in no price: {money(one.after_credits_usd)} a month.",),

@@ -149,15 +149,16 @@ def _side(per_mtok: Value | None, for_a_dollar: Value | None) -> float | None:
 
 
 def _own_parts(look: Look, cells: Sequence[PricedCell], place: str) -> list[Table]:
-    """Return the bills that are not the hour's own: with surcharges, or by a meter's watts."""
+    """Return the lines that a cell's bill has and its hour's has not: surcharges, own watts."""
     hour = look.hour(cells[0].hour)
+    usual = hour.parts if hour else []
     rows = [
         (*_who(look, one), *row)
         for one in cells
-        if hour is None or one.parts != hour.parts
-        for row in part_rows(one.parts, one.usd_per_hour.value)
+        if one.parts != usual
+        for row in part_rows([part for part in one.parts if part not in usual], None)
     ]
     if not rows:
         return []
     header = ("stack", *POINT, "part", "USD per hour", "formula")
-    return [tidy(place, "bills with lines of their own", header, rows, POINT)]
+    return [tidy(place, "lines of their own in the bill of an hour", header, rows, POINT)]

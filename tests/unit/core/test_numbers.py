@@ -48,13 +48,14 @@ def test_money(usd: float, text: str) -> None:
     assert numbers.money(usd) == text
 
 
-def test_sums_of_money_and_of_months_have_their_thousands_apart() -> None:
+def test_sums_of_money_and_of_energy_have_their_thousands_apart() -> None:
     month = Value(
-        value=1_234_000.0, unit="USD/month", kind="estimated", n=3, low=1_100_000, high=1_400_000
+        value=1_234_000.0, unit="USD", kind="estimated", n=3, low=1_100_000, high=1_400_000
     )
     assert numbers.with_interval(month) == "1,230,000 est. (1,100,000 to 1,400,000)"
     assert numbers.point(Value(value=20_134.0, unit="tok/USD", kind="derived")) == "20,100"
     assert numbers.point(Value(value=20_134.0, unit="requests/day", kind="derived")) == "20,100"
+    assert numbers.point(Value(value=20_134.0, unit="kWh", kind="estimated")) == "20,100 est."
     assert numbers.point(Value(value=20_134.0, unit="tok/s", kind="derived")) == "20100"
 
 
