@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from inferometer.costwords.evens import flip_words
 from inferometer.costwords.look import distinct
 from inferometer.costwords.shape import Section
 from inferometer.numbers import number, point, times, with_interval
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.comparison import RankEntry, Ranking
-    from inferometer.costwords.look import Look
+    from inferometer.costwords.evens import flip_words
+from inferometer.costwords.look import Look
 
 POINTS = 3
 """Up to so many load points of a model each get a sentence; more are counted."""
@@ -30,7 +32,7 @@ def section(look: Look) -> Section:
     """Return the verdict of each model at the first hour's price, and when it turns."""
     lead = [*_price(look), *_verdicts(look)] if look.priced else [NO_PRICE]
     first = look.costs.hours[0].name if look.costs.hours else None
-    flips = [flip.sentence for flip in look.costs.flips if first in {None, flip.hour}]
+    flips = [flip_words(flip) for flip in look.costs.flips if first in {None, flip.hour}]
     more = len(flips) - FLIPS
     if more > 0:
         flips = [*flips[:FLIPS], f"{more} more pairs stand under when the order flips."]

@@ -44,9 +44,14 @@ def flips(look: Look, told: Collection[str]) -> list[Section]:
             tables=tuple(
                 _flips(look, hour, [flip for flip in found if flip.hour == hour]) for hour in hours
             ),
-            notes=tuple(distinct(flip.sentence for flip in found if flip.sentence not in told)),
+            notes=tuple(distinct(text for flip in found if (text := flip_words(flip)) not in told)),
         )
     ]
+
+
+def flip_words(flip: Flip) -> str:
+    """Return a flip's sentence, and where it holds."""
+    return f"{flip.model}, {flip.workload}, {flip.load}: {flip.sentence}"
 
 
 def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:

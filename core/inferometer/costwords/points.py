@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from inferometer.costwords.look import (
@@ -18,7 +19,6 @@ from inferometer.reasons import reason_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from inferometer.comparison import Value
     from inferometer.comparison.costs import PricedCell
     from inferometer.costwords.look import Look
 
@@ -39,17 +39,20 @@ REQUESTS = {
     "USD per user-hour": "usd_per_user_hour",
 }
 INTERACTIVITY = "interactivity_tok_s_user"
-DIVIDED = ("divided by", "idle", "cached input", "input + output = bill")
+DIVIDED = (
+    *("divided by", "input", "output", "idle", "cached tokens"),
+    "input + output, of the bill",
+)
 POINT = ("workload", "load")
 METHODS = {
     "phases": "joules of prefill and decode",
-    "engine": "the engine's own busy seconds",
-    "client": "time to first token against the rest",
+    "engine": "the engine's busy seconds",
+    "client": "time to the first token",
 }
 ONE_BILL = (
-    "Output's and input's part divide one bill: tokens x price over both sides give it once. "
-    "Tokens for a dollar and the figure that ranks each set the whole bill against one kind of "
-    "token, so they must not be added."
+    "Output's and input's part divide one bill: tokens x price over both sides give it once. The "
+    "figure that ranks sets the whole bill against the output tokens, so it must not be added to "
+    "them. Shares of idle time are borne by both sides."
 )
 
 
@@ -92,6 +95,8 @@ def _tables(look: Look, cells: Sequence[PricedCell], place: str) -> list[Table]:
     for what, header, figures in tables:
         rows = [(*_who(look, one), *row) for one, row in zip(cells, figures, strict=True)]
         found.append(tidy(place, what, ("stack", *POINT, *header), rows, POINT))
+    how = distinct(one.division.detail for one in cells if one.division.detail)
+    found[2] = replace(found[2], notes=tuple(f"Divided {text}." for text in how))
     return [*found, *_own_parts(look, cells, place)]
 
 
@@ -113,12 +118,15 @@ def _interactivity(look: Look, one: PricedCell) -> str:
 
 def _divided(one: PricedCell) -> tuple[str, ...]:
     division = one.division
-    how = METHODS.get(division.method or "", f"n/a ({reason_words(division.reason)})")
-    cached = division.cached_tokens_share
+    shares = (
+        division.input_share,
+        division.output_share,
+        division.idle_share,
+        division.cached_tokens_share,
+    )
     return (
-        f"{how}; {division.detail}" if division.detail else how,
-        "not known" if division.idle_share is None else percent(division.idle_share * 100),
-        "not known" if cached is None else percent(cached * 100),
+        METHODS.get(division.method or "", f"n/a ({reason_words(division.reason)})"),
+        *("not known" if share is None else percent(share * 100) for share in shares),
         proof(one),
     )
 
@@ -126,26 +134,18 @@ def _divided(one: PricedCell) -> tuple[str, ...]:
 def proof(one: PricedCell) -> str:
     """Return ``40.0 % + 60.0 % = 100 %``: each side's dollars over the bill's, from the figures.
 
-    A side's part of the bill is its price per token times the tokens that a dollar of the whole
-    bill brings.
+    With p a price per million tokens, output's share is p_output / bill per output token; for
+    every dollar of the bill there are 1 / p_total tokens, 1 / bill per output token of them output.
     """
-    found = (
-        _side(one.values.get(f"usd_per_mtok_{side}"), one.values.get(f"{side}_tok_per_usd"))
-        for side in ("input", "output")
-    )
-    sides = [share for share in found if share is not None]
-    if len(sides) < 2:
+    ids = (RANKS, *SPLIT.values())
+    found = (one.values.get(id_, absent("not_recorded")).value for id_ in ids)
+    known = [value for value in found if value]
+    if len(known) < len(ids):
         return f"n/a ({reason_words(one.division.reason or 'not_recorded')})"
+    bill, output, input_, all_ = known
+    sides = input_ * (1 / all_ - 1 / bill), output / bill
     said = [f"{number(share * 100)} %" for share in (*sides, sum(sides))]
     return f"{said[0]} + {said[1]} = {said[2]}"
-
-
-def _side(per_mtok: Value | None, for_a_dollar: Value | None) -> float | None:
-    if per_mtok is None or for_a_dollar is None:
-        return None
-    if per_mtok.value is None or for_a_dollar.value is None:
-        return None
-    return per_mtok.value * for_a_dollar.value / 1e6
 
 
 def _own_parts(look: Look, cells: Sequence[PricedCell], place: str) -> list[Table]:

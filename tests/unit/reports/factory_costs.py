@@ -123,14 +123,15 @@ def priced(hour: str, architecture: Architecture, stack: str) -> PricedCell:
             output_share=OUTPUT_SHARE,
             idle_share=0.0,
             cached_tokens_share=0.25,
+            detail="by time, queueing included",
         ),
         values={
             DOLLARS: value(bill, "USD/Mtok", "estimated"),
             "usd_per_mtok_output": value(output, "USD/Mtok", "estimated"),
             "usd_per_mtok_input": value(input_, "USD/Mtok", "estimated"),
             "usd_per_mtok_total": value(bill / (1 + INPUT_PER_OUTPUT), "USD/Mtok", "estimated"),
-            "output_tok_per_usd": value(1e6 / bill, "tok/USD", "estimated"),
-            "input_tok_per_usd": value(1e6 / bill * INPUT_PER_OUTPUT, "tok/USD", "estimated"),
+            "output_tok_per_usd": value(1e6 / output, "tok/USD", "estimated"),
+            "input_tok_per_usd": value(1e6 / input_, "tok/USD", "estimated"),
             "total_tok_per_usd": value(1e6 / bill * (1 + INPUT_PER_OUTPUT), "tok/USD", "estimated"),
             "usd_per_request": value(per_request, "USD", "estimated"),
             "usd_per_good_request": absent("USD", "slo_never_met"),
@@ -156,8 +157,8 @@ def flip(hour: str, architecture: Architecture) -> Flip:
         follower_usd_per_hour=exact(usd, "USD/h"),
         flip_usd_per_hour=value(usd * ratio, "USD/h", "estimated"),
         electricity_usd_per_kwh=absent("USD/kWh", "out_of_range") if hour == OWNED else None,
-        sentence=f"On {model} at {hour}, transformers 5.19.0 is the cheaper one below "
-        f"{usd * ratio:.3g} USD per hour.",
+        sentence=f"transformers costs the same at {hour} when its hour costs "
+        f"{usd * ratio:.3g} USD.",
     )
 
 
