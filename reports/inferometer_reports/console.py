@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from inferometer.comparison import OBJECTIVES
+from inferometer.numbers import with_interval
 from inferometer_reports import instruments, words
 from inferometer_reports.escape import line
-from inferometer_reports.numbers import with_interval
 from inferometer_reports.view import (
     ARCHITECTURE_WORDS,
     ARCHITECTURES,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferometer_reports.numbers import with_interval
-from inferometer_reports.reasons import reason_words
+from inferometer.numbers import with_interval
+from inferometer.reasons import reason_words
 
 if TYPE_CHECKING:
     from inferometer.comparison import Value

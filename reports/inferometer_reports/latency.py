@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from inferometer.numbers import point, with_interval
+from inferometer.reasons import reason_words
 from inferometer_reports.escape import markdown, table
-from inferometer_reports.numbers import point, with_interval
-from inferometer_reports.reasons import reason_words
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, unit_name
 
 if TYPE_CHECKING:

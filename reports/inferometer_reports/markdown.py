@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer_reports import (
     latency,
+    markdown_cost,
     markdown_energy,
     markdown_evidence,
     markdown_method,
@@ -31,6 +32,7 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
         *latency.section(view),
         *markdown_rankings.moe_ratios(view),
         *markdown_energy.section(view),
+        *markdown_cost.section(view),
         *markdown_method.launch(view),
         *markdown_tuning.section(view),
         *markdown_evidence.details(view),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inferometer.numbers import number, with_interval
+from inferometer.reasons import reason_words
 from inferometer_reports import instruments, words
 from inferometer_reports.escape import block, markdown, table
-from inferometer_reports.numbers import number, with_interval
-from inferometer_reports.reasons import reason_words
 from inferometer_reports.verdicts import span
 from inferometer_reports.view import ARCHITECTURE_TITLES
 

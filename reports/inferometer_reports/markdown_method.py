@@ -7,9 +7,9 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from inferometer.comparison import OBJECTIVES
+from inferometer.numbers import number, point
+from inferometer.reasons import listing
 from inferometer_reports.escape import block, fence, line, markdown, table
-from inferometer_reports.numbers import number, point
-from inferometer_reports.verdicts import listing
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, leaders, unit_name
 
 if TYPE_CHECKING:

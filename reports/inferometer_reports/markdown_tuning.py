@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inferometer.numbers import number, percent, point
 from inferometer_reports.escape import block, markdown, table
-from inferometer_reports.numbers import number, percent, point
 from inferometer_reports.view import unit_name
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from inferometer_reports.numbers import interval, number, percent, point, with_interval
-from inferometer_reports.reasons import reason_words
+from inferometer.numbers import number, percent, point, times, with_interval
+from inferometer.reasons import listing, reason_words
 from inferometer_reports.view import ARCHITECTURE_WORDS, by_place, key_of, leaders, unit_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from inferometer.comparison import Architecture, Objective, RankEntry, Ranking, Value
     from inferometer_reports.view import View
@@ -24,15 +24,6 @@ if TYPE_CHECKING:
 OPEN = "every load was an open loop, at which stacks that keep up deliver what is offered"
 POINTS_IN_WORDS = 3
 """Up to so many load points each get a clause of the answer; more are counted."""
-
-
-def times(ratio: Value) -> str:
-    """Return ``1.24x (95 % 1.18 to 1.31, n = 3)``."""
-    if ratio.value is None:
-        return f"ratio {point(ratio)}"
-    span = interval(ratio)
-    span = span if span == "no interval" else f"95 % {span}"
-    return f"{point(ratio, 'x')} ({span}, n = {ratio.n})"
 
 
 def inverse(ratio: Value) -> Value:
@@ -225,14 +216,6 @@ def point_names(rankings: Sequence[Ranking]) -> list[str]:
     columns = [[getattr(r, field) for r in rankings] for field in ("model", "workload", "load")]
     varying = [column for column in columns if len(set(column)) > 1]
     return [", ".join(names) for names in zip(*varying, strict=True)]
-
-
-def listing(names: Iterable[str]) -> str:
-    """Return ``A``, ``A and B`` or ``A, B and C``."""
-    items = list(names)
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def span(low: int, high: int) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.comparison import OBJECTIVES
+from inferometer.numbers import percent, point, times
+from inferometer.reasons import listing, reason_words
 from inferometer_reports import instruments, latency
-from inferometer_reports.numbers import percent, point
-from inferometer_reports.reasons import reason_words
-from inferometer_reports.verdicts import answer, listing, times
+from inferometer_reports.verdicts import answer
 from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES
 
 if TYPE_CHECKING:

@@ -27,6 +27,8 @@ COMMANDS = {
     "run": "Measure a study, or resume it, and report.",
     "bench": "Measure a server that is already running.",
     "report": "Rank stored results and write the report.",
+    "cost": "Price stored results: tokens, requests, answers, and when the order flips.",
+    "fleet": "Size a fleet for a demand from stored results, with its monthly bill.",
     "doctor": "Check this machine, and say what to mend.",
     "engines": "List, show, check, install or remove engines.",
     "meters": "List meters of energy and power, or check one.",

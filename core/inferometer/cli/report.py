@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferometer.cli import costing
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
 
     from inferometer.comparison import Comparison
     from inferometer.renderer import Renderer
@@ -22,7 +25,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write to; report/ inside the results directory by default.",
 )
-def command(results: Path, formats: str | None, out: Path | None) -> None:
+@click.option(
+    "--cost",
+    "scenario",
+    type=click.Path(path_type=Path),
+    metavar="SCENARIO.TOML",
+    help="Price it with this scenario instead of the study's price.",
+)
+@costing.as_of("the day of the last launch")
+def command(
+    results: Path, formats: str | None, out: Path | None, scenario: Path | None, day: date | None
+) -> None:
     """Rank the stored RESULTS and write the report; print its text on stdout."""
     from inferometer.plugins import Registry
     from inferometer.store import Store
@@ -32,7 +45,7 @@ def command(results: Path, formats: str | None, out: Path | None) -> None:
     from inferometer.analyze import analyze
 
     folder = out or results / "report"
-    files = render(analyze(results), chosen, folder)
+    files = render(analyze(results, scenario, as_of=day), chosen, folder)
     text = [content for name, content in files if name == "text"]
     for content in text:
         click.echo(content, nl=not content.endswith(b"\n"))

@@ -89,4 +89,10 @@ def _with(scenario: Scenario, fleet: Mapping[str, Any]) -> Scenario:
         return scenario
     if scenario.fleet is not None:
         return structs.replace(scenario, fleet=structs.replace(scenario.fleet, **fleet))
+    for key in ("workload", "requests_per_day"):
+        if key not in fleet:
+            raise UsageError(
+                f"the demand has no {key}",
+                hint="Give --workload and --requests-per-day, or [fleet] in the scenario file.",
+            )
     return structs.replace(scenario, fleet=FleetEntry(**fleet))

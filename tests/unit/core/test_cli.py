@@ -447,7 +447,7 @@ def results(tmp_path: Path, path: Path, monkeypatch: Patch) -> Path:
     store = Store(root)
     with store.writing():
         store.begin(plan.expand(study.load(path)), path.read_text())
-    monkeypatch.setattr(analyze, "analyze", lambda results: f"<{results.name}>")
+    monkeypatch.setattr(analyze, "analyze", lambda results, *_, **__: f"<{results.name}>")
     return root
 
 

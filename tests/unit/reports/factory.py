@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
+from tests.unit.reports import factory_costs
+from tests.unit.reports.figures import (
+    DOLLARS,
+    JOULES,
+    MODELS,
+    POINT,
+    PRICE_USD_PER_HOUR,
+    SPEEDS,
+    TOKENS,
+    WATTS,
+    absent,
+    value,
+)
 
 from inferometer.comparison import (
     Architecture,
@@ -28,36 +41,6 @@ from inferometer.comparison import (
 )
 from inferometer.records import Device, MeterInfo
 
-TOKENS = "output_tok_s"
-JOULES = "energy_j_per_output_token"
-DOLLARS = "usd_per_mtok_output"
-POINT = ("chat", "8 streams")
-MODELS: dict[Architecture, str] = {"dense": "smol-135m", "moe": "smol-135m-moe"}
-
-# Output tok/s per architecture and stack; everything else follows from these.
-SPEEDS: dict[Architecture, dict[str, float]] = {
-    "dense": {"vllm": 200.0, "transformers": 160.0},
-    "moe": {"vllm": 63.0, "transformers": 62.0},
-}
-WATTS = 50.0
-PRICE_USD_PER_HOUR = 0.36
-
-
-def value(number: float, unit: str, kind: Kind = "measured", *, half: float = 0.04) -> Value:
-    """A value over three launches whose interval is ``half`` of it on either side."""
-    return Value(
-        value=number,
-        unit=unit,
-        kind=kind,
-        n=3,
-        low=number * (1 - half),
-        high=number * (1 + half),
-    )
-
-
-def absent(unit: str, reason: str, kind: Kind = "measured") -> Value:
-    return Value(value=None, unit=unit, kind=kind, reason=reason)
-
 
 def cell(stack: str, architecture: Architecture) -> Cell:
     speed = SPEEDS[architecture][stack]
@@ -67,6 +50,7 @@ def cell(stack: str, architecture: Architecture) -> Cell:
         "ttft_p50_ms": value(41.26, "ms", half=0.2),
         "ttft_p99_ms": absent("ms", "too_few_samples"),
         "tpot_p50_ms": value(8000 / speed, "ms"),
+        "interactivity_tok_s_user": value(speed / 8, "tok/s/user"),
         f"{JOULES}@rapl": replace(
             value(joules * 0.9, "J/token"), detail="uncorroborated: one instrument alone"
         ),
@@ -220,6 +204,7 @@ def metrics() -> list[MetricInfo]:
         ("ttft_p50_ms", "TTFT p50", "ms", "lower", "median of first content event - send"),
         ("ttft_p99_ms", "TTFT p99", "ms", "lower", "99th percentile of the same"),
         ("tpot_p50_ms", "TPOT p50", "ms", "lower", "median of (E2E - TTFT) / (tokens - 1)"),
+        ("interactivity_tok_s_user", "Interactivity", "tok/s/user", "higher", "1000 / TPOT p50"),
         (JOULES, "Energy per output token", "J/token", "lower", "J in window / output tokens"),
         ("mean_power_w", "Mean power", "W", "lower", "J in window / window"),
         (
@@ -236,7 +221,8 @@ def metrics() -> list[MetricInfo]:
             "lower",
             "(J in window - idle watts x window) / output tokens",
         ),
-        (DOLLARS, "Cost per million output tokens", "USD/Mtok", "lower", "USD/s / (tok/s) * 1e6"),
+        (DOLLARS, "Bill per million output tokens", "USD/Mtok", "lower", "USD/s / (tok/s) * 1e6"),
+        *factory_costs.METRICS,
     ]
     return [
         MetricInfo(
@@ -336,6 +322,7 @@ def comparison() -> Comparison:
         ],
         meters=meters(),
         phases=phases(),
+        costs=factory_costs.costs(),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 import polars as pl
 import pytest
 from msgspec.structs import replace
-from tests.unit.reports import factory
+from tests.unit.reports import factory, figures
 
 from inferometer.analyze import analyze, gather
 from inferometer.cells import build_cells, build_models
@@ -99,7 +99,7 @@ def test_one_instrument_alone_is_marked_beside_the_figure() -> None:
     ],
 )
 def test_marks(detail: str, reason: str | None, expected: str) -> None:
-    value = replace(factory.value(1.0, "J/token"), detail=detail, reason=reason)
+    value = replace(figures.value(1.0, "J/token"), detail=detail, reason=reason)
     assert instruments.mark(value) == expected
 
 

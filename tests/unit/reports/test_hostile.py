@@ -2,12 +2,14 @@
 
 import re
 import unicodedata
+from typing import Any
 
+import msgspec
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 from tests.unit.reports import factory
 
-from inferometer.comparison import Comparison, Missing
+from inferometer.comparison import Comparison, Costs, Missing
 from inferometer_reports import console, escape, markdown
 
 NAME = "<script>|`\n\x1b[31m*x*[a](javascript:b)_y_\u202e&lt;\r\n| --- |\n```\n# Heading\n[bold]"
@@ -61,7 +63,24 @@ def hostile() -> Comparison:
             for setting in one.settings[:1]
         ],
         study=NAME + "\n````\n~~~\n# Heading",
+        costs=hostile_costs(base.costs),
     )
+
+
+def hostile_costs(costs: Costs | None) -> Costs | None:
+    """Put :data:`NAME` in place of every text of the costs but dates."""
+    if costs is None:
+        return None
+    kept = {"date", "method", "way", "basis", "architecture", "kind", "reason", "as_of", "unit"}
+
+    def spoil(value: Any, key: str) -> Any:
+        if isinstance(value, dict):
+            return {name: spoil(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [spoil(item, key) for item in value]
+        return NAME if isinstance(value, str) and key not in kept else value
+
+    return msgspec.convert(spoil(msgspec.to_builtins(costs), ""), Costs)
 
 
 def test_markdown_keeps_its_structure() -> None:

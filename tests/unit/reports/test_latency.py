@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.unit.reports import factory
+from tests.unit.reports import factory, figures
 
 from inferometer.comparison import Cell, Check, Comparison, MetricInfo, Value
 from inferometer_reports import latency, words
@@ -25,7 +25,7 @@ INFO = MetricInfo(
 def opened(cell: Cell, load: str, wait_ms: float | None, *, failed: bool = False) -> Cell:
     value = Value(value=None, unit="ms", kind="measured", reason="too_few_samples")
     if wait_ms is not None:
-        value = factory.value(wait_ms, "ms")
+        value = figures.value(wait_ms, "ms")
     wrong = [Check(name="growing queue", rule="r", value="v", verdict="fail")] if failed else []
     return replace(
         cell, id=f"{cell.id}/{load}", load=load, loop="open", values={KEY: value}, checks=wrong

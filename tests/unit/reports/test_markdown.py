@@ -20,8 +20,8 @@ from inferometer.comparison import (
     Unranked,
     Value,
 )
+from inferometer.numbers import with_interval
 from inferometer_reports.markdown import render
-from inferometer_reports.numbers import with_interval
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "report.md"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from tests.unit.reports import factory
+from tests.unit.reports import factory, figures
 from tests.unit.reports.test_hostile import NAME
 
 from inferometer.comparison import Comparison, Tuning, TuningTrial, Value
@@ -34,7 +34,7 @@ TUNING = Tuning(
     workload="chat",
     load="8 streams",
     objective="throughput",
-    metric=factory.TOKENS,
+    metric=figures.TOKENS,
     meter=None,
     window_s=30.0,
     trials_allowed=3,

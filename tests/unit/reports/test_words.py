@@ -4,8 +4,9 @@ from msgspec.structs import replace
 from tests.unit.reports import factory
 
 from inferometer.comparison import Comparison, Missing, Ranking, Unranked, Value
+from inferometer.reasons import listing
 from inferometer_reports import words
-from inferometer_reports.verdicts import answer, clause, inverse, listing
+from inferometer_reports.verdicts import answer, clause, inverse
 from inferometer_reports.view import View
 
 

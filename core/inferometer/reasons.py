@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 WORDS = {
     "not_run": "not run",
     "failed": "failed",
@@ -31,6 +36,7 @@ WORDS = {
     "device_starved": "the accelerator was not the bottleneck",
     "other_boundary": "metered at another boundary",
     "no_price": "no price given",
+    "never_equal": "at none are they equal",
     "too_few_samples": "too few samples",
     "slo_never_met": "SLO never met",
     "out_of_range": "outside the measured range",
@@ -61,3 +67,11 @@ def reason_words(reason: str | None) -> str:
     if not reason:
         return "no reason given"
     return WORDS.get(reason, reason.replace("_", " "))
+
+
+def listing(names: Iterable[str]) -> str:
+    """Return ``A``, ``A and B`` or ``A, B and C``."""
+    items = list(names)
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -1,11 +1,14 @@
-"""How every output rounds: three significant figures, or fewer where the interval is wider."""
+"""How every output rounds: three significant figures, or fewer where the interval is wider.
+
+Plain text; an output that needs it escapes it.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from inferometer_reports.reasons import reason_words
+from inferometer.reasons import reason_words
 
 if TYPE_CHECKING:
     from inferometer.comparison import Value
@@ -13,17 +16,34 @@ if TYPE_CHECKING:
 FIGURES = 3
 TAGS = {"estimated": "est.", "simulated": "sim.", "declared": "decl.", "interpolated": "~"}
 """What stands beside a number that nobody measured. Measured and derived carry nothing."""
+SUMS = {"kWh", "kg", "requests/day"}
+"""Units that are counted up, as money is: thousands are set apart, and there is no exponent."""
+GROUPED_FROM = 10_000
+MOST = 1e15
+"""Sums from here on have an exponent after all."""
 
 
-def number(value: float, half_width: float | None = None, *, figures: int = FIGURES) -> str:
+def number(
+    value: float,
+    half_width: float | None = None,
+    *,
+    figures: int = FIGURES,
+    grouped: bool = False,
+) -> str:
     """Return ``value`` with ``figures`` significant figures, fewer if ``half_width`` is wide.
 
     Digits below two figures of the interval's half width say nothing and are rounded away; one
-    figure of the value itself always stays, so nothing becomes 0 by rounding.
+    figure of the value itself always stays, so nothing becomes 0 by rounding. ``grouped`` sets
+    the thousands of large sums apart.
     """
     if not math.isfinite(value):
         return "n/a (not a finite number)"
-    return _fixed(value, _decimals(value, half_width, figures))
+    return _fixed(value, _decimals(value, half_width, figures), grouped=grouped)
+
+
+def money(usd: float) -> str:
+    """Return ``0.0123 USD`` or ``1,230,000 USD``."""
+    return f"{number(usd, grouped=True)} USD"
 
 
 def _decimals(value: float, half_width: float | None, figures: int) -> int:
@@ -40,11 +60,16 @@ def _magnitude(value: float, figures: int) -> int:
     return int(f"{value:.{figures - 1}e}".partition("e")[2]) if value else 0
 
 
-def _fixed(value: float, places: int) -> str:
-    if value and not 1e-4 <= abs(value) < 1e7:
+def _fixed(value: float, places: int, *, grouped: bool) -> str:
+    if value and not 1e-4 <= abs(value) < (MOST if grouped else 1e7):
         return f"{value:.{max(places + _magnitude(value, FIGURES), 0)}e}"
     rounded = round(value, places) + 0.0  # never "-0"
-    return f"{rounded:.{max(places, 0)}f}"
+    comma = "," if grouped and abs(rounded) >= GROUPED_FROM else ""
+    return f"{rounded:{comma}.{max(places, 0)}f}"
+
+
+def _grouped(value: Value) -> bool:
+    return "USD" in value.unit or value.unit in SUMS
 
 
 def interval(value: Value) -> str:
@@ -55,14 +80,16 @@ def interval(value: Value) -> str:
     if half_width is None or value.low is None or value.high is None:
         return "no interval"
     places = _decimals(value.value, half_width, FIGURES)
-    return f"{_fixed(value.low, places)} to {_fixed(value.high, places)}"
+    ends = (_fixed(end, places, grouped=_grouped(value)) for end in (value.low, value.high))
+    return " to ".join(ends)
 
 
 def point(value: Value, suffix: str = "") -> str:
     """Return the number (and ``suffix``) with the tag of its kind, or ``n/a (why)``."""
     if value.value is None:
         return f"n/a ({reason_words(value.reason)})"
-    text = f"{number(value.value, _half_width(value))}{suffix}"
+    figure = number(value.value, _half_width(value), grouped=_grouped(value))
+    text = f"{figure}{suffix}"
     tag = TAGS.get(value.kind)
     if tag == "~":
         return f"~{text}"
@@ -76,6 +103,26 @@ def with_interval(value: Value) -> str:
     if value.low == value.high == value.value:  # the best against itself
         return point(value)
     return f"{point(value)} ({interval(value)})"
+
+
+def times(ratio: Value) -> str:
+    """Return ``1.24x (95 % 1.18 to 1.31, n = 3)``."""
+    if ratio.value is None:
+        return f"ratio {point(ratio)}"
+    span = interval(ratio)
+    span = span if span == "no interval" else f"95 % {span}"
+    return f"{point(ratio, 'x')} ({span}, n = {ratio.n})"
+
+
+def whole(value: Value) -> str:
+    """Return a count that no rounding may change: ``71 (69 to 74)``, ``1,071`` or ``n/a (why)``."""
+    if value.value is None or not math.isfinite(value.value):
+        return point(value)
+    tag = TAGS.get(value.kind, "").replace("~", "interp.")
+    text = f"{value.value:,.0f} {tag}".rstrip()
+    if value.low is None or value.high is None:
+        return text
+    return f"{text} ({value.low:,.0f} to {value.high:,.0f})"
 
 
 def percent(value: float) -> str:

@@ -2,8 +2,8 @@ import math
 
 import pytest
 
+from inferometer import numbers
 from inferometer.comparison import Value
-from inferometer_reports import numbers
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,50 @@ from inferometer_reports import numbers
 )
 def test_number(value: float, half_width: float | None, text: str) -> None:
     assert numbers.number(value, half_width) == text
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (1_234_000.0, "1,230,000 USD"),
+        (12_340_000.0, "12,300,000 USD"),
+        (-12_340.0, "-12,300 USD"),
+        (10_000.0, "10,000 USD"),
+        (9_876.0, "9880 USD"),
+        (0.0273, "0.0273 USD"),
+        (0.00001234, "1.23e-05 USD"),
+        (1.234e15, "1.23e+15 USD"),
+    ],
+)
+def test_money(usd: float, text: str) -> None:
+    assert numbers.money(usd) == text
+
+
+def test_sums_of_money_and_of_energy_have_their_thousands_apart() -> None:
+    month = Value(
+        value=1_234_000.0, unit="USD", kind="estimated", n=3, low=1_100_000, high=1_400_000
+    )
+    assert numbers.with_interval(month) == "1,230,000 est. (1,100,000 to 1,400,000)"
+    assert numbers.point(Value(value=20_134.0, unit="tok/USD", kind="derived")) == "20,100"
+    assert numbers.point(Value(value=20_134.0, unit="requests/day", kind="derived")) == "20,100"
+    assert numbers.point(Value(value=20_134.0, unit="kWh", kind="estimated")) == "20,100 est."
+    assert numbers.point(Value(value=20_134.0, unit="tok/s", kind="derived")) == "20100"
+
+
+def test_a_count_is_never_rounded() -> None:
+    replicas = Value(value=1071.0, unit="replicas", kind="derived", n=3, low=1069.0, high=1074.0)
+    assert numbers.whole(replicas) == "1,071 (1,069 to 1,074)"
+    assert numbers.whole(Value(value=71.0, unit="replicas", kind="estimated")) == "71 est."
+    gone = Value(value=None, unit="replicas", kind="derived", reason="slo_never_met")
+    assert numbers.whole(gone) == "n/a (SLO never met)"
+
+
+def test_times() -> None:
+    ratio = Value(value=1.25, unit="ratio", kind="derived", n=3, low=1.2, high=1.3)
+    assert numbers.times(ratio) == "1.25x (95 % 1.20 to 1.30, n = 3)"
+    assert numbers.times(Value(value=None, unit="ratio", kind="derived", reason="failed")) == (
+        "ratio n/a (failed)"
+    )
 
 
 def measured(value: float | None, low: float | None, high: float | None) -> Value:

@@ -1,0 +1,201 @@
+"""What ``cost``, ``fleet`` and ``report --cost`` share: options, warnings, sections as text."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferometer.redact import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import date
+    from pathlib import Path
+
+    from inferometer.comparison import Comparison, Costs
+    from inferometer.costwords import Section, Table
+
+WIDTH = 120
+"""Columns where there is no terminal."""
+NARROWEST = 60
+FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9}
+
+
+class Day(click.ParamType):  # type: ignore[type-arg]  # generic in some versions only
+    """An ISO 8601 day."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Return the day that ``2026-11-22`` names."""
+        from datetime import date
+
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
+
+
+class Amount(click.ParamType):  # type: ignore[type-arg]  # as above
+    """A positive number that may be written ``1e6`` or ``1M``."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; ``k``, ``M`` and ``G`` stand for thousands, millions, billions."""
+        text = str(value).strip().lower().replace("_", "")
+        factor = FACTORS.get(text[-1:], 1.0)
+        try:
+            amount = float(text if factor == 1.0 else text[:-1]) * factor
+        except ValueError:
+            amount = math.nan
+        if not 0 < amount < math.inf:
+            self.fail(f"{value!r} is no positive number such as 250000, 1e6 or 1M", param, ctx)
+        return amount
+
+
+def as_of(default: str) -> Callable[[Any], Any]:
+    """Return the option of the day against which prices are old, passed on as ``day``."""
+    return click.option(
+        "--as-of",
+        "day",
+        type=Day(),
+        metavar="DATE",
+        help=f"Day against which prices are old or not; {default} by default.",
+    )
+
+
+def common(function: Any) -> Any:
+    """Give a command RESULTS, SCENARIO, ``--as-of``, ``--max-price-age`` and ``--json``."""
+    from pathlib import Path
+
+    path = click.Path(path_type=Path)
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option(
+            "--max-price-age",
+            type=click.IntRange(min=0),
+            metavar="DAYS",
+            help="Refuse a price older than that.",
+        ),
+        as_of("today"),
+        click.argument("scenario", type=path, required=False, metavar="[SCENARIO.TOML]"),
+        click.argument("results", type=path),
+    ):
+        function = option(function)
+    return function
+
+
+def priced(
+    results: Path,
+    scenario: Path | None,
+    day: date | None,
+    max_price_age: int | None,
+    fleet: Mapping[str, Any] | None = None,
+) -> tuple[Comparison, Costs]:
+    """Analyse stored results at a scenario's prices, or the study's own; warn on stderr.
+
+    Raises:
+        UsageError: no results there, or the scenario does not hold together.
+        InconclusiveError: the results give no cost at all.
+    """
+    from datetime import date
+
+    from inferometer.errors import InconclusiveError
+    from inferometer.store import Store
+
+    Store(results).plan()  # a wrong directory is said before the analysis is imported
+    from inferometer.analyze import analyze
+
+    comparison = analyze(
+        results,
+        scenario,
+        as_of=day or date.today(),  # noqa: DTZ011 -- the user's own day
+        max_price_age=max_price_age,
+        fleet=fleet,
+    )
+    if comparison.costs is None:
+        raise InconclusiveError(
+            f"{results}: nothing in it can be priced",
+            hint="See the report for what was measured: inferometer report RESULTS.",
+        )
+    for text in warnings(comparison.costs):
+        click.echo(f"warning: {_line(text)}", err=True)
+    return comparison, comparison.costs
+
+
+def warnings(costs: Costs) -> list[str]:
+    """Return each warning once: stale prices first, then what the scenario was told of."""
+    origins = [(hour.name, hour.origin) for hour in costs.hours]
+    origins += [(one.api, one.origin) for one in costs.apis]
+    found = [
+        f"the price of {name} is of {origin.date}: stale, {origin.age_days} days old"
+        for name, origin in origins
+        if origin.stale
+    ]
+    found += [text for hour in costs.hours for text in hour.warnings]
+    return list(dict.fromkeys([*found, *costs.warnings]))
+
+
+def show(sections: Iterable[Section]) -> None:
+    """Print sections on stdout, as wide as the terminal."""
+    columns = shutil.get_terminal_size((WIDTH, 24)).columns
+    for section in sections:
+        click.echo("\n".join(lines(section, max(columns, NARROWEST))))
+
+
+def lines(section: Section, width: int) -> Iterator[str]:
+    """Yield a section as lines of at most ``width`` columns; what came from files is plain."""
+    title = _line(section.title)
+    yield title
+    yield "=" * len(title)
+    yield ""
+    for text in section.lead:
+        yield from _wrapped(text, width)
+        yield ""
+    for table in section.tables:
+        yield from _wrapped(table.title, width)
+        yield from _table(table, width)
+        for text in table.notes:
+            yield from _wrapped(text, width)
+        yield ""
+    for text in section.notes:
+        yield from _wrapped(f"- {text}", width, "  ")
+    if section.notes:
+        yield ""
+
+
+def _line(text: str) -> str:
+    return " ".join(plain(text).split())
+
+
+def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
+    return textwrap.wrap(_line(text), width, subsequent_indent=indent)
+
+
+def _table(table: Table, width: int) -> Iterator[str]:
+    from io import StringIO
+
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    file = StringIO()
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in table.header:
+        grid.add_column(Text(_line(name)), overflow="fold", vertical="top")
+    for row in table.rows:
+        grid.add_row(*(Text(_line(cell)) for cell in row))
+    console = Console(
+        file=file, width=width, color_system=None, force_terminal=False, emoji=False, _environ={}
+    )
+    console.print(grid)
+    for text in file.getvalue().splitlines():
+        yield text.rstrip()
