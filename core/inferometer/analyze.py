@@ -118,7 +118,7 @@ def _compared(
         tuning=build_tuning(store, evidence.plan),
         meters=list(evidence.meters.values()),
         phases=phases,
-        costs=build_costs(evidence, case, bills, models, cells),
+        costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
     )
 
 

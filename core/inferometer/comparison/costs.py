@@ -249,7 +249,7 @@ class FleetRow(Struct, frozen=True, kw_only=True):
     """Whole replicas; the interval is that of the capacity."""
     gpus: int | None
     power_kw: Value
-    """At the wall of the data centre (with PUE) at the busiest hour; detail: what it is made of."""
+    """At the busiest hour, with PUE where one is declared; detail: what it is made of."""
     energy_kwh_per_month: Value
     carbon_kg_per_month: Value
     usd_per_month: Value

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.cells import Evidence
-    from inferometer.comparison import Cell, Model, PhaseSplit, Value
+    from inferometer.comparison import Cell, Model, PhaseSplit, Stack, Value
     from inferometer.cost.cases import Case
     from inferometer.cost.scenario import Terms
     from inferometer.plan import LoadPoint
@@ -63,10 +63,24 @@ def priced(
 
 
 def build_costs(
-    evidence: Evidence, case: Case, bills: Bills, models: Sequence[Model], cells: Sequence[Cell]
+    evidence: Evidence,
+    case: Case,
+    bills: Bills,
+    *,
+    stacks: Sequence[Stack],
+    models: Sequence[Model],
+    cells: Sequence[Cell],
 ) -> Costs:
     """Return everything that the cost section says."""
-    scene = Scene(evidence=evidence, case=case, bills=bills, models=models, cells=cells, priced=())
+    scene = Scene(
+        evidence=evidence,
+        case=case,
+        bills=bills,
+        models=models,
+        cells=cells,
+        priced=(),
+        labels={stack.id: stack.label for stack in stacks},
+    )
     rows = [_cell(scene, terms, cell) for terms in case.terms for cell in cells if cell.launches]
     scene = replace(scene, priced=rows)
     return Costs(

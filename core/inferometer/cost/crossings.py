@@ -94,7 +94,6 @@ def _by_cost(scene: Scene, terms: Terms | None, group: Sequence[Cell]) -> list[C
 
 
 def _flip(scene: Scene, terms: Terms | None, leader: Cell, follower: Cell) -> Flip:
-    labels = [stack.stack for stack in (leader, follower)]
     return evens.flip(
         _side(scene, terms, leader),
         _side(scene, terms, follower),
@@ -103,7 +102,8 @@ def _flip(scene: Scene, terms: Terms | None, leader: Cell, follower: Cell) -> Fl
         model=leader.model,
         workload=leader.workload,
         load=leader.load,
-        names=(labels[0], labels[1]),
+        names=(leader.stack, follower.stack),
+        labels=(scene.labels[leader.stack], scene.labels[follower.stack]),
     )
 
 

@@ -68,9 +68,11 @@ def flip(
     workload: str,
     load: str,
     names: tuple[str, str],
+    labels: tuple[str, str] | None = None,
 ) -> Flip:
     """Return when a leader and a follower, by name in ``names``, cost the same per output token.
 
+    ``labels`` stand for the names in the sentence.
     ``price_ratio`` is the follower's throughput over the leader's, with its interval; a side is
     None where there is no price, and then only the ratio is said.
     """
@@ -106,7 +108,7 @@ def flip(
         flip_usd_per_hour=flip_usd,
         flip_utilisation=used,
         electricity_usd_per_kwh=electricity,
-        sentence=_flip_words(names, price_ratio, follows, flip_usd),
+        sentence=_flip_words(labels or names, price_ratio, follows, flip_usd),
     )
 
 

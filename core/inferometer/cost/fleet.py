@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from inferometer.comparison.costs import FleetRow
+from inferometer.comparison.value import Value
 from inferometer.cost import replicas
 from inferometer.cost.capacity import Rate, declared, made
 from inferometer.cost.demand import requests_per_month, requests_s
@@ -16,7 +17,6 @@ from inferometer.cost.scenario import Region
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from inferometer.comparison import Value
     from inferometer.comparison.costs import Demand
     from inferometer.cost.capacity import Capacity
     from inferometer.cost.scenario import FleetEntry
@@ -52,7 +52,7 @@ def rows(
                 capacity=_usable(machine),
                 hour=hour,
                 rate=machine.rates.get(hour) or _no_rate(machine, hour),
-                pue=_pue(region, pue.get(hour), hour),
+                pue=_pue(region, pue.get(hour)),
                 carbon=_carbon(region, carbon_g_per_kwh),
                 follows=entry.follows_demand and hour not in owned,
                 loads=requests_s(demand, region.share),
@@ -110,9 +110,11 @@ def _no_rate(machine: Capacity, hour: str) -> Rate:
     return Rate(usd_per_paid_hour=declared(None, "USD/h", "no_price", missing))
 
 
-def _pue(region: Region, of_hour: float | None, hour: str) -> Value:
+def _pue(region: Region, of_hour: float | None) -> Value:
+    """Return the PUE; where none is declared 1, and the words that it is the machines' alone."""
     pue = of_hour if region.pue is None else region.pue
-    return declared(pue, "ratio", "not_declared", f"no PUE for {hour!r} in {region.name!r}")
+    detail = "" if pue else "no PUE is declared: of the machines alone"
+    return Value(value=pue or 1.0, unit="ratio", kind="declared", detail=detail)
 
 
 def _carbon(region: Region, of_all: float | None) -> Value:

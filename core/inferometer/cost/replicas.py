@@ -90,12 +90,13 @@ def power_kw(case: Case) -> Value:
 
 
 def energy_kwh(case: Case) -> Value:
-    """Return the energy of a month, with PUE."""
+    """Return the energy of a month, with PUE where one is declared."""
     return made(
         "kWh",
         lambda capacity, full, pue: math.fsum(drawn(case, capacity, full)) * pue * MONTH_DAYS,
         *(case.capacity, case.machine.it_power_kw, case.pue),
-        detail=f"power of the 24 hours of a day x {MONTH_DAYS:.4g} days{_bound(case)}",
+        detail=f"power of the 24 hours of a day x {MONTH_DAYS:.4g} days{_bound(case)}"
+        + (f"; {case.pue.detail}" if case.pue.detail else ""),
     )
 
 
@@ -151,8 +152,12 @@ def _power_words(case: Case) -> str:
     if idle is not None:
         load = shown(busiest / (on * capacity))
         each = f"({shown(idle)} kW idle + {shown(full.value - idle)} kW x load {load})"
-    words = f"{on} replicas x {each} x PUE {case.pue.value or 0.0:g}{_bound(case)}"
+    words = f"{on} replicas x {each}{_overhead(case)}{_bound(case)}"
     return f"{words}; one replica: {full.detail}" if full.detail else words
+
+
+def _overhead(case: Case) -> str:
+    return f"; {case.pue.detail}" if case.pue.detail else f" x PUE {case.pue.value or 0.0:g}"
 
 
 def _bound(case: Case) -> str:

@@ -57,6 +57,8 @@ class Scene:
     models: Sequence[Model]
     cells: Sequence[Cell]
     priced: Sequence[PricedCell]
+    labels: Mapping[str, str]
+    """Of the stacks."""
 
     @cached_property
     def by_id(self) -> dict[str, Cell]:

@@ -170,7 +170,8 @@ def _carried(scene: Scene, cell: Cell, wanted: Demand, *, measured: bool) -> Val
     """Return requests/s at a load point: as seen, else from its machine-seconds per token.
 
     A request of the demand takes (input tokens x seconds per input token) + (output tokens x
-    seconds per output token); the seconds of a token are its side's share of the bill's time.
+    seconds per output token); the seconds of a token are its side's share of the bill's time. What
+    other lengths do to them is not known, so there is no interval.
     """
     if measured:
         return cell.values["requests_s"]
@@ -192,6 +193,8 @@ def _carried(scene: Scene, cell: Cell, wanted: Demand, *, measured: bool) -> Val
     )
     return replace(
         _scaled(rates[1], ratio, "req/s"),
+        low=None,
+        high=None,
         kind=worst_kind(["estimated", rates[1].kind]),
         detail=words,
     )

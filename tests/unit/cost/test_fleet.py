@@ -183,12 +183,12 @@ def test_what_is_not_known_has_its_reason_and_the_rest_stands() -> None:
     assert found.power_kw.detail == "why no_sensor"
 
 
-def test_without_pue_there_is_no_power_at_the_wall_and_without_carbon_no_carbon() -> None:
-    found = row(entry(), pue=None)
-    assert _reasons(found) == dict.fromkeys(
-        ("power_kw", "energy_kwh_per_month", "carbon_kg_per_month"), "not_declared"
-    )
-    assert "no PUE for 'rented' in 'everywhere'" in found.power_kw.detail
+def test_without_pue_power_is_of_the_machines_alone_and_without_carbon_there_is_none() -> None:
+    found, walled = row(entry(), pue=None), row(entry(), pue=1.25)
+    for name in ("power_kw", "energy_kwh_per_month", "carbon_kg_per_month"):
+        bare, whole = getattr(found, name), getattr(walled, name)
+        assert bare.value * 1.25 == pytest.approx(whole.value)
+    assert "no PUE is declared: of the machines alone" in found.power_kw.detail
     assert _reasons(row(entry(), carbon_g_per_kwh=None)) == {"carbon_kg_per_month": "not_declared"}
 
 
