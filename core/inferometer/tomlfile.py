@@ -73,17 +73,49 @@ def lines(text: str) -> dict[str, int]:
     lines, on the first of them.
     """
     found: dict[str, int] = {}
-    rows = text.splitlines(keepends=True)
-    whole = 0  # so many rows are TOML by themselves
-    for count in range(1, len(rows) + 1):
-        try:
-            document = tomllib.loads("".join(rows[:count]))
-        except tomllib.TOMLDecodeError:
+    counts: dict[str, int] = {}  # tables so far of each array of tables
+    rows = [f"{row}\n" for row in text.split("\n")]
+    begin = 0
+    for end in range(1, len(rows) + 1):
+        # Table by table: what stands before one need not be read again for it.
+        if end < len(rows) and not rows[end].lstrip().startswith("["):
             continue
-        for key in _paths(document, ""):
-            found.setdefault(key, whole + 1)
-        whole = count
+        if _toml(rows[begin:end]) is not None:  # else that row is within a value
+            for key, line in _lines_of_table(rows[begin:end], counts):
+                found.setdefault(key, begin + line)
+            begin = end
     return found
+
+
+def _lines_of_table(rows: list[str], counts: dict[str, int]) -> Iterator[tuple[str, int]]:
+    """Yield the keys of one table and its ancestors, with their lines within it."""
+    inner, prefix = rows, ""
+    if rows[0].lstrip().startswith("["):
+        document, inner = _toml(rows[:1]) or {}, rows[1:]
+        while document:
+            ((name, value),) = document.items()
+            prefix = f"{prefix}.{name}" if prefix else name
+            yield prefix, 1
+            if isinstance(value, list):
+                counts[prefix] = counts.get(prefix, 0) + 1
+            if prefix in counts:
+                prefix += f"[{counts[prefix] - 1}]"
+                yield prefix, 1
+            document = value[0] if isinstance(value, list) else value
+    header = len(rows) - len(inner)
+    whole = 0  # so many rows are TOML by themselves
+    for count in range(1, len(inner) + 1):
+        table = _toml(inner[:count])
+        if table is not None:
+            yield from ((key, header + whole + 1) for key in _paths(table, prefix))
+            whole = count
+
+
+def _toml(rows: list[str]) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads("".join(rows))
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def _paths(value: object, key: str) -> Iterator[str]:

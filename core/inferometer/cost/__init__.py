@@ -2,6 +2,7 @@
 
 scenario    the file that says what an hour costs and what the work is worth
 reading     reads it, looks up quotes, and says how old each price is
+rules       what such a file must hold together, beyond types
 hour        one hour, rented or owned, as lines of a bill
 inputs      the numbers that an hour is made of, one by one, and with others in their place
 division    one bill divided between input and output

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from inferometer.prices import Listed, PriceBook
     from inferometer.problems import Problem
 
+MOST_PER_MTOK = 100.0
+MOST_PER_KWH = 2.0
+"""Dollars above which a price is used with a warning."""
 OF_STUDY = "study"
 """Name of the hour that a study's own ``[price]`` makes."""
 
@@ -109,8 +112,18 @@ def resolve(
     return [it for it in made if isinstance(it, Terms)]
 
 
-def of_study(price: Price, as_of: dt.date) -> list[Terms]:
-    """Return a study's own ``[price]`` as the one hour of a scenario: of the whole machine."""
+def of_study(price: Price, as_of: dt.date, *, max_age_days: int | None = None) -> list[Terms]:
+    """Return a study's own ``[price]`` as the one hour of a scenario: of the whole machine.
+
+    Raises:
+        UsageError: it is older than ``max_age_days``.
+    """
+    wrong = _too_old(OF_STUDY, price.date, as_of, max_age_days)
+    if wrong:
+        raise UsageError(
+            f"the study's [price]: {wrong}",
+            hint="Give a newer price in a scenario; inferometer init --cost writes one.",
+        )
     entry = HourEntry(
         name=OF_STUDY,
         price=price.usd_per_hour,
@@ -151,13 +164,18 @@ def origin(
 def warnings(scenario: Scenario, text: str = "") -> list[str]:
     """Return what is used but looks wrong, each with its line where the file's text is given."""
     lines = tomlfile.lines(text) if text else {}
-    document = to_builtins(scenario)
-    return [
-        f"{_place(key, lines)}: {price:g} USD per million tokens is above "
-        f"{rules.MOST_PER_MTOK:g}: is it per million?"
-        for key, price in rules.per_mtok(document)
-        if price > rules.MOST_PER_MTOK
+    said = [
+        (key, f"{price:g} USD per million tokens is above {MOST_PER_MTOK:g}: is it per million?")
+        for key, price in rules.per_mtok(to_builtins(scenario))
+        if price > MOST_PER_MTOK
     ]
+    for index, entry in enumerate(scenario.hours):
+        if entry.owned is not None and entry.owned.usd_per_kwh > MOST_PER_KWH:
+            price = f"{entry.owned.usd_per_kwh:g} USD per kWh"
+            words = f"{price} is above {MOST_PER_KWH:g}: is it in cents?"
+            said.append((f"hours[{index}].owned.usd_per_kwh", words))
+    said.sort(key=lambda it: lines.get(it[0], 0))
+    return [f"{_place(key, lines)}: {words}" for key, words in said]
 
 
 # -- inside ----------------------------------------------------------------------------------
@@ -290,12 +308,17 @@ def _dated(scenario: Scenario, known: Mapping[str, Sequence[Listed]]) -> Iterato
 def _untimely(found: Iterable[Dated], as_of: dt.date, most_days: int | None) -> Iterator[Problem]:
     """Refuse what came after ``as_of``, and what is older than was asked for."""
     for it in found:
-        age = age_days(it.date, as_of)
-        if wrong := date_problem(it.date, as_of):
+        wrong = date_problem(it.date, as_of) or _too_old(it.name, it.date, as_of, most_days)
+        if wrong:
             yield it.key, wrong
-        elif most_days is not None and age > most_days:
-            said = f"{it.name!r} is of {it.date}, {age} days old on {as_of}"
-            yield it.key, f"{said}: more than the {most_days} that --max-price-age allows"
+
+
+def _too_old(name: str, date: str, as_of: dt.date, most_days: int | None) -> str:
+    age = age_days(date, as_of)
+    if most_days is None or age <= most_days:
+        return ""
+    said = f"{name!r} is of {date}, {age} days old on {as_of}"
+    return f"{said}: more than the {most_days} that --max-price-age allows"
 
 
 def _place(key: str, lines: Mapping[str, int]) -> str:

@@ -31,8 +31,6 @@ EXCHANGE = {info.name: info.type for info in structs.fields(Exchange)}["usd"]
 PER_MTOK = ("input_per_mtok", "cached_input_per_mtok", "output_per_mtok")
 LEAST_PER_MTOK = 0.001
 """Dollars per million tokens below which a price is one per token, or per thousand."""
-MOST_PER_MTOK = 100.0
-"""Above it, a price is used with a warning."""
 
 
 def find(document: Table) -> Iterator[Problem]:

@@ -253,7 +253,8 @@ class Terms:
 
     entry: HourEntry
     quote: Quote | None
-    """Of ``entry.quote``, or what ``entry.price`` says written as one; None where owned."""
+    """Of ``entry.quote``, or what ``entry.price`` says written as one (of the whole machine with
+    ``per = "machine"``); None where owned."""
     origin: Origin
     usd: float = 1.0
     """Dollars for one unit of the price's currency."""

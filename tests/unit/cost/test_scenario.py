@@ -18,7 +18,7 @@ from inferometer.cli import init as init_command
 from inferometer.cost import reading, rules, scenario
 from inferometer.cost.scenario import Scenario, Terms
 from inferometer.declared import Price
-from inferometer.errors import StudyError
+from inferometer.errors import StudyError, UsageError
 from inferometer.plugins import Registry
 from inferometer.prices import Quote
 
@@ -320,6 +320,13 @@ def test_a_price_above_100_per_million_warns_with_its_line() -> None:
     assert reading.warnings(reading.parse(HEAD + API, "x"), text) == []
 
 
+def test_electricity_in_cents_warns() -> None:
+    text = OWNED.replace("usd_per_kwh = 0.1", "usd_per_kwh = 14.6")
+    assert reading.warnings(reading.parse(text, "x"), text) == [
+        "line 10, hours[0].owned.usd_per_kwh: 14.6 USD per kWh is above 2: is it in cents?"
+    ]
+
+
 # -- looking up ----------------------------------------------------------------------------
 
 
@@ -428,6 +435,9 @@ def test_the_price_of_a_study_is_one_hour_of_the_whole_machine() -> None:
     assert terms.quote.per_gpu_hour == 12.0
     assert (terms.origin.age_days, terms.origin.stale) == (113, True)
     assert terms.origin.contract == "reserved"
+    assert reading.of_study(price, DAY, max_age_days=113) == [terms]
+    with pytest.raises(UsageError, match=r"study's \[price\]: 'study' is of 2026-08-01, 113 days"):
+        reading.of_study(price, DAY, max_age_days=112)
 
 
 # -- template and reference ----------------------------------------------------------------
