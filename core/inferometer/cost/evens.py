@@ -197,8 +197,7 @@ def own_or_rent(
 def _of_ratio(ratio: Value, unit: str, kind: Kind, make: Callable[[float], float | None]) -> Value:
     """Return what ``make`` makes of a ratio and of both ends of its interval, in order.
 
-    ``make`` is monotonic where it gives numbers; an end without one, or on the far side of where
-    it gives none, leaves no interval.
+    ``make`` is monotonic, and gives numbers in one stretch; an end without one leaves no interval.
     """
     if ratio.value is None:
         return Value(value=None, unit=unit, kind=kind, reason=ratio.reason, detail=ratio.detail)
@@ -209,10 +208,9 @@ def _of_ratio(ratio: Value, unit: str, kind: Kind, make: Callable[[float], float
     low = high = None
     if ratio.low is not None and ratio.high is not None and ratio.low > 0:
         low, high = make(ratio.low), make(ratio.high)
-    if low is not None and high is not None:
-        low, high = min(low, high), max(low, high)
-    if low is None or high is None or not low <= made <= high:
+    if low is None or high is None:
         return Value(value=made, unit=unit, kind=kind, n=ratio.n)
+    low, high = min(low, high), max(low, high)
     return Value(value=made, unit=unit, kind=kind, n=ratio.n, low=low, high=high)
 
 

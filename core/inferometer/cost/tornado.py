@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 ASSUMED = 0.2
 """To either side of an input without a range of its own."""
-INFINITE = float("inf")
 
 
 class _Range(NamedTuple):
@@ -51,44 +51,72 @@ def tornado(
     Raises:
         UsageError: as :func:`inferometer.cost.hour.bill`.
     """
-    work = 1.0 if throughput is None or throughput.value is None else throughput.value
-
-    def cost(hour: Terms, kw: float | None, extra: Sequence[Surcharge], rate: float) -> float:
-        return total(bill(hour, gpus=gpus, power_kw=kw, surcharges=extra)) / (rate * per_hour)
-
-    swings = []
-    for one in inputs(terms):
-        if not (one.name == "power_kw" and power_kw is not None):
-            swings += _swing(
-                one,
-                terms.entry.ranges,
-                lambda value, name=one.name: cost(  # type: ignore[misc]
-                    with_inputs(terms, {name: value}), power_kw, surcharges, work
-                ),
-            )
-    if power_kw is not None:
-        metered = Input("power_kw", power_kw, "kW, metered", 0, INFINITE)
-        swings += _swing(
-            metered, terms.entry.ranges, lambda value: cost(terms, value, surcharges, work)
-        )
-    for index, extra in enumerate(surcharges):
-        swings += _swing(
-            _of_surcharge(extra),
-            {},
-            lambda value, index=index: cost(  # type: ignore[misc]
-                terms, power_kw, _changed(surcharges, index, value), work
-            ),
-        )
+    case = _Case(terms, gpus, power_kw, tuple(surcharges), _rate(throughput) * per_hour)
+    swings = [*_of_hour(case), *_of_surcharges(case)]
     if throughput is not None and throughput.value is not None:
-        rate = Input("throughput", work, throughput.unit, 0, INFINITE)
+        rate = Input("throughput", throughput.value, throughput.unit, 0, math.inf)
         swings += _swing(
-            rate, _interval(throughput), lambda value: cost(terms, power_kw, surcharges, value)
+            rate, _interval(throughput), lambda value: case._replace(work=value * per_hour).cost()
         )
     swings.sort(key=lambda swing: -abs(swing.at_high - swing.at_low))
-    base = cost(terms, power_kw, surcharges, work)
     return Tornado(
-        hour=terms.entry.name, cell=cell, metric=metric, unit=unit, base=base, swings=swings
+        hour=terms.entry.name,
+        cell=cell,
+        metric=metric,
+        unit=unit,
+        base=case.cost(),
+        swings=swings,
     )
+
+
+class _Case(NamedTuple):
+    """Everything that a cost is made of; ``work`` is done in an hour."""
+
+    terms: Terms
+    gpus: int | None
+    power_kw: float | None
+    surcharges: tuple[Surcharge, ...]
+    work: float
+
+    def cost(self) -> float:
+        parts = bill(self.terms, gpus=self.gpus, power_kw=self.power_kw, surcharges=self.surcharges)
+        return total(parts) / self.work
+
+
+def _of_hour(case: _Case) -> list[Swing]:
+    terms, ranges = case.terms, case.terms.entry.ranges
+    swings = []
+    for one in inputs(terms):
+        if one.name == "power_kw" and case.power_kw is not None:
+            continue
+        swings += _swing(
+            one,
+            ranges,
+            lambda value, name=one.name: case._replace(  # type: ignore[misc]
+                terms=with_inputs(terms, {name: value})
+            ).cost(),
+        )
+    if case.power_kw is not None:
+        metered = Input("power_kw", case.power_kw, "kW, metered", 0, math.inf)
+        swings += _swing(metered, ranges, lambda value: case._replace(power_kw=value).cost())
+    return swings
+
+
+def _of_surcharges(case: _Case) -> list[Swing]:
+    swings = []
+    for index, one in enumerate(case.surcharges):
+        swings += _swing(
+            _of_surcharge(one),
+            {},
+            lambda value, index=index: case._replace(  # type: ignore[misc]
+                surcharges=_changed(case.surcharges, index, value)
+            ).cost(),
+        )
+    return swings
+
+
+def _rate(throughput: Value | None) -> float:
+    return 1.0 if throughput is None or throughput.value is None else throughput.value
 
 
 def _swing(
@@ -122,12 +150,12 @@ def _interval(value: Value) -> dict[str, tuple[float, float]]:
 
 def _of_surcharge(one: Surcharge) -> Input:
     if one.usd_per_gpu_hour is None:
-        return Input(one.what, one.usd_per_hour or 0.0, "USD/h", 0, INFINITE)
-    return Input(one.what, one.usd_per_gpu_hour, "USD per GPU-hour", 0, INFINITE)
+        return Input(one.what, one.usd_per_hour or 0.0, "USD/h", 0, math.inf)
+    return Input(one.what, one.usd_per_gpu_hour, "USD per GPU-hour", 0, math.inf)
 
 
-def _changed(surcharges: Sequence[Surcharge], index: int, value: float) -> list[Surcharge]:
+def _changed(surcharges: Sequence[Surcharge], index: int, value: float) -> tuple[Surcharge, ...]:
     key = "usd_per_hour" if surcharges[index].usd_per_gpu_hour is None else "usd_per_gpu_hour"
     changed = list(surcharges)
     changed[index] = structs.replace(changed[index], **{key: value})
-    return changed
+    return tuple(changed)

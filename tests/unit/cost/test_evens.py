@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from tests.unit.cost.hours import ORIGIN, any_owned, any_rented, owned, rented
 
 from inferometer.comparison.costs import ApiEven, Flip
@@ -83,7 +84,7 @@ def test_the_price_of_electricity_at_which_the_order_turns() -> None:
     assert flipped(side(terms, gpus=8), fast, ratio(0.8)).electricity_usd_per_kwh is None
 
 
-def test_an_interval_over_a_pole_is_no_interval() -> None:
+def test_an_end_of_the_interval_that_never_turns_leaves_none() -> None:
     terms = owned(usd_per_kwh=0.2)
     fast, slow = side(terms, gpus=8, power_kw=8.0), side(terms, gpus=8, power_kw=1.0)
     found = flipped(fast, slow, ratio(0.8, 0.1, 0.9)).electricity_usd_per_kwh
@@ -143,10 +144,18 @@ API = Api(
 )
 
 
-def against(machine: Use, requests_s: Value, *, used: float = 1.0) -> ApiEven:
+def against(
+    machine: Use,
+    requests_s: Value,
+    *,
+    used: float = 1.0,
+    api: Api = API,
+    exchange_usd: float = 1.0,
+) -> ApiEven:
     found = api_even(
-        API,
+        api,
         origin=ORIGIN,
+        exchange_usd=exchange_usd,
         hour="rent",
         cell="c",
         input_tokens=2000.0,
@@ -180,6 +189,16 @@ def test_an_api_with_cached_input_and_a_discount() -> None:
         "A request costs 0.769 times what somebody's API asks; both cost the same at"
         " 133,000 requests a day, 76.9 % of the hours at this load."
     )
+
+
+def test_an_api_in_another_currency() -> None:
+    euros = structs.replace(API, currency="EUR")
+    found = against(Use(18.0, 0.0), per_s(2.0), api=euros, exchange_usd=2.0)
+    assert found.api_usd_per_request == pytest.approx(0.0065)
+    assert found.flip_usd_per_hour.value == pytest.approx(46.8)
+    free = structs.replace(API, input_per_mtok=0.0, cached_input_per_mtok=0.0, output_per_mtok=0.0)
+    nothing = against(Use(18.0, 0.0), per_s(2.0), api=free)
+    assert nothing.ratio.reason == nothing.flip_discount.reason == "never_equal"
 
 
 def test_an_api_that_is_cheaper_at_full_load_or_than_electricity() -> None:
