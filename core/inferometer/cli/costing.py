@@ -25,39 +25,29 @@ NARROWEST = 60
 FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
-class Day(click.ParamType):  # type: ignore[type-arg]  # generic in some versions only
-    """An ISO 8601 day."""
+def _day(context: click.Context, option: click.Parameter, value: str | None) -> date | None:  # noqa: ARG001 -- click's signature
+    """Return the day that ``2026-11-22`` names."""
+    from datetime import date
 
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Return the day that ``2026-11-22`` names."""
-        from datetime import date
-
-        try:
-            return value if isinstance(value, date) else date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
+    try:
+        return None if value is None else date.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no day such as 2026-11-22") from error
 
 
-class Amount(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A positive number that may be written ``1e6`` or ``1M``."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; ``k``, ``M`` and ``G`` stand for thousands, millions, billions."""
-        text = str(value).strip().lower().replace("_", "")
-        factor = FACTORS.get(text[-1:], 1.0)
-        try:
-            amount = float(text if factor == 1.0 else text[:-1]) * factor
-        except ValueError:
-            amount = math.nan
-        if not 0 < amount < math.inf:
-            self.fail(f"{value!r} is no positive number such as 250000, 1e6 or 1M", param, ctx)
-        return amount
+def amount(context: click.Context, option: click.Parameter, value: str | None) -> float | None:  # noqa: ARG001 -- as above
+    """Return a positive number; ``k``, ``M`` and ``G`` are thousands, millions, billions."""
+    if value is None:
+        return None
+    text = value.strip().lower().replace("_", "")
+    factor = FACTORS.get(text[-1:], 1.0)
+    try:
+        found = float(text if factor == 1.0 else text[:-1]) * factor
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise click.BadParameter(f"{value!r} is no positive number such as 250000, 1e6 or 1M")
+    return found
 
 
 def as_of(default: str) -> Callable[[Any], Any]:
@@ -65,7 +55,7 @@ def as_of(default: str) -> Callable[[Any], Any]:
     return click.option(
         "--as-of",
         "day",
-        type=Day(),
+        callback=_day,
         metavar="DATE",
         help=f"Day against which prices are old or not; {default} by default.",
     )
