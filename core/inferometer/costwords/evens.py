@@ -65,7 +65,7 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
         for flip in found
     ]
     if look.priced:
-        header = (*header, "their USD/h", "follower flips at USD/h")
+        header = (*header, "USD/h of both", "follower flips at USD/h")
         rows = [(*row, *_prices(flip)) for row, flip in zip(rows, found, strict=True)]
     for name, values in (
         ("or leader at utilisation", [flip.flip_utilisation for flip in found]),

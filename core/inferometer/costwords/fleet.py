@@ -201,7 +201,10 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
                 )
                 for one in fleet.sites
             ),
-            notes=("Output tokens; power with PUE, as in the table of power.",),
+            notes=(
+                "Output tokens; power with PUE, all machines under full load.",
+                *distinct(one.power_kw_per_replica.detail for one in fleet.sites),
+            ),
         )
     ]
 
