@@ -55,7 +55,7 @@ WORDS = {
     "unequal_limits": "the accelerators ran under different power limits",
     "below_idle": "not above its own idle",
     "no_baseline": "no stretch of idle was measured",
-    "not_declared": "not declared in the study",
+    "not_declared": "not declared",
     "shapes_alike": "the workloads are too much alike",
     "no_fit": "prompts, answers and idle do not explain the energy",
     "synthetic_routing": "random router, not a trained model",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,7 @@ import click
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -22,42 +23,33 @@ if TYPE_CHECKING:
 WIDTH = 120
 """Columns where there is no terminal."""
 NARROWEST = 60
+GAP = "  "
 FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
-class Day(click.ParamType):  # type: ignore[type-arg]  # generic in some versions only
-    """An ISO 8601 day."""
+def _day(context: click.Context, option: click.Parameter, value: str | None) -> date | None:  # noqa: ARG001 -- click's signature
+    """Return the day that ``2026-11-22`` names."""
+    from datetime import date
 
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date:
-        """Return the day that ``2026-11-22`` names."""
-        from datetime import date
-
-        try:
-            return value if isinstance(value, date) else date.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
+    try:
+        return None if value is None else date.fromisoformat(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no day such as 2026-11-22") from error
 
 
-class Amount(click.ParamType):  # type: ignore[type-arg]  # as above
-    """A positive number that may be written ``1e6`` or ``1M``."""
-
-    name = "number"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Return the number; ``k``, ``M`` and ``G`` stand for thousands, millions, billions."""
-        text = str(value).strip().lower().replace("_", "")
-        factor = FACTORS.get(text[-1:], 1.0)
-        try:
-            amount = float(text if factor == 1.0 else text[:-1]) * factor
-        except ValueError:
-            amount = math.nan
-        if not 0 < amount < math.inf:
-            self.fail(f"{value!r} is no positive number such as 250000, 1e6 or 1M", param, ctx)
-        return amount
+def amount(context: click.Context, option: click.Parameter, value: str | None) -> float | None:  # noqa: ARG001 -- as above
+    """Return a positive number; ``k``, ``M`` and ``G`` are thousands, millions, billions."""
+    if value is None:
+        return None
+    text = value.strip().lower().replace("_", "")
+    factor = FACTORS.get(text[-1:], 1.0)
+    try:
+        found = float(text if factor == 1.0 else text[:-1]) * factor
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise click.BadParameter(f"{value!r} is no positive number such as 250000, 1e6 or 1M")
+    return found
 
 
 def as_of(default: str) -> Callable[[Any], Any]:
@@ -65,7 +57,7 @@ def as_of(default: str) -> Callable[[Any], Any]:
     return click.option(
         "--as-of",
         "day",
-        type=Day(),
+        callback=_day,
         metavar="DATE",
         help=f"Day against which prices are old or not; {default} by default.",
     )
@@ -180,22 +172,29 @@ def _wrapped(text: str, width: int, indent: str = "") -> list[str]:
 
 
 def _table(table: Table, width: int) -> Iterator[str]:
-    from io import StringIO
+    """Yield a table; every column is wrapped between words, and within one only if it must be."""
+    rows = [[_line(cell) for cell in row] for row in (table.header, *table.rows)]
+    sizes = _sizes(rows, width - len(GAP) * (len(table.header) - 1))
+    for index, row in enumerate(rows):
+        cells = [
+            textwrap.wrap(cell, size, break_on_hyphens=False)
+            for cell, size in zip(row, sizes, strict=True)
+        ]
+        for parts in zip_longest(*cells, fillvalue=""):
+            padded = (part.ljust(size) for part, size in zip(parts, sizes, strict=True))
+            yield GAP.join(padded).rstrip()
+        if index == 0:
+            yield GAP.join("-" * size for size in sizes)
 
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table as Grid
-    from rich.text import Text
 
-    file = StringIO()
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for name in table.header:
-        grid.add_column(Text(_line(name)), overflow="fold", vertical="top")
-    for row in table.rows:
-        grid.add_row(*(Text(_line(cell)) for cell in row))
-    console = Console(
-        file=file, width=width, color_system=None, force_terminal=False, emoji=False, _environ={}
-    )
-    console.print(grid)
-    for text in file.getvalue().splitlines():
-        yield text.rstrip()
+def _sizes(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the widths of columns that fit ``room``; the widest give way first, words last."""
+    columns = list(zip(*rows, strict=True))
+    sizes = [max(1, *map(len, column)) for column in columns]
+    longest = [max(map(len, " ".join(column).split(" "))) for column in columns]
+    while sum(sizes) > room and max(sizes) > 1:
+        pairs = list(zip(sizes, longest, strict=True))
+        loose = [size if size > word else 0 for size, word in pairs]
+        by = loose if any(loose) else sizes
+        sizes[by.index(max(by))] -= 1
+    return sizes

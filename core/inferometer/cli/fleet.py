@@ -20,7 +20,7 @@ SHOWN = ("hours", "fleet", "remarks")
 @click.option("--workload", metavar="NAME", help="A workload of the results, or a preset.")
 @click.option(
     "--requests-per-day",
-    type=costing.Amount(),
+    callback=costing.amount,
     metavar="N",
     help="The demand: 250000, 1e6 or 1M.",
 )

@@ -65,7 +65,7 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
         for flip in found
     ]
     if look.priced:
-        header = (*header, "leader USD/h", "follower USD/h", "follower flips at USD/h")
+        header = (*header, "USD/h of both", "follower flips at USD/h")
         rows = [(*row, *_prices(flip)) for row, flip in zip(rows, found, strict=True)]
     for name, values in (
         ("or leader at utilisation", [flip.flip_utilisation for flip in found]),
@@ -81,8 +81,7 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
 
 def _prices(flip: Flip) -> tuple[str, ...]:
     return (
-        point(flip.leader_usd_per_hour),
-        point(flip.follower_usd_per_hour),
+        f"{point(flip.leader_usd_per_hour)}, {point(flip.follower_usd_per_hour)}",
         with_interval(flip.flip_usd_per_hour),
     )
 
@@ -106,7 +105,9 @@ def apis(look: Look) -> list[Section]:
             id="apis",
             title="Own against a public API",
             question="When is it cheaper to buy the same tokens from an API?",
-            lead=tuple(distinct(one.sentence for one in found)),
+            lead=tuple(
+                f"{look.at(one.cell)}, at {look.paid(one.hour)}: {one.sentence}" for one in found
+            ),
             tables=tuple(tables),
             notes=tuple(distinct(sources)),
         )

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from inferometer.costwords.look import NOT_RANKED, distinct
 from inferometer.costwords.shape import Section, Table
-from inferometer.numbers import money, number, percent, point, whole, with_interval
+from inferometer.numbers import number, percent, point, whole, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison.costs import Demand, Fleet, FleetRow, Margin, SiteRow
+    from inferometer.comparison.costs import (
+        ArchitectureCost,
+        Demand,
+        Fleet,
+        FleetRow,
+        Margin,
+        SiteRow,
+    )
     from inferometer.costwords.look import Look
+
+FIGURES = {
+    "replicas": "replicas",
+    "kW at the peak": "power_kw",
+    "kWh a month": "energy_kwh_per_month",
+    "kg CO2e a month": "carbon_kg_per_month",
+    "USD a month": "usd_per_month",
+    "USD per request": "usd_per_request",
+}
+CREDITS, COST = "credits", "cost"
+"""Lines of a margin; the formula of its cost is that of the bill."""
 
 
 def section(look: Look) -> list[Section]:
@@ -20,12 +39,12 @@ def section(look: Look) -> list[Section]:
     fleet = look.costs.fleet
     if fleet is None:
         return []
-    places = dict.fromkeys((row.hour, row.region) for row in fleet.rows)
     tables: list[Table] = []
-    for hour, region in places:
-        rows = [row for row in fleet.rows if (row.hour, row.region) == (hour, region)]
-        place = f"{look.paid(hour)}, {region}" if region else look.paid(hour)
+    for spot in dict.fromkeys((row.hour, row.region) for row in fleet.rows):
+        rows = [row for row in fleet.rows if (row.hour, row.region) == spot]
+        place = _place(look, rows[0])
         tables += [_size(look, place, rows), _power(look, place, rows), _bill(look, place, rows)]
+        tables += _formulas(look, place, rows)
     found = [*tables, *_architectures(look, fleet), *_site(look, fleet), *_margins(look, fleet)]
     return [
         Section(
@@ -59,6 +78,10 @@ def _demand(demand: Demand) -> list[str]:
         shares = ", ".join(percent(share * 100) for share in demand.hourly)
         said.append(f"Share of the day in each hour, from 0: {shares}.")
     return said
+
+
+def _place(look: Look, one: FleetRow | Margin | ArchitectureCost) -> str:
+    return ", ".join(word for word in (look.paid(one.hour), one.region) if word)
 
 
 def _who(look: Look, row: FleetRow | SiteRow | Margin) -> tuple[str, str]:
@@ -95,7 +118,6 @@ def _load(look: Look, row: FleetRow) -> str:
 
 
 def _power(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
-    details = distinct(row.power_kw.detail for row in rows if row.power_kw.detail)
     return Table(
         title=f"{place}: power and carbon",
         header=("stack", "model", "kW at the peak", "kWh a month", "kg CO2e a month"),
@@ -108,7 +130,6 @@ def _power(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
             )
             for row in rows
         ),
-        notes=tuple(details),
     )
 
 
@@ -128,10 +149,26 @@ def _bill(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
     )
 
 
+def _formulas(look: Look, place: str, rows: Sequence[FleetRow]) -> list[Table]:
+    """Return how each figure comes about, once where it is the same for every stack."""
+    said: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, field in FIGURES.items():
+        for row in rows:
+            detail = getattr(row, field).detail
+            if detail:
+                said[name, detail].append(", ".join(_who(look, row)))
+    lines = tuple(
+        (name, "all" if len(who) == len(rows) else "; ".join(who), detail)
+        for (name, detail), who in said.items()
+    )
+    header = ("figure", "of", "formula")
+    return [Table(title=f"{place}: formulas", header=header, rows=lines)] if lines else []
+
+
 def _architectures(look: Look, fleet: Fleet) -> list[Table]:
     rows = tuple(
         (
-            look.paid(one.hour) + (f", {one.region}" if one.region else ""),
+            _place(look, one),
             look.label(one.stack),
             f"{one.moe} / {one.dense}",
             with_interval(one.usd_per_month_ratio),
@@ -164,23 +201,45 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
                 )
                 for one in fleet.sites
             ),
-            notes=("Output tokens; power with PUE, as in the table of power.",),
+            notes=(
+                "Output tokens; power with PUE, all machines under full load.",
+                *distinct(one.power_kw_per_replica.detail for one in fleet.sites),
+            ),
         )
     ]
 
 
 def _margins(look: Look, fleet: Fleet) -> list[Table]:
-    return [_margin(look, one) for one in fleet.margins]
+    places = dict.fromkeys((one.hour, one.region) for one in fleet.margins)
+    return [
+        _margin(look, [one for one in fleet.margins if (one.hour, one.region) == place])
+        for place in places
+    ]
 
 
-def _margin(look: Look, one: Margin) -> Table:
-    place = f"{look.paid(one.hour)}, {one.region}" if one.region else look.paid(one.hour)
-    rows = [(part.name, number(part.usd, grouped=True), part.formula) for part in one.parts]
-    share = percent(one.before_credits_share * 100)
-    before = ("margin before credits", number(one.before_credits_usd, grouped=True), share)
+def _margin(look: Look, found: Sequence[Margin]) -> Table:
+    """Return a month's lines by stack; credits, the last, stand behind the margin without them."""
+    lines = distinct(part.name for one in found for part in one.parts if part.name != CREDITS)
+    credit = any(part.name == CREDITS for one in found for part in one.parts)
+    header = ("stack", "model", *lines, "margin", "of the revenue")
+    formulas = ((part.name, part.formula) for one in found for part in one.parts)
     return Table(
-        title=f"Margin of a month: {', '.join(_who(look, one))}, {place}",
-        header=("line", "USD a month", "formula, share of the revenue"),
-        rows=(*rows, before),
-        notes=(f"With credits, which are in no price: {money(one.after_credits_usd)} a month.",),
+        title=f"Margin of a month in USD, {_place(look, found[0])}",
+        header=(*header, "credits, in no price", "margin with them") if credit else header,
+        rows=tuple(
+            (
+                *_who(look, one),
+                *(_line(one, name) for name in lines),
+                number(one.before_credits_usd, grouped=True),
+                percent(one.before_credits_share * 100),
+                *((_line(one, CREDITS), number(one.after_credits_usd, grouped=True)) * credit),
+            )
+            for one in found
+        ),
+        notes=tuple(distinct(f"{name}: {formula}" for name, formula in formulas if name != COST)),
     )
+
+
+def _line(one: Margin, name: str) -> str:
+    found = [part.usd for part in one.parts if part.name == name]
+    return number(sum(found), grouped=True) if found else "none"

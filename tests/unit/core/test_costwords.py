@@ -290,11 +290,37 @@ def test_the_fleet() -> None:
     assert table(fleet, "1.00 MW").rows[0][-3:] == ("200000 est.", "1,000 est.", "200000 est.")
 
 
+def test_a_fleet_shows_its_formulas() -> None:
+    formulas = table(said()["fleet"], "rented, eu-north: formulas")
+    assert formulas.rows[0] == ("kW at the peak", "all", "metered package-0 x PUE 1.2")
+    assert formulas.rows[1:] == (
+        ("USD a month", "vllm 0.32.0, smol-135m", "71 replicas x 730 h x 0.36 USD/h"),
+        ("USD a month", "transformers 5.19.0, smol-135m", "89 replicas x 730 h x 0.36 USD/h"),
+    )
+
+
 def test_credits_stand_apart_from_the_margin() -> None:
     margin = table(said()["fleet"], "Margin")
-    assert [row[1] for row in margin.rows] == ["30,000", "-6000", "-18,700", "1000", "5340"]
-    assert margin.rows[-1] == ("margin before credits", "5340", "18 %")
-    assert margin.notes == ("With credits, which are in no price: 6340 USD a month.",)
+    assert dict(zip(margin.header[2:], margin.rows[0][2:], strict=True)) == {
+        "revenue": "30,000",
+        "partner": "-6000",
+        "cost": "-18,700",
+        "margin": "5340",
+        "of the revenue": "18 %",
+        "credits, in no price": "1000",
+        "margin with them": "6340",
+    }
+    assert margin.notes[0] == "revenue: 30,000,000 responses x 0.001 USD"
+
+
+def test_a_margin_without_credits_has_no_column_for_them() -> None:
+    fleet = costs().fleet
+    assert fleet is not None
+    (one,) = fleet.margins
+    bare = replace(fleet, margins=[replace(one, parts=one.parts[:-1], ranked=False)])
+    margin = table(said(with_costs(fleet=bare))["fleet"], "Margin")
+    assert margin.header[-1] == "of the revenue"
+    assert margin.rows[0][0] == "vllm 0.32.0 (not ranked)"
 
 
 def test_a_day_with_a_shape_is_told_hour_by_hour() -> None:

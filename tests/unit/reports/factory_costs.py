@@ -262,7 +262,9 @@ def fleet_row(stack: str, replicas: int, usd: float) -> FleetRow:
         power_kw=replace(exact(replicas, "kW"), detail="metered package-0 x PUE 1.2"),
         energy_kwh_per_month=exact(replicas * 730, "kWh"),
         carbon_kg_per_month=absent("kg", "not_declared"),
-        usd_per_month=value(usd, "USD", "estimated"),
+        usd_per_month=replace(
+            value(usd, "USD", "estimated"), detail=f"{replicas} replicas x 730 h x 0.36 USD/h"
+        ),
         usd_per_request=exact(usd / 30e6, "USD"),
         usd_per_mtok_total=exact(usd / 150e3, "USD/Mtok"),
         load_share=0.8,
@@ -308,7 +310,7 @@ def fleet() -> Fleet:
                 parts=[
                     Part(name="revenue", usd=30_000, formula="30,000,000 responses x 0.001 USD"),
                     Part(name="partner", usd=-6_000, formula="20 % of the revenue"),
-                    Part(name="fleet", usd=-18_659, formula="71 replicas"),
+                    Part(name="cost", usd=-18_659, formula="71 replicas"),
                     Part(name="credits", usd=1_000, formula="12,000 USD / 12 months"),
                 ],
                 before_credits_usd=5_341,
