@@ -52,7 +52,8 @@ def analyze(
     """Analyse a results directory, whole or not: what is missing is told, never guessed.
 
     ``scenario`` is a file of prices instead of the study's own; ``as_of`` the day against which
-    they are old (the last launch's when unset), ``max_price_age`` in days. ``fleet`` are fields of
+    they are old (unset: today for a file's, the last launch's for the study's own, so that reports
+    repeat), ``max_price_age`` in days. ``fleet`` are fields of
     :class:`~inferometer.cost.scenario.FleetEntry` that go before the file's.
 
     Raises:
@@ -62,10 +63,11 @@ def analyze(
     store = Store(results_root)
     host = _host(store)
     day = created(host, [*store.launches(), *store.failures()])
+    today = datetime.now(UTC).date()
     case = cases.case(
         scenario,
         _study(store).price,
-        as_of=as_of or (date.fromisoformat(day[:10]) if day else datetime.now(UTC).date()),
+        as_of=as_of or (date.fromisoformat(day[:10]) if day and scenario is None else today),
         max_age_days=max_price_age,
         fleet=fleet or {},
     )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     metavar="SCENARIO.TOML",
     help="Price it with this scenario instead of the study's price.",
 )
-@costing.as_of("the day of the last launch")
+@costing.as_of("the day of the last launch, with --cost today,")
 def command(
     results: Path, formats: str | None, out: Path | None, scenario: Path | None, day: date | None
 ) -> None:

@@ -55,32 +55,31 @@ def case(
             ``max_age_days``.
     """
     if path is None:
-        terms = reading.of_study(price, as_of) if price is not None else []
-        for one in terms:
-            _refuse_old(one, max_age_days)
+        terms = [] if price is None else reading.of_study(price, as_of, max_age_days=max_age_days)
         scenario = Scenario(hours=tuple(one.entry for one in terms))
         return Case(name=STUDY, as_of=as_of, scenario=_with(scenario, fleet), terms=terms)
     text = reading.read(path)
     scenario = reading.parse(text, str(path))
-    books = Registry().price_books().values() if any(e.quote for e in scenario.hours) else ()
+    registry, quoted = Registry(), any(entry.quote for entry in scenario.hours)
+    books = registry.price_books() if quoted else {}
+    broken = [row for row in registry.problems() if row.kind == "price book"] if quoted else []
     return Case(
         name=path.name,
         as_of=as_of,
         scenario=_with(scenario, fleet),
         terms=reading.resolve(
-            scenario, books, as_of=as_of, max_age_days=max_age_days, name=str(path), text=text
+            scenario,
+            books.values(),
+            as_of=as_of,
+            max_age_days=max_age_days,
+            name=str(path),
+            text=text,
         ),
-        warnings=reading.warnings(scenario, text),
+        warnings=[
+            *(f"price book {row.name} is left out: {row.problem}" for row in broken),
+            *reading.warnings(scenario, text),
+        ],
     )
-
-
-def _refuse_old(terms: Terms, max_age_days: int | None) -> None:
-    age = terms.origin.age_days
-    if max_age_days is not None and age > max_age_days:
-        raise UsageError(
-            f"study: [price] is of {terms.origin.date}, {age} days old, over {max_age_days}",
-            hint="Give a scenario with a newer price; nothing is measured again.",
-        )
 
 
 def _with(scenario: Scenario, fleet: Mapping[str, Any]) -> Scenario:
