@@ -1,0 +1,67 @@
+"""The scenario files of the documentation hold together, and say what they are said to."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from inferometer.analyze import analyze
+from inferometer.cost import reading
+from inferometer.plugins import Registry
+from inferometer.records import MeterInfo
+from inferometer.testing.results import Fixture, write_results
+
+EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+DAY = date(2026, 11, 22)
+METER = MeterInfo(name="cpu-time", scope="L1", kind="simulated", method="made up by the test")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.name)
+def test_every_example_can_be_read_and_looked_up(path: Path) -> None:
+    text = path.read_text()
+    scenario = reading.parse(text, path.name)
+    books = Registry().price_books().values()
+    assert reading.resolve(scenario, books, as_of=DAY, name=path.name, text=text)
+    assert reading.warnings(scenario, text) == []
+
+
+def test_two_prices_over_the_same_results(tmp_path: Path) -> None:
+    fixture = Fixture(rates={"a": 40.0, "b": 50.0}, meter=METER, power_w=20.0)
+    root = write_results(tmp_path / "r", fixture).root
+    costs = analyze(root, EXAMPLES / "two-prices.toml").costs
+    assert costs is not None
+    assert [(hour.name, hour.way) for hour in costs.hours] == [
+        ("rented", "rented"),
+        ("owned", "owned"),
+    ]
+    for hour in costs.hours:
+        assert sum(part.usd for part in hour.parts) == pytest.approx(hour.usd_per_hour.value)
+    rented = next(one for one in costs.flips if one.hour == "rented")
+    assert (rented.leader, rented.follower) == ("b", "a")
+    assert rented.price_ratio.value == pytest.approx(0.8)
+    assert rented.flip_usd_per_hour.value == pytest.approx(0.08)
+    assert costs.fleet is not None
+    assert {row.basis for row in costs.fleet.rows} == {"from tokens"}
+    assert {row.hour for row in costs.fleet.rows} == {"rented", "owned"}
+
+
+def test_parts_of_every_cells_bill_are_the_bill_and_tokens_times_prices_give_it_once(
+    tmp_path: Path,
+) -> None:
+    fixture = Fixture(rates={"a": 40.0, "b": 50.0}, meter=METER, power_w=20.0)
+    seen = analyze(write_results(tmp_path / "r", fixture).root, EXAMPLES / "two-prices.toml")
+    assert seen.costs is not None
+    assert len(seen.costs.cells) == 4
+    cells = {cell.id: cell for cell in seen.cells}
+    for one in seen.costs.cells:
+        price = one.usd_per_hour.value
+        assert price is not None
+        assert sum(part.usd for part in one.parts) == pytest.approx(price, rel=1e-9)
+        per_second = sum(
+            (one.values[f"usd_per_mtok_{side}"].value or 0)
+            * (cells[one.cell].values[f"{side}_tok_s"].value or 0)
+            for side in ("input", "output")
+        )
+        assert per_second * 3600 / 1e6 == pytest.approx(price, rel=1e-3)
