@@ -12,6 +12,7 @@ from inferometer.comparison.costs import ApiEven, Flip, OwnOrRent
 from inferometer.comparison.value import Value, worst_kind
 from inferometer.cost.hour import bill, total, use, utilisation
 from inferometer.cost.inputs import inputs, with_inputs
+from inferometer.numbers import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -240,25 +241,25 @@ def _flip_words(names: tuple[str, str], ratio: Value, follows: Value, flip_usd: 
     if flip_usd.value is None or follows.value is None:
         return (
             f"{follower} costs the same per output token as {leader}"
-            f" when its hour costs {said(ratio.value)} times as much."
+            f" when its hour costs {_said(ratio.value)} times as much."
         )
     return (
         f"{follower} costs the same per output token as {leader}"
-        f" when its hour costs {said(flip_usd.value)} USD; now {said(follows.value)}."
+        f" when its hour costs {_said(flip_usd.value)} USD; now {_said(follows.value)}."
     )
 
 
 def _api_words(name: str, ratio: Value, used: Value, a_day: Value) -> str:
     if ratio.value is None:
         return f"Nothing says when the own machine and {name} cost the same."
-    start = f"A request costs {said(ratio.value)} times what {name} asks"
+    start = f"A request costs {_said(ratio.value)} times what {name} asks"
     if used.value is None or a_day.value is None:
         return f"{start}, and electricity alone costs more than {name}."
     if used.value > 1:
         return f"{start}, and {name} stays cheaper at full load."
     return (
-        f"{start}; both cost the same at {said(a_day.value)} requests a day,"
-        f" {said(100 * used.value)} % of the hours at this load."
+        f"{start}; both cost the same at {_said(a_day.value)} requests a day,"
+        f" {_said(100 * used.value)} % of the hours at this load."
     )
 
 
@@ -269,15 +270,13 @@ def _own_words(names: tuple[str, str], used: float | None, rent: float, listed: 
     if used > 1:
         return (
             f"{rented} is cheaper however much {owned} is used, until its list price of"
-            f" {said(listed)} USD per hour is {said(rent)}."
+            f" {_said(listed)} USD per hour is {_said(rent)}."
         )
     return (
-        f"{owned} is cheaper than {rented} when used more than {said(100 * used)} % of the hours;"
-        f" at its own utilisation, when the list price is above {said(rent)} USD per hour."
+        f"{owned} is cheaper than {rented} when used more than {_said(100 * used)} % of the hours;"
+        f" at its own utilisation, when the list price is above {_said(rent)} USD per hour."
     )
 
 
-def said(value: float) -> str:
-    """Return a number for a sentence, with three significant figures."""
-    rounded = float(f"{value:.3g}")
-    return f"{rounded:,.0f}" if abs(rounded) >= 1000 else f"{value:.3g}"
+def _said(value: float) -> str:
+    return number(value, grouped=True)

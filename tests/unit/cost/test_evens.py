@@ -12,7 +12,7 @@ from tests.unit.cost.hours import ORIGIN, any_owned, any_rented, owned, rented
 
 from inferometer.comparison.costs import ApiEven, Flip
 from inferometer.comparison.value import Value
-from inferometer.cost.evens import Side, api_even, flip, own_or_rent, said, side
+from inferometer.cost.evens import Side, api_even, flip, own_or_rent, side
 from inferometer.cost.hour import Use, bill, total, use
 from inferometer.cost.inputs import with_inputs
 from inferometer.cost.scenario import Api
@@ -45,7 +45,7 @@ def test_without_a_price_the_ratio_is_said_and_nothing_else() -> None:
     assert (found.flip_usd_per_hour.value, found.flip_usd_per_hour.reason) == (None, "no_price")
     assert found.flip_utilisation is None
     assert found.sentence == (
-        "sglang costs the same per output token as vllm when its hour costs 0.8 times as much."
+        "sglang costs the same per output token as vllm when its hour costs 0.800 times as much."
     )
     unknown = Value(value=None, unit="ratio", kind="measured", reason="failed")
     assert flipped(None, None, unknown).sentence == (
@@ -59,7 +59,7 @@ def test_the_price_at_which_the_order_turns() -> None:
     value = found.flip_usd_per_hour
     assert (value.value, value.low, value.high) == (16, 15, 18)
     assert (value.unit, value.kind, value.n) == ("USD/h", "estimated", 5)
-    assert found.sentence.endswith("when its hour costs 16 USD; now 20.")
+    assert found.sentence.endswith("when its hour costs 16.0 USD; now 20.0.")
     used = found.flip_utilisation
     assert used is not None
     assert (used.value, used.low, used.high) == pytest.approx((0.8, 0.75, 0.9))
@@ -243,7 +243,8 @@ def test_own_or_rent() -> None:
     dear = own_or_rent(owned(utilisation=0.8), rented(0.5), gpus=8)
     assert dear.flip_utilisation == 2
     assert dear.sentence == (
-        "rent is cheaper however much own is used, until its list price of 4 USD per hour is 10."
+        "rent is cheaper however much own is used,"
+        " until its list price of 4.00 USD per hour is 10.0."
     )
     never = own_or_rent(owned(usd_per_kwh=1.0, idle_kw=0.0), rented(1.0), gpus=8)
     assert never.flip_utilisation is None
@@ -265,10 +266,3 @@ def test_at_the_flip_owning_costs_the_rent(seed: int) -> None:
     price = found.flip_rent_usd_per_hour / count / rent.usd
     there = total(bill(with_inputs(rent, {"price": price}), gpus=8))
     assert there == pytest.approx(found.owned_usd_per_hour, rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("value", "words"), [(0.12345, "0.123"), (16.0, "16"), (133_456.0, "133,000"), (999.9, "1,000")]
-)
-def test_a_sentence_has_three_figures(value: float, words: str) -> None:
-    assert said(value) == words
