@@ -18,6 +18,7 @@ from inferometer.cli import costing
 from inferometer.comparison import Comparison, Costs
 from inferometer.costwords import Section, Table, sections
 from inferometer.store import Store
+from inferometer.testing.results import Fixture, write_results
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -231,3 +232,100 @@ def test_foreign_text_cannot_steer_the_terminal() -> None:
     text = "\n".join(costing.lines(section, 80))
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e]", text)
     assert text.count("[bold]x]0;t y") == 8
+
+
+# -- with the analysis as it is ----------------------------------------------------------------
+
+SCENARIO = """
+[[hours]]
+name = "first"
+price = 7.2
+per = "machine"
+contract = "on-demand"
+region = "here"
+source = "made up"
+date = "2026-01-01"
+
+[[hours]]
+name = "second"
+price = 3.6
+per = "machine"
+contract = "on-demand"
+region = "there"
+source = "made up"
+date = "2026-01-01"
+
+[fleet]
+workload = "small"
+requests_per_day = 1000
+"""
+
+
+@pytest.fixture
+def measured(tmp_path: Path, capsys: Capture) -> Path:
+    """Return results of 1,000 and 500 output tok/s, at 3.60 USD an hour: 1 and 2 USD/M."""
+    fixture = Fixture(rates={"a": 1000.0, "b": 500.0}, rounds=3, concurrency=20)
+    root = write_results(tmp_path / "measured", fixture).root
+    (tmp_path / "s.toml").write_text(SCENARIO)
+    capsys.readouterr()
+    return root
+
+
+def printed(words: list[str], capsys: Capture) -> Any:
+    assert cli.main(words) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def bills(document: Any) -> dict[tuple[str, str], float]:
+    return {
+        (one["hour"], one["stack"]): one["values"]["bill_usd_per_mtok_output"]["value"]
+        for one in document["cells"]
+    }
+
+
+def test_another_price_needs_no_new_measurement(measured: Path, capsys: Capture) -> None:
+    day = ["--json", "--as-of", "2026-01-31"]
+    before = sorted(measured.glob("launches/*"))
+    assert len(before) == 6
+    assert bills(printed(["cost", str(measured), *day], capsys)) == pytest.approx(
+        {("study", "a"): 1.0, ("study", "b"): 2.0}
+    )
+    scenario = str(measured.parent / "s.toml")
+    document = printed(["cost", str(measured), scenario, *day], capsys)
+    assert bills(document) == pytest.approx(
+        {("first", "a"): 2.0, ("first", "b"): 4.0, ("second", "a"): 1.0, ("second", "b"): 2.0}
+    )
+    flips = {one["hour"]: one["flip_usd_per_hour"]["value"] for one in document["flips"]}
+    assert flips == pytest.approx({"first": 3.6, "second": 1.8})
+    assert document["hours"][0]["origin"]["age_days"] == 30
+    assert sorted(measured.glob("launches/*")) == before
+
+
+def test_the_report_holds_what_the_commands_print(measured: Path, capsys: Capture) -> None:
+    words = [str(measured), str(measured.parent / "s.toml"), "--json", "--as-of", "2026-01-31"]
+    cost = printed(["cost", *words], capsys)
+    fleet = printed(["fleet", *words], capsys)
+    day = ["--cost", str(measured.parent / "s.toml"), "--as-of", "2026-01-31"]
+    assert cli.main(["report", str(measured), *day, "--format", "json"]) == 0
+    report = json.loads((measured / "report" / "report.json").read_bytes())
+    assert report["costs"] == cost
+    assert fleet == {key: cost[key] for key in fleet}
+    larger = ["fleet", *words, "--requests-per-day", "1k"]
+    assert printed(larger, capsys)["fleet"] == fleet["fleet"]
+    larger[-1] = "100M"
+    assert printed(larger, capsys)["fleet"]["rows"][0]["replicas"]["value"] == 12
+
+
+def test_the_terminal_proves_the_bill(measured: Path, capsys: Capture) -> None:
+    assert cli.main(["cost", str(measured), "--as-of", "2026-01-31"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(" = 100 %") == 2
+    assert "a 0 is the cheapest: b 0 costs 2.00x sim. (95 % 2.00 to 2.00, n = 3) as much." in out
+
+
+def test_a_price_that_is_too_old_is_refused(measured: Path, capsys: Capture) -> None:
+    words = ["cost", str(measured), "--as-of", "2026-01-31", "--max-price-age", "29"]
+    assert cli.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "30 days old" in err
