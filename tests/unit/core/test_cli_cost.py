@@ -36,6 +36,11 @@ class Asked:
         return self.comparison
 
 
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: Patch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+
+
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
     file = tmp_path / "study.toml"
@@ -51,7 +56,6 @@ def results(tmp_path: Path) -> Path:
 def asked(results: Path, monkeypatch: Patch, capsys: Capture) -> Asked:
     stub = Asked()
     monkeypatch.setattr(analyze, "analyze", stub)
-    monkeypatch.setenv("COLUMNS", "120")
     capsys.readouterr()
     return stub
 
