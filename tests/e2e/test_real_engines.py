@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.programs import program, ran, until, using
+from tests.programs import ROOT, program, ran, until, using
 from tests.studies import CPU_TIME, PRICE, RAPL, SHORT, STREAMS, Table, written
 
 from inferometer.store import Store, probes, requests
@@ -144,6 +144,27 @@ def test_the_report_ranks_all_three_objectives(
     server = next(stack for stack in data["stacks"] if stack["engine"] == "vllm")
     assert "--enforce-eager" in server["command"]
     assert server["resolved_configuration"]
+
+
+def test_it_is_priced_twice_and_sized_with_no_engine_started(
+    measured: tuple[Path, dict[str, int], str],
+) -> None:
+    results, scenario = measured[0], ROOT / "docs" / "examples" / "two-prices.toml"
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}
+    cost = ran("cost", results, scenario, "--json")
+    fleet = ran("fleet", results, scenario, "--json")
+    assert (cost.returncode, fleet.returncode) == (0, 0), cost.stderr + fleet.stderr
+    assert using(results) == []
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    flips = json.loads(cost.stdout)["flips"]
+    assert {flip["hour"] for flip in flips} == {"rented", "owned"}
+    for flip in flips:
+        ratio, at = flip["price_ratio"]["value"], flip["flip_usd_per_hour"]["value"]
+        assert at == pytest.approx(flip["leader_usd_per_hour"]["value"] * ratio)
+    sized = json.loads(fleet.stdout)["fleet"]
+    assert sized["demand"]["requests_per_day"] == 1_000_000
+    assert {row["stack"] for row in sized["rows"]} == {flips[0]["leader"], flips[0]["follower"]}
+    assert all(row["usd_per_month"]["kind"] == "estimated" for row in sized["rows"])
 
 
 def report(results: Path) -> dict[str, Any]:
