@@ -15,5 +15,6 @@ replicas    which replicas run in each hour, what they draw and cost
 fleet       from capacity to replicas, power, money and carbon, by region and hour
 sites       what fits where power is the limit; MoE over dense
 margins     revenue, its share, cost and credits, apart
+misfits     where a scenario does not fit the results
 build       from a results directory and a scenario to :class:`inferometer.comparison.costs.Costs`
 """

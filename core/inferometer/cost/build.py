@@ -10,7 +10,7 @@ import polars as pl
 
 from inferometer.cells import value_of, values
 from inferometer.comparison.costs import Costs, Hour, PricedCell
-from inferometer.cost import answers, crossings, pricing, serving
+from inferometer.cost import answers, crossings, misfits, pricing, serving
 from inferometer.cost.division import divide
 from inferometer.cost.scene import Bills, Scene
 from inferometer.declared import Slo
@@ -36,20 +36,20 @@ def priced(
     """Return the evidence with its costs at the first hour's price, and the bills at all.
 
     Raises:
-        UsageError: a price is of another accelerator than the one that served, or per GPU where
-            no GPU is known.
+        StudyError: the scenario does not fit the results (:mod:`inferometer.cost.misfits`).
     """
     divisions = divide(evidence, phases)
     around = pricing.ground(evidence, host, case.scenario.machine, case.scenario.surcharges)
     slo = case.slo or (evidence.study.slo if isinstance(evidence.study.slo, Slo) else None)
     points: dict[str, pl.DataFrame] = {}
+    case.refuse(list(misfits.misfits(case, evidence, around)))
     for terms in case.terms:
-        pricing.refuse_other_gpu(terms, evidence.records, around)
         money = pricing.money(evidence, terms, divisions, around)
         points[terms.entry.name] = evaluate(evidence.tables, money, slo=slo, metrics=COST)
     if case.terms:
         first = points[case.terms[0].entry.name]
-        price = pricing.hour_value(case.terms[0], evidence.records[:1], None, around)[0]
+        plain = replace(around, surcharges=())  # an engine's own costs are in no price of the hour
+        price = pricing.hour_value(case.terms[0], evidence.records[:1], None, plain)[0]
         money = pricing.money(evidence, case.terms[0], divisions, around)
         evidence = replace(
             evidence,
@@ -94,7 +94,7 @@ def build_costs(
         own_or_rent=answers.own_or_rent(scene),
         responses=answers.responses(scene),
         fleet=serving.fleet(scene),
-        warnings=list(case.warnings),
+        warnings=[*case.warnings, *misfits.strangers(case, evidence)],
         notes=_notes(scene),
     )
 
