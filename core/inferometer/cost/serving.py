@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Cell, Model
     from inferometer.comparison.costs import Demand
-    from inferometer.cost.scenario import Terms
+    from inferometer.cost.scenario import Owned, Terms
     from inferometer.cost.scene import Scene
 
 DRAWS = 4096
@@ -159,7 +159,9 @@ def _capacity(
         else _scaled(capacity, wanted.output_tokens, "tok/s"),
         total_tokens_per_request=wanted.input_tokens + wanted.output_tokens,
         it_power_kw=power,
-        idle_power_kw=_idle_kw(scene, idle.get((best.stack + "/" + model.name, meter))),
+        idle_power_kw=_idle_kw(
+            *(scene, best, meter), idle.get((best.stack + "/" + model.name, meter))
+        ),
         gpus=pricing.reserved(records[0], scene.bills.ground),
         ranked=best.valid and best.refused is None,
         rates={terms.entry.name: _rate(scene, terms, best) for terms in scene.case.terms},
@@ -256,25 +258,43 @@ def _power_kw(scene: Scene, cell: Cell) -> tuple[Value, str]:
         if found is None or found.value is None:
             continue
         value = _scaled(found, 1e-3, "kW")
-        words, host_w = f"{name}, {meters[name].scope}", _declared(scene, "host_power_w")
-        if meters[name].scope == "L0" and host_w:
+        words, (host_kw, whose) = f"{name}, {meters[name].scope}", _host_kw(scene, cell, name)
+        if host_kw:
             ends = {end: getattr(value, end) for end in ("value", "low", "high")}
-            added = {k: None if v is None else v + host_w / 1000 for k, v in ends.items()}
+            added = {k: None if v is None else v + host_kw for k, v in ends.items()}
             value = replace(value, **added, kind=worst_kind([value.kind, "estimated"]))
-            words += f" + {host_w:g} W of the host, declared"
+            words += f" + {host_kw * 1000:g} W of the host, declared{whose}"
         elif meters[name].scope == "L0":
             words += ": accelerators only, without their host"
         return replace(value, detail=words), name
     for terms in scene.case.terms:
         if terms.entry.owned is not None and terms.entry.owned.power_kw is not None:
-            gpus, _, _ = arguments(scene, terms, cell)
-            share = gpus / terms.entry.owned.gpus if gpus and terms.entry.owned.gpus else 1.0
-            kw = terms.entry.owned.power_kw * share
+            kw = terms.entry.owned.power_kw * _share_of(terms.entry.owned, scene, cell)
             words = f"declared of {terms.entry.name!r}"
             return Value(value=kw, unit="kW", kind="declared", detail=words), ""
     return Value(
         value=None, unit="kW", kind="measured", reason="no_sensor", detail="no meter has watts here"
     ), ""
+
+
+def _host_kw(scene: Scene, cell: Cell, meter: str) -> tuple[float, str]:
+    """Return what the meter does not see of the machine, and the words whose it is.
+
+    That of an hour whose watts are this meter's: the bill has it too. Else the study's, beside a
+    meter of accelerators alone.
+    """
+    for terms in scene.case.terms:
+        owned = terms.entry.owned
+        if owned is not None and owned.meter == meter and owned.host_kw:
+            return owned.host_kw * _share_of(owned, scene, cell), f" of {terms.entry.name!r}"
+    info = scene.evidence.meters.get(meter)
+    watts = _declared(scene, "host_power_w") if info is not None and info.scope == "L0" else None
+    return (watts or 0.0) / 1000, ""
+
+
+def _share_of(owned: Owned, scene: Scene, cell: Cell) -> float:
+    gpus = pricing.reserved(scene.records(cell)[0], scene.bills.ground)
+    return gpus / owned.gpus if gpus and owned.gpus else 1.0
 
 
 def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
@@ -291,8 +311,8 @@ def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
     return {key: statistics.fmean(values) for key, values in watts.items()}
 
 
-def _idle_kw(scene: Scene, watts: float | None) -> float | None:
-    return None if watts is None else (watts + (_declared(scene, "host_power_w") or 0.0)) / 1000
+def _idle_kw(scene: Scene, cell: Cell, meter: str, watts: float | None) -> float | None:
+    return None if watts is None else watts / 1000 + _host_kw(scene, cell, meter)[0]
 
 
 def _declared(scene: Scene, name: str) -> Any:

@@ -1,0 +1,83 @@
+"""From a results directory and a scenario to costs: whole numbers that can be checked by eye."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from inferometer.analyze import analyze
+from inferometer.testing.results import Fixture, write_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inferometer.comparison import Comparison, Costs
+
+DAY = date(2026, 11, 22)
+RENTED = """[[hours]]
+name = "rented"
+price = 2.0
+contract = "on-demand"
+source = "made up"
+date = "2026-11-01"
+"""
+OWNED = """[[hours]]
+name = "owned"
+utilisation = 0.5
+[hours.owned]
+gpus = 8
+server_usd = 35040
+life_years = 4
+meter = "fixture"
+host_kw = 0.8
+pue = 1.25
+usd_per_kwh = 0.1
+source = "made up"
+date = "2026-11-01"
+"""
+MACHINE = "[machine]\ngpus = 2\n"
+FLEET = """[fleet]
+workload = "small"
+requests_per_day = 86_400
+site_mw = 1.0
+"""
+
+
+def compared(tmp_path: Path, text: str, **options: Any) -> Comparison:
+    tmp_path.mkdir(exist_ok=True)
+    options = {"rates": {"a": 40.0, "b": 80.0}, "rounds": 2, **options}
+    root = write_results(tmp_path / "r", Fixture(**options)).root
+    file = tmp_path / "cost.toml"
+    file.write_text(text)
+    return analyze(root, file, as_of=DAY)
+
+
+def costs(tmp_path: Path, text: str, **options: Any) -> Costs:
+    found = compared(tmp_path, text, **options).costs
+    assert found is not None
+    return found
+
+
+def test_a_fleet_draws_what_its_bill_pays_for(tmp_path: Path) -> None:
+    found = costs(tmp_path, OWNED + MACHINE + FLEET)
+    cell = next(one for one in found.cells if one.stack == "a")
+    (electricity,) = [part.usd for part in cell.parts if part.name == "electricity"]
+    assert electricity == pytest.approx((0.08 + 0.8 * 2 / 8) * 1.25 * 0.1)
+    assert found.fleet is not None
+    row = next(one for one in found.fleet.rows if one.stack == "a")
+    assert row.replicas.value == 1
+    assert row.power_kw.value == pytest.approx(0.28 * 1.25)
+    assert (row.energy_kwh_per_month.value or 0) * 0.1 == pytest.approx(730 * electricity)
+    assert "+ 200 W of the host, declared of 'owned'" in row.power_kw.detail
+    site = next(one for one in found.fleet.sites if one.stack == "a")
+    assert site.replicas.value == 1000 // 0.35
+
+
+def test_watts_of_the_declared_host_are_in_no_other_meter(tmp_path: Path) -> None:
+    found = costs(tmp_path, RENTED + MACHINE + FLEET)
+    assert found.fleet is not None
+    row = next(one for one in found.fleet.rows if one.stack == "a")
+    assert row.power_kw.value == pytest.approx(0.08)
+    assert "accelerators only, without their host" in row.power_kw.detail
