@@ -75,13 +75,13 @@ def responses(scene: Scene) -> list[ResponseCost]:
     found = []
     for terms in scene.case.terms:
         for one in scene.cheapest(terms.entry.name):
-            joules = _joules(scene, scene.by_id[one.cell], one)
+            joules, computed = _joules(scene, scene.by_id[one.cell], one), _computed(one)
             found.append(
                 response(
                     entry,
                     at=one.cell,
                     hour=one.hour,
-                    input_usd=one.values["usd_per_mtok_input"].value,
+                    input_usd=_over(one.values["usd_per_mtok_input"].value, computed),
                     cached_usd=0.0,
                     output_usd=one.values["usd_per_mtok_output"].value,
                     input_j=joules.input,
@@ -122,4 +122,15 @@ def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules:
     value, _ = found
     watts = (value.value or 0.0) * rates[1]
     kind = worst_kind([value.kind, pricing.division_kind(one.division)])
-    return _Joules(watts * shares[0] / rates[0], watts * shares[1] / rates[1], kind)
+    fresh = _over(watts * shares[0] / rates[0], _computed(one))
+    return _Joules(fresh, watts * shares[1] / rates[1], kind)
+
+
+def _computed(one: PricedCell) -> float:
+    """Return the share of a cell's input tokens that were computed, no cache having held them."""
+    return 1 - (one.division.cached_tokens_share or 0.0)
+
+
+def _over(of_all: float | None, computed: float) -> float | None:
+    """Return what an uncached token takes, from the mean over all; None where none was computed."""
+    return None if of_all is None or computed <= 0 else of_all / computed

@@ -6,14 +6,17 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from inferometer.analyze import analyze
+from inferometer.cost import build, division
 from inferometer.testing.results import Fixture, write_results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.comparison import Comparison, Costs
+    from inferometer.comparison.costs import Division
 
 DAY = date(2026, 11, 22)
 RENTED = """[[hours]]
@@ -81,3 +84,30 @@ def test_watts_of_the_declared_host_are_in_no_other_meter(tmp_path: Path) -> Non
     row = next(one for one in found.fleet.rows if one.stack == "a")
     assert row.power_kw.value == pytest.approx(0.08)
     assert "accelerators only, without their host" in row.power_kw.detail
+
+
+RESPONSE = """[response]
+input_tokens = 100
+cached_tokens = 40
+output_tokens = 10
+"""
+
+
+def test_an_uncached_token_costs_more_than_the_mean_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (cold,) = costs(tmp_path / "cold", RENTED + MACHINE + RESPONSE).responses
+    halved = division.divide
+
+    def divide(*given: Any) -> dict[division.Place, Division]:
+        return {
+            place: structs.replace(one, cached_tokens_share=0.5)
+            for place, one in halved(*given).items()
+        }
+
+    monkeypatch.setattr(build, "divide", divide)
+    (warm,) = costs(tmp_path / "warm", RENTED + MACHINE + RESPONSE).responses
+    for before, after in zip(cold.parts, warm.parts, strict=True):
+        factor = 2 if before.name == "input" else 1
+        assert after.usd == pytest.approx(factor * (before.usd or 0))
+        assert after.energy_j == pytest.approx(factor * (before.energy_j or 0))

@@ -75,8 +75,10 @@ def meter(model: str) -> MeterInfo:
         ),
         (
             OWNED.replace("fixture", "fixtrue"),
-            "line 7, hours[0].owned.meter: no meter 'fixtrue' in these results, which have: "
-            "fixture; or power_kw",
+            (
+                "line 7, hours[0].owned.meter: no meter 'fixtrue' in these results, which have: "
+                "fixture; or power_kw"
+            ),
         ),
         (
             PRICE.replace("price = 2.0", 'price = 2.0\ngpu = "H100"') + MACHINE + 'gpu = "B200"\n',
