@@ -39,14 +39,15 @@ def apis(scene: Scene) -> list[ApiEven]:
 def own_or_rent(scene: Scene) -> list[OwnOrRent]:
     """Return every owned hour against every rented one, for the machine that was measured.
 
-    Watts that are metered are those of the first cell.
+    Watts that are metered are those of the first cell that has them.
     """
     owned = [terms for terms in scene.case.terms if terms.entry.owned is not None]
     rented = [terms for terms in scene.case.terms if terms.entry.owned is None]
     measured = [cell for cell in scene.cells if cell.launches]
     found = []
     for own in owned:
-        gpus, power_kw, _ = arguments(scene, own, measured[0]) if measured else (None, None, [])
+        seen = [arguments(scene, own, cell)[:2] for cell in measured] or [(None, None)]
+        gpus, power_kw = next((one for one in seen if one[1] is not None), seen[0])
         if power_kw is None and hour.needs_power(own):
             continue
         found += [evens.own_or_rent(own, rent, gpus=gpus, power_kw=power_kw) for rent in rented]
