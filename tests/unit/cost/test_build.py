@@ -111,3 +111,22 @@ def test_an_uncached_token_costs_more_than_the_mean_of_all(
         factor = 2 if before.name == "input" else 1
         assert after.usd == pytest.approx(factor * (before.usd or 0))
         assert after.energy_j == pytest.approx(factor * (before.energy_j or 0))
+
+
+SURCHARGE = """[[surcharges]]
+engine = "a"
+what = "support"
+usd_per_gpu_hour = 0.5
+source = "made up"
+date = "2026-11-01"
+"""
+
+
+def test_what_one_engine_costs_is_in_its_own_hours_alone(tmp_path: Path) -> None:
+    found = compared(tmp_path, RENTED + MACHINE + SURCHARGE)
+    assert found.price.value == 4.0
+    assert found.costs is not None
+    assert found.costs.hours[0].usd_per_hour.value == 4.0
+    assert {one.stack: one.usd_per_hour.value for one in found.costs.cells} == {"a": 5.0, "b": 4.0}
+    assert not any(one.follows_throughput for one in found.rankings if one.objective == "cost")
+    assert any(note.startswith("Stacks pay different hours") for note in found.notes)
