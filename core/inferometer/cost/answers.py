@@ -74,9 +74,11 @@ def responses(scene: Scene) -> list[ResponseCost]:
             )
         ]
     found = []
+    typed = _Joules(entry.j_per_input_token, entry.j_per_output_token, "estimated")
     for terms in scene.case.terms:
         for one in scene.cheapest(terms.entry.name):
-            joules, computed = _joules(scene, scene.by_id[one.cell], one), _computed(one)
+            joules = _joules(scene, scene.by_id[one.cell], one) or typed
+            computed = _computed(one)
             found.append(
                 response(
                     entry,
@@ -113,13 +115,16 @@ def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
     )
 
 
-def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules:
-    """Divide a cell's joules between input and output by the shares of its bill."""
+def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules | None:
+    """Divide a cell's joules between input and output by the shares of its bill.
+
+    None where no meter has any, or nothing divides them.
+    """
     found = scene.metered(cell, "energy_j_per_output_token")
     shares = busy_shares(one.division)
     rates = [cell.values[name].value for name in ("input_tok_s", "output_tok_s")]
     if found is None or shares is None or not rates[0] or not rates[1]:
-        return _Joules()
+        return None
     value, _ = found
     watts = (value.value or 0.0) * rates[1]
     kind = worst_kind([value.kind, pricing.division_kind(one.division)])

@@ -10,7 +10,7 @@ import polars as pl
 
 from inferometer.cells import value_of, values
 from inferometer.comparison.costs import Costs, Hour, PricedCell
-from inferometer.cost import answers, crossings, misfits, pricing, serving
+from inferometer.cost import answers, crossings, misfits, objectives, pricing, serving
 from inferometer.cost.division import divide
 from inferometer.cost.scene import Bills, Scene
 from inferometer.declared import Slo
@@ -95,7 +95,7 @@ def build_costs(
         responses=answers.responses(scene),
         fleet=serving.fleet(scene),
         warnings=[*case.warnings, *misfits.strangers(case, evidence)],
-        notes=_notes(scene),
+        notes=[*_notes(scene), *_unmet(scene)],
     )
 
 
@@ -168,3 +168,16 @@ def _notes(scene: Scene) -> list[str]:
     if any(not one.ranked for one in scene.priced):
         found.append("Cells that failed a check are shown, and are in no answer and no flip.")
     return found
+
+
+def _unmet(scene: Scene) -> list[str]:
+    """Say of which models and workloads nothing more is said, because no load is good enough."""
+    places = {(one.model, one.workload): "" for one in scene.priced if one.ranked}
+    for one in scene.priced:
+        if one.ranked and objectives.met(scene, scene.by_id[one.cell]):
+            places.pop((one.model, one.workload), None)
+    return [
+        f"{model}, {workload}: no load point meets the objectives ({objectives.words(scene)}), so "
+        "that it is in no answer on APIs, responses and sensitivity."
+        for model, workload in places
+    ]

@@ -11,14 +11,13 @@ from inferometer.comparison import Value, worst_kind
 from inferometer.comparison.costs import Fleet
 from inferometer.contests import primary_meter
 from inferometer.cost import fleet as fleets
-from inferometer.cost import hour, margins, pricing, sites
+from inferometer.cost import hour, margins, objectives, pricing, sites
 from inferometer.cost.capacity import Capacity, Rate
 from inferometer.cost.crossings import arguments
 from inferometer.cost.demand import demand
 from inferometer.cost.division import busy_shares
-from inferometer.cost.scenario import Objectives
 from inferometer.cost.scene import Lengths
-from inferometer.declared import Energy, Slo
+from inferometer.declared import Energy
 from inferometer.errors import UsageError
 from inferometer.metrics.energy import read_meters
 from inferometer.metrics.shares import baselines
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 DRAWS = 4096
 """Of a preset's lengths, for their mean; stratified, so that it is good to 0.1 %."""
-SHARE = Objectives().share
 
 
 def fleet(scene: Scene) -> Fleet | None:
@@ -51,7 +49,7 @@ def fleet(scene: Scene) -> Fleet | None:
     seen = [cell for cell in scene.cells if cell.workload == entry.workload and cell.launches]
     lengths = _lengths(scene, entry.workload, seen)
     wanted = demand(
-        entry, input_tokens=lengths.input, output_tokens=lengths.output, slo=_slo_words(scene)
+        entry, input_tokens=lengths.input, output_tokens=lengths.output, slo=objectives.words(scene)
     )
     machines = _capacities(scene, wanted, measured=bool(seen))
     declared = scene.evidence.study.energy
@@ -136,12 +134,12 @@ def _capacity(
 ) -> Capacity:
     """Return the best load point at which the objectives are met; where none is, why."""
     carried = {cell.id: _carried(scene, cell, wanted, measured=measured) for cell in cells}
-    good = [cell for cell in cells if (_good_share(scene, cell) or 0.0) >= _share(scene)]
+    good = [cell for cell in cells if objectives.met(scene, cell)]
     sound = [cell for cell in good if cell.valid and cell.refused is None] or good or cells
     best = max(sound, key=lambda cell: carried[cell.id].value or 0.0)
     capacity = carried[best.id]
     if not good and capacity.value is not None:
-        words = f"at no load point did {_share(scene):.0%} of the requests meet {_slo_words(scene)}"
+        words = f"at no load point was this met: {objectives.words(scene)}"
         capacity = replace(
             capacity, value=None, low=None, high=None, reason="slo_never_met", detail=words
         )
@@ -207,43 +205,6 @@ def _scaled(value: Value, factor: float, unit: str) -> Value:
         return None if end is None else end * factor
 
     return replace(value, value=by(value.value), low=by(value.low), high=by(value.high), unit=unit)
-
-
-def _slo(scene: Scene) -> Slo | None:
-    given = scene.evidence.study.slo
-    return scene.case.slo or (given if isinstance(given, Slo) else None)
-
-
-def _share(scene: Scene) -> float:
-    slo = _slo(scene)
-    if slo is None:
-        return 0.0
-    return slo.share if isinstance(slo, Objectives) else SHARE
-
-
-def _slo_words(scene: Scene) -> str:
-    slo = _slo(scene)
-    if slo is None:
-        return "none was set: full load, however long people wait"
-    names = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
-    limits = [
-        f"{words} <= {limit:g} ms"
-        for name, words in names.items()
-        if (limit := getattr(slo, name)) is not None
-    ]
-    return f"{', '.join(limits)} for {_share(scene):.0%} of the requests"
-
-
-def _good_share(scene: Scene, cell: Cell) -> float | None:
-    """Return the share of the requests that ended which met every objective; 1 without any."""
-    if _slo(scene) is None:
-        return 1.0
-    good, done, failed = (
-        cell.values[name].value for name in ("goodput_requests_s", "requests_s", "error_rate")
-    )
-    if good is None or not done or failed is None or failed >= 1:
-        return None
-    return good / (done / (1 - failed))
 
 
 def _power_kw(scene: Scene, cell: Cell) -> tuple[Value, str]:

@@ -130,3 +130,30 @@ def test_what_one_engine_costs_is_in_its_own_hours_alone(tmp_path: Path) -> None
     assert {one.stack: one.usd_per_hour.value for one in found.costs.cells} == {"a": 5.0, "b": 4.0}
     assert not any(one.follows_throughput for one in found.rankings if one.objective == "cost")
     assert any(note.startswith("Stacks pay different hours") for note in found.notes)
+
+
+LICENCE = SURCHARGE.replace('"a"', '"b"').replace("0.5", "50.0")
+
+
+def test_a_load_at_which_people_wait_too_long_is_no_answer(tmp_path: Path) -> None:
+    text = RENTED + MACHINE + LICENCE + RESPONSE  # b is fast, and dear
+    (fast, slow) = ("[slo]\ntpot_ms = 60\n", "[slo]\ntpot_ms = 10\n")
+    (any_,) = costs(tmp_path / "any", text).responses
+    assert any_.at.startswith("a/")
+    good = costs(tmp_path / "good", text + fast)
+    assert [one.at[:2] for one in good.responses] == ["b/"]
+    assert [one.cell[:2] for one in good.tornados] == ["b/"]
+    none = costs(tmp_path / "none", text + slow)
+    assert (none.responses, none.tornados) == ([], [])
+    assert none.notes[-1].startswith("dense, small: no load point meets the objectives (TPOT <= 10")
+
+
+def test_joules_that_are_typed_stand_where_none_were_measured(tmp_path: Path) -> None:
+    typed = "j_per_input_token = 0.5\nj_per_output_token = 2.0\n"
+    (unknown,) = costs(tmp_path / "a", RENTED + MACHINE + RESPONSE, meter=None).responses
+    assert unknown.energy_j.reason == "not_declared"
+    text = RENTED + MACHINE + RESPONSE + typed
+    (found,) = costs(tmp_path / "b", text, meter=None).responses
+    assert found.energy_j.value == pytest.approx((100 - 40) * 0.5 + 10 * 2.0)
+    (measured,) = costs(tmp_path / "c", text).responses
+    assert measured.energy_j.value != pytest.approx(found.energy_j.value)
