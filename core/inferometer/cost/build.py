@@ -10,7 +10,7 @@ import polars as pl
 
 from inferometer.cells import value_of, values
 from inferometer.comparison.costs import Costs, Hour, PricedCell
-from inferometer.cost import answers, crossings, misfits, objectives, pricing, serving
+from inferometer.cost import answers, crossings, misfits, objectives, pricing, reading, serving
 from inferometer.cost.division import divide
 from inferometer.cost.scene import Bills, Scene
 from inferometer.declared import Slo
@@ -95,7 +95,7 @@ def build_costs(
         responses=answers.responses(scene),
         fleet=serving.fleet(scene),
         warnings=[*case.warnings, *misfits.strangers(case, evidence)],
-        notes=[*_notes(scene), *_unmet(scene)],
+        notes=[*_notes(scene), *_unmet(scene), *_sources(case)],
     )
 
 
@@ -168,6 +168,15 @@ def _notes(scene: Scene) -> list[str]:
     if any(not one.ranked for one in scene.priced):
         found.append("Cells that failed a check are shown, and are in no answer and no flip.")
     return found
+
+
+def _sources(case: Case) -> list[str]:
+    """Say whose the numbers are that stand beside the hours: a bill has no room for it."""
+    return [
+        f"{label[:1].upper()}{label[1:]}: {told.source}, {told.date}"
+        + (f" (STALE: {told.age_days} days old)" if told.stale else "")
+        for label, told in reading.beside(case.scenario, case.as_of)
+    ]
 
 
 def _unmet(scene: Scene) -> list[str]:

@@ -88,6 +88,11 @@ def case(
         warnings=[
             *(f"price book {row.name} is left out: {row.problem}" for row in broken),
             *reading.warnings(scenario, text),
+            *(
+                f"{label} is of {told.date}: stale, {told.age_days} days old"
+                for label, told in reading.beside(scenario, as_of)
+                if told.stale
+            ),
         ],
         path=str(path),
         text=text,
