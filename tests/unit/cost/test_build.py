@@ -170,3 +170,11 @@ def test_what_stands_beside_the_hours_has_its_source_day_and_age(tmp_path: Path)
     assert "Surcharge 'support': made up, 2026-05-01 (STALE: 205 days old)" in found.notes
     assert "Step 'guard': a list, 2026-11-02" in found.notes
     assert found.warnings == ["surcharge 'support' is of 2026-05-01: stale, 205 days old"]
+
+
+def test_a_good_request_costs_what_a_request_does_where_all_are_good(tmp_path: Path) -> None:
+    found = costs(tmp_path, RENTED + MACHINE + "[slo]\ntpot_ms = 60\n")
+    slow, fast = (one.values for one in found.cells)
+    assert slow["usd_per_good_request"].reason == "slo_never_met"
+    assert fast["usd_per_good_request"].value == fast["usd_per_request"].value
+    assert fast["usd_per_request"].value == pytest.approx(4 / 3600 / 8)  # 80 tok/s, 10 a request
