@@ -36,6 +36,7 @@ WORDS = {
     "device_starved": "the accelerator was not the bottleneck",
     "other_boundary": "metered at another boundary",
     "no_price": "no price given",
+    "no_division": "nothing tells how the bill is divided",
     "never_equal": "at none are they equal",
     "too_few_samples": "too few samples",
     "slo_never_met": "SLO never met",

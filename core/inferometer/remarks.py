@@ -260,8 +260,11 @@ def _cost(evidence: Evidence) -> Iterator[str]:
     if price.value is None:
         return
     yield f"Cost is {price.value:.4g} USD per hour of all that was reserved, busy or idle."
+    if not evidence.one_price:
+        yield "Stacks pay different hours, by their own charges or watts: each stands under cost."
     if price.kind == "estimated":
-        yield "The price is assumed: costs are estimates, their order is throughput's."
+        order = ", their order is throughput's" if evidence.one_price else ""
+        yield f"The price is assumed: costs are estimates{order}."
 
 
 def _models(models: Iterable[Model]) -> Iterator[str]:

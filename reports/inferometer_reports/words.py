@@ -12,7 +12,7 @@ from inferometer.numbers import percent, point, times
 from inferometer.reasons import listing, reason_words
 from inferometer_reports import instruments, latency
 from inferometer_reports.verdicts import answer
-from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES
+from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,8 @@ def answers(view: View) -> list[Statement]:
 
 def context(view: View) -> list[Statement]:
     """Return what stands right below the answers: how sure, what is missing, MoE to dense."""
-    first = [how_sure(view), *energy(view), by_construction(view), not_measured(view)]
-    found = [*first, moe_to_dense(view)]
+    found = [how_sure(view), *energy(view), price(view), by_construction(view)]
+    found += [not_measured(view), moe_to_dense(view)]
     return [*(statement for statement in found if statement), checks(view)]
 
 
@@ -121,6 +121,14 @@ def energy(view: View) -> list[Statement]:
         for item in view.comparison.missing
         if item.what == "energy"
     ]
+
+
+def price(view: View) -> Statement | None:
+    """Return what an hour costs where it ranks: whose price, of which day, stale or not."""
+    found = view.comparison.price
+    if found.value is None:
+        return None
+    return Statement("Price:", f"{point(found)} {unit_name(found.unit)}: {found.detail}.")
 
 
 def by_construction(view: View) -> Statement | None:

@@ -63,6 +63,14 @@ def as_of(default: str) -> Callable[[Any], Any]:
     )
 
 
+max_age = click.option(
+    "--max-price-age",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    help="Refuse a price older than that.",
+)
+
+
 def common(function: Any) -> Any:
     """Give a command RESULTS, SCENARIO, ``--as-of``, ``--max-price-age`` and ``--json``."""
     from pathlib import Path
@@ -70,12 +78,7 @@ def common(function: Any) -> Any:
     path = click.Path(path_type=Path)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
-        click.option(
-            "--max-price-age",
-            type=click.IntRange(min=0),
-            metavar="DAYS",
-            help="Refuse a price older than that.",
-        ),
+        max_age,
         as_of("today"),
         click.argument("scenario", type=path, required=False, metavar="[SCENARIO.TOML]"),
         click.argument("results", type=path),
@@ -117,9 +120,14 @@ def priced(
             f"{results}: nothing in it can be priced",
             hint="See the report for what was measured: inferometer report RESULTS.",
         )
-    for text in warnings(comparison.costs):
-        click.echo(f"warning: {_line(text)}", err=True)
+    warn(comparison.costs)
     return comparison, comparison.costs
+
+
+def warn(costs: Costs) -> None:
+    """Print every warning on stderr."""
+    for text in warnings(costs):
+        click.echo(f"warning: {_line(text)}", err=True)
 
 
 def warnings(costs: Costs) -> list[str]:

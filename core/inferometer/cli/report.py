@@ -33,8 +33,15 @@ if TYPE_CHECKING:
     help="Price it with this scenario instead of the study's price.",
 )
 @costing.as_of("the day of the last launch, with --cost today,")
+@costing.max_age
 def command(
-    results: Path, formats: str | None, out: Path | None, scenario: Path | None, day: date | None
+    *,
+    results: Path,
+    formats: str | None,
+    out: Path | None,
+    scenario: Path | None,
+    day: date | None,
+    max_price_age: int | None,
 ) -> None:
     """Rank the stored RESULTS and write the report; print its text on stdout."""
     from inferometer.plugins import Registry
@@ -45,7 +52,10 @@ def command(
     from inferometer.analyze import analyze
 
     folder = out or results / "report"
-    files = render(analyze(results, scenario, as_of=day), chosen, folder)
+    comparison = analyze(results, scenario, as_of=day, max_price_age=max_price_age)
+    if comparison.costs is not None:
+        costing.warn(comparison.costs)
+    files = render(comparison, chosen, folder)
     text = [content for name, content in files if name == "text"]
     for content in text:
         click.echo(content, nl=not content.endswith(b"\n"))

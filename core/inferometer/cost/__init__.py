@@ -6,6 +6,7 @@ rules       what such a file must hold together, beyond types
 hour        one hour, rented or owned, as lines of a bill
 inputs      the numbers that an hour is made of, one by one, and with others in their place
 division    one bill divided between input and output
+objectives  what a load point must meet
 response    cost per accepted response
 evens       where two ways cost the same
 tornado     what each input does to the result
@@ -15,5 +16,6 @@ replicas    which replicas run in each hour, what they draw and cost
 fleet       from capacity to replicas, power, money and carbon, by region and hour
 sites       what fits where power is the limit; MoE over dense
 margins     revenue, its share, cost and credits, apart
+misfits     where a scenario does not fit the results
 build       from a results directory and a scenario to :class:`inferometer.comparison.costs.Costs`
 """

@@ -39,14 +39,15 @@ def apis(scene: Scene) -> list[ApiEven]:
 def own_or_rent(scene: Scene) -> list[OwnOrRent]:
     """Return every owned hour against every rented one, for the machine that was measured.
 
-    Watts that are metered are those of the first cell.
+    Watts that are metered are those of the first cell that has them.
     """
     owned = [terms for terms in scene.case.terms if terms.entry.owned is not None]
     rented = [terms for terms in scene.case.terms if terms.entry.owned is None]
     measured = [cell for cell in scene.cells if cell.launches]
     found = []
     for own in owned:
-        gpus, power_kw, _ = arguments(scene, own, measured[0]) if measured else (None, None, [])
+        seen = [arguments(scene, own, cell)[:2] for cell in measured] or [(None, None)]
+        gpus, power_kw = next((one for one in seen if one[1] is not None), seen[0])
         if power_kw is None and hour.needs_power(own):
             continue
         found += [evens.own_or_rent(own, rent, gpus=gpus, power_kw=power_kw) for rent in rented]
@@ -73,15 +74,17 @@ def responses(scene: Scene) -> list[ResponseCost]:
             )
         ]
     found = []
+    typed = _Joules(entry.j_per_input_token, entry.j_per_output_token, "estimated")
     for terms in scene.case.terms:
         for one in scene.cheapest(terms.entry.name):
-            joules = _joules(scene, scene.by_id[one.cell], one)
+            joules = _joules(scene, scene.by_id[one.cell], one) or typed
+            computed = _computed(one)
             found.append(
                 response(
                     entry,
                     at=one.cell,
                     hour=one.hour,
-                    input_usd=one.values["usd_per_mtok_input"].value,
+                    input_usd=_over(one.values["usd_per_mtok_input"].value, computed),
                     cached_usd=0.0,
                     output_usd=one.values["usd_per_mtok_output"].value,
                     input_j=joules.input,
@@ -112,14 +115,28 @@ def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
     )
 
 
-def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules:
-    """Divide a cell's joules between input and output by the shares of its bill."""
+def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules | None:
+    """Divide a cell's joules between input and output by the shares of its bill.
+
+    None where no meter has any, or nothing divides them.
+    """
     found = scene.metered(cell, "energy_j_per_output_token")
     shares = busy_shares(one.division)
     rates = [cell.values[name].value for name in ("input_tok_s", "output_tok_s")]
     if found is None or shares is None or not rates[0] or not rates[1]:
-        return _Joules()
+        return None
     value, _ = found
     watts = (value.value or 0.0) * rates[1]
     kind = worst_kind([value.kind, pricing.division_kind(one.division)])
-    return _Joules(watts * shares[0] / rates[0], watts * shares[1] / rates[1], kind)
+    fresh = _over(watts * shares[0] / rates[0], _computed(one))
+    return _Joules(fresh, watts * shares[1] / rates[1], kind)
+
+
+def _computed(one: PricedCell) -> float:
+    """Return the share of a cell's input tokens that were computed, no cache having held them."""
+    return 1 - (one.division.cached_tokens_share or 0.0)
+
+
+def _over(of_all: float | None, computed: float) -> float | None:
+    """Return what an uncached token takes, from the mean over all; None where none was computed."""
+    return None if of_all is None or computed <= 0 else of_all / computed

@@ -10,7 +10,7 @@ import polars as pl
 
 from inferometer.cells import value_of, values
 from inferometer.comparison.costs import Costs, Hour, PricedCell
-from inferometer.cost import answers, crossings, pricing, serving
+from inferometer.cost import answers, crossings, misfits, objectives, pricing, reading, serving
 from inferometer.cost.division import divide
 from inferometer.cost.scene import Bills, Scene
 from inferometer.declared import Slo
@@ -36,20 +36,20 @@ def priced(
     """Return the evidence with its costs at the first hour's price, and the bills at all.
 
     Raises:
-        UsageError: a price is of another accelerator than the one that served, or per GPU where
-            no GPU is known.
+        StudyError: the scenario does not fit the results (:mod:`inferometer.cost.misfits`).
     """
     divisions = divide(evidence, phases)
     around = pricing.ground(evidence, host, case.scenario.machine, case.scenario.surcharges)
     slo = case.slo or (evidence.study.slo if isinstance(evidence.study.slo, Slo) else None)
     points: dict[str, pl.DataFrame] = {}
+    case.refuse(list(misfits.misfits(case, evidence, around)))
     for terms in case.terms:
-        pricing.refuse_other_gpu(terms, evidence.records, around)
         money = pricing.money(evidence, terms, divisions, around)
         points[terms.entry.name] = evaluate(evidence.tables, money, slo=slo, metrics=COST)
     if case.terms:
         first = points[case.terms[0].entry.name]
-        price = pricing.hour_value(case.terms[0], evidence.records[:1], None, around)[0]
+        plain = replace(around, surcharges=())  # an engine's own costs are in no price of the hour
+        price = pricing.hour_value(case.terms[0], evidence.records[:1], None, plain)[0]
         money = pricing.money(evidence, case.terms[0], divisions, around)
         evidence = replace(
             evidence,
@@ -94,8 +94,8 @@ def build_costs(
         own_or_rent=answers.own_or_rent(scene),
         responses=answers.responses(scene),
         fleet=serving.fleet(scene),
-        warnings=list(case.warnings),
-        notes=_notes(scene),
+        warnings=[*case.warnings, *misfits.strangers(case, evidence)],
+        notes=[*_notes(scene), *_unmet(scene), *_sources(case)],
     )
 
 
@@ -168,3 +168,25 @@ def _notes(scene: Scene) -> list[str]:
     if any(not one.ranked for one in scene.priced):
         found.append("Cells that failed a check are shown, and are in no answer and no flip.")
     return found
+
+
+def _sources(case: Case) -> list[str]:
+    """Say whose the numbers are that stand beside the hours: a bill has no room for it."""
+    return [
+        f"{label[:1].upper()}{label[1:]}: {told.source}, {told.date}"
+        + (f" (STALE: {told.age_days} days old)" if told.stale else "")
+        for label, told in reading.beside(case.scenario, case.as_of)
+    ]
+
+
+def _unmet(scene: Scene) -> list[str]:
+    """Say of which models and workloads nothing more is said, because no load is good enough."""
+    places = {(one.model, one.workload): "" for one in scene.priced if one.ranked}
+    for one in scene.priced:
+        if one.ranked and objectives.met(scene, scene.by_id[one.cell]):
+            places.pop((one.model, one.workload), None)
+    return [
+        f"{model}, {workload}: no load point meets the objectives ({objectives.words(scene)}), so "
+        "that it is in no answer on APIs, responses and sensitivity."
+        for model, workload in places
+    ]

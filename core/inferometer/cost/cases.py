@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
+from inferometer import tomlfile
 from inferometer.cost import reading
 from inferometer.cost.scenario import FleetEntry, Scenario
-from inferometer.errors import UsageError
+from inferometer.errors import StudyError, UsageError
 from inferometer.plugins import Registry
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from inferometer.cost.scenario import Objectives, Terms
     from inferometer.declared import Price
+    from inferometer.problems import Problem
 
 STUDY = "study"
 """Stands for a file's name where the price is the study's own."""
@@ -33,11 +35,19 @@ class Case:
     scenario: Scenario
     terms: Sequence[Terms]
     warnings: Sequence[str] = ()
+    path: str = ""
+    text: str = ""
+    """Of the file, for messages."""
 
     @property
     def slo(self) -> Objectives | None:
         """Return the objectives that go before the study's."""
         return self.scenario.slo
+
+    def refuse(self, problems: Sequence[Problem]) -> None:
+        """Raise :class:`StudyError` of the file's problems, by line and key, if there are any."""
+        if problems:
+            raise StudyError(self.path, problems, tomlfile.lines(self.text))
 
 
 def case(
@@ -60,9 +70,9 @@ def case(
         return Case(name=STUDY, as_of=as_of, scenario=_with(scenario, fleet), terms=terms)
     text = reading.read(path)
     scenario = reading.parse(text, str(path))
-    registry, quoted = Registry(), any(entry.quote for entry in scenario.hours)
-    books = registry.price_books() if quoted else {}
-    broken = [row for row in registry.problems() if row.kind == "price book"] if quoted else []
+    registry, market = Registry(), _of_the_market(scenario)
+    books = registry.price_books() if market else {}
+    broken = [row for row in registry.problems() if row.kind == "price book"] if market else []
     return Case(
         name=path.name,
         as_of=as_of,
@@ -78,8 +88,21 @@ def case(
         warnings=[
             *(f"price book {row.name} is left out: {row.problem}" for row in broken),
             *reading.warnings(scenario, text),
+            *(
+                f"{label} is of {told.date}: stale, {told.age_days} days old"
+                for label, told in reading.beside(scenario, as_of)
+                if told.stale
+            ),
         ],
+        path=str(path),
+        text=text,
     )
+
+
+def _of_the_market(scenario: Scenario) -> bool:
+    """Say whether the price books are needed: for quotes, and for the names of accelerators."""
+    named = scenario.machine is not None and scenario.machine.gpu is not None
+    return named or any(entry.quote or entry.gpu for entry in scenario.hours)
 
 
 def _with(scenario: Scenario, fleet: Mapping[str, Any]) -> Scenario:

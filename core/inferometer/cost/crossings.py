@@ -84,13 +84,14 @@ def _groups(scene: Scene) -> Iterator[list[Cell]]:
 
 
 def _by_cost(scene: Scene, terms: Terms | None, group: Sequence[Cell]) -> list[Cell]:
+    fastest = sorted(group, key=lambda cell: -(cell.values[OUTPUT].value or 0.0))
     if terms is None:
-        return sorted(group, key=lambda cell: -(cell.values[OUTPUT].value or 0.0))
+        return fastest
     bills = {
         one.cell: one.values[BILL].value for one in scene.priced if one.hour == terms.entry.name
     }
-    known = [cell for cell in group if bills.get(cell.id) is not None]
-    return sorted(known, key=lambda cell: bills[cell.id] or 0.0) or list(group)
+    known = [cell for cell in fastest if bills.get(cell.id) is not None]
+    return sorted(known, key=lambda cell: bills[cell.id] or 0.0) or fastest
 
 
 def _flip(scene: Scene, terms: Terms | None, leader: Cell, follower: Cell) -> Flip:

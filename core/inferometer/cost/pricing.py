@@ -12,7 +12,6 @@ from inferometer.comparison import Value, worst_kind
 from inferometer.cost import hour
 from inferometer.cost.division import KINDS, busy_shares
 from inferometer.energy.account import counting
-from inferometer.errors import UsageError
 from inferometer.metrics.money import SCHEMA
 
 if TYPE_CHECKING:
@@ -85,25 +84,6 @@ def reserved(record: LaunchRecord, around: Ground) -> int | None:
         return None
     sizes = [int(record.asked.get(name) or 1) for name in PARALLEL]
     return sizes[0] * sizes[1] * sizes[2]
-
-
-def refuse_other_gpu(terms: Terms, records: Sequence[LaunchRecord], around: Ground) -> None:
-    """Raise :class:`UsageError` for a price of another accelerator than the one that was measured.
-
-    A scenario that names the GPU under [machine] is believed.
-    """
-    quoted = terms.quote.gpu if terms.quote is not None else terms.entry.gpu
-    if not quoted or terms.entry.per == "machine":
-        return
-    told = around.machine.gpu if around.machine is not None else None
-    seen = {told} if told else {name for r in records for name in accelerators(r, around)}
-    family = quoted.split()[0].casefold()
-    others = sorted(name for name in seen if name and family not in name.casefold())
-    if others:
-        raise UsageError(
-            f"hours {terms.entry.name!r}: a price of {quoted}, but {', '.join(others)} served",
-            hint="Take a quote of that accelerator (inferometer prices --gpu NAME).",
-        )
 
 
 def power_kw(terms: Terms, place: Place, around: Ground) -> float | None:

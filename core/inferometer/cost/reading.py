@@ -39,6 +39,14 @@ MOST_PER_KWH = 2.0
 """Dollars above which a price is used with a warning."""
 OF_STUDY = "study"
 """Name of the hour that a study's own ``[price]`` makes."""
+BESIDE = {
+    "surcharges": "surcharge",
+    "credits": "credits",
+    "response": "the response's prices",
+    "response.steps": "step",
+    "fleet.regions": "region",
+}
+"""Tables with a source that stand in no price of an hour -> their words."""
 
 
 class Dated(NamedTuple):
@@ -159,6 +167,21 @@ def origin(
         region=region,
         detail=detail,
     )
+
+
+def beside(scenario: Scenario, as_of: dt.date) -> list[tuple[str, Origin]]:
+    """Return what else a scenario rests on and whose it is: all but hours, rates and APIs.
+
+    Surcharges, credits, prices of a response and its steps, and what a region says of itself.
+    """
+    found = []
+    for key, table in rules.dated(to_builtins(scenario)):
+        what = BESIDE.get(re.sub(r"\[\d+\]", "", key))
+        if what is not None and table["date"]:
+            name = table.get("name") or table.get("what")
+            label = f"{what} {name!r}" if name else what
+            found.append((label, origin(table["source"], table["date"], as_of)))
+    return found
 
 
 def warnings(scenario: Scenario, text: str = "") -> list[str]:

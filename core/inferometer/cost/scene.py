@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 
 from inferometer.cells import cell_id, values
+from inferometer.cost import objectives
 from inferometer.cost.division import together
 from inferometer.metrics.windows import KEY, population
 from inferometer.tables import model_name, stack_id
@@ -122,10 +123,16 @@ class Scene:
         return values(rows, metric, meter).by_round
 
     def cheapest(self, hour: str) -> list[PricedCell]:
-        """Return the ranked cell with the least bill for each model and workload at an hour."""
+        """Return the cell with the least bill for each model and workload at an hour.
+
+        Of those that are ranked and meet the objectives: a load at which people wait too long is
+        no answer to what the work costs.
+        """
         best: dict[tuple[str, str], PricedCell] = {}
         for one in self.priced:
             if one.hour != hour or not one.ranked or _bill(one) is None:
+                continue
+            if not objectives.met(self, self.by_id[one.cell]):
                 continue
             key = (one.model, one.workload)
             if key not in best or (_bill(one) or 0) < (_bill(best[key]) or 0):

@@ -11,14 +11,13 @@ from inferometer.comparison import Value, worst_kind
 from inferometer.comparison.costs import Fleet
 from inferometer.contests import primary_meter
 from inferometer.cost import fleet as fleets
-from inferometer.cost import hour, margins, pricing, sites
+from inferometer.cost import hour, margins, objectives, pricing, sites
 from inferometer.cost.capacity import Capacity, Rate
 from inferometer.cost.crossings import arguments
 from inferometer.cost.demand import demand
 from inferometer.cost.division import busy_shares
-from inferometer.cost.scenario import Objectives
 from inferometer.cost.scene import Lengths
-from inferometer.declared import Energy, Slo
+from inferometer.declared import Energy
 from inferometer.errors import UsageError
 from inferometer.metrics.energy import read_meters
 from inferometer.metrics.shares import baselines
@@ -31,12 +30,11 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Cell, Model
     from inferometer.comparison.costs import Demand
-    from inferometer.cost.scenario import Terms
+    from inferometer.cost.scenario import Owned, Terms
     from inferometer.cost.scene import Scene
 
 DRAWS = 4096
 """Of a preset's lengths, for their mean; stratified, so that it is good to 0.1 %."""
-SHARE = Objectives().share
 
 
 def fleet(scene: Scene) -> Fleet | None:
@@ -51,7 +49,7 @@ def fleet(scene: Scene) -> Fleet | None:
     seen = [cell for cell in scene.cells if cell.workload == entry.workload and cell.launches]
     lengths = _lengths(scene, entry.workload, seen)
     wanted = demand(
-        entry, input_tokens=lengths.input, output_tokens=lengths.output, slo=_slo_words(scene)
+        entry, input_tokens=lengths.input, output_tokens=lengths.output, slo=objectives.words(scene)
     )
     machines = _capacities(scene, wanted, measured=bool(seen))
     declared = scene.evidence.study.energy
@@ -136,12 +134,12 @@ def _capacity(
 ) -> Capacity:
     """Return the best load point at which the objectives are met; where none is, why."""
     carried = {cell.id: _carried(scene, cell, wanted, measured=measured) for cell in cells}
-    good = [cell for cell in cells if (_good_share(scene, cell) or 0.0) >= _share(scene)]
+    good = [cell for cell in cells if objectives.met(scene, cell)]
     sound = [cell for cell in good if cell.valid and cell.refused is None] or good or cells
     best = max(sound, key=lambda cell: carried[cell.id].value or 0.0)
     capacity = carried[best.id]
     if not good and capacity.value is not None:
-        words = f"at no load point did {_share(scene):.0%} of the requests meet {_slo_words(scene)}"
+        words = f"at no load point was this met: {objectives.words(scene)}"
         capacity = replace(
             capacity, value=None, low=None, high=None, reason="slo_never_met", detail=words
         )
@@ -159,7 +157,9 @@ def _capacity(
         else _scaled(capacity, wanted.output_tokens, "tok/s"),
         total_tokens_per_request=wanted.input_tokens + wanted.output_tokens,
         it_power_kw=power,
-        idle_power_kw=_idle_kw(scene, idle.get((best.stack + "/" + model.name, meter))),
+        idle_power_kw=_idle_kw(
+            *(scene, best, meter), idle.get((best.stack + "/" + model.name, meter))
+        ),
         gpus=pricing.reserved(records[0], scene.bills.ground),
         ranked=best.valid and best.refused is None,
         rates={terms.entry.name: _rate(scene, terms, best) for terms in scene.case.terms},
@@ -207,43 +207,6 @@ def _scaled(value: Value, factor: float, unit: str) -> Value:
     return replace(value, value=by(value.value), low=by(value.low), high=by(value.high), unit=unit)
 
 
-def _slo(scene: Scene) -> Slo | None:
-    given = scene.evidence.study.slo
-    return scene.case.slo or (given if isinstance(given, Slo) else None)
-
-
-def _share(scene: Scene) -> float:
-    slo = _slo(scene)
-    if slo is None:
-        return 0.0
-    return slo.share if isinstance(slo, Objectives) else SHARE
-
-
-def _slo_words(scene: Scene) -> str:
-    slo = _slo(scene)
-    if slo is None:
-        return "none was set: full load, however long people wait"
-    names = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
-    limits = [
-        f"{words} <= {limit:g} ms"
-        for name, words in names.items()
-        if (limit := getattr(slo, name)) is not None
-    ]
-    return f"{', '.join(limits)} for {_share(scene):.0%} of the requests"
-
-
-def _good_share(scene: Scene, cell: Cell) -> float | None:
-    """Return the share of the requests that ended which met every objective; 1 without any."""
-    if _slo(scene) is None:
-        return 1.0
-    good, done, failed = (
-        cell.values[name].value for name in ("goodput_requests_s", "requests_s", "error_rate")
-    )
-    if good is None or not done or failed is None or failed >= 1:
-        return None
-    return good / (done / (1 - failed))
-
-
 def _power_kw(scene: Scene, cell: Cell) -> tuple[Value, str]:
     """Return what one replica draws at a load point, and the meter that says so.
 
@@ -256,25 +219,43 @@ def _power_kw(scene: Scene, cell: Cell) -> tuple[Value, str]:
         if found is None or found.value is None:
             continue
         value = _scaled(found, 1e-3, "kW")
-        words, host_w = f"{name}, {meters[name].scope}", _declared(scene, "host_power_w")
-        if meters[name].scope == "L0" and host_w:
+        words, (host_kw, whose) = f"{name}, {meters[name].scope}", _host_kw(scene, cell, name)
+        if host_kw:
             ends = {end: getattr(value, end) for end in ("value", "low", "high")}
-            added = {k: None if v is None else v + host_w / 1000 for k, v in ends.items()}
+            added = {k: None if v is None else v + host_kw for k, v in ends.items()}
             value = replace(value, **added, kind=worst_kind([value.kind, "estimated"]))
-            words += f" + {host_w:g} W of the host, declared"
+            words += f" + {host_kw * 1000:g} W of the host, declared{whose}"
         elif meters[name].scope == "L0":
             words += ": accelerators only, without their host"
         return replace(value, detail=words), name
     for terms in scene.case.terms:
         if terms.entry.owned is not None and terms.entry.owned.power_kw is not None:
-            gpus, _, _ = arguments(scene, terms, cell)
-            share = gpus / terms.entry.owned.gpus if gpus and terms.entry.owned.gpus else 1.0
-            kw = terms.entry.owned.power_kw * share
+            kw = terms.entry.owned.power_kw * _share_of(terms.entry.owned, scene, cell)
             words = f"declared of {terms.entry.name!r}"
             return Value(value=kw, unit="kW", kind="declared", detail=words), ""
     return Value(
         value=None, unit="kW", kind="measured", reason="no_sensor", detail="no meter has watts here"
     ), ""
+
+
+def _host_kw(scene: Scene, cell: Cell, meter: str) -> tuple[float, str]:
+    """Return what the meter does not see of the machine, and the words whose it is.
+
+    That of an hour whose watts are this meter's: the bill has it too. Else the study's, beside a
+    meter of accelerators alone.
+    """
+    for terms in scene.case.terms:
+        owned = terms.entry.owned
+        if owned is not None and owned.meter == meter and owned.host_kw:
+            return owned.host_kw * _share_of(owned, scene, cell), f" of {terms.entry.name!r}"
+    info = scene.evidence.meters.get(meter)
+    watts = _declared(scene, "host_power_w") if info is not None and info.scope == "L0" else None
+    return (watts or 0.0) / 1000, ""
+
+
+def _share_of(owned: Owned, scene: Scene, cell: Cell) -> float:
+    gpus = pricing.reserved(scene.records(cell)[0], scene.bills.ground)
+    return gpus / owned.gpus if gpus and owned.gpus else 1.0
 
 
 def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
@@ -291,8 +272,8 @@ def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
     return {key: statistics.fmean(values) for key, values in watts.items()}
 
 
-def _idle_kw(scene: Scene, watts: float | None) -> float | None:
-    return None if watts is None else (watts + (_declared(scene, "host_power_w") or 0.0)) / 1000
+def _idle_kw(scene: Scene, cell: Cell, meter: str, watts: float | None) -> float | None:
+    return None if watts is None else watts / 1000 + _host_kw(scene, cell, meter)[0]
 
 
 def _declared(scene: Scene, name: str) -> Any:

@@ -26,11 +26,12 @@ NO_PRICE = (
     f"{reason_words('no_price').capitalize()}: no sum of money can be said. What needs no price is "
     "the ratio of hourly prices at which two stacks cost the same per token."
 )
+OPEN = "open loops show no capacity: every stack that keeps up delivers what is offered"
 
 
 def section(look: Look) -> Section:
     """Return the verdict of each model at the first hour's price, and when it turns."""
-    lead = [*_price(look), *_verdicts(look)] if look.priced else [NO_PRICE]
+    lead = [*_price(look), *_verdicts(look)] if look.priced else _unpriced(look)
     first = look.costs.hours[0].name if look.costs.hours else None
     flips = [flip_words(flip) for flip in look.costs.flips if first in {None, flip.hour}]
     more = len(flips) - FLIPS
@@ -42,6 +43,15 @@ def section(look: Look) -> Section:
         question="Which stack is the cheapest, by how much, and when does the order flip?",
         lead=(*lead, *flips),
     )
+
+
+def _unpriced(look: Look) -> list[str]:
+    """Return why no sum can be said: no price was given, or no hour has one here."""
+    return [
+        f"No sum of money can be said at {look.paid(hour.name)}: "
+        f"{reason_words(hour.usd_per_hour.reason)} ({hour.usd_per_hour.detail})."
+        for hour in look.costs.hours
+    ] or [NO_PRICE]
 
 
 def _price(look: Look) -> list[str]:
@@ -73,7 +83,8 @@ def _verdicts(look: Look) -> list[str]:
                 f"{subject}, {one.workload}, {one.load}: {verdict(look, one)}." for one in rankings
             ]
     if not found:
-        return ["No stack was ranked by cost."]
+        loops = {cell.loop for cell in look.comparison.cells}
+        return [f"No stack was ranked by cost{f': {OPEN}' if loops == {'open'} else ''}."]
     told = [one.follows_throughput or "" for rows in groups.values() for one in rows if one.entries]
     return [*found, *(f"{text.rstrip('. ').capitalize()}." for text in distinct(told) if text)]
 

@@ -19,7 +19,7 @@ from inferometer.reasons import reason_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from inferometer.comparison.costs import PricedCell
+    from inferometer.comparison.costs import Part, PricedCell
     from inferometer.costwords.look import Look
 
 RANKS = "bill_usd_per_mtok_output"
@@ -151,14 +151,18 @@ def proof(one: PricedCell) -> str:
 def _own_parts(look: Look, cells: Sequence[PricedCell], place: str) -> list[Table]:
     """Return the lines that a cell's bill has and its hour's has not: surcharges, own watts."""
     hour = look.hour(cells[0].hour)
-    usual = hour.parts if hour else []
+    usual = {_line(part) for part in hour.parts} if hour else set()
     rows = [
         (*_who(look, one), *row)
         for one in cells
-        if one.parts != usual
-        for row in part_rows([part for part in one.parts if part not in usual], None)
+        for row in part_rows([part for part in one.parts if _line(part) not in usual], None)
     ]
     if not rows:
         return []
     header = ("stack", *POINT, "part", "USD per hour", "formula")
     return [tidy(place, "lines of their own in the bill of an hour", header, rows, POINT)]
+
+
+def _line(part: Part) -> tuple[str, str]:
+    """Return what tells two lines apart; a last digit of floating point does not."""
+    return part.name, part.formula or repr(part.usd)

@@ -58,6 +58,7 @@ def _per_mtok(
     bill: pl.Expr,
 ) -> tuple[Metric, Metric]:
     """Return dollars per million tokens, and the tokens for a dollar."""
+    tokens_, _, of = title.partition(", ")
     per_mtok = Metric(
         id=f"usd_per_mtok_{id_}",
         title=f"Cost per million {title}",
@@ -70,7 +71,7 @@ def _per_mtok(
     )
     per_usd = Metric(
         id=f"{id_}_tok_per_usd",
-        title=f"{title[:1].upper()}{title[1:]} for a dollar",
+        title=f"{tokens_.capitalize()} for a dollar, {of}",
         unit="tok/USD",
         direction="higher",
         grain="window",

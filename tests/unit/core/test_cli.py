@@ -441,13 +441,20 @@ class Fake:
         return {self.file: f"{self.name} of {comparison}\n".encode()}
 
 
+class Analysed(str):
+    """Stands for a comparison without costs."""
+
+    __slots__ = ()
+    costs = None
+
+
 @pytest.fixture
 def results(tmp_path: Path, path: Path, monkeypatch: Patch) -> Path:
     root = tmp_path / "results"
     store = Store(root)
     with store.writing():
         store.begin(plan.expand(study.load(path)), path.read_text())
-    monkeypatch.setattr(analyze, "analyze", lambda results, *_, **__: f"<{results.name}>")
+    monkeypatch.setattr(analyze, "analyze", lambda at, *_, **__: Analysed(f"<{at.name}>"))
     return root
 
 

@@ -99,6 +99,15 @@ def test_a_report_has_the_day_of_its_results_unless_told(results: Path, asked: A
     assert {args for args, _ in asked.calls} == {(results, Path("s.toml"))}
 
 
+def test_a_report_warns_of_stale_prices_and_refuses_them_too(
+    results: Path, asked: Asked, capsys: Capture
+) -> None:
+    words = ["report", str(results), "--format", "json", "--max-price-age", "30"]
+    assert cli.main(words) == 0
+    assert asked.calls[0][1]["max_price_age"] == 30
+    assert "stale, 143 days old" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "number"),
     [("250000", 250_000), ("1e6", 1e6), ("1M", 1e6), ("2.5k", 2500), ("1_000", 1000), ("1G", 1e9)],

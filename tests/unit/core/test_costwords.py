@@ -173,6 +173,24 @@ def test_without_a_price_there_are_ratios_alone() -> None:
     assert only.rows == (("vllm 0.32.0", "transformers 5.19.0", "0.800 (0.768 to 0.832)"),)
 
 
+def test_an_hour_without_a_price_says_why_though_one_was_given() -> None:
+    nothing = Value(
+        value=None, unit="USD/h", kind="estimated", reason="not_run", detail="no whole launch"
+    )
+    hour = replace(costs().hours[0], usd_per_hour=nothing, parts=[])
+    found = said(with_costs(hours=[hour], cells=[], flips=[]))
+    assert found["answer"].lead == (
+        "No sum of money can be said at rented: not run (no whole launch).",
+    )
+
+
+def test_open_loops_have_no_order_and_it_is_said() -> None:
+    base = factory.comparison()
+    cells = [replace(cell, loop="open") for cell in base.cells]
+    lead = said(replace(base, rankings=[], cells=cells))["answer"].lead
+    assert lead[1].startswith("No stack was ranked by cost: open loops show no capacity")
+
+
 # -- load points -------------------------------------------------------------------------------
 
 
@@ -243,6 +261,14 @@ def test_a_surcharge_is_told_beside_the_hour() -> None:
         "lines of their own",
     )
     assert own.rows == (("vllm 0.32.0", "licence", "0.500", "0.5 USD"),)
+
+
+def test_a_last_digit_of_floating_point_makes_no_line_of_its_own() -> None:
+    cell = costs().cells[0]
+    close = [replace(part, usd=part.usd * (1 + 1e-15)) for part in cell.parts]
+    assert close != cell.parts
+    points = said(with_costs(cells=[replace(cell, parts=close)]))["points"]
+    assert not [one for one in points.tables if "lines of their own" in one.title]
 
 
 # -- the rest ----------------------------------------------------------------------------------

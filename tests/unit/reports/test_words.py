@@ -177,3 +177,15 @@ def test_inverse_turns_the_interval_over() -> None:
 
 def test_listing() -> None:
     assert [listing(text) for text in ("", "A", "AB", "ABC")] == ["", "A", "A and B", "A, B and C"]
+
+
+def test_the_price_stands_at_the_head_with_its_day_and_its_age() -> None:
+    base = factory.comparison()
+    found = replace(
+        base.price, value=2.5, detail="a list, 2026-05-01, on-demand; stale: 143 days old"
+    )
+    told = words.price(View(replace(base, price=found)))
+    assert told is not None
+    assert told.text.endswith("USD/h: a list, 2026-05-01, on-demand; stale: 143 days old.")
+    nothing = replace(base.price, value=None, reason="no_price")
+    assert words.price(View(replace(base, price=nothing))) is None
