@@ -204,7 +204,7 @@ def date_problem(text: str, as_of: dt.date | None = None) -> str:
     found = day(text)
     if found is None:
         return f'"{text}" is no day; write 2026-01-31, or 2026-01 where only the month is known'
-    if as_of is not None and found > as_of + dt.timedelta(days=1):
+    if as_of is not None and (found - as_of).days > 1:
         return f"{text} is after {as_of}, the day on which ages are counted"
     return ""
 
