@@ -11,6 +11,7 @@ from msgspec import structs, to_builtins
 from inferometer import problems, tomlfile
 from inferometer.comparison.costs import Origin
 from inferometer.cost import rules
+from inferometer.cost.inputs import inputs
 from inferometer.cost.scenario import HourEntry, Scenario, Terms
 from inferometer.energy.peaks import PEAKS
 from inferometer.errors import StudyError, UsageError, closest
@@ -104,6 +105,7 @@ def resolve(
         *(it for it in made if not isinstance(it, Terms)),
         *_of_apis(scenario),
         *_of_gpus(scenario, known),
+        *(it for index, one in enumerate(made) for it in _of_ranges(f"hours[{index}]", one)),
         *_untimely(_dated(scenario, known), as_of, max_age_days),
     ]
     if found:
@@ -271,6 +273,24 @@ def _no_rate(currency: str, scenario: Scenario) -> str:
         f"mixed currencies: this price is in {currency} and sums are in {scenario.currency}; "
         f"give the rate, its source and its date in [exchange.{currency}]"
     )
+
+
+def _of_ranges(key: str, terms: Terms | Problem) -> Iterator[Problem]:
+    """Check each range against the input that it is of, wherever that one comes from."""
+    if not isinstance(terms, Terms):
+        return
+    known = {one.name: one for one in inputs(terms)}
+    for name, (low, high) in terms.entry.ranges.items():
+        one = known.get(name)
+        if one is None and name == "power_kw":
+            continue  # metered
+        if one is None:
+            yield f"{key}.ranges.{name}", f"moves nothing: this hour has no {name!r}"
+        elif not low <= one.value <= high:
+            words = f"{name!r} itself, {one.value:g}, is not within {low:g} to {high:g}"
+            yield f"{key}.ranges.{name}", words
+        elif name in {"interruptions_per_hour", "lost_minutes"} and high > one.high:
+            yield f"{key}.ranges.{name}", f"at {high:g} the whole hour is lost"
 
 
 def _of_apis(scenario: Scenario) -> Iterator[Problem]:

@@ -94,6 +94,6 @@ def test_what_the_parser_itself_gives_up_on_is_an_error_of_the_file(value: str) 
     class Any(msgspec.Struct):
         a: object = None
 
-    with pytest.raises(UsageError, match="book.toml: cannot be read as TOML") as caught:
+    with pytest.raises(UsageError, match=r"book\.toml: cannot be read as TOML") as caught:
         tomlfile.parse(f"a = {value}\n", "book.toml", Any)
     assert caught.value.hint

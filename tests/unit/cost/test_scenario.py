@@ -203,7 +203,6 @@ def test_what_a_quote_says_itself_is_not_said_again() -> None:
             'hours[0].ranges.pue: "pue" is unknown (inputs of this hour are discount,',
         ),
         ("{ price = [3, 1] }", "goes from the lower to the higher value, has 3 to 1"),
-        ("{ price = [3, 4] }", "'price' itself, 2, is not within 3 to 4"),
         ("{ utilisation = [0.5, 1.5] }", "must be at most 1, is 1.5"),
         ("{ price = [1, 2, 3] }", "hours[0].ranges.price: needs 2 entries, has 3"),
         ("{ price = 3 }", "hours[0].ranges.price: expected an array, got 3"),
@@ -211,6 +210,38 @@ def test_what_a_quote_says_itself_is_not_said_again() -> None:
 )
 def test_a_range_is_one_of_an_input_of_the_hour(ranges: str, said: str) -> None:
     assert any(said in line for line in refused(f"{HEAD}ranges = {ranges}\n"))
+
+
+QUOTED = '[[hours]]\nname = "q"\nquote = "h100-a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEAD}ranges = {{ price = [3, 4] }}\n", "'price' itself, 2, is not within 3 to 4"),
+        (f"{QUOTED}ranges = {{ price = [3, 4] }}\n", "'price' itself, 2.5, is not within 3 to 4"),
+        (
+            f"{HEAD}ranges = {{ utilisation = [0.3, 0.9] }}\n",
+            "line 7, hours[0].ranges.utilisation: 'utilisation' itself, 1, is not within 0.3 to",
+        ),
+        (f"{HEAD}ranges = {{ exchange = [1, 2] }}\n", "moves nothing: this hour has no 'exchange'"),
+        (
+            OWNED.replace("utilisation", "ranges = { idle_kw = [1, 2] }\nutilisation"),
+            "ranges.idle_kw: moves nothing: this hour has no 'idle_kw'",
+        ),
+        (
+            f"{HEAD}interruptions_per_hour = 2\nlost_minutes = 20\nranges.lost_minutes = [10, 40]\n",
+            "line 9, hours[0].ranges.lost_minutes: at 40 the whole hour is lost",
+        ),
+    ],
+)
+def test_a_range_holds_its_input_wherever_that_comes_from(text: str, said: str) -> None:
+    assert any(said in line for line in unresolved(text))
+
+
+def test_a_range_of_metered_power_is_that_of_the_meter() -> None:
+    text = OWNED.replace("power_kw = 8.0", 'meter = "nvml"')
+    assert resolved(text.replace("utilisation", "ranges = { power_kw = [1, 2] }\nutilisation"))
 
 
 def test_ranges_that_are_in_order_are_read() -> None:
