@@ -60,9 +60,14 @@ def case(
         return Case(name=STUDY, as_of=as_of, scenario=_with(scenario, fleet), terms=terms)
     text = reading.read(path)
     scenario = reading.parse(text, str(path))
-    registry, quoted = Registry(), any(entry.quote for entry in scenario.hours)
-    books = registry.price_books() if quoted else {}
-    broken = [row for row in registry.problems() if row.kind == "price book"] if quoted else []
+    registry = Registry()
+    machine = scenario.machine
+    # A book also says how the market names its accelerators.
+    asked = (machine is not None and machine.gpu) or any(
+        it.quote or it.gpu for it in scenario.hours
+    )
+    books = registry.price_books() if asked else {}
+    broken = [row for row in registry.problems() if row.kind == "price book"] if asked else []
     return Case(
         name=path.name,
         as_of=as_of,

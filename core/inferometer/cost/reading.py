@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MOST_PER_MTOK = 100.0
 MOST_PER_KWH = 2.0
 """Dollars above which a price is used with a warning."""
+PART = re.compile(r"(?!HBM|SXM)[A-Z]+\d+[A-Z]*")
+"""A word of an accelerator's name by which the market knows it: ``MI300X``; not maker or memory."""
 OF_STUDY = "study"
 """Name of the hour that a study's own ``[price]`` makes."""
 
@@ -302,7 +304,8 @@ def _of_apis(scenario: Scenario) -> Iterator[Problem]:
 def _of_gpus(scenario: Scenario, known: Mapping[str, Sequence[Listed]]) -> Iterator[Problem]:
     """Check that accelerators are named as the market names them."""
     market = sorted({it.quote.gpu for prices in known.values() for it in prices})
-    of_makers = {word.casefold() for name in PEAKS for word in re.split(r"[ -]", name)}
+    words = {word for name in PEAKS for word in re.split(r"[ -]", name)}
+    of_makers = {word.casefold() for word in words if PART.fullmatch(word)}
     named = [(f"hours[{index}].gpu", entry.gpu) for index, entry in enumerate(scenario.hours)]
     if scenario.machine is not None:
         named.append(("machine.gpu", scenario.machine.gpu))

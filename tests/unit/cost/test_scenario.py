@@ -15,7 +15,7 @@ import pytest
 
 from inferometer import cli, problems, study, tomlfile
 from inferometer.cli import init as init_command
-from inferometer.cost import reading, rules, scenario
+from inferometer.cost import cases, reading, rules, scenario
 from inferometer.cost.scenario import Scenario, Terms
 from inferometer.declared import Price
 from inferometer.errors import StudyError, UsageError
@@ -230,7 +230,7 @@ QUOTED = '[[hours]]\nname = "q"\nquote = "h100-a"\n'
             "ranges.idle_kw: moves nothing: this hour has no 'idle_kw'",
         ),
         (
-            f"{HEAD}interruptions_per_hour = 2\nlost_minutes = 20\nranges.lost_minutes = [10, 40]\n",
+            f"{HEAD}interruptions_per_hour = 2\nlost_minutes = 20\nranges.lost_minutes = [1, 40]\n",
             "line 9, hours[0].ranges.lost_minutes: at 40 the whole hour is lost",
         ),
     ],
@@ -429,6 +429,8 @@ def test_another_currency_is_exchanged_and_the_older_day_counts() -> None:
             '[[hours]]\nname = "q"\nquote = "h100-a"\ninterruptions_per_hour = 0.5\n',
             "line 1, hours[0].lost_minutes: missing: how many minutes",
         ),
+        (HEAD + 'gpu = "NVIDIA"\n', 'line 7, hours[0].gpu: unknown GPU "NVIDIA"'),
+        (HEAD + 'gpu = "80GB"\n', 'line 7, hours[0].gpu: unknown GPU "80GB"'),
         (HEAD.replace("2026-11-01", "2026-11-24"), "line 6, hours[0].date: 2026-11-24 is after"),
     ],
 )
@@ -438,6 +440,16 @@ def test_what_cannot_be_looked_up_is_told_by_line(text: str, said: str) -> None:
 
 def test_a_gpu_of_a_makers_data_sheet_is_known_too() -> None:
     assert resolved(HEAD + 'gpu = "L40S"\n')[0].quote.gpu == "L40S"  # type: ignore[union-attr]
+
+
+def test_the_books_say_which_gpus_there_are_where_no_hour_quotes_one(tmp_path: Path) -> None:
+    path = tmp_path / "cost.toml"
+    day: dict[str, Any] = {"as_of": DAY, "max_age_days": None, "fleet": {}}
+    path.write_text(HEAD + 'gpu = "GB300 NVL72"\n')
+    assert cases.case(path, None, **day).terms[0].quote.gpu == "GB300 NVL72"  # type: ignore[union-attr]
+    path.write_text(HEAD + '[machine]\ngpus = 8\ngpu = "H101"\n')
+    with pytest.raises(StudyError, match=r"did you mean 'H100'\? known: B200, B300"):
+        cases.case(path, None, **day)
 
 
 def test_max_price_age_refuses_everything_that_is_older() -> None:
