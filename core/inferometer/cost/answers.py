@@ -68,8 +68,6 @@ def responses(scene: Scene) -> list[ResponseCost]:
                 input_usd=entry.input_per_mtok,
                 cached_usd=entry.input_per_mtok if cached is None else cached,
                 output_usd=entry.output_per_mtok,
-                input_j=entry.j_per_input_token,
-                output_j=entry.j_per_output_token,
             )
         ]
     found = []
@@ -86,6 +84,7 @@ def responses(scene: Scene) -> list[ResponseCost]:
                     output_usd=one.values["usd_per_mtok_output"].value,
                     input_j=joules.input,
                     output_j=joules.output,
+                    cached_share=one.division.cached_tokens_share or 0.0,
                     kind=one.values["usd_per_mtok_output"].kind,
                     energy_kind=joules.kind,
                 )
