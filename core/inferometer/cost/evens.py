@@ -191,7 +191,7 @@ def own_or_rent(
         rented_usd_per_hour=rent_usd,
         flip_utilisation=flip_used,
         flip_rent_usd_per_hour=flip_rent,
-        sentence=_own_words(names, flip_used, flip_rent, parts[0].usd),
+        sentence=_own_words(names, flip_used, utilisation(rented.entry), flip_rent, parts[0].usd),
     )
 
 
@@ -263,8 +263,12 @@ def _api_words(name: str, ratio: Value, used: Value, a_day: Value) -> str:
     )
 
 
-def _own_words(names: tuple[str, str], used: float | None, rent: float, listed: float) -> str:
+def _own_words(
+    names: tuple[str, str], used: float | None, rented_used: float, rent: float, listed: float
+) -> str:
     owned, rented = names
+    if rented_used < 1:
+        rented += f" at {_said(100 * rented_used)} % use"
     if used is None:
         return f"{rented} is cheaper: its rent is below what {owned} uses by the hour."
     if used > 1:

@@ -246,6 +246,11 @@ def test_own_or_rent() -> None:
         "rent is cheaper however much own is used,"
         " until its list price of 4.00 USD per hour is 10.0."
     )
+    kept = own_or_rent(owned(utilisation=0.8), rented(1.25, utilisation=0.5), gpus=8)
+    assert kept.flip_utilisation == pytest.approx(0.4)  # 8 USD an hour against 10 / 0.5
+    assert kept.sentence.startswith(
+        "own is cheaper than rent at 50.0 % use when used more than 40.0 % of the hours;"
+    )
     never = own_or_rent(owned(usd_per_kwh=1.0, idle_kw=0.0), rented(1.0), gpus=8)
     assert never.flip_utilisation is None
     assert never.sentence == "rent is cheaper: its rent is below what own uses by the hour."
