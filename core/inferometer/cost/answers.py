@@ -99,7 +99,7 @@ def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
     exchange = scene.case.scenario.exchange.get(api.currency)
     return evens.api_even(
         api,
-        origin=reading.origin(api.source, api.date, scene.case.as_of, contract="list price"),
+        origin=reading.of_api(api, scene.case.scenario, scene.case.as_of),
         exchange_usd=exchange.usd if exchange else 1.0,
         hour=one.hour,
         cell=one.cell,

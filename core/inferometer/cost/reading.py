@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from inferometer.cost.scenario import Api, Exchange
     from inferometer.declared import Price
     from inferometer.prices import Listed, PriceBook
     from inferometer.problems import Problem
@@ -165,6 +166,17 @@ def origin(
     )
 
 
+def of_api(api: Api, scenario: Scenario, as_of: dt.date) -> Origin:
+    """Return where an API's prices come from; of an exchanged one the older day counts."""
+    rate = scenario.exchange.get(api.currency)
+    dates = [api.date] if rate is None else [api.date, rate.date]
+    return origin(
+        *(api.source, max(dates, key=lambda date: age_days(date, as_of)), as_of),
+        contract="list price" + (f", {api.discount * 100:g} % off" if api.discount else ""),
+        detail="" if rate is None else _exchanged(api.currency, rate),
+    )
+
+
 def warnings(scenario: Scenario, text: str = "") -> list[str]:
     """Return what is used but looks wrong, each with its line where the file's text is given."""
     lines = tomlfile.lines(text) if text else {}
@@ -261,11 +273,15 @@ def _details(book: str, quote: Quote, scenario: Scenario) -> Iterator[str]:
     if quote.seller:
         yield f"seller {quote.seller}"
     if rate := scenario.exchange.get(quote.currency):
-        yield f"1 {quote.currency} = {rate.usd:g} USD ({rate.source}, {rate.date})"
+        yield _exchanged(quote.currency, rate)
     if quote.placeholder:
         yield "placeholder: the source made it up from another price"
     if quote.note:
         yield quote.note
+
+
+def _exchanged(currency: str, rate: Exchange) -> str:
+    return f"1 {currency} = {rate.usd:g} USD ({rate.source}, {rate.date})"
 
 
 def _no_rate(currency: str, scenario: Scenario) -> str:

@@ -401,6 +401,16 @@ def test_another_currency_is_exchanged_and_the_older_day_counts() -> None:
     assert "1 EUR = 1.25 USD (a bank, 2026-11-01)" in terms.origin.detail
 
 
+def test_an_api_is_as_old_as_the_rate_of_its_currency() -> None:
+    rate = '[exchange.EUR]\nusd = 1.25\nsource = "a bank"\ndate = "2026-08-01"\n'
+    found = reading.parse(f'{HEAD}{API}currency = "EUR"\ndiscount = 0.2\n{rate}', "x")
+    told = reading.of_api(found.apis[0], found, DAY)
+    assert (told.date, told.stale, told.contract) == ("2026-08-01", True, "list price, 20 % off")
+    assert told.detail == "1 EUR = 1.25 USD (a bank, 2026-08-01)"
+    plain = reading.of_api(reading.parse(HEAD + API, "x").apis[0], found, DAY)
+    assert (plain.date, plain.stale, plain.contract) == ("2026-11-20", False, "list price")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
