@@ -219,14 +219,14 @@ class FleetEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     growth_per_month: Annotated[float, Meta(gt=-1)] = 0.0
     months: Annotated[int, Meta(ge=0)] = 0
     """Plan for the demand of so many months from now."""
-    headroom: NotNegative = 0.0
+    headroom: Annotated[float, Meta(ge=0, le=100)] = 0.0
     """Capacity above the peak, as a share of the peak."""
-    spare: Annotated[int, Meta(ge=0)] = 0
+    spare: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Replicas that may fail: n + k."""
     follows_demand: bool = False
     """Pay only for the replicas that each hour needs."""
     regions: tuple[Region, ...] = ()
-    site_mw: Positive | None = None
+    site_mw: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     usd_per_response: Positive | None = None
     revenue_share: Fraction = 0.0
     """Of the revenue, what goes to somebody else."""

@@ -302,6 +302,9 @@ def test_ranges_that_are_in_order_are_read() -> None:
             f'{FLEET}shape = "offices"\n',
             "evening, flat, office; did you mean 'office'? (or an array)",
         ),
+        (f"{FLEET}headroom = 1e308\n", "line 10, fleet.headroom: must be at most 100"),
+        (f"{FLEET}spare = {10**308}\n", "line 10, fleet.spare: must be at most 1000000"),
+        (f"{FLEET}site_mw = 1e308\n", "line 10, fleet.site_mw: must be at most 1000000"),
         (f"{FLEET}revenue_share = 0.2\n", "line 10, fleet.revenue_share: needs 'usd_per_response'"),
         (
             f'{FLEET}regions = [{{ name = "a", share = 0.5 }}, {{ name = "a", share = 0.4 }}]\n',
