@@ -180,9 +180,16 @@ def of_api(api: Api, scenario: Scenario, as_of: dt.date) -> Origin:
 def warnings(scenario: Scenario, text: str = "") -> list[str]:
     """Return what is used but looks wrong, each with its line where the file's text is given."""
     lines = tomlfile.lines(text) if text else {}
+    rates = {
+        f"apis[{index}]": _rate(api.currency, scenario) for index, api in enumerate(scenario.apis)
+    }
+    in_usd = (
+        (key, price * rates.get(key.partition(".")[0], 1.0))
+        for key, price in rules.per_mtok(to_builtins(scenario))
+    )
     said = [
         (key, f"{price:g} USD per million tokens is above {MOST_PER_MTOK:g}: is it per million?")
-        for key, price in rules.per_mtok(to_builtins(scenario))
+        for key, price in in_usd
         if price > MOST_PER_MTOK
     ]
     for index, entry in enumerate(scenario.hours):
@@ -234,7 +241,7 @@ def _terms(
         region=quote.region,
         detail="; ".join(_details(book, quote, scenario)),
     )
-    return Terms(entry=entry, quote=quote, origin=told, usd=1.0 if rate is None else rate.usd)
+    return Terms(entry=entry, quote=quote, origin=told, usd=_rate(quote.currency, scenario))
 
 
 def _written(entry: HourEntry) -> Quote:
@@ -278,6 +285,11 @@ def _details(book: str, quote: Quote, scenario: Scenario) -> Iterator[str]:
         yield "placeholder: the source made it up from another price"
     if quote.note:
         yield quote.note
+
+
+def _rate(currency: str, scenario: Scenario) -> float:
+    rate = scenario.exchange.get(currency)
+    return 1.0 if rate is None else rate.usd
 
 
 def _exchanged(currency: str, rate: Exchange) -> str:

@@ -354,6 +354,15 @@ def test_a_price_above_100_per_million_warns_with_its_line() -> None:
     assert reading.warnings(reading.parse(HEAD + API, "x"), text) == []
 
 
+def test_a_price_in_another_currency_warns_by_what_it_is_in_dollars() -> None:
+    yen = '[exchange.JPY]\nusd = 0.0065\nsource = "a bank"\ndate = "2026-11-01"\n'
+    text = HEAD + API.replace("= 2\n", "= 1500\n").replace("0.5", "20000") + 'currency = "JPY"\n'
+    assert reading.warnings(reading.parse(text + yen, "x"), text) == [
+        "line 9, apis[0].input_per_mtok: 130 USD per million tokens is above 100:"
+        " is it per million?"
+    ]
+
+
 def test_electricity_in_cents_warns() -> None:
     text = OWNED.replace("usd_per_kwh = 0.1", "usd_per_kwh = 14.6")
     assert reading.warnings(reading.parse(text, "x"), text) == [
