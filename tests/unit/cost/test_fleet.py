@@ -188,7 +188,7 @@ def test_without_pue_power_is_of_the_machines_alone_and_without_carbon_there_is_
     for name in ("power_kw", "energy_kwh_per_month", "carbon_kg_per_month"):
         bare, whole = getattr(found, name), getattr(walled, name)
         assert bare.value * 1.25 == pytest.approx(whole.value)
-    assert "no PUE is declared: of the machines alone" in found.power_kw.detail
+        assert "no PUE is declared: of the machines alone" in bare.detail
     assert _reasons(row(entry(), carbon_g_per_kwh=None)) == {"carbon_kg_per_month": "not_declared"}
 
 
