@@ -65,3 +65,30 @@ def test_parts_of_every_cells_bill_are_the_bill_and_tokens_times_prices_give_it_
             for side in ("input", "output")
         )
         assert per_second * 3600 / 1e6 == pytest.approx(price, rel=1e-3)
+
+
+def test_a_bought_machine_draws_in_the_fleet_what_its_bill_pays_for(tmp_path: Path) -> None:
+    """20 W metered and 30 W of the host that the meter does not see; a rented one has the 20."""
+    fixture = Fixture(rates={"a": 40.0}, meter=METER, power_w=20.0)
+    root = write_results(tmp_path / "r", fixture).root
+    costs = analyze(root, EXAMPLES / "two-prices.toml").costs
+    assert costs is not None
+    assert costs.fleet is not None
+    rented, owned = costs.fleet.rows
+    count = owned.replicas.value or 0
+    assert owned.power_kw.value == pytest.approx(count * 0.05 * 1.2)
+    assert "cpu-time + 0.03 kW of the host, declared" in owned.power_kw.detail
+    electricity = next(part.usd for part in costs.hours[1].parts if part.name == "electricity")
+    assert (owned.energy_kwh_per_month.value or 0) * 0.17 == pytest.approx(
+        count * 730 * electricity
+    )
+    assert rented.power_kw.value == pytest.approx(count * 0.02)
+    declared = tmp_path / "declared.toml"
+    text = (EXAMPLES / "two-prices.toml").read_text()
+    kept = [row for row in text.splitlines() if not row.startswith("host_kw")]
+    declared.write_text("\n".join(kept).replace('meter = "cpu-time"', "power_kw = 0.5 #"))
+    costs = analyze(root, declared).costs
+    assert costs is not None
+    assert costs.fleet is not None
+    assert costs.fleet.rows[1].power_kw.value == pytest.approx(count * 0.5 * 1.2)
+    assert "declared of 'owned'" in costs.fleet.rows[1].power_kw.detail
