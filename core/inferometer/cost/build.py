@@ -94,7 +94,7 @@ def build_costs(
         own_or_rent=answers.own_or_rent(scene),
         responses=answers.responses(scene),
         fleet=serving.fleet(scene),
-        warnings=list(case.warnings),
+        warnings=[*case.warnings, *_unborne(scene)],
         notes=_notes(scene),
     )
 
@@ -155,6 +155,18 @@ def _values(scene: Scene, terms: Terms, cell: Cell, point: LoadPoint) -> dict[st
     )
     why = ("failed", "the launch has no window here")
     return {metric.id: value_of(metric, values(rows, metric.id, None), why) for metric in COST}
+
+
+def _unborne(scene: Scene) -> list[str]:
+    """Return which surcharges none of these engines bears: their names may be misspelt."""
+    engines = {str(record.stack.get("engine") or "") for record in scene.evidence.records}
+    there = ", ".join(sorted(engines))
+    return [
+        f"surcharge {one.what!r} is of engine {one.engine!r}, which is not here: in no bill"
+        f" ({there})"
+        for one in scene.case.scenario.surcharges
+        if engines and one.engine not in engines
+    ]
 
 
 def _notes(scene: Scene) -> list[str]:

@@ -92,3 +92,16 @@ def test_a_bought_machine_draws_in_the_fleet_what_its_bill_pays_for(tmp_path: Pa
     assert costs.fleet is not None
     assert costs.fleet.rows[1].power_kw.value == pytest.approx(count * 0.5 * 1.2)
     assert "declared of 'owned'" in costs.fleet.rows[1].power_kw.detail
+
+
+def test_a_surcharge_of_an_engine_that_is_not_here_is_told(tmp_path: Path) -> None:
+    root = write_results(tmp_path / "r", Fixture(rates={"a": 40.0, "b": 50.0})).root
+    extra = 'what = "licence"\nusd_per_hour = 1\nsource = "s"\ndate = "2026-11-22"\n'
+    path = tmp_path / "cost.toml"
+    text = (EXAMPLES / "own-or-rent.toml").read_text()
+    tables = "".join(f'[[surcharges]]\nengine = "{name}"\n{extra}' for name in ("a", "aa"))
+    path.write_text(f"{text}\n{tables}")
+    costs = analyze(root, path, as_of=DAY).costs
+    assert costs is not None
+    (said,) = [text for text in costs.warnings if "surcharge" in text]
+    assert said == "surcharge 'licence' is of engine 'aa', which is not here: in no bill (a, b)"
