@@ -83,6 +83,7 @@ def case(
         warnings=[
             *(f"price book {row.name} is left out: {row.problem}" for row in broken),
             *reading.warnings(scenario, text),
+            *reading.stale(scenario, as_of),
         ],
     )
 

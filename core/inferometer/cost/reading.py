@@ -201,6 +201,17 @@ def warnings(scenario: Scenario, text: str = "") -> list[str]:
     return [f"{_place(key, lines)}: {words}" for key, words in said]
 
 
+def stale(scenario: Scenario, as_of: dt.date) -> list[str]:
+    """Say what is old of surcharges, credits, responses and regions; prices have their origin."""
+    return [
+        f"{key} is of {table['date']}: stale, {age_days(table['date'], as_of)} days old"
+        for key, table in rules.dated(to_builtins(scenario))
+        if not key.startswith(("hours[", "apis[", "exchange."))
+        and table["date"]
+        and is_stale(table["date"], as_of)
+    ]
+
+
 # -- inside ----------------------------------------------------------------------------------
 
 

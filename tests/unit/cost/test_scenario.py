@@ -483,6 +483,23 @@ def test_max_price_age_refuses_everything_that_is_older() -> None:
     assert len(resolved(text, most=205)) == 2
 
 
+def test_all_else_that_is_old_is_told_too(tmp_path: Path) -> None:
+    told = 'source = "s"\ndate = "2026-05"\n'
+    text = (
+        f'{HEAD}[[surcharges]]\nengine = "x"\nwhat = "y"\nusd_per_hour = 1\n{told}'
+        f"[credits]\nusd = 1\nmonths = 1\n{told}"
+        f'{RESPONSE}[[response.steps]]\nname = "g"\ntokens = 1\nper_mtok = 2\n{told}'
+        f'{FLEET}[[fleet.regions]]\nname = "r"\nshare = 1\npue = 1.1\n{told}'
+    )
+    path = tmp_path / "cost.toml"
+    path.write_text(text)
+    found = cases.case(path, None, as_of=DAY, max_age_days=None, fleet={})
+    keys = ("surcharges[0]", "credits", "response.steps[0]", "fleet.regions[0]")
+    assert list(found.warnings) == [f"{key} is of 2026-05: stale, 205 days old" for key in keys]
+    fresh = text.replace("2026-05", "2026-11")
+    assert reading.stale(reading.parse(fresh, "x"), DAY) == []
+
+
 def test_a_price_from_after_the_day_is_refused() -> None:
     (said,) = unresolved(HEAD, as_of=dt.date(2026, 10, 1))
     assert said == (
