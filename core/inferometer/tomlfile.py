@@ -107,9 +107,9 @@ def _lines_of_table(rows: list[str], counts: dict[str, int]) -> Iterator[tuple[s
                 yield prefix, 1
             document = value[0] if isinstance(value, list) else value
     header = len(rows) - len(inner)
-    whole = 0  # so many rows are TOML by themselves
+    whole = 0  # so many rows are TOML by themselves, and are not read again
     for count in range(1, len(inner) + 1):
-        table = _toml(inner[:count])
+        table = _toml(inner[whole:count])
         if table is not None:
             yield from ((key, header + whole + 1) for key in _paths(table, prefix))
             whole = count
