@@ -28,7 +28,10 @@ STALE_DAYS = 90
 LOW, HIGH = 0.01, 200.0
 """Dollars for one GPU for an hour, between which a price is believed."""
 
-Positive = Annotated[float, Meta(gt=0)]
+MOST = 1e15
+"""Of whatever a person may type: sums and products of such numbers are still numbers."""
+
+Positive = Annotated[float, Meta(gt=0, le=MOST)]
 Text = Annotated[str, Meta(min_length=1)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Currency = Annotated[

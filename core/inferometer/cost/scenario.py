@@ -13,12 +13,14 @@ from msgspec import Meta, Struct
 
 from inferometer.comparison.costs import Origin
 from inferometer.declared import Slo
-from inferometer.prices import Contract, Currency, Positive, Quote, Share, Text
+from inferometer.prices import MOST, Contract, Currency, Positive, Quote, Share, Text
 
-NotNegative = Annotated[float, Meta(ge=0)]
+NotNegative = Annotated[float, Meta(ge=0, le=MOST)]
 Whole = Annotated[float, Meta(gt=0, le=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-AtLeastOne = Annotated[float, Meta(ge=1)]
+AtLeastOne = Annotated[float, Meta(ge=1, le=MOST)]
+Pue = Annotated[float, Meta(ge=1, le=10)]
+Years = Annotated[float, Meta(ge=0.1, le=100)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -34,7 +36,7 @@ class Owned(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     network_usd: NotNegative = 0.0
     """Its share of switches and cables."""
     storage_usd: NotNegative = 0.0
-    life_years: Positive
+    life_years: Years
     residual: Share = 0.0
     """Share of the capital that is left at the end of its life."""
     cost_of_capital: NotNegative = 0.0
@@ -47,7 +49,7 @@ class Owned(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """With ``meter``: what it does not see."""
     idle_kw: NotNegative | None = None
     """Of the server in an unused hour, without PUE; unset: as under load, which is the most."""
-    pue: AtLeastOne
+    pue: Pue
     usd_per_kwh: NotNegative
     demand_usd_per_kw_month: NotNegative = 0.0
     colocation_usd_per_kw_month: NotNegative = 0.0
@@ -203,7 +205,7 @@ class Region(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hour: Text | None = None
     """Name of one of ``[[hours]]``; unset means each of them in turn."""
     carbon_g_per_kwh: Positive | None = None
-    pue: AtLeastOne | None = None
+    pue: Pue | None = None
     source: str = ""
     date: str = ""
 

@@ -150,6 +150,9 @@ def test_a_wrong_rented_hour_is_told_by_line_and_key(old: str, new: str, said: s
     ("old", "new", "said"),
     [
         ("pue = 1.25", "pue = 0.9", "line 9, hours[0].owned.pue: must be at least 1, is 0.9"),
+        ("pue = 1.25", "pue = 125", "line 9, hours[0].owned.pue: must be at most 10"),
+        ("life_years = 4", "life_years = 0.01", "hours[0].owned.life_years: must be at least 0.1"),
+        ("server_usd = 320000", "server_usd = 1e308", "hours[0].owned.server_usd: must be at most"),
         (
             "utilisation = 0.5\n",
             "",
