@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from inferometer import cli, problems, study, tomlfile
 from inferometer.cli import init as init_command
 from inferometer.cost import cases, reading, rules, scenario
 from inferometer.cost.scenario import Scenario, Terms
+from inferometer.cost.tornado import tornado
 from inferometer.declared import Price
 from inferometer.errors import StudyError, UsageError
 from inferometer.plugins import Registry
@@ -595,6 +597,34 @@ def test_whatever_stands_at_a_key_is_read_or_refused_and_never_a_crash() -> None
                 msgspec.convert(document, Scenario)
             tried += 1
     assert tried > 1000
+
+
+def test_whatever_can_be_read_has_a_bill_and_a_sensitivity_that_are_numbers() -> None:
+    text = init_command.template(Path("cost.toml"), "cost.toml")
+    text = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    whole = tomlfile._with_days(tomllib.loads(text))
+    books = list(Registry(only=["prices"]).price_books().values())
+    priced = 0
+    for *way, last in places({"hours": whole["hours"]}):
+        for odd in (0, 1e-300, 0.5, 0.9999999, 7, 1e15, 1e308):
+            document = copy.deepcopy(whole)
+            holder: Any = document
+            for step in way:
+                holder = holder[step]
+            holder[last] = odd
+            if [*rules.find(document), *problems.find(document, Scenario)]:
+                continue
+            found = msgspec.convert(document, Scenario)
+            try:
+                hours = reading.resolve(found, books, as_of=DAY, name="template", text=text)
+            except StudyError:
+                continue  # a value that is not within its range
+            for terms in hours:
+                told = tornado(terms, gpus=8, cell="", metric="", unit="")
+                ends = [end for swing in told.swings for end in (swing.at_low, swing.at_high)]
+                assert all(0 < cost < math.inf for cost in (told.base, *ends)), (*way, last, odd)
+                priced += 1
+    assert priced > 200
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {
