@@ -28,7 +28,10 @@ STALE_DAYS = 90
 LOW, HIGH = 0.01, 200.0
 """Dollars for one GPU for an hour, between which a price is believed."""
 
-Positive = Annotated[float, Meta(gt=0)]
+MOST = 1e15
+"""Of whatever a person may type: sums and products of such numbers are still numbers."""
+
+Positive = Annotated[float, Meta(gt=0, le=MOST)]
 Text = Annotated[str, Meta(min_length=1)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Currency = Annotated[
@@ -204,7 +207,7 @@ def date_problem(text: str, as_of: dt.date | None = None) -> str:
     found = day(text)
     if found is None:
         return f'"{text}" is no day; write 2026-01-31, or 2026-01 where only the month is known'
-    if as_of is not None and found > as_of + dt.timedelta(days=1):
+    if as_of is not None and (found - as_of).days > 1:
         return f"{text} is after {as_of}, the day on which ages are counted"
     return ""
 

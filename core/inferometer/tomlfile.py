@@ -57,6 +57,10 @@ def parse(text: str, name: str, type_: type[S], rules: Iterable[Rule] = ()) -> S
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: not TOML: {error}", hint="Correct that line.") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, or [[[[...
+        raise UsageError(
+            f"{name}: cannot be read as TOML: {error}", hint="Shorten that number or nesting."
+        ) from error
     document = _with_days(document)
     found = [problem for rule in rules for problem in rule(document)]
     told = {key for key, _ in found}
@@ -103,9 +107,9 @@ def _lines_of_table(rows: list[str], counts: dict[str, int]) -> Iterator[tuple[s
                 yield prefix, 1
             document = value[0] if isinstance(value, list) else value
     header = len(rows) - len(inner)
-    whole = 0  # so many rows are TOML by themselves
+    whole = 0  # so many rows are TOML by themselves, and are not read again
     for count in range(1, len(inner) + 1):
-        table = _toml(inner[:count])
+        table = _toml(inner[whole:count])
         if table is not None:
             yield from ((key, header + whole + 1) for key in _paths(table, prefix))
             whole = count
@@ -114,7 +118,7 @@ def _lines_of_table(rows: list[str], counts: dict[str, int]) -> Iterator[tuple[s
 def _toml(rows: list[str]) -> dict[str, Any] | None:
     try:
         return tomllib.loads("".join(rows))
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # rows that are no TOML by themselves, whatever of them
         return None
 
 

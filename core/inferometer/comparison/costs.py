@@ -163,6 +163,7 @@ class ApiEven(Struct, frozen=True, kw_only=True):
     flip_utilisation: Value
     """Above 1: the API is cheaper even at full load."""
     flip_requests_per_day: Value
+    """On one machine; absent where that is more than it carries."""
     flip_discount: Value
     """Below 0: own is dearer than the list price, so no discount is needed."""
     sentence: str

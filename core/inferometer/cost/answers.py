@@ -69,26 +69,23 @@ def responses(scene: Scene) -> list[ResponseCost]:
                 input_usd=entry.input_per_mtok,
                 cached_usd=entry.input_per_mtok if cached is None else cached,
                 output_usd=entry.output_per_mtok,
-                input_j=entry.j_per_input_token,
-                output_j=entry.j_per_output_token,
             )
         ]
     found = []
-    typed = _Joules(entry.j_per_input_token, entry.j_per_output_token, "estimated")
     for terms in scene.case.terms:
         for one in scene.cheapest(terms.entry.name):
-            joules = _joules(scene, scene.by_id[one.cell], one) or typed
-            computed = _computed(one)
+            joules = _joules(scene, scene.by_id[one.cell], one)
             found.append(
                 response(
                     entry,
                     at=one.cell,
                     hour=one.hour,
-                    input_usd=_over(one.values["usd_per_mtok_input"].value, computed),
+                    input_usd=one.values["usd_per_mtok_input"].value,
                     cached_usd=0.0,
                     output_usd=one.values["usd_per_mtok_output"].value,
                     input_j=joules.input,
                     output_j=joules.output,
+                    cached_share=one.division.cached_tokens_share or 0.0,
                     kind=one.values["usd_per_mtok_output"].kind,
                     energy_kind=joules.kind,
                 )
@@ -103,7 +100,7 @@ def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
     exchange = scene.case.scenario.exchange.get(api.currency)
     return evens.api_even(
         api,
-        origin=reading.origin(api.source, api.date, scene.case.as_of, contract="list price"),
+        origin=reading.of_api(api, scene.case.scenario, scene.case.as_of),
         exchange_usd=exchange.usd if exchange else 1.0,
         hour=one.hour,
         cell=one.cell,
@@ -115,28 +112,14 @@ def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
     )
 
 
-def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules | None:
-    """Divide a cell's joules between input and output by the shares of its bill.
-
-    None where no meter has any, or nothing divides them.
-    """
+def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules:
+    """Divide a cell's joules between input and output by the shares of its bill."""
     found = scene.metered(cell, "energy_j_per_output_token")
     shares = busy_shares(one.division)
     rates = [cell.values[name].value for name in ("input_tok_s", "output_tok_s")]
     if found is None or shares is None or not rates[0] or not rates[1]:
-        return None
+        return _Joules()
     value, _ = found
     watts = (value.value or 0.0) * rates[1]
     kind = worst_kind([value.kind, pricing.division_kind(one.division)])
-    fresh = _over(watts * shares[0] / rates[0], _computed(one))
-    return _Joules(fresh, watts * shares[1] / rates[1], kind)
-
-
-def _computed(one: PricedCell) -> float:
-    """Return the share of a cell's input tokens that were computed, no cache having held them."""
-    return 1 - (one.division.cached_tokens_share or 0.0)
-
-
-def _over(of_all: float | None, computed: float) -> float | None:
-    """Return what an uncached token takes, from the mean over all; None where none was computed."""
-    return None if of_all is None or computed <= 0 else of_all / computed
+    return _Joules(watts * shares[0] / rates[0], watts * shares[1] / rates[1], kind)

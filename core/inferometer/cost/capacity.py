@@ -33,6 +33,10 @@ class Rate:
     """USD/h at full load, no hour unused: ``Use.at(1)``."""
     running_usd_per_hour: float = 0.0
     """The part of it that follows the load: ``Use.running``; 0 where rented."""
+    it_power_kw: Value | None = None
+    """What the bill takes the machine to draw under load, without PUE; None: what was metered."""
+    idle_power_kw: float | None = None
+    """Beside it, of a paid hour without work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HOUR_S = 3600
 MONTH_DAYS = MONTH_H / 24
+MOST_A_DAY = 1e15
+"""Requests: more are a mistake, and beyond what can be counted in replicas."""
 
 SHAPES: dict[str, tuple[float, ...]] = {
     "flat": (1,) * 24,
@@ -84,7 +86,7 @@ def _grown(entry: FleetEntry) -> float:
         grown = entry.requests_per_day * (1 + entry.growth_per_month) ** entry.months
     except OverflowError:
         grown = math.inf
-    if not (math.isfinite(grown) and grown > 0):
+    if not 0 < grown <= MOST_A_DAY:
         raise UsageError(
             f"[fleet] {entry.requests_per_day:g} requests_per_day with growth_per_month "
             f"{entry.growth_per_month:g} over {entry.months} months come to {grown:g} a day",

@@ -191,7 +191,7 @@ def own_or_rent(
         rented_usd_per_hour=rent_usd,
         flip_utilisation=flip_used,
         flip_rent_usd_per_hour=flip_rent,
-        sentence=_own_words(names, flip_used, flip_rent, parts[0].usd),
+        sentence=_own_words(names, flip_used, utilisation(rented.entry), flip_rent, parts[0].usd),
     )
 
 
@@ -222,7 +222,7 @@ def _used(machine: Use, usd: float) -> float | None:
 
 def _a_day(machine: Use, api_usd: float, done: float) -> float | None:
     used = _used(machine, api_usd * done)
-    return None if used is None else 24 * done * used
+    return None if used is None or used > 1 else 24 * done * used  # more, one machine cannot
 
 
 def _electricity(leader: Side, follower: Side, ratio: float) -> float | None:
@@ -253,9 +253,9 @@ def _api_words(name: str, ratio: Value, used: Value, a_day: Value) -> str:
     if ratio.value is None:
         return f"Nothing says when the own machine and {name} cost the same."
     start = f"A request costs {_said(ratio.value)} times what {name} asks"
-    if used.value is None or a_day.value is None:
+    if used.value is None:
         return f"{start}, and electricity alone costs more than {name}."
-    if used.value > 1:
+    if a_day.value is None:
         return f"{start}, and {name} stays cheaper at full load."
     return (
         f"{start}; both cost the same at {_said(a_day.value)} requests a day,"
@@ -263,8 +263,12 @@ def _api_words(name: str, ratio: Value, used: Value, a_day: Value) -> str:
     )
 
 
-def _own_words(names: tuple[str, str], used: float | None, rent: float, listed: float) -> str:
+def _own_words(
+    names: tuple[str, str], used: float | None, rented_used: float, rent: float, listed: float
+) -> str:
     owned, rented = names
+    if rented_used < 1:
+        rented += f" at {_said(100 * rented_used)} % use"
     if used is None:
         return f"{rented} is cheaper: its rent is below what {owned} uses by the hour."
     if used > 1:

@@ -144,7 +144,8 @@ def _row(case: replicas.Case) -> FleetRow:
         energy_kwh_per_month=energy,
         carbon_kg_per_month=made(
             *("kg", lambda kwh, grams: kwh * grams / 1000, energy, case.carbon),
-            detail=f"energy x {case.carbon.value or 0:g} g/kWh",
+            detail=f"energy x {case.carbon.value or 0:g} g/kWh"
+            + (f"; {case.pue.detail}" if case.pue.detail else ""),
         ),
         usd_per_month=money,
         usd_per_request=per_request,

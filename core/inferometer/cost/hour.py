@@ -118,6 +118,11 @@ def utilisation(entry: HourEntry) -> float:
     return 1.0 if entry.utilisation is None else entry.utilisation
 
 
+def share(owned: Owned, gpus: int | None) -> float:
+    """Return how much of one server ``gpus`` accelerators are; above 1: several servers."""
+    return _share(owned, gpus)[0]
+
+
 def needs_power(terms: Terms) -> bool:
     """Say whether the hour has no price without metered watts."""
     return terms.entry.owned is not None and terms.entry.owned.power_kw is None
@@ -213,17 +218,17 @@ def _idle(entry: HourEntry, owned: Owned, power: _Power) -> Part:
 
 
 def _owned(owned: Owned, gpus: int | None, power: _Power) -> list[Part]:
-    share, of = _share(owned, gpus)
+    part, of = _share(owned, gpus)
     electricity = Part(
         name="electricity",
         usd=power.load_kw * owned.pue * owned.usd_per_kwh,
         formula=f"{power.load} x {_per_kw(owned)}",
     )
-    parts = [*_capital(owned, share, of), electricity, *_site(owned, power)]
+    parts = [*_capital(owned, part, of), electricity, *_site(owned, power)]
     for name in YEARLY:
         year = getattr(owned, f"{name}_usd_per_year")
         formula = f"{typed(year)} USD / {YEAR_H} h{of}"
-        usd = year / YEAR_H * share
+        usd = year / YEAR_H * part
         parts.append(Part(name=name.replace("_", "-"), usd=usd, formula=formula))
     return parts
 
@@ -232,18 +237,18 @@ def _per_kw(owned: Owned) -> str:
     return f"PUE {typed(owned.pue)} x {typed(owned.usd_per_kwh)} USD per kWh"
 
 
-def _capital(owned: Owned, share: float, of: str) -> list[Part]:
+def _capital(owned: Owned, part: float, of: str) -> list[Part]:
     years = f"({typed(owned.life_years)} years x {YEAR_H} h)"
     parts = []
     for name in ("server", "network", "storage"):
         usd = getattr(owned, f"{name}_usd")
         formula = f"{typed(usd)} USD x (1 - {typed(owned.residual)}) / {years}{of}"
-        usd *= (1 - owned.residual) / (owned.life_years * YEAR_H) * share
+        usd *= (1 - owned.residual) / (owned.life_years * YEAR_H) * part
         parts.append(Part(name=name, usd=usd, formula=formula))
     capital = owned.server_usd + owned.network_usd + owned.storage_usd
     rate, left = owned.cost_of_capital, owned.residual
     formula = f"{typed(rate)} x {typed(capital)} USD x (1 + {typed(left)}) / 2 / {YEAR_H} h{of}"
-    usd = rate * capital * (1 + left) / 2 / YEAR_H * share
+    usd = rate * capital * (1 + left) / 2 / YEAR_H * part
     return [*parts, Part(name="cost of capital", usd=usd, formula=formula)]
 
 
@@ -268,14 +273,14 @@ def _site(owned: Owned, power: _Power) -> list[Part]:
 
 
 def _power(entry: HourEntry, owned: Owned, gpus: int | None, metered_kw: float | None) -> _Power:
-    share, of = _share(owned, gpus)
+    part, of = _share(owned, gpus)
     if metered_kw is not None:
-        load_kw = metered_kw + owned.host_kw * share
+        load_kw = metered_kw + owned.host_kw * part
         load = f"{shown(metered_kw)} kW metered"
         if owned.host_kw:
             load = f"({load} + {typed(owned.host_kw)} kW of the host{of})"
     elif owned.power_kw is not None:
-        load_kw, load = owned.power_kw * share, f"{typed(owned.power_kw)} kW{of}"
+        load_kw, load = owned.power_kw * part, f"{typed(owned.power_kw)} kW{of}"
     else:
         raise UsageError(
             f"hours {entry.name!r}: the server's power is neither metered here nor declared",
@@ -283,10 +288,10 @@ def _power(entry: HourEntry, owned: Owned, gpus: int | None, metered_kw: float |
         )
     idle_kw, idle = load_kw, load
     if owned.idle_kw is not None:
-        idle_kw, idle = owned.idle_kw * share, f"{typed(owned.idle_kw)} kW{of}"
+        idle_kw, idle = owned.idle_kw * part, f"{typed(owned.idle_kw)} kW{of}"
     provisioned_kw, provisioned = load_kw, load
     if owned.provisioned_kw is not None:
-        provisioned_kw = owned.provisioned_kw * share
+        provisioned_kw = owned.provisioned_kw * part
         provisioned = f"{typed(owned.provisioned_kw)} kW{of}"
     return _Power(load_kw, load, idle_kw, idle, provisioned_kw, provisioned)
 

@@ -36,13 +36,13 @@ OWNED: Mapping[str, tuple[str, float, float]] = {
     "server_usd": ("USD", LEAST, math.inf),
     "network_usd": ("USD", 0, math.inf),
     "storage_usd": ("USD", 0, math.inf),
-    "life_years": ("years", LEAST, math.inf),
+    "life_years": ("years", 0.1, 100),
     "residual": ("share", 0, MOST),
     "cost_of_capital": ("share per year", 0, math.inf),
     "power_kw": ("kW", LEAST, math.inf),
     "host_kw": ("kW", 0, math.inf),
     "idle_kw": ("kW", 0, math.inf),
-    "pue": ("ratio", 1, math.inf),
+    "pue": ("ratio", 1, 10),
     "usd_per_kwh": ("USD/kWh", 0, math.inf),
     "demand_usd_per_kw_month": ("USD per kW and month", 0, math.inf),
     "colocation_usd_per_kw_month": ("USD per kW and month", 0, math.inf),
@@ -66,18 +66,13 @@ def inputs(terms: Terms) -> list[Input]:
     found = [] if entry.owned is None else _of_server(entry.owned)
     if quote is not None:
         unit = f"{quote.currency} per {'GPU' if entry.per == 'gpu' else 'machine'}-hour"
-        often, minutes = entry.interruptions_per_hour, entry.lost_minutes
+        often = _or(entry.interruptions_per_hour, quote.interruptions_per_hour)
+        minutes = _or(entry.lost_minutes, quote.lost_minutes)
         found += [
             Input("price", quote.per_gpu_hour, unit, LEAST, math.inf),
             Input("discount", _or(entry.discount, quote.discount), "share", 0, MOST),
-            Input(
-                "interruptions_per_hour",
-                _or(often, quote.interruptions_per_hour),
-                "per hour",
-                0,
-                math.inf,
-            ),
-            Input("lost_minutes", _or(minutes, quote.lost_minutes), "minutes", 0, math.inf),
+            Input("interruptions_per_hour", often, "per hour", 0, _beside(minutes)),
+            Input("lost_minutes", minutes, "minutes", 0, _beside(often)),
         ]
         if quote.currency != "USD":
             unit = f"USD per {quote.currency}"
@@ -117,6 +112,11 @@ def with_inputs(terms: Terms, values: Mapping[str, float]) -> Terms:
 def _of_server(owned: Owned) -> list[Input]:
     values = ((name, getattr(owned, name), *rest) for name, rest in OWNED.items())
     return [Input(*one) for one in values if one[1] is not None]
+
+
+def _beside(other: float) -> float:
+    """Return the most that one factor of the lost minutes of an hour may be, beside the other."""
+    return MOST * 60 / other if other else math.inf
 
 
 def _or(value: float | None, default: float) -> float:

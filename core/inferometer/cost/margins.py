@@ -29,8 +29,8 @@ def margins(
     """Return the margin of each row whose cost is known; none without ``usd_per_response``.
 
     A response that earns takes ``attempts`` requests. Credits are shared by the regions as the
-    demand is; they pay nothing of a machine that is ``owned`` (names of hours), and never more
-    than the bill. They are in no price, and stand last.
+    demand is; they pay nothing of a machine that is ``owned`` (names of hours), never more than
+    the bill, and nothing in a month when they are used up. They are in no price, and stand last.
     """
     if entry.usd_per_response is None:
         return []
@@ -44,6 +44,7 @@ def margins(
             ],
             None if row.hour in owned else credits_,
             shares[row.region],
+            entry.months,
         )
         for row in rows
         if row.usd_per_month.value is not None
@@ -65,10 +66,12 @@ def _earned(entry: FleetEntry, requests: float, attempts: float) -> list[Part]:
     return parts
 
 
-def _margin(row: FleetRow, parts: list[Part], credits_: Credits | None, share: float) -> Margin:
+def _margin(
+    row: FleetRow, parts: list[Part], credits_: Credits | None, share: float, month: int
+) -> Margin:
     before = math.fsum(part.usd for part in parts)
     if credits_ is not None:
-        parts = [*parts, _credits(credits_, share, bill=-parts[-1].usd)]
+        parts = [*parts, _credits(credits_, share, month, bill=-parts[-1].usd)]
     return Margin(
         hour=row.hour,
         region=row.region,
@@ -82,7 +85,10 @@ def _margin(row: FleetRow, parts: list[Part], credits_: Credits | None, share: f
     )
 
 
-def _credits(credits_: Credits, share: float, *, bill: float) -> Part:
+def _credits(credits_: Credits, share: float, month: int, *, bill: float) -> Part:
+    if month >= credits_.months:
+        words = f"used up over {credits_.months} months, before month {month} of the demand"
+        return Part(name="credits", usd=0.0, formula=f"{words}; {credits_.source}, {credits_.date}")
     granted = credits_.usd / credits_.months * share
     words = f"{shown(credits_.usd)} USD / {credits_.months} months"
     if share != 1:

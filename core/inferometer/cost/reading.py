@@ -11,6 +11,7 @@ from msgspec import structs, to_builtins
 from inferometer import problems, tomlfile
 from inferometer.comparison.costs import Origin
 from inferometer.cost import rules
+from inferometer.cost.inputs import inputs
 from inferometer.cost.scenario import HourEntry, Scenario, Terms
 from inferometer.energy.peaks import PEAKS
 from inferometer.errors import StudyError, UsageError, closest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from inferometer.cost.scenario import Api, Exchange
     from inferometer.declared import Price
     from inferometer.prices import Listed, PriceBook
     from inferometer.problems import Problem
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 MOST_PER_MTOK = 100.0
 MOST_PER_KWH = 2.0
 """Dollars above which a price is used with a warning."""
+PART = re.compile(r"(?!HBM|SXM)[A-Z]+\d+[A-Z]*")
+"""A word of an accelerator's name by which the market knows it: ``MI300X``; not maker or memory."""
 OF_STUDY = "study"
 """Name of the hour that a study's own ``[price]`` makes."""
 BESIDE = {
@@ -112,6 +116,7 @@ def resolve(
         *(it for it in made if not isinstance(it, Terms)),
         *_of_apis(scenario),
         *_of_gpus(scenario, known),
+        *(it for index, one in enumerate(made) for it in _of_ranges(f"hours[{index}]", one)),
         *_untimely(_dated(scenario, known), as_of, max_age_days),
     ]
     if found:
@@ -184,12 +189,30 @@ def beside(scenario: Scenario, as_of: dt.date) -> list[tuple[str, Origin]]:
     return found
 
 
+def of_api(api: Api, scenario: Scenario, as_of: dt.date) -> Origin:
+    """Return where an API's prices come from; of an exchanged one the older day counts."""
+    rate = scenario.exchange.get(api.currency)
+    dates = [api.date] if rate is None else [api.date, rate.date]
+    return origin(
+        *(api.source, max(dates, key=lambda date: age_days(date, as_of)), as_of),
+        contract="list price" + (f", {api.discount * 100:g} % off" if api.discount else ""),
+        detail="" if rate is None else _exchanged(api.currency, rate),
+    )
+
+
 def warnings(scenario: Scenario, text: str = "") -> list[str]:
     """Return what is used but looks wrong, each with its line where the file's text is given."""
     lines = tomlfile.lines(text) if text else {}
+    rates = {
+        f"apis[{index}]": _rate(api.currency, scenario) for index, api in enumerate(scenario.apis)
+    }
+    in_usd = (
+        (key, price * rates.get(key.partition(".")[0], 1.0))
+        for key, price in rules.per_mtok(to_builtins(scenario))
+    )
     said = [
         (key, f"{price:g} USD per million tokens is above {MOST_PER_MTOK:g}: is it per million?")
-        for key, price in rules.per_mtok(to_builtins(scenario))
+        for key, price in in_usd
         if price > MOST_PER_MTOK
     ]
     for index, entry in enumerate(scenario.hours):
@@ -241,7 +264,7 @@ def _terms(
         region=quote.region,
         detail="; ".join(_details(book, quote, scenario)),
     )
-    return Terms(entry=entry, quote=quote, origin=told, usd=1.0 if rate is None else rate.usd)
+    return Terms(entry=entry, quote=quote, origin=told, usd=_rate(quote.currency, scenario))
 
 
 def _written(entry: HourEntry) -> Quote:
@@ -280,11 +303,20 @@ def _details(book: str, quote: Quote, scenario: Scenario) -> Iterator[str]:
     if quote.seller:
         yield f"seller {quote.seller}"
     if rate := scenario.exchange.get(quote.currency):
-        yield f"1 {quote.currency} = {rate.usd:g} USD ({rate.source}, {rate.date})"
+        yield _exchanged(quote.currency, rate)
     if quote.placeholder:
         yield "placeholder: the source made it up from another price"
     if quote.note:
         yield quote.note
+
+
+def _rate(currency: str, scenario: Scenario) -> float:
+    rate = scenario.exchange.get(currency)
+    return 1.0 if rate is None else rate.usd
+
+
+def _exchanged(currency: str, rate: Exchange) -> str:
+    return f"1 {currency} = {rate.usd:g} USD ({rate.source}, {rate.date})"
 
 
 def _no_rate(currency: str, scenario: Scenario) -> str:
@@ -296,6 +328,24 @@ def _no_rate(currency: str, scenario: Scenario) -> str:
     )
 
 
+def _of_ranges(key: str, terms: Terms | Problem) -> Iterator[Problem]:
+    """Check each range against the input that it is of, wherever that one comes from."""
+    if not isinstance(terms, Terms):
+        return
+    known = {one.name: one for one in inputs(terms)}
+    for name, (low, high) in terms.entry.ranges.items():
+        one = known.get(name)
+        if one is None and name == "power_kw":
+            continue  # metered
+        if one is None:
+            yield f"{key}.ranges.{name}", f"moves nothing: this hour has no {name!r}"
+        elif not low <= one.value <= high:
+            words = f"{name!r} itself, {one.value:g}, is not within {low:g} to {high:g}"
+            yield f"{key}.ranges.{name}", words
+        elif name in {"interruptions_per_hour", "lost_minutes"} and high > one.high:
+            yield f"{key}.ranges.{name}", f"at {high:g} the whole hour is lost"
+
+
 def _of_apis(scenario: Scenario) -> Iterator[Problem]:
     for index, api in enumerate(scenario.apis):
         if wrong := _no_rate(api.currency, scenario):
@@ -305,7 +355,8 @@ def _of_apis(scenario: Scenario) -> Iterator[Problem]:
 def _of_gpus(scenario: Scenario, known: Mapping[str, Sequence[Listed]]) -> Iterator[Problem]:
     """Check that accelerators are named as the market names them."""
     market = sorted({it.quote.gpu for prices in known.values() for it in prices})
-    of_makers = {word.casefold() for name in PEAKS for word in re.split(r"[ -]", name)}
+    words = {word for name in PEAKS for word in re.split(r"[ -]", name)}
+    of_makers = {word.casefold() for word in words if PART.fullmatch(word)}
     named = [(f"hours[{index}].gpu", entry.gpu) for index, entry in enumerate(scenario.hours)]
     if scenario.machine is not None:
         named.append(("machine.gpu", scenario.machine.gpu))

@@ -42,6 +42,18 @@ class Case:
     loads: Sequence[float]
     """Requests per second of each hour of the day: this region's share."""
 
+    @property
+    def it_power_kw(self) -> Value:
+        """Return what one replica draws under load: as its bill has it, else as metered."""
+        told = self.rate.it_power_kw
+        return self.machine.it_power_kw if told is None else told
+
+    @property
+    def idle_power_kw(self) -> float | None:
+        """Return what it draws in an hour without work; None where that is not known."""
+        rate = self.rate
+        return self.machine.idle_power_kw if rate.it_power_kw is None else rate.idle_power_kw
+
 
 def count(case: Case) -> Value:
     """Return the replicas of the busiest hour: whole ones for peak and headroom, and the spare."""
@@ -68,7 +80,7 @@ def drawn(case: Case, capacity: float, full: float) -> list[float]:
 
     One replica draws idle + (full - idle) x its share of the load; without idle, ``full``.
     """
-    idle = case.machine.idle_power_kw
+    idle = case.idle_power_kw
     on = running(case, capacity)
     if idle is None:
         return [each * full for each in on]
@@ -84,7 +96,7 @@ def power_kw(case: Case) -> Value:
     return made(
         "kW",
         lambda capacity, full, pue: drawn(case, capacity, full)[busiest] * pue,
-        *(case.capacity, case.machine.it_power_kw, case.pue),
+        *(case.capacity, case.it_power_kw, case.pue),
         detail=_power_words(case),
     )
 
@@ -94,7 +106,7 @@ def energy_kwh(case: Case) -> Value:
     return made(
         "kWh",
         lambda capacity, full, pue: math.fsum(drawn(case, capacity, full)) * pue * MONTH_DAYS,
-        *(case.capacity, case.machine.it_power_kw, case.pue),
+        *(case.capacity, case.it_power_kw, case.pue),
         detail=f"power of the 24 hours of a day x {MONTH_DAYS:.4g} days{_bound(case)}"
         + (f"; {case.pue.detail}" if case.pue.detail else ""),
     )
@@ -143,7 +155,7 @@ def _hours(case: Case) -> tuple[str, str]:
 
 
 def _power_words(case: Case) -> str:
-    full, idle = case.machine.it_power_kw, case.machine.idle_power_kw
+    full, idle = case.it_power_kw, case.idle_power_kw
     capacity = case.capacity.value
     if full.value is None or capacity is None:
         return ""
@@ -161,5 +173,5 @@ def _overhead(case: Case) -> str:
 
 
 def _bound(case: Case) -> str:
-    known = case.machine.idle_power_kw is not None and case.machine.it_power_kw.value
+    known = case.idle_power_kw is not None and case.it_power_kw.value
     return "" if known else "; an upper bound: full power at any load, idle is not known"

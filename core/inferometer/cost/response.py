@@ -43,6 +43,7 @@ def response(
     output_usd: float | None,
     input_j: float | None = None,
     output_j: float | None = None,
+    cached_share: float = 0.0,
     kind: Kind = "estimated",
     energy_kind: Kind = "derived",
 ) -> ResponseCost:
@@ -53,8 +54,19 @@ def response(
     computed: it takes no joules, and costs ``cached_usd``. Reasoning costs what output does. A
     step without attempts of its own runs once for each attempt of the main model. ``kind`` and
     ``energy_kind`` are those of the measured model's numbers.
+
+    ``input_usd`` and ``input_j`` are over all input tokens; where a cache held ``cached_share`` of
+    those, the others bear it all. What was not measured in joules is what the entry declares.
     """
     fresh = entry.input_tokens - entry.cached_tokens
+    input_usd, input_j = (_computed(each, cached_share) for each in (input_usd, input_j))
+    declared_j = [step.j_per_token for step in entry.steps]
+    if input_j is None:
+        input_j = entry.j_per_input_token
+        declared_j.append(input_j)
+    if output_j is None:
+        output_j = entry.j_per_output_token
+        declared_j.append(output_j)
     takes = [
         _Take("input", entry.attempts, fresh, input_usd, input_j),
         _Take("cached input", entry.attempts, entry.cached_tokens, cached_usd, 0.0),
@@ -66,8 +78,8 @@ def response(
         takes.append(_Take(step.name, attempts, step.tokens, step.per_mtok, step.j_per_token))
     takes = [take for take in takes if take.tokens]
     parts = [_part(take) for take in takes]
-    declared_j = any(step.j_per_token is not None for step in entry.steps)
-    energy_kind = worst_kind((energy_kind, "estimated")) if declared_j else energy_kind
+    if any(each is not None for each in declared_j):
+        energy_kind = worst_kind((energy_kind, "estimated"))
     return ResponseCost(
         at=at,
         hour=hour,
@@ -77,6 +89,11 @@ def response(
         parts=parts,
         warnings=_dear(takes),
     )
+
+
+def _computed(per_token: float | None, cached_share: float) -> float | None:
+    """Return what a computed token takes, of what one takes over computed and cached ones."""
+    return None if per_token is None or cached_share >= 1 else per_token / (1 - cached_share)
 
 
 def _part(take: _Take) -> ResponsePart:

@@ -13,12 +13,14 @@ from msgspec import Meta, Struct
 
 from inferometer.comparison.costs import Origin
 from inferometer.declared import Slo
-from inferometer.prices import Contract, Currency, Positive, Quote, Share, Text
+from inferometer.prices import MOST, Contract, Currency, Positive, Quote, Share, Text
 
-NotNegative = Annotated[float, Meta(ge=0)]
+NotNegative = Annotated[float, Meta(ge=0, le=MOST)]
 Whole = Annotated[float, Meta(gt=0, le=1)]
 Fraction = Annotated[float, Meta(ge=0, le=1)]
-AtLeastOne = Annotated[float, Meta(ge=1)]
+AtLeastOne = Annotated[float, Meta(ge=1, le=MOST)]
+Pue = Annotated[float, Meta(ge=1, le=10)]
+Years = Annotated[float, Meta(ge=0.1, le=100)]
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -34,7 +36,7 @@ class Owned(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     network_usd: NotNegative = 0.0
     """Its share of switches and cables."""
     storage_usd: NotNegative = 0.0
-    life_years: Positive
+    life_years: Years
     residual: Share = 0.0
     """Share of the capital that is left at the end of its life."""
     cost_of_capital: NotNegative = 0.0
@@ -47,7 +49,7 @@ class Owned(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """With ``meter``: what it does not see."""
     idle_kw: NotNegative | None = None
     """Of the server in an unused hour, without PUE; unset: as under load, which is the most."""
-    pue: AtLeastOne
+    pue: Pue
     usd_per_kwh: NotNegative
     demand_usd_per_kw_month: NotNegative = 0.0
     colocation_usd_per_kw_month: NotNegative = 0.0
@@ -203,7 +205,7 @@ class Region(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     hour: Text | None = None
     """Name of one of ``[[hours]]``; unset means each of them in turn."""
     carbon_g_per_kwh: Positive | None = None
-    pue: AtLeastOne | None = None
+    pue: Pue | None = None
     source: str = ""
     date: str = ""
 
@@ -219,14 +221,14 @@ class FleetEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     growth_per_month: Annotated[float, Meta(gt=-1)] = 0.0
     months: Annotated[int, Meta(ge=0)] = 0
     """Plan for the demand of so many months from now."""
-    headroom: NotNegative = 0.0
+    headroom: Annotated[float, Meta(ge=0, le=100)] = 0.0
     """Capacity above the peak, as a share of the peak."""
-    spare: Annotated[int, Meta(ge=0)] = 0
+    spare: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     """Replicas that may fail: n + k."""
     follows_demand: bool = False
     """Pay only for the replicas that each hour needs."""
     regions: tuple[Region, ...] = ()
-    site_mw: Positive | None = None
+    site_mw: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
     usd_per_response: Positive | None = None
     revenue_share: Fraction = 0.0
     """Of the revenue, what goes to somebody else."""

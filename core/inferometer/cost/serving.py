@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Cell, Model
     from inferometer.comparison.costs import Demand
-    from inferometer.cost.scenario import Owned, Terms
+    from inferometer.cost.scenario import Terms
     from inferometer.cost.scene import Scene
 
 DRAWS = 4096
@@ -157,12 +157,10 @@ def _capacity(
         else _scaled(capacity, wanted.output_tokens, "tok/s"),
         total_tokens_per_request=wanted.input_tokens + wanted.output_tokens,
         it_power_kw=power,
-        idle_power_kw=_idle_kw(
-            *(scene, best, meter), idle.get((best.stack + "/" + model.name, meter))
-        ),
+        idle_power_kw=_idle_kw(scene, meter, idle.get((f"{best.stack}/{model.name}", meter))),
         gpus=pricing.reserved(records[0], scene.bills.ground),
         ranked=best.valid and best.refused is None,
-        rates={terms.entry.name: _rate(scene, terms, best) for terms in scene.case.terms},
+        rates={terms.entry.name: _rate(scene, terms, best, idle) for terms in scene.case.terms},
     )
 
 
@@ -219,43 +217,56 @@ def _power_kw(scene: Scene, cell: Cell) -> tuple[Value, str]:
         if found is None or found.value is None:
             continue
         value = _scaled(found, 1e-3, "kW")
-        words, (host_kw, whose) = f"{name}, {meters[name].scope}", _host_kw(scene, cell, name)
-        if host_kw:
-            ends = {end: getattr(value, end) for end in ("value", "low", "high")}
-            added = {k: None if v is None else v + host_kw for k, v in ends.items()}
-            value = replace(value, **added, kind=worst_kind([value.kind, "estimated"]))
-            words += f" + {host_kw * 1000:g} W of the host, declared{whose}"
+        words, host_w = f"{name}, {meters[name].scope}", _declared(scene, "host_power_w")
+        if meters[name].scope == "L0" and host_w:
+            value = _beside(value, host_w / 1000)
+            words += f" + {host_w:g} W of the host, declared"
         elif meters[name].scope == "L0":
             words += ": accelerators only, without their host"
         return replace(value, detail=words), name
     for terms in scene.case.terms:
         if terms.entry.owned is not None and terms.entry.owned.power_kw is not None:
-            kw = terms.entry.owned.power_kw * _share_of(terms.entry.owned, scene, cell)
-            words = f"declared of {terms.entry.name!r}"
-            return Value(value=kw, unit="kW", kind="declared", detail=words), ""
-    return Value(
-        value=None, unit="kW", kind="measured", reason="no_sensor", detail="no meter has watts here"
-    ), ""
+            return _of_owned(scene, terms, cell, {})[0] or _no_watts("no meter has watts here"), ""
+    return _no_watts("no meter has watts here"), ""
 
 
-def _host_kw(scene: Scene, cell: Cell, meter: str) -> tuple[float, str]:
-    """Return what the meter does not see of the machine, and the words whose it is.
+def _of_owned(
+    scene: Scene, terms: Terms, cell: Cell, idle: Mapping[tuple[str, str], float]
+) -> tuple[Value | None, float | None]:
+    """Return what a bought machine draws under load and without work, in kW, as its bill has it.
 
-    That of an hour whose watts are this meter's: the bill has it too. Else the study's, beside a
-    meter of accelerators alone.
+    None and None of one that is rented.
     """
-    for terms in scene.case.terms:
-        owned = terms.entry.owned
-        if owned is not None and owned.meter == meter and owned.host_kw:
-            return owned.host_kw * _share_of(owned, scene, cell), f" of {terms.entry.name!r}"
-    info = scene.evidence.meters.get(meter)
-    watts = _declared(scene, "host_power_w") if info is not None and info.scope == "L0" else None
-    return (watts or 0.0) / 1000, ""
+    owned = terms.entry.owned
+    if owned is None:
+        return None, None
+    share = hour.share(owned, arguments(scene, terms, cell)[0])
+    idle_kw = None if owned.idle_kw is None else owned.idle_kw * share
+    if owned.meter is None:
+        words = f"declared of {terms.entry.name!r}"
+        kw = (owned.power_kw or 0.0) * share
+        return Value(value=kw, unit="kW", kind="declared", detail=words), idle_kw
+    found = cell.values.get(f"mean_power_w@{owned.meter}")
+    if found is None or found.value is None:
+        return _no_watts(f"meter {owned.meter!r} read nothing"), idle_kw
+    value, words, host_kw = _scaled(found, 1e-3, "kW"), owned.meter, owned.host_kw * share
+    if host_kw:
+        value, words = _beside(value, host_kw), f"{words} + {host_kw:g} kW of the host, declared"
+    watts = idle.get((f"{cell.stack}/{cell.model}", owned.meter))
+    if idle_kw is None and watts is not None:
+        idle_kw = watts / 1000 + host_kw
+    return replace(value, detail=words), idle_kw
 
 
-def _share_of(owned: Owned, scene: Scene, cell: Cell) -> float:
-    gpus = pricing.reserved(scene.records(cell)[0], scene.bills.ground)
-    return gpus / owned.gpus if gpus and owned.gpus else 1.0
+def _beside(value: Value, kw: float) -> Value:
+    """Return metered power with a declared one beside it."""
+    ends = {end: getattr(value, end) for end in ("value", "low", "high")}
+    added = {name: None if end is None else end + kw for name, end in ends.items()}
+    return replace(value, **added, kind=worst_kind([value.kind, "estimated"]))
+
+
+def _no_watts(words: str) -> Value:
+    return Value(value=None, unit="kW", kind="measured", reason="no_sensor", detail=words)
 
 
 def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
@@ -272,8 +283,12 @@ def _idle_watts(scene: Scene) -> dict[tuple[str, str], float]:
     return {key: statistics.fmean(values) for key, values in watts.items()}
 
 
-def _idle_kw(scene: Scene, cell: Cell, meter: str, watts: float | None) -> float | None:
-    return None if watts is None else watts / 1000 + _host_kw(scene, cell, meter)[0]
+def _idle_kw(scene: Scene, meter: str, watts: float | None) -> float | None:
+    """Return a replica's watts without work, with the host's beside a meter that sees none."""
+    if watts is None:
+        return None
+    alone = scene.evidence.meters[meter].scope == "L0"
+    return (watts + ((_declared(scene, "host_power_w") or 0.0) if alone else 0.0)) / 1000
 
 
 def _declared(scene: Scene, name: str) -> Any:
@@ -281,17 +296,20 @@ def _declared(scene: Scene, name: str) -> Any:
     return getattr(energy, name) if isinstance(energy, Energy) else None
 
 
-def _rate(scene: Scene, terms: Terms, cell: Cell) -> Rate:
+def _rate(scene: Scene, terms: Terms, cell: Cell, idle: Mapping[tuple[str, str], float]) -> Rate:
     gpus, power_kw, surcharges = arguments(scene, terms, cell)
     kind = pricing.kind_of(terms, scene.bills.ground)
     if power_kw is None and hour.needs_power(terms):
         words = "the meter that it takes its watts from read nothing"
         missing = Value(value=None, unit="USD/h", kind=kind, reason="no_sensor", detail=words)
-        return Rate(usd_per_paid_hour=missing)
+        return Rate(usd_per_paid_hour=missing, it_power_kw=_of_owned(scene, terms, cell, {})[0])
+    draws, idle_kw = _of_owned(scene, terms, cell, idle)
     use = hour.use(terms, gpus=gpus, power_kw=power_kw, surcharges=surcharges)
     return Rate(
         usd_per_paid_hour=Value(value=use.at(1), unit="USD/h", kind=kind),
         running_usd_per_hour=use.running,
+        it_power_kw=draws,
+        idle_power_kw=idle_kw,
     )
 
 

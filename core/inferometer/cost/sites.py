@@ -38,7 +38,10 @@ def _site(machine: Capacity, site_mw: float, pue: Value) -> SiteRow:
         stack=machine.stack,
         model=machine.model,
         cell=machine.cell,
-        power_kw_per_replica=made("kW", lambda kw, over: kw * over, it, pue, detail=each),
+        power_kw_per_replica=made(
+            *("kW", lambda kw, over: kw * over, it, pue),
+            detail=f"{each}; {it.detail}" if it.detail else each,
+        ),
         output_tok_s_per_mw=made(
             *("tok/s/MW", lambda tok, kw, over: tok / (kw * over) * KW_PER_MW, tokens, it, pue),
             detail=per_mw,

@@ -126,7 +126,7 @@ def _swing(
         span = _Range(*ranges[one.name], assumed=False)
     else:
         low, high = one.value * (1 - ASSUMED), one.value * (1 + ASSUMED)
-        span = _Range(float(max(low, one.low)), float(min(high, one.high)), assumed=True)
+        span = _Range(float(max(low, one.low)), max(one.value, min(high, one.high)), assumed=True)
     if span.low == span.high:
         return []
     swing = Swing(

@@ -6,9 +6,11 @@ import time
 import tomllib
 from importlib.resources import files
 
+import msgspec
 import pytest
 
 from inferometer import tomlfile
+from inferometer.errors import UsageError
 
 TRICKY = '''\
 # comment
@@ -85,3 +87,20 @@ def test_a_thousand_tables_take_no_minute() -> None:
     begin = time.monotonic()
     assert tomlfile.lines(text)["t[999].c"] == 5000
     assert time.monotonic() - begin < 10
+
+
+def test_a_table_of_ten_thousand_keys_takes_no_minute() -> None:
+    text = "".join(f"a{n} = {n}\n" for n in range(10_000))
+    begin = time.monotonic()
+    assert tomlfile.lines(text)["a9999"] == 10_000
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 3000 + "]" * 3000], ids=["digits", "nesting"])
+def test_what_the_parser_itself_gives_up_on_is_an_error_of_the_file(value: str) -> None:
+    class Any(msgspec.Struct):
+        a: object = None
+
+    with pytest.raises(UsageError, match=r"book\.toml: cannot be read as TOML") as caught:
+        tomlfile.parse(f"a = {value}\n", "book.toml", Any)
+    assert caught.value.hint

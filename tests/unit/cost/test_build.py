@@ -73,7 +73,7 @@ def test_a_fleet_draws_what_its_bill_pays_for(tmp_path: Path) -> None:
     assert row.replicas.value == 1
     assert row.power_kw.value == pytest.approx(0.28 * 1.25)
     assert (row.energy_kwh_per_month.value or 0) * 0.1 == pytest.approx(730 * electricity)
-    assert "+ 200 W of the host, declared of 'owned'" in row.power_kw.detail
+    assert "+ 0.2 kW of the host, declared" in row.power_kw.detail
     site = next(one for one in found.fleet.sites if one.stack == "a")
     assert site.replicas.value == 1000 // 0.35
 

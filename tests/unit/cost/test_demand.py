@@ -90,6 +90,7 @@ def test_a_shape_that_is_no_day_is_refused(shape: tuple[float, ...], said: str) 
     [
         {"growth_per_month": 1e6, "months": 1000},
         {"requests_per_day": math.inf},
+        {"requests_per_day": 1e308},
         {"requests_per_day": 1e-300, "growth_per_month": -0.999, "months": 500},
     ],
 )

@@ -204,6 +204,7 @@ def test_an_api_in_another_currency() -> None:
 def test_an_api_that_is_cheaper_at_full_load_or_than_electricity() -> None:
     full = against(Use(36.0, 0.0), per_s(2.0))
     assert full.flip_utilisation.value == pytest.approx(36 / 23.4)
+    assert full.flip_requests_per_day.reason == "never_equal"  # one machine cannot carry them
     assert full.sentence.endswith("somebody's API stays cheaper at full load.")
     never = against(Use(1.0, 24.0), per_s(2.0))
     assert never.flip_utilisation.reason == "never_equal"
@@ -222,9 +223,10 @@ def test_at_the_utilisation_and_the_discount_of_the_flip_own_and_api_are_equal(s
     found = against(machine, per_s(rate), used=used)
     share, a_day = found.flip_utilisation.value, found.flip_requests_per_day.value
     if share is not None:
-        assert a_day is not None
         there = machine.at(share) / (rate * 3600)
         assert there == pytest.approx(found.api_usd_per_request, rel=1e-9)
+    assert (a_day is None) is (share is None or share > 1)
+    if a_day is not None:
         day = 24 * machine.standing + a_day / (rate * 3600) * machine.running
         assert day == pytest.approx(a_day * found.api_usd_per_request, rel=1e-9)
     discount = found.flip_discount.value
@@ -245,6 +247,11 @@ def test_own_or_rent() -> None:
     assert dear.sentence == (
         "rent is cheaper however much own is used,"
         " until its list price of 4.00 USD per hour is 10.0."
+    )
+    kept = own_or_rent(owned(utilisation=0.8), rented(1.25, utilisation=0.5), gpus=8)
+    assert kept.flip_utilisation == pytest.approx(0.4)  # 8 USD an hour against 10 / 0.5
+    assert kept.sentence.startswith(
+        "own is cheaper than rent at 50.0 % use when used more than 40.0 % of the hours;"
     )
     never = own_or_rent(owned(usd_per_kwh=1.0, idle_kw=0.0), rented(1.0), gpus=8)
     assert never.flip_utilisation is None

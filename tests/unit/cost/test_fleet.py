@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.cost.fleets import A_MILLION, HOUR, absent, entry, machine, made_demand, rate, value
 
+from inferometer.comparison import Value
 from inferometer.comparison.costs import Origin
 from inferometer.cost import fleet
 from inferometer.cost import hour as hours
@@ -188,7 +189,7 @@ def test_without_pue_power_is_of_the_machines_alone_and_without_carbon_there_is_
     for name in ("power_kw", "energy_kwh_per_month", "carbon_kg_per_month"):
         bare, whole = getattr(found, name), getattr(walled, name)
         assert bare.value * 1.25 == pytest.approx(whole.value)
-    assert "no PUE is declared: of the machines alone" in found.power_kw.detail
+        assert "no PUE is declared: of the machines alone" in bare.detail
     assert _reasons(row(entry(), carbon_g_per_kwh=None)) == {"carbon_kg_per_month": "not_declared"}
 
 
@@ -248,6 +249,12 @@ def test_eighty_replicas_of_10_kw_fit_into_a_megawatt_at_pue_1_25() -> None:
     assert found.output_tok_s.value == 80_000
     per_mw = found.output_tok_s_per_mw
     assert (per_mw.low, per_mw.value, per_mw.high) == (72_000, 80_000, 88_000)
+
+
+def test_a_site_says_what_its_watts_are_of() -> None:
+    blade = Value(value=10.0, unit="kW", kind="measured", detail="nvml: accelerators only")
+    (found,) = sites([machine(it_power_kw=blade)], 1.0, 1.25)
+    assert found.power_kw_per_replica.detail == "10 kW x PUE 1.25; nvml: accelerators only"
 
 
 def test_only_whole_replicas_fit() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,43 @@ from msgspec import structs
 from tests.unit.cost.hours import any_owned, any_rented, licence, owned, recomputed, rented
 
 from inferometer.comparison.costs import Division
+from inferometer.cost.division import busy_shares
 from inferometer.cost.hour import bill, electricity, needs_power, total, use, utilisation
 from inferometer.cost.inputs import inputs, with_inputs
 from inferometer.cost.scenario import Terms
 from inferometer.errors import UsageError
+from inferometer.metrics.money import COST
 
 SEEDS = st.integers(0, 2**63)
+SIDES = ("input", "output")
+
+
+def window(
+    dice: random.Random, usd: float, input_tokens: float, output_tokens: float
+) -> dict[str, float]:
+    """An hour's window as the metrics of cost see it, its bill divided in some way."""
+    parts = [dice.uniform(0.001, 1) for _ in range(3)]
+    shares = [part / sum(parts) for part in parts]
+    division = Division(
+        method="phases", input_share=shares[0], output_share=shares[1], idle_share=shares[2]
+    )
+    both = busy_shares(division)
+    assert both
+    return {
+        "usd_per_hour": usd,
+        "window_s": 3600.0,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "input_share": both[0],
+        "output_share": both[1],
+        **dict.fromkeys(("completed", "good", "in_flight"), 1.0),
+    }
+
+
+def costs(*windows: dict[str, float]) -> list[dict[str, float]]:
+    """Return the program's own metrics of cost of each window."""
+    frame = pl.DataFrame(windows).select(**{metric.id: metric.expression for metric in COST})
+    return frame.to_dicts()
 
 
 def lines(terms: Terms, gpus: int | None = 8, power_kw: float | None = None) -> dict[str, float]:
@@ -161,15 +193,28 @@ def test_the_dashboards_two_sides_are_200_percent_of_the_bill_and_ours_100() -> 
     """H100, 3-year rental, 8k tokens in and 1k out; a stated 1,000 output tok/s a GPU."""
     usd = total(bill(rented(1.30), gpus=1))
     mtok_in, mtok_out = 8000 * 0.0036, 1000 * 0.0036
-    theirs = usd / mtok_in * mtok_in + usd / mtok_out * mtok_out
-    assert theirs / usd == pytest.approx(2)
-    one = Division(method="phases", input_share=0.4, output_share=0.5, idle_share=0.1)
-    assert one.input_share
-    assert one.output_share
-    assert one.idle_share
-    per_mtok_in, per_mtok_out = usd * one.input_share / mtok_in, usd * one.output_share / mtok_out
-    ours = per_mtok_in * mtok_in + per_mtok_out * mtok_out + usd * one.idle_share
-    assert ours / usd == pytest.approx(1)
+    theirs_in, theirs_out = usd / mtok_in, usd / mtok_out
+    assert (theirs_in * mtok_in + theirs_out * mtok_out) / usd == pytest.approx(2)
+    (ours,) = costs(window(random.Random(1), usd, mtok_in * 1e6, mtok_out * 1e6))
+    assert ours["bill_usd_per_mtok_output"] == pytest.approx(theirs_out)  # what ranks
+    both = ours["usd_per_mtok_input"] * mtok_in + ours["usd_per_mtok_output"] * mtok_out
+    assert both / usd == pytest.approx(1)
+    assert ours["usd_per_mtok_total"] * (mtok_in + mtok_out) / usd == pytest.approx(1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS)
+def test_input_and_output_are_one_bill_in_10_000_windows(seed: int) -> None:
+    dice = random.Random(seed)
+    windows = [
+        window(dice, dice.uniform(0.01, 1e4), dice.uniform(1, 1e10), dice.uniform(1, 1e10))
+        for _ in range(100)
+    ]
+    for given_, found in zip(windows, costs(*windows), strict=True):
+        sides = sum(found[f"usd_per_mtok_{side}"] * given_[f"{side}_tokens"] for side in SIDES)
+        assert sides / 1e6 == pytest.approx(given_["usd_per_hour"], rel=1e-9)
+        back = sum(given_[f"{side}_tokens"] / found[f"{side}_tok_per_usd"] for side in SIDES)
+        assert back == pytest.approx(given_["usd_per_hour"], rel=1e-9)
 
 
 # Whatever the numbers.
@@ -192,12 +237,6 @@ def test_parts_are_the_bill_and_formulas_come_to_their_parts(seed: int) -> None:
     assert told == pytest.approx(usd, rel=1e-3)
     for part in parts:
         assert recomputed(part.formula) == pytest.approx(part.usd, rel=1e-4), part
-    shares = [dice.random() for _ in range(3)]
-    sides = [share / sum(shares) * usd for share in shares]
-    tokens = dice.uniform(1, 1e9), dice.uniform(1, 1e9)
-    rates = sides[0] / tokens[0], sides[1] / tokens[1]
-    back = rates[0] * tokens[0] + rates[1] * tokens[1] + sides[2]
-    assert back == pytest.approx(usd, rel=1e-9)
 
 
 @settings(max_examples=1_000, deadline=None)

@@ -69,6 +69,15 @@ def test_credits_never_pay_more_than_the_bill() -> None:
     assert "no more than the bill" in found.parts[-1].formula
 
 
+@pytest.mark.parametrize(("months", "usd"), [(0, 1000), (11, 1000), (12, 0), (36, 0)])
+def test_credits_pay_nothing_of_a_month_after_they_are_used_up(months: int, usd: float) -> None:
+    later = entry(requests_per_day=24_000, usd_per_response=0.01, months=months)
+    (found,) = made(later, credits_=GRANT)
+    assert found.parts[-1].usd == usd
+    assert ("used up over 12 months" in found.parts[-1].formula) is (usd == 0)
+    assert found.after_credits_usd == pytest.approx(found.before_credits_usd + usd)
+
+
 def test_credits_pay_nothing_of_a_machine_that_is_owned() -> None:
     (found,) = made(
         entry(requests_per_day=24_000, usd_per_response=0.01), credits_=GRANT, owned=(HOUR,)

@@ -149,6 +149,10 @@ def test_a_price_is_stale_when_it_is_older_than_90_days(date: str, age: int, sta
     assert prices.is_stale(date, DAY) is stale
 
 
+def test_on_the_last_day_there_is_every_price_is_old_and_none_too_late() -> None:
+    assert prices.date_problem("2026-11-22", dt.date.max) == ""
+
+
 @pytest.mark.parametrize("text", ["20260131", "2026-W05-6", "2026", "2026-02-30", "", "2026-1-1"])
 def test_what_is_no_day_has_no_age(text: str) -> None:
     assert prices.day(text) is None

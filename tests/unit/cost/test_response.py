@@ -77,6 +77,26 @@ def test_declared_joules_make_an_estimate() -> None:
     assert (told.energy_j.value, told.energy_j.kind) == (205, "estimated")
 
 
+def test_joules_that_are_not_measured_are_those_declared() -> None:
+    entry = Response(
+        input_tokens=10, output_tokens=100, j_per_input_token=0.5, j_per_output_token=2.0
+    )
+    told = cost(entry)
+    assert (told.energy_j.value, told.energy_j.kind) == (205, "estimated")
+    measured = cost(entry, input_j=1.0, output_j=3.0)
+    assert (measured.energy_j.value, measured.energy_j.kind) == (310, "derived")
+
+
+def test_what_a_cache_held_of_the_measured_input_is_borne_by_the_rest() -> None:
+    """1,000 tokens at 1 USD a million over all, three quarters cached: 4 USD for the others."""
+    entry = Response(input_tokens=1000, cached_tokens=750, output_tokens=0)
+    told = cost(entry, input_usd=1.0, cached_usd=0.0, input_j=0.5, cached_share=0.75)
+    assert told.usd.value == pytest.approx(1000 * 1.0 / 1e6)  # as the measured ones cost
+    assert told.energy_j.value == pytest.approx(1000 * 0.5)
+    alone = cost(entry, input_usd=0.0, input_j=0.0, cached_share=1.0)
+    assert (alone.usd.reason, alone.energy_j.reason) == ("no_price", "not_declared")
+
+
 @settings(max_examples=2_000, deadline=None)
 @given(st.integers(0, 2**63))
 def test_parts_are_the_response(seed: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import math
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,9 @@ import pytest
 
 from inferometer import cli, problems, study, tomlfile
 from inferometer.cli import init as init_command
-from inferometer.cost import reading, rules, scenario
+from inferometer.cost import cases, reading, rules, scenario
 from inferometer.cost.scenario import Scenario, Terms
+from inferometer.cost.tornado import tornado
 from inferometer.declared import Price
 from inferometer.errors import StudyError, UsageError
 from inferometer.plugins import Registry
@@ -150,6 +152,9 @@ def test_a_wrong_rented_hour_is_told_by_line_and_key(old: str, new: str, said: s
     ("old", "new", "said"),
     [
         ("pue = 1.25", "pue = 0.9", "line 9, hours[0].owned.pue: must be at least 1, is 0.9"),
+        ("pue = 1.25", "pue = 125", "line 9, hours[0].owned.pue: must be at most 10"),
+        ("life_years = 4", "life_years = 0.01", "hours[0].owned.life_years: must be at least 0.1"),
+        ("server_usd = 320000", "server_usd = 1e308", "hours[0].owned.server_usd: must be at most"),
         (
             "utilisation = 0.5\n",
             "",
@@ -203,7 +208,6 @@ def test_what_a_quote_says_itself_is_not_said_again() -> None:
             'hours[0].ranges.pue: "pue" is unknown (inputs of this hour are discount,',
         ),
         ("{ price = [3, 1] }", "goes from the lower to the higher value, has 3 to 1"),
-        ("{ price = [3, 4] }", "'price' itself, 2, is not within 3 to 4"),
         ("{ utilisation = [0.5, 1.5] }", "must be at most 1, is 1.5"),
         ("{ price = [1, 2, 3] }", "hours[0].ranges.price: needs 2 entries, has 3"),
         ("{ price = 3 }", "hours[0].ranges.price: expected an array, got 3"),
@@ -211,6 +215,38 @@ def test_what_a_quote_says_itself_is_not_said_again() -> None:
 )
 def test_a_range_is_one_of_an_input_of_the_hour(ranges: str, said: str) -> None:
     assert any(said in line for line in refused(f"{HEAD}ranges = {ranges}\n"))
+
+
+QUOTED = '[[hours]]\nname = "q"\nquote = "h100-a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (f"{HEAD}ranges = {{ price = [3, 4] }}\n", "'price' itself, 2, is not within 3 to 4"),
+        (f"{QUOTED}ranges = {{ price = [3, 4] }}\n", "'price' itself, 2.5, is not within 3 to 4"),
+        (
+            f"{HEAD}ranges = {{ utilisation = [0.3, 0.9] }}\n",
+            "line 7, hours[0].ranges.utilisation: 'utilisation' itself, 1, is not within 0.3 to",
+        ),
+        (f"{HEAD}ranges = {{ exchange = [1, 2] }}\n", "moves nothing: this hour has no 'exchange'"),
+        (
+            OWNED.replace("utilisation", "ranges = { idle_kw = [1, 2] }\nutilisation"),
+            "ranges.idle_kw: moves nothing: this hour has no 'idle_kw'",
+        ),
+        (
+            f"{HEAD}interruptions_per_hour = 2\nlost_minutes = 20\nranges.lost_minutes = [1, 40]\n",
+            "line 9, hours[0].ranges.lost_minutes: at 40 the whole hour is lost",
+        ),
+    ],
+)
+def test_a_range_holds_its_input_wherever_that_comes_from(text: str, said: str) -> None:
+    assert any(said in line for line in unresolved(text))
+
+
+def test_a_range_of_metered_power_is_that_of_the_meter() -> None:
+    text = OWNED.replace("power_kw = 8.0", 'meter = "nvml"')
+    assert resolved(text.replace("utilisation", "ranges = { power_kw = [1, 2] }\nutilisation"))
 
 
 def test_ranges_that_are_in_order_are_read() -> None:
@@ -271,6 +307,9 @@ def test_ranges_that_are_in_order_are_read() -> None:
             f'{FLEET}shape = "offices"\n',
             "evening, flat, office; did you mean 'office'? (or an array)",
         ),
+        (f"{FLEET}headroom = 1e308\n", "line 10, fleet.headroom: must be at most 100"),
+        (f"{FLEET}spare = {10**308}\n", "line 10, fleet.spare: must be at most 1000000"),
+        (f"{FLEET}site_mw = 1e308\n", "line 10, fleet.site_mw: must be at most 1000000"),
         (f"{FLEET}revenue_share = 0.2\n", "line 10, fleet.revenue_share: needs 'usd_per_response'"),
         (
             f'{FLEET}regions = [{{ name = "a", share = 0.5 }}, {{ name = "a", share = 0.4 }}]\n',
@@ -318,6 +357,13 @@ def test_a_price_above_100_per_million_warns_with_its_line() -> None:
     assert reading.warnings(found, text) == [f"line 10, {said}"]
     assert reading.warnings(found) == [said]
     assert reading.warnings(reading.parse(HEAD + API, "x"), text) == []
+
+
+def test_a_price_in_another_currency_warns_by_what_it_is_in_dollars() -> None:
+    yen = '[exchange.JPY]\nusd = 0.0065\nsource = "a bank"\ndate = "2026-11-01"\n'
+    text = HEAD + API.replace("= 2\n", "= 1500\n").replace("0.5", "20000") + 'currency = "JPY"\n'
+    (said,) = reading.warnings(reading.parse(text + yen, "x"), text)
+    assert said.startswith("line 9, apis[0].input_per_mtok: 130 USD per million tokens is above")
 
 
 def test_electricity_in_cents_warns() -> None:
@@ -370,6 +416,16 @@ def test_another_currency_is_exchanged_and_the_older_day_counts() -> None:
     assert "1 EUR = 1.25 USD (a bank, 2026-11-01)" in terms.origin.detail
 
 
+def test_an_api_is_as_old_as_the_rate_of_its_currency() -> None:
+    rate = '[exchange.EUR]\nusd = 1.25\nsource = "a bank"\ndate = "2026-08-01"\n'
+    found = reading.parse(f'{HEAD}{API}currency = "EUR"\ndiscount = 0.2\n{rate}', "x")
+    told = reading.of_api(found.apis[0], found, DAY)
+    assert (told.date, told.stale, told.contract) == ("2026-08-01", True, "list price, 20 % off")
+    assert told.detail == "1 EUR = 1.25 USD (a bank, 2026-08-01)"
+    plain = reading.of_api(reading.parse(HEAD + API, "x").apis[0], found, DAY)
+    assert (plain.date, plain.stale, plain.contract) == ("2026-11-20", False, "list price")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -398,6 +454,8 @@ def test_another_currency_is_exchanged_and_the_older_day_counts() -> None:
             '[[hours]]\nname = "q"\nquote = "h100-a"\ninterruptions_per_hour = 0.5\n',
             "line 1, hours[0].lost_minutes: missing: how many minutes",
         ),
+        (HEAD + 'gpu = "NVIDIA"\n', 'line 7, hours[0].gpu: unknown GPU "NVIDIA"'),
+        (HEAD + 'gpu = "80GB"\n', 'line 7, hours[0].gpu: unknown GPU "80GB"'),
         (HEAD.replace("2026-11-01", "2026-11-24"), "line 6, hours[0].date: 2026-11-24 is after"),
     ],
 )
@@ -409,6 +467,16 @@ def test_a_gpu_of_a_makers_data_sheet_is_known_too() -> None:
     assert resolved(HEAD + 'gpu = "L40S"\n')[0].quote.gpu == "L40S"  # type: ignore[union-attr]
 
 
+def test_the_books_say_which_gpus_there_are_where_no_hour_quotes_one(tmp_path: Path) -> None:
+    path = tmp_path / "cost.toml"
+    day: dict[str, Any] = {"as_of": DAY, "max_age_days": None, "fleet": {}}
+    path.write_text(HEAD + 'gpu = "GB300 NVL72"\n')
+    assert cases.case(path, None, **day).terms[0].quote.gpu == "GB300 NVL72"  # type: ignore[union-attr]
+    path.write_text(HEAD + '[machine]\ngpus = 8\ngpu = "H101"\n')
+    with pytest.raises(StudyError, match=r"did you mean 'H100'\? known: B200, B300"):
+        cases.case(path, None, **day)
+
+
 def test_max_price_age_refuses_everything_that_is_older() -> None:
     text = f'[[hours]]\nname = "q"\nquote = "h100-a"\n{OWNED}{API}'
     assert len(resolved(text)) == 2
@@ -418,6 +486,24 @@ def test_max_price_age_refuses_everything_that_is_older() -> None:
         f"line 15, hours[1].owned.date: 'hours[1].owned' is of 2026-10, 52{rest}",
     ]
     assert len(resolved(text, most=205)) == 2
+
+
+def test_all_else_that_is_old_is_told_too(tmp_path: Path) -> None:
+    told = 'source = "s"\ndate = "2026-05"\n'
+    text = (
+        f'{HEAD}[[surcharges]]\nengine = "x"\nwhat = "y"\nusd_per_hour = 1\n{told}'
+        f"[credits]\nusd = 1\nmonths = 1\n{told}"
+        f'{RESPONSE}[[response.steps]]\nname = "g"\ntokens = 1\nper_mtok = 2\n{told}'
+        f'{FLEET}[[fleet.regions]]\nname = "r"\nshare = 1\npue = 1.1\n{told}'
+    )
+    path = tmp_path / "cost.toml"
+    path.write_text(text)
+    found = cases.case(path, None, as_of=DAY, max_age_days=None, fleet={})
+    keys = ("surcharge 'y'", "credits", "step 'g'", "region 'r'")
+    assert list(found.warnings) == [f"{key} is of 2026-05: stale, 205 days old" for key in keys]
+    path.write_text(text.replace("2026-05", "2026-11"))
+    fresh = cases.case(path, None, as_of=DAY, max_age_days=None, fleet={})
+    assert not fresh.warnings
 
 
 def test_a_price_from_after_the_day_is_refused() -> None:
@@ -512,6 +598,34 @@ def test_whatever_stands_at_a_key_is_read_or_refused_and_never_a_crash() -> None
                 msgspec.convert(document, Scenario)
             tried += 1
     assert tried > 1000
+
+
+def test_whatever_can_be_read_has_a_bill_and_a_sensitivity_that_are_numbers() -> None:
+    text = init_command.template(Path("cost.toml"), "cost.toml")
+    text = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
+    whole = tomlfile._with_days(tomllib.loads(text))
+    books = list(Registry(only=["prices"]).price_books().values())
+    priced = 0
+    for *way, last in places({"hours": whole["hours"]}):
+        for odd in (0, 1e-300, 0.5, 0.9999999, 7, 1e15, 1e308):
+            document = copy.deepcopy(whole)
+            holder: Any = document
+            for step in way:
+                holder = holder[step]
+            holder[last] = odd
+            if [*rules.find(document), *problems.find(document, Scenario)]:
+                continue
+            found = msgspec.convert(document, Scenario)
+            try:
+                hours = reading.resolve(found, books, as_of=DAY, name="template", text=text)
+            except StudyError:
+                continue  # a value that is not within its range
+            for terms in hours:
+                told = tornado(terms, gpus=8, cell="", metric="", unit="")
+                ends = [end for swing in told.swings for end in (swing.at_low, swing.at_high)]
+                assert all(0 < cost < math.inf for cost in (told.base, *ends)), (*way, last, odd)
+                priced += 1
+    assert priced > 200
 
 
 TABLES: dict[str, type[msgspec.Struct]] = {

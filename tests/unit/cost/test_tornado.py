@@ -70,3 +70,11 @@ def test_metered_watts_stand_in_for_the_declared() -> None:
     metered = swings(terms, power_kw=4.0)
     assert metered["power_kw"].unit == "kW, metered"
     assert metered["power_kw"].at_low == pytest.approx(8 + 3.2 * 1.1 * 0.5)
+
+
+def test_the_assumed_range_of_lost_work_leaves_time_to_work() -> None:
+    found = swings(rented(interruptions_per_hour=3.0, lost_minutes=18.0))  # 54 of 60 minutes
+    for name, base in (("interruptions_per_hour", 3), ("lost_minutes", 18)):
+        assert base * 60 / 54 * 0.99 < found[name].high_input < base * 60 / 54  # not 1.2 x
+    nearly = swings(rented(interruptions_per_hour=1.0, lost_minutes=59.99))
+    assert nearly["lost_minutes"].high_input == 59.99
