@@ -262,8 +262,9 @@ class FleetRow(Struct, frozen=True, kw_only=True):
 
 
 class SiteRow(Struct, frozen=True, kw_only=True):
-    """What fits into a site with a cap on power."""
+    """What fits into a site with a cap on power, machines of one hour."""
 
+    hour: str
     stack: str
     model: str
     cell: str

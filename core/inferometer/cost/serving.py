@@ -74,7 +74,7 @@ def fleet(scene: Scene) -> Fleet | None:
         rows=rows,
         architectures=sites.architectures(rows, _pairs(scene.models)),
         site_mw=entry.site_mw,
-        sites=sites.sites(machines, entry.site_mw, _first(pue)) if entry.site_mw else [],
+        sites=sites.sites(machines, entry.site_mw, _by_hour(pue)) if entry.site_mw else [],
         margins=margins.margins(
             rows,
             wanted,
@@ -317,5 +317,6 @@ def _pairs(models: Sequence[Model]) -> dict[tuple[str, str], str]:
     return {(dense.name, moe.name): match_words(dense, moe) for dense, moe in pairs(models)}
 
 
-def _first(pue: Mapping[str, float | None]) -> float | None:
-    return next((value for value in pue.values() if value is not None), None)
+def _by_hour(pue: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Leave out what stands for no hour at all, where there is one."""
+    return {name: own for name, own in pue.items() if name != fleets.NO_HOUR} or dict(pue)

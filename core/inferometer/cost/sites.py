@@ -20,14 +20,26 @@ KW_PER_MW = 1000
 ALONE = "no interval: the two fleets rest on different launches"
 
 
-def sites(capacities: Sequence[Capacity], site_mw: float, pue: float | None) -> list[SiteRow]:
-    """Return how much of each stack fits into ``site_mw`` MW at the wall, all under full load."""
-    overhead = declared(pue, "ratio", "not_declared", "no PUE for the site")
-    return [_site(machine, site_mw, overhead) for machine in capacities]
+def sites(
+    capacities: Sequence[Capacity], site_mw: float, pue: Mapping[str, float | None]
+) -> list[SiteRow]:
+    """Return how much of each stack fits into ``site_mw`` MW at the wall, all under full load.
+
+    ``pue`` is by the name of the hour: a bought machine draws what its own bill pays for.
+    """
+    return [
+        _site(
+            machine, name, site_mw, declared(own, "ratio", "not_declared", f"no PUE for {name!r}")
+        )
+        for name, own in pue.items()
+        for machine in capacities
+    ]
 
 
-def _site(machine: Capacity, site_mw: float, pue: Value) -> SiteRow:
-    it, tokens = machine.it_power_kw, machine.output_tok_s
+def _site(machine: Capacity, hour: str, site_mw: float, pue: Value) -> SiteRow:
+    rate = machine.rates.get(hour)
+    own = rate.it_power_kw if rate is not None else None
+    it, tokens = (machine.it_power_kw if own is None else own), machine.output_tok_s
     each = f"{shown(it.value or 0)} kW x PUE {pue.value or 0:g}"
     per_mw = f"{shown(tokens.value or 0)} output tok/s / ({each}) x {KW_PER_MW:,}"
 
@@ -35,6 +47,7 @@ def _site(machine: Capacity, site_mw: float, pue: Value) -> SiteRow:
         return math.floor(site_mw * KW_PER_MW / (kw * overhead) * (1 + SLACK))
 
     return SiteRow(
+        hour=hour,
         stack=machine.stack,
         model=machine.model,
         cell=machine.cell,

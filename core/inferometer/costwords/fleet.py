@@ -189,9 +189,19 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
     return [
         Table(
             title=f"What fits into {number(fleet.site_mw)} MW",
-            header=("stack", "model", "load", "kW a replica", "tok/s a MW", "replicas", "tok/s"),
+            header=(
+                "hour",
+                "stack",
+                "model",
+                "load",
+                "kW a replica",
+                "tok/s a MW",
+                "replicas",
+                "tok/s",
+            ),
             rows=tuple(
                 (
+                    one.hour,
                     *_who(look, one),
                     cell.load if (cell := look.cell(one.cell)) else one.cell,
                     point(one.power_kw_per_replica),

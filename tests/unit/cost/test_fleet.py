@@ -243,7 +243,7 @@ def test_the_notes_say_what_is_left_out() -> None:
 
 
 def test_eighty_replicas_of_10_kw_fit_into_a_megawatt_at_pue_1_25() -> None:
-    (found,) = sites([machine(output_tok_s=value(1000, 900, 1100))], 1.0, 1.25)
+    (found,) = sites([machine(output_tok_s=value(1000, 900, 1100))], 1.0, {"rented": 1.25})
     assert found.power_kw_per_replica.value == 12.5
     assert found.replicas.value == 80
     assert found.output_tok_s.value == 80_000
@@ -253,20 +253,20 @@ def test_eighty_replicas_of_10_kw_fit_into_a_megawatt_at_pue_1_25() -> None:
 
 def test_a_site_says_what_its_watts_are_of() -> None:
     blade = Value(value=10.0, unit="kW", kind="measured", detail="nvml: accelerators only")
-    (found,) = sites([machine(it_power_kw=blade)], 1.0, 1.25)
+    (found,) = sites([machine(it_power_kw=blade)], 1.0, {"rented": 1.25})
     assert found.power_kw_per_replica.detail == "10 kW x PUE 1.25; nvml: accelerators only"
 
 
 def test_only_whole_replicas_fit() -> None:
-    (found,) = sites([machine(it_power_kw=value(9))], 0.1, 1.25)
+    (found,) = sites([machine(it_power_kw=value(9))], 0.1, {"rented": 1.25})
     assert found.replicas.value == 8
     assert found.output_tok_s.value == 8000
     assert found.output_tok_s_per_mw.value == pytest.approx(1000 / 11.25 * 1000)
 
 
 def test_without_watts_or_pue_nothing_is_said_to_fit() -> None:
-    (blind,) = sites([machine(it_power_kw=absent("no_sensor"))], 1.0, 1.25)
-    (bare,) = sites([machine()], 1.0, None)
+    (blind,) = sites([machine(it_power_kw=absent("no_sensor"))], 1.0, {"rented": 1.25})
+    (bare,) = sites([machine()], 1.0, {"rented": None})
     assert (blind.replicas.reason, bare.replicas.reason) == ("no_sensor", "not_declared")
 
 

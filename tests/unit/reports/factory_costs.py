@@ -292,6 +292,7 @@ def fleet() -> Fleet:
         site_mw=1.0,
         sites=[
             SiteRow(
+                hour=RENTED,
                 stack="vllm",
                 model=MODELS["dense"],
                 cell="vllm-dense",
