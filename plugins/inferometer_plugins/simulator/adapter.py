@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 READINESS = Readiness(path="/health", deadline_s=60.0)
 FAILURES = (
     FailureClass(
-        r"address already in use", "port_in_use", "Run again: another port will be chosen."
+        r"[Aa]ddress already in use", "port_in_use", "Run again: another port will be chosen."
     ),
     FailureClass(
         r"unrecognized arguments|invalid choice|invalid \w+ value",
@@ -112,7 +112,7 @@ class Simulator(Adapter):
 def _no_prefix_caching(on: bool) -> Sequence[str]:
     if on:
         raise Unsupported("simulator: prefix_caching: it keeps no prefixes")
-    return ()
+    return ("--no-prefix-caching",)
 
 
 WORDS: Mapping[str, Callable[[Any], Sequence[str]]] = {

@@ -295,6 +295,7 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--kv-tokens", type=int)
     parser.add_argument("--dtype", default="none")
     parser.add_argument("--max-model-len", type=int)
+    parser.add_argument("--no-prefix-caching", action="store_true", help="as it is anyway")
     parser.add_argument("--seed", type=int, help="of the noise; unset: another one each launch")
     return parser.parse_args(argv)
 
