@@ -123,9 +123,9 @@ def log_ratio(case: Case, quiet: bool, same: bool, seed: int) -> float:
     """Return the log ratio of two engines' tok/s in one round."""
     engines = [PRESETS["decode"], PRESETS["reference"]]
     logs = []
-    for number, params in enumerate(engines):
+    for number, engine in enumerate(engines):
         work = seed if same else 1_000_003 * (number + 1) + seed
-        params = silent(params) if quiet else without_launch(params)
+        params = silent(engine) if quiet else without_launch(engine)
         logs.append(math.log(equilibrium(case, params, work, 2 * seed + number).tok_s))
     return logs[0] - logs[1]
 

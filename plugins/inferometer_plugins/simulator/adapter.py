@@ -54,12 +54,13 @@ METRICS = Metrics(
 )
 SETTINGS = "/simulator"
 SAYS = (
-    Says(name="dtype", path="dtype"),
+    Says(name="dtype", path="told.dtype"),
+    Says(name="kv_cache_dtype", path="told.kv_cache_dtype"),
     Says(name="max_model_len", path="max_model_len"),
     Says(name="max_num_seqs", path="params.max_seqs"),
     Says(name="max_num_batched_tokens", path="params.budget"),
     Says(name="kv_cache_tokens", path="params.kv_tokens"),
-    Says(name="seed", path="seed"),
+    Says(name="seed", path="told.seed"),
 )
 FIELDS = frozenset(
     (
@@ -109,19 +110,30 @@ class Simulator(Adapter):
         return exact(completion)
 
 
-def _no_prefix_caching(on: bool) -> Sequence[str]:
-    if on:
-        raise Unsupported("simulator: prefix_caching: it keeps no prefixes")
-    return ("--no-prefix-caching",)
+def _told(name: str) -> Callable[[Any], Sequence[str]]:
+    """Return the word for a term on which nothing depends: it is told on."""
+    return lambda value: ("--told", f"{name}={value}")
+
+
+def _only(name: str, on: bool, why: str) -> Callable[[Any], Sequence[str]]:
+    def word(value: bool) -> Sequence[str]:
+        if value is not on:
+            raise Unsupported(f"simulator: {name} = {str(value).lower()} is not had: {why}")
+        return ("--told", f"{name}={value}")
+
+    return word
 
 
 WORDS: Mapping[str, Callable[[Any], Sequence[str]]] = {
-    "dtype": valued("--dtype"),
+    "dtype": _told("dtype"),
     "max_model_len": valued("--max-model-len"),
-    "prefix_caching": _no_prefix_caching,
     "max_num_seqs": valued("--max-seqs"),
     "max_num_batched_tokens": valued("--budget"),
+    "kv_cache_dtype": _told("kv_cache_dtype"),
     "kv_cache_tokens": valued("--kv-tokens"),
-    "seed": valued("--seed"),
+    "prefix_caching": _only("prefix_caching", False, "it keeps no prefixes"),
+    "chunked_prefill": _only("chunked_prefill", True, "every prompt comes in chunks"),
+    "seed": _told("seed"),
 }
-"""Its words for the terms of a launch; every other term is refused by name."""
+"""Its words for the terms of a launch; every other term is refused by name. A study's ``seed`` is
+of sampling, not of the noise: that one would make all launches alike."""

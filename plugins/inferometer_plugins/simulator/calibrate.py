@@ -9,7 +9,13 @@ import numpy as np
 from inferometer_plugins.simulator.laws import Linear
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+ROUNDS = 3
 
 
 class Row(NamedTuple):
@@ -27,7 +33,7 @@ class Fit(NamedTuple):
     law: Linear
     errors_s: tuple[float, float, float, float]
     residual_share: float
-    """Root mean square of the residuals over the mean time of a row."""
+    """Root mean square of the residuals, each over the time that the law expects."""
 
 
 def point(streams: int, prompt: float, output: float, tok_s: float) -> Row:
@@ -44,7 +50,7 @@ def point(streams: int, prompt: float, output: float, tok_s: float) -> Row:
     )
 
 
-def fit(rows: Iterable[Row] | Sequence[Row]) -> Fit:
+def fit(rows: Iterable[Row]) -> Fit:
     """Return the least-squares law; relative errors count alike, for noise is in proportion.
 
     Raises:
@@ -55,23 +61,31 @@ def fit(rows: Iterable[Row] | Sequence[Row]) -> Fit:
     if len(table) < 5:
         raise ValueError(f"{len(table)} rows: four parameters and their errors take five at least")
     seconds = table[:, 3]
-    design = np.column_stack([np.ones(len(table)), table[:, :3]]) / seconds[:, None]
+    columns = np.column_stack([np.ones(len(table)), table[:, :3]])
+    expected = seconds
+    for _ in range(ROUNDS):  # weights from what was seen would favour rows that were fast by chance
+        found, spread, left = _weighted(columns / expected[:, None], seconds / expected)
+        expected = np.maximum(columns @ found, 1e-3 * seconds)
+    a_s, b_s, c_s, d_s = found.tolist()
+    errors = np.sqrt(np.diag(spread)).tolist()
+    return Fit(
+        Linear(a_s=a_s, b_s=b_s, c_s=c_s, d_s=d_s),
+        (errors[0], errors[1], errors[2], errors[3]),
+        float(np.sqrt(np.mean(left * left))),
+    )
+
+
+def _weighted(design: Floats, seen: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return parameters, their covariance, and what is left of ``seen``."""
     scale = np.abs(design).max(axis=0)
     scale[scale == 0] = 1.0
-    found, _, rank, _ = np.linalg.lstsq(design / scale, np.ones(len(table)))
+    design = design / scale
+    found, _, rank, _ = np.linalg.lstsq(design, seen)
     if rank < 4:
         raise ValueError(
             "the rows do not tell the four parameters apart: vary streams, context and prompts"
         )
-    left = np.ones(len(table)) - design / scale @ found
-    variance = float(left @ left) / (len(table) - 4)
-    spread = np.linalg.inv((design / scale).T @ (design / scale)) * variance
-    errors = np.sqrt(np.diag(spread)) / scale
-    values = (found / scale).tolist()
-    law = Linear(a_s=values[0], b_s=values[1], c_s=values[2], d_s=values[3])
-    a_s, b_s, c_s, d_s = errors.tolist()
-    return Fit(
-        law,
-        (a_s, b_s, c_s, d_s),
-        float(np.sqrt(np.mean((left * seconds) ** 2))) / float(seconds.mean()),
-    )
+    left = seen - design @ found
+    variance = float(left @ left) / (len(seen) - 4)
+    spread = np.linalg.inv(design.T @ design) * variance
+    return found / scale, spread / np.outer(scale, scale), left

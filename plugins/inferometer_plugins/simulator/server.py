@@ -55,8 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     seed: int
     params: Params
-    dtype: str
-    """Told on, and nothing else: the law says how long a step takes."""
+    told: dict[str, str]
+    """What a study says and nothing depends on."""
     max_model_len: int | None
 
 
@@ -293,9 +293,8 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-seqs", type=int)
     parser.add_argument("--budget", type=int)
     parser.add_argument("--kv-tokens", type=int)
-    parser.add_argument("--dtype", default="none")
+    parser.add_argument("--told", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--max-model-len", type=int)
-    parser.add_argument("--no-prefix-caching", action="store_true", help="as it is anyway")
     parser.add_argument("--seed", type=int, help="of the noise; unset: another one each launch")
     return parser.parse_args(argv)
 
@@ -319,7 +318,7 @@ def main(argv: list[str] | None = None) -> None:
         model=given.model,
         seed=seed,
         params=params_of(given),
-        dtype=given.dtype,
+        told=dict(word.split("=", 1) for word in given.told),
         max_model_len=given.max_model_len,
     )
     uvloop.run(serve(settings, given.host, given.port))
