@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from tests.benchmarks.window_bias import CASES, bias, gain, measured
+from tests.benchmarks.window_bias import CASES, bias, measured, pairing, true_lead
 
 from inferometer_plugins.simulator.loads import CHAT, Closed
 from inferometer_plugins.simulator.model import REFERENCE, without_launch
@@ -38,8 +38,10 @@ def test_an_equilibrium_start_is_true_where_a_burst_and_a_whole_run_are_not() ->
 
 def test_sharing_requests_lowers_the_variance_of_a_ratio() -> None:
     chat, reasoning = CASES[3]._replace(window_r=10), CASES[4]
-    assert gain(chat, range(30), True, here) > 4
-    assert gain(reasoning, range(30), False, here) > 20
+    assert pairing(chat, range(30), True, here).gain > 4
+    found = pairing(reasoning, range(30), False, here)
+    assert found.gain > 20
+    assert found.mean == pytest.approx(true_lead(reasoning, 2000), abs=0.01)
 
 
 def test_truth_is_the_same_from_other_seeds_and_is_kept() -> None:
