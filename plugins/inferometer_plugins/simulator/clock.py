@@ -102,8 +102,6 @@ class _Launch:
         self.ends: list[float] = []
         self.runs: list[tuple[int, int, int, int]] = []
         """Steps, sequences that decode, tokens of prompts, sequences whose prompt was read."""
-        self.watts: list[float] = []
-        """Of each run."""
         self.idle: list[tuple[int, float]] = []
         """Steps made before an idle time, and when it ended."""
 
@@ -135,11 +133,6 @@ class _Launch:
             line, steps = steepest(lines, batch.stored, run.decoding, min(run.steps, STEPS))
             if used + steps > STEPS:
                 factors, used = self.factors.steps(), 0
-            share = 0.0
-            if run.prefill:
-                whole_s = line.fixed_s + line.context_s * (batch.stored + run.decoding)
-                share = law.prefill_s(run.prefill) / whole_s
-            self.watts.append(self.params.watts(run.decoding, share))
             steps = self._pass(line, run.decoding, factors[used : used + steps])
             used += steps
             self._note(run, steps)
@@ -221,7 +214,8 @@ def _trace(launch: _Launch) -> Trace:
     begins = np.concatenate(([0.0], ends))[: len(ends)]
     for place, at_s in launch.idle:
         begins[place] = at_s
-    power_w = np.repeat(np.asarray(launch.watts, float), steps)
+    watts = [params.watts(run[1], run[2]) for run in launch.runs]
+    power_w = np.repeat(np.asarray(watts, float), steps)
     if faults.power_gap_s is not None:
         power_w[(begins >= faults.power_gap_s[0]) & (begins < faults.power_gap_s[1])] = 0.0
     return Trace(

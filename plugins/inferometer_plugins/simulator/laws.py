@@ -38,10 +38,6 @@ class Linear(Struct, frozen=True, kw_only=True, tag="linear"):
         """Return the one line of a step with ``prefill`` prompt tokens."""
         return (Line(self.a_s + self.b_s * decoding + self.d_s * prefill, self.c_s),)
 
-    def prefill_s(self, tokens: int) -> float:
-        """Return the part of a step's time that reading prompts takes."""
-        return self.d_s * tokens
-
 
 class Hardware(Struct, frozen=True, kw_only=True):
     """An accelerator, or several that work as one: what the maker says, and what is achieved."""
@@ -101,18 +97,10 @@ class Roofline(Struct, frozen=True, kw_only=True, tag="roofline"):
         tokens, hardware = decoding + prefill, self.hardware
         bytes_s = hardware.bytes_s * hardware.bytes_share
         read_s = self.sizes.read_bytes(tokens) / bytes_s
-        computed_s = self.prefill_s(tokens)
+        flops_s = hardware.flops_s * hardware.flops_share
         return (
             Line(self.overhead_s + read_s, self.sizes.kv_bytes_per_token / bytes_s),
-            Line(self.overhead_s + computed_s, 0.0),
-        )
-
-    def prefill_s(self, tokens: int) -> float:
-        """Return how long the arithmetic of ``tokens`` takes."""
-        return (
-            self.sizes.flops_per_token
-            * tokens
-            / (self.hardware.flops_s * self.hardware.flops_share)
+            Line(self.overhead_s + self.sizes.flops_per_token * tokens / flops_s, 0.0),
         )
 
     def kv_tokens(self) -> int:

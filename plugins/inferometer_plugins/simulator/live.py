@@ -106,8 +106,7 @@ class Live:
         if int(now_s * GRID_HZ) >= len(self._factors.grid):
             self._factors.reach(now_s + AHEAD_S)
         took_s = calm_s * self._steps.pop() * self._factors.grid[int(now_s * GRID_HZ)]
-        share = law.prefill_s(run.prefill) / calm_s
-        self.counts.joules += self.params.watts(run.decoding, share) * took_s
+        self.counts.joules += self.params.watts(run.decoding, run.prefill) * took_s
         return took_s
 
     def _end(self) -> None:

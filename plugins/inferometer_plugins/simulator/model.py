@@ -11,8 +11,8 @@ from inferometer_plugins.simulator.laws import MS, Law, Linear
 class Power(Struct, frozen=True, kw_only=True):
     """What a server draws; with nothing to do ``base``.
 
-    ``base + prefill * (share of the step's time that goes to prompts) + batch * (decoding sequences
-    as a share of the most there may be)``.
+    ``base + prefill * (prompt tokens of the step over its budget) + batch * (decoding sequences
+    over the most there may be)``.
     """
 
     base_w: float = 250.0
@@ -64,11 +64,14 @@ class Params(Struct, frozen=True, kw_only=True):
     power: Power = Power()
     noise: Noise = Noise()
 
-    def watts(self, decoding: int, prefill_share: float) -> float:
-        """Return what a step draws."""
-        batch_share = decoding / self.max_seqs
+    def watts(self, decoding: int, prefill: int) -> float:
+        """Return what a step draws that reads ``prefill`` tokens of prompts."""
         power = self.power
-        return power.base_w + power.prefill_w * prefill_share + power.batch_w * batch_share
+        return (
+            power.base_w
+            + power.prefill_w * prefill / self.budget
+            + power.batch_w * decoding / self.max_seqs
+        )
 
 
 REFERENCE = Params()

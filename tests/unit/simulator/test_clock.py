@@ -27,6 +27,7 @@ from inferometer_plugins.simulator.trace import Trace
 ROUND = Params(
     law=Linear(a_s=0.01, b_s=0.001, c_s=1e-5, d_s=1e-4),
     noise=SILENT,
+    budget=2000,
     max_seqs=100,
     power=Power(base_w=100, prefill_w=200, batch_w=400),
 )
@@ -51,8 +52,8 @@ def test_one_request_by_hand() -> None:
     prompt_s, second_s, third_s = 0.01 + 0.1, 0.011 + 0.01001, 0.011 + 0.01002
     assert ran.first_s == pytest.approx([0.5 + prompt_s])
     assert ran.last_s == pytest.approx([0.5 + prompt_s + second_s + third_s])
-    # 100 W; 200 more for 10/11 of the prompt's step; 400 / 100 for one sequence that decodes
-    joules = 100 * ran.last_s[0] + 200 * 0.1 + 4 * (second_s + third_s)
+    # 100 W; 200 more for 1000 of 2000 tokens in the first step; 400 / 100 for one that decodes
+    joules = 100 * ran.last_s[0] + 100 * 0.11 + 4 * (second_s + third_s)
     assert ran.energy_j(0, ran.last_s[0]) == pytest.approx(joules)
     assert [ran.tokens(0, at_s) for at_s in (0.609, 0.611, 0.64, 1)] == [0, 1, 2, 3]
 

@@ -28,7 +28,6 @@ MOE = Sizes(
 def test_linear() -> None:
     law = Linear(a_s=4, b_s=3, c_s=2, d_s=1)
     assert law.lines(decoding=2, prefill=5) == (Line(15, 2),)
-    assert law.prefill_s(5) == 5
 
 
 def test_roofline_is_memory_for_one_sequence_and_arithmetic_for_a_prompt() -> None:
