@@ -19,6 +19,7 @@ from tests.e2e.measuring import measure
 from tests.studies import DECLARED, PRICE, SHORT, STREAMS, written
 
 from inferometer import api
+from inferometer.launch import Server
 from inferometer.plugins import Registry
 from inferometer.ports import lease
 from inferometer.testing import conformance
@@ -30,9 +31,6 @@ from inferometer_plugins.simulator.live import Live
 from inferometer_plugins.simulator.model import NOISES, REFERENCE, SILENT, Params
 from inferometer_plugins.simulator.server import Ask, options, params_of
 
-test_conformance = conformance.suite(
-    Simulator(), behaviour=conformance.Behaviour(fields=FIELDS, unknown_fields=400)
-)
 PROGRAM = (sys.executable, "-m", "inferometer_plugins.simulator.server")
 BODY = {"model": "m", "prompt": [1, 2, 3], "max_tokens": 4, "return_token_ids": True}
 
@@ -116,6 +114,21 @@ def test_it_says_what_it_is_and_counts(url: str) -> None:
     assert moved["request_success_total"] == 1
     assert moved["steps_total"] == 20
     assert 250 * 0.1 < moved["energy_joules_total"] < 400 * 0.5
+
+
+@pytest.mark.waiting
+def test_it_does_what_the_live_checks_ask_of_a_server(url: str, tokenizer: Path) -> None:
+    server = Server(
+        host="127.0.0.1",
+        port=int(url.rpartition(":")[2]),
+        session_id=None,
+        ready_s=None,
+        log=Path("none"),
+        dead=lambda: None,
+    )
+    results = conformance.live(Simulator(), server, model="m", tokenizer=tokenizer)
+    assert {it.id: it.detail for it in results if it.outcome not in {"pass", "n/a"}} == {}
+    assert sum(it.outcome == "pass" for it in results) >= 8
 
 
 def counters(url: str) -> dict[str, float]:
