@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,13 +249,9 @@ def _environment(
         progress.note(f"{entry.container}: looking into {name}")
         image = images.find(entry.container, name)
         return environment.contained(image, engine.distributions, entry.engine_version)
-    try:
-        needed = engine.requirements(platform)
-    except Unsupported:
-        if engine.simulated:  # a stand-in that came with us or with a plugin of ours
-            return _existing(engine, Path(sys.executable))
-        raise
-    return environment.prepare(needed, platform, root, progress.note)
+    if (python := environment.own(engine)) is not None:
+        return _existing(engine, python)
+    return environment.prepare(engine.requirements(platform), platform, root, progress.note)
 
 
 def _elsewhere(engine: Engine, entry: EngineEntry, url: str) -> Environment:
