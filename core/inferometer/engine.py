@@ -239,7 +239,10 @@ class Engine(Protocol):
 
     @property
     def simulated(self) -> bool:
-        """Return True for a stand-in: its numbers never rank with measured ones."""
+        """Return True for a stand-in: its numbers never rank with measured ones.
+
+        Where a study names no interpreter, it runs with ours.
+        """
 
     @property
     def distributions(self) -> Sequence[str]:

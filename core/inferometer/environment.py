@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from inferometer.attached import Address
     from inferometer.containers.image import Image
-    from inferometer.engine import Requirements
+    from inferometer.engine import Engine, Requirements
 
 Accelerator = Literal["cpu", "cuda", "rocm"]
 
@@ -125,6 +125,11 @@ def key(requirements: Requirements, platform: Platform) -> str:
     pins = [line for line in lines if line]
     content = [pins, requirements.distribution, str(platform)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def own(engine: Engine) -> Path | None:
+    """Return our own interpreter for a stand-in, which needs no other environment; else None."""
+    return Path(sys.executable) if engine.simulated else None
 
 
 def home_of(requirements: Requirements, platform: Platform, cache_root: Path) -> Path:

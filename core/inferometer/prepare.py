@@ -249,6 +249,8 @@ def _environment(
         progress.note(f"{entry.container}: looking into {name}")
         image = images.find(entry.container, name)
         return environment.contained(image, engine.distributions, entry.engine_version)
+    if (python := environment.own(engine)) is not None:
+        return _existing(engine, python)
     return environment.prepare(engine.requirements(platform), platform, root, progress.note)
 
 

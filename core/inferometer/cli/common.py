@@ -79,7 +79,7 @@ def cannot_run(study: Study, registry: Registry) -> dict[str, Unsupported]:
             if entry.container is not None:
                 program(entry.container)
                 entry.image or engine.image(platform, entry.engine_version or "")
-            elif entry.python is None and entry.url is None:
+            elif entry.python is None and entry.url is None and not environment.own(engine):
                 engine.requirements(platform)
         except Unsupported as error:
             found[stack] = error
@@ -95,6 +95,7 @@ def runs_in(study: Study, registry: Registry) -> dict[str, str]:
     platform = environment.current_platform(environment.accelerator())
     found = {}
     for stack, entry in zip(stack_ids(study), study.engines, strict=True):
+        engine = registry.engines()[entry.name]
         words = "an environment built for it from locked requirements"
         if entry.python is not None:
             words = f"the interpreter {entry.python}"
@@ -102,11 +103,12 @@ def runs_in(study: Study, registry: Registry) -> dict[str, str]:
             words = f"a server that is there already, {entry.url}"
         elif entry.container is not None:
             try:
-                engine = registry.engines()[entry.name]
                 image = entry.image or engine.image(platform, entry.engine_version or "")
             except Unsupported:
                 image = "no image known"
             words = f"a {entry.container} container of {image}"
+        elif (python := environment.own(engine)) is not None:
+            words = f"our own interpreter {python}: it is a stand-in"
         found[stack] = words
     return found
 

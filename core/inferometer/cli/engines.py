@@ -217,6 +217,9 @@ def _here(engine: Engine, platform: Platform) -> dict[str, str]:
     from inferometer import environment, inventory
     from inferometer.engine import Unsupported
 
+    if (python := environment.own(engine)) is not None:
+        said = "a stand-in runs with our own interpreter: nothing to build"
+        return {"state": "ours", "version": "", "python": str(python), "said": said}
     try:
         kept = inventory.current(engine, platform, environment.cache_root())
     except Unsupported as refusal:

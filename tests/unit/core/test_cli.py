@@ -248,6 +248,18 @@ def test_plan_says_which_engines_cannot_run_here(
     assert document["unsupported"]["tensorrt-llm"]["remedy"].startswith("Run this stack")
 
 
+def test_plan_lets_a_stand_in_run_with_our_own_interpreter(path: Path, capsys: Capture) -> None:
+    path.write_text(path.read_text().replace('name = "vllm"', 'name = "simulator"', 1))
+    capsys.readouterr()
+    assert cli.main(["plan", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "cannot run here" not in out
+    assert f"our own interpreter {sys.executable}" in out
+    assert cli.main(["engines", "show", "simulator", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)["environment"]
+    assert (state["state"], state["python"]) == ("ours", sys.executable)
+
+
 def test_plan_says_where_each_stack_runs(
     path: Path, capsys: Capture, runtimes: Runtimes, monkeypatch: Patch
 ) -> None:
