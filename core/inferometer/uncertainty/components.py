@@ -7,11 +7,10 @@ number of repetitions at a level is the root of (cost ratio x variance ratio).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import special
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,6 +107,7 @@ class Layout:
 
     ``means``: of each stack, up to one constant. ``unit``: the covariance of ``means`` per unit
     of residual variance (only contrasts have a meaning). ``left``: sum of squared residuals.
+    ``variances``: of each stack's own residuals, over what the fit left them.
     """
 
     stacks: tuple[str, ...]
@@ -115,6 +115,7 @@ class Layout:
     unit: NDArray[np.float64]
     left: float
     df: int
+    variances: NDArray[np.float64]
 
 
 def layout(logs: Mapping[str, Mapping[int, float]]) -> Layout | None:
@@ -131,9 +132,16 @@ def layout(logs: Mapping[str, Mapping[int, float]]) -> Layout | None:
     y = np.array([value for *_, value in cells])
     gram = np.asarray(np.linalg.pinv(design.T @ design, hermitian=True), dtype=np.float64)
     fit = gram @ design.T @ y
-    left = float(((y - design @ fit) ** 2).sum())
-    rank = int(np.linalg.matrix_rank(design))
-    return Layout(stacks=stacks, means=fit[:k], unit=gram[:k, :k], left=left, df=len(cells) - rank)
+    squares = (y - design @ fit) ** 2
+    free = 1 - np.einsum("ij,jk,ik->i", design, gram, design)
+    return Layout(
+        stacks=stacks,
+        means=fit[:k],
+        unit=gram[:k, :k],
+        left=float(squares.sum()),
+        df=len(cells) - int(np.linalg.matrix_rank(design)),
+        variances=(squares @ design)[:k] / np.maximum((free @ design)[:k], 1e-9),
+    )
 
 
 def windows_per_launch(
@@ -161,24 +169,32 @@ def windows_per_launch(
 def prior(groups: Sequence[Mapping[str, Mapping[int, float]]]) -> Prior | None:
     """Return what earlier studies on the same hardware say of one launch's variance.
 
-    Each group is ``stack -> round -> value`` of one study. None below ten launches. The greater
-    of the upper quartile of the groups' variances and the upper quartile that the pooled variance
-    itself may have (``s^2 df / chi2(0.25; df)``): a prior that is 30 % too small nearly doubles
-    the share of false winners, one that is too large costs a round.
+    Each group is ``stack -> round -> value`` of one study. None below ten launches. The upper
+    quartile of the variances that each stack of each study showed, and never less than all of them
+    together: a prior that is 30 % too small nearly doubles the share of false winners, one that is
+    too large costs a round.
     """
     launches = sum(len(rounds) for group in groups for rounds in group.values())
     logs = [
         {s: {r: math.log(v) for r, v in rounds.items()} for s, rounds in group.items()}
         for group in groups
     ]
-    found = [seen for group in logs if (seen := residual(group))]
+    found = [fit for group in logs if (fit := layout(group)) and fit.df >= 1]
     if launches < EARLIER or not found:
         return None
-    df = sum(one for _, one in found)
-    pooled = sum(variance * one for variance, one in found) / df
-    likely = pooled * df / (2 * float(special.gammaincinv(df / 2, 0.25)))
-    quartile = float(np.quantile([variance for variance, _ in found], 0.75))
-    return Prior(variance=max(likely, quartile))
+    pooled = sum(fit.left for fit in found) / sum(fit.df for fit in found)
+    quartile = float(np.quantile(np.concatenate([fit.variances for fit in found]), 0.75))
+    return Prior(variance=max(pooled, quartile))
+
+
+def cautious(parts: Components, known: Prior, *, windows: int) -> Components:
+    """Return ``parts`` with the launches' variance as large as the prior has it.
+
+    For planning: from few launches the component alone is often 0. ``windows``: of each launch
+    the prior came from.
+    """
+    launch = known.variance - (parts.window_sd or 0.0) ** 2 / windows
+    return replace(parts, launch_sd=max(parts.launch_sd, math.sqrt(max(launch, 0.0))))
 
 
 def rescaled(known: Prior, parts: Components, *, measured: int, wanted: int) -> Prior:

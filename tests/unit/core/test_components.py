@@ -9,6 +9,7 @@ from inferometer import stats
 from inferometer.uncertainty.components import (
     Components,
     Prior,
+    cautious,
     components,
     layout,
     prior,
@@ -81,20 +82,36 @@ def test_a_whole_layout_is_the_balanced_one() -> None:
     assert residual({"a": {0: 1.0, 1: 2.0}}) is None
 
 
-def test_a_prior_is_on_the_safe_side_and_needs_ten_launches() -> None:
+def test_a_prior_is_the_upper_quartile_and_needs_ten_launches() -> None:
+    rng = np.random.default_rng(2)
     group = {
-        "a": dict(enumerate([1.01, 1.0, 1.02, 0.99, 1.0])),
-        "b": dict(enumerate([1.0, 1.0, 1.0, 1.0, 1.0])),
+        name: {r: math.exp(rng.normal(0, sd)) for r in range(4)}
+        for name, sd in (("a", 0.01), ("b", 0.01), ("c", 0.05))
     }
-    found = residual({s: {r: math.log(v) for r, v in one.items()} for s, one in group.items()})
+    fit = layout({s: {r: math.log(v) for r, v in one.items()} for s, one in group.items()})
     seen = prior([group])
-    assert found is not None
+    assert fit is not None
     assert seen is not None
-    assert seen.df == 6
-    assert seen.variance == pytest.approx(found[0] * 4 / 1.92256, rel=1e-4)  # chi2(0.25; 4)
-    assert prior([{"a": group["a"], "b": dict(list(group["b"].items())[:4])}]) is None
-    quiet = {stack: dict.fromkeys(range(9), 1.0) for stack in "ab"}
-    assert prior([group, quiet, quiet]) is not None
+    assert (seen.df, fit.df) == (6, 6)
+    low, middle, high = sorted(fit.variances)
+    assert seen.variance == pytest.approx((middle + high) / 2)
+    assert low < fit.left / fit.df < seen.variance
+    assert prior([{name: rounds for name, rounds in group.items() if name != "c"}]) is None
+    assert prior([{"a": dict.fromkeys(range(20), 1.0)}]) is None  # nothing to compare with
+
+
+def test_variances_of_stacks_by_hand() -> None:
+    # Residuals are +-1 everywhere: 2 a stack, over two times the quarter that is left free.
+    seen = layout({"a": {0: 1.0, 1: -1.0}, "b": {0: -1.0, 1: 1.0}})
+    assert seen is not None
+    assert seen.left == pytest.approx(4)
+    assert seen.variances == pytest.approx([4, 4])
+
+
+def test_plans_take_the_launches_variance_from_the_prior() -> None:
+    seen = cautious(parts(0.0, 0.008), Prior(variance=0.0001), windows=1)
+    assert seen.launch_sd == pytest.approx(0.006)
+    assert cautious(parts(0.02), Prior(variance=0.0001), windows=1).launch_sd == 0.02
 
 
 def test_a_prior_goes_with_the_number_of_windows() -> None:
