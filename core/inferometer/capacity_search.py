@@ -107,9 +107,10 @@ class Probe:
 class Capacity:
     """The answer. ``passes``/``fails`` are certified rates in requests/s, None where none is.
 
-    ``gap`` is ``fails / passes - 1``. ``flag``: ``ill_posed`` (a gap above the limit: the share
-    hardly depends on the rate there), ``below_range``/``above_range`` (the lowest rate fails, the
-    highest passes), ``budget`` (time or probes ran out before the bracket closed).
+    ``gap`` is ``fails / passes - 1``. ``flag``: ``ill_posed`` (a gap above the limit, the share
+    hardly depends on the rate there; or below 0, it does not fall with the rate), ``below_range``
+    and ``above_range`` (the lowest rate fails, the highest passes), ``budget`` (time or probes ran
+    out before the bracket closed).
     """
 
     passes: float | None
@@ -183,8 +184,7 @@ def search(rules: Rules) -> Generator[Ask, Told, Capacity]:
     state = _Search(rules)
     while (rate := state.next_rate()) is not None:
         outcome = yield from state.probe(rate)
-        if outcome == "undecided":
-            yield from state.step_out(rate)
+        if outcome == "undecided" and not (yield from state.step_out(rate)):
             yield from state.refine(rate)
             break
     # A queue that grew steered the search; as an end of the bracket it has to be certified.
@@ -318,10 +318,11 @@ class _Search:
                 self.squares += (told.good - n * share) ** 2 / (n * share * (1 - share))
         self.freedom += len(chunks) - 1
 
-    def step_out(self, rate: float) -> Generator[Ask, Told, None]:
+    def step_out(self, rate: float) -> Generator[Ask, Told, bool]:
         """Look for a pass below and a fail above a rate that stays undecided.
 
         A side ends when it is certified, or when the next step reaches what is known already.
+        True when it turned out otherwise: what is sought lies all on one side, bisection goes on.
         """
         down = up = True
         for step in self.rules.steps:
@@ -335,6 +336,7 @@ class _Search:
                 up = higher < (self.upper() or math.inf) and higher <= self.rules.high
                 if up:
                     up = (yield from self.probe(higher)) == "undecided"
+        return (self.upper() or math.inf) < rate or (self.passes or 0.0) > rate
 
     def refine(self, rate: float) -> Generator[Ask, Told, None]:
         """Halve the wider side of the bracket around an undecided rate, while time is early.
@@ -366,7 +368,7 @@ class _Search:
         gap = fails / passes - 1 if passes and fails else None
         flag: Flag | None = None
         if gap is not None:
-            flag = "ill_posed" if gap > self.rules.ill_posed else None
+            flag = None if 0 < gap <= self.rules.ill_posed else "ill_posed"
         elif fails is not None and fails <= self.rules.low:
             flag = "below_range"
         elif passes is not None and passes >= self.rules.high:

@@ -132,6 +132,18 @@ def test_a_hopeless_rate_steers_and_is_certified_when_it_ends_the_bracket() -> N
     assert asks[-1].rate == found.fails
 
 
+def test_a_surprise_beside_an_undecided_rate_goes_on_with_bisection() -> None:
+    def good(rate: float) -> float:
+        return 0.9 if rate == 8 else float(rate < 5)  # 8 looked even by chance
+
+    found, _ = run(RULES, share(good))
+    assert [probe.outcome for probe in found.probes[:2]] == ["undecided", "fail"]
+    assert found.passes is not None
+    assert found.fails is not None
+    assert found.passes < 5 <= found.fails
+    assert (found.gap or 1) <= 0.1
+
+
 def test_time_runs_out() -> None:
     found, _ = run(
         Rules(low=1, high=64, budget_s=60, design_effect=1), share(lambda r: float(r < 9))
