@@ -130,15 +130,15 @@ def decide(
     results are read again. Rounds beyond ``rules.last`` are left out.
 
     Raises:
-        ValueError: no value at all, or one that has no logarithm.
+        ValueError: a stack without a value, or a value that has no logarithm.
     """
     if any(v <= 0 for by_round in values.values() for v in by_round.values()):
         raise ValueError("a value that is not positive has no logarithm")
     sign = 1.0 if higher_is_better else -1.0
     logs = {s: {r: math.log(v) for r, v in rounds.items()} for s, rounds in values.items()}
     seen = sorted({r for by_round in logs.values() for r in by_round})[: rules.last]
-    if not seen:
-        raise ValueError("there is no value to decide from")
+    if not seen or not all(logs.values()):
+        raise ValueError("a stack without any value cannot be judged")
     first = rules.first_with_prior if prior else rules.first
     settled: dict[frozenset[str], Pair] = {}
     looks = range(first, len(seen) + 1)

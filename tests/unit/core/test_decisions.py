@@ -150,8 +150,9 @@ def test_one_stack_or_one_round_decides_nothing() -> None:
     once = decide(three(1, 2, 3, count=1), higher_is_better=True)
     assert {(p.verdict, p.ratio.low) for p in once.pairs} == {("undecided", None)}
     assert once.standings[0].best is None
-    with pytest.raises(ValueError, match="no value"):
-        decide({}, higher_is_better=True)
+    for empty in ({}, {"a": {0: 1.0}, "b": {}}):
+        with pytest.raises(ValueError, match="without any value"):
+            decide(empty, higher_is_better=True)
     with pytest.raises(ValueError, match="logarithm"):
         decide({"a": {0: 0.0}}, higher_is_better=True)
 
