@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import special
+from tests.benchmarks import decisions as benchmark
+
+from inferometer.capacity_search import (
+    Ask,
+    Capacity,
+    Rules,
+    Told,
+    divergence,
+    evidence,
+    log_part,
+    search,
+)
+
+RULES = Rules(target=0.9, low=1, high=64, design_effect=1)
+
+
+def run(rules: Rules, answer: Callable[[Ask], Told]) -> tuple[Capacity, list[Ask]]:
+    asking = search(rules)
+    asks = [next(asking)]
+    while True:
+        try:
+            asks.append(asking.send(answer(asks[-1])))
+        except StopIteration as ended:
+            capacity = ended.value
+            assert isinstance(capacity, Capacity)
+            return capacity, asks
+
+
+def share(good: Callable[[float], float], *, per_chunk: int = 1000) -> Callable[[Ask], Told]:
+    def answer(ask: Ask) -> Told:
+        count = round(per_chunk * good(ask.rate))
+        return Told(good=count, bad=per_chunk - count)
+
+    return answer
+
+
+def test_the_beta_distribution_is_scipys() -> None:
+    for a, b, x in [(1, 1, 0.3), (18, 2, 0.9), (900, 101, 0.9), (0.5, 300, 0.001), (5, 2, 0.99)]:
+        below, above = special.betainc(a, b, x), special.betaincc(a, b, x)
+        assert math.exp(log_part(x, a, b, above=False)) == pytest.approx(below, abs=1e-11)
+        assert math.exp(log_part(x, a, b, above=True)) == pytest.approx(above, abs=1e-11)
+
+
+def test_evidence_expects_nothing_at_the_target() -> None:
+    # A Bayes factor has mean 1 where the target is true: over one request, and over three.
+    for passing in (True, False):
+        for n in (1, 3):
+            mean = sum(
+                math.comb(n, g)
+                * 0.9**g
+                * 0.1 ** (n - g)
+                * math.exp(evidence(g, n - g, 0.9, passing=passing))
+                for g in range(n + 1)
+            )
+            assert mean == pytest.approx(1)
+
+
+def test_evidence_takes_sides() -> None:
+    assert evidence(50, 50, 0.9, passing=False) > 20
+    assert evidence(50, 50, 0.9, passing=True) < 0
+    assert evidence(200, 0, 0.9, passing=True) > 5
+    assert evidence(200, 0, 0.9, passing=False) < 0
+    assert evidence(0, 5000, 0.9, passing=False) > 10_000
+    assert evidence(0, 5000, 0.9, passing=True) < 0  # far off, and still a number
+
+
+def test_divergence_by_hand() -> None:
+    assert divergence(0.9, 0.9) == 0
+    assert divergence(1.0, 0.9) == pytest.approx(-math.log(0.9))
+    assert divergence(0.0, 0.9) == pytest.approx(math.log(10))
+
+
+def test_a_cliff_is_bracketed() -> None:
+    found, asks = run(RULES, share(lambda rate: 1.0 if rate < 10 else 0.0))
+    assert asks[0] == Ask(rate=8, seconds=10, settle_s=5)
+    assert asks[1] == Ask(rate=8, seconds=10)
+    assert found.passes is not None
+    assert found.fails is not None
+    assert found.passes < 10 <= found.fails
+    assert found.gap is not None
+    assert found.gap <= 0.1
+    assert (found.flag, found.design_effect) == (None, 1)
+    assert found.seconds == sum(ask.seconds + ask.settle_s for ask in asks)
+    assert found.seconds == 25 * len(found.probes)  # two chunks, the least, everywhere
+
+
+def test_everything_fails_or_everything_passes() -> None:
+    low, _ = run(RULES, share(lambda _: 0.0))
+    assert (low.passes, low.fails, low.flag) == (None, 1, "below_range")
+    high, _ = run(RULES, share(lambda _: 1.0))
+    assert (high.passes, high.fails, high.flag) == (64, None, "above_range")
+
+
+def test_a_share_that_hardly_depends_on_the_rate_is_flagged() -> None:
+    flat, _ = run(RULES, share(lambda rate: 0.9 if 2 < rate < 20 else float(rate <= 2)))
+    assert flat.flag == "ill_posed"
+    # From 6.7 the steps go out to 40 % either way, and find nothing but the target.
+    rates = [probe.rate for probe in flat.probes if probe.outcome == "undecided"]
+    assert max(rates) / min(rates) == pytest.approx(1.4**2)
+
+
+def test_an_undecided_rate_is_stepped_around() -> None:
+    found, _ = run(RULES, share(lambda rate: 0.9 if 7.9 < rate < 8.1 else float(rate < 8)))
+    first = [(round(probe.rate, 2), probe.outcome) for probe in found.probes[:3]]
+    assert first == [(8, "undecided"), (7.62, "pass"), (8.4, "fail")]
+    # 1.05^2 - 1 is still above the tolerance: the wider side is halved
+    assert (found.probes[3].outcome, found.flag) == ("fail", None)
+    assert found.gap is not None
+    assert found.gap < 0.1
+
+
+def test_a_hopeless_rate_steers_and_is_certified_when_it_ends_the_bracket() -> None:
+    def answer(ask: Ask) -> Told:
+        if ask.rate < 7:
+            return Told(good=1000, bad=0)
+        return Told(good=8, bad=2, growing=True)  # few answers: certain only after a while
+
+    found, asks = run(Rules(low=1, high=64, design_effect=1, least_s=60), answer)
+    first = found.probes[0]
+    assert (first.rate, first.outcome, first.seconds) == (8, "hopeless", 20)
+    assert found.fails is not None
+    ending = next(p for p in found.probes if p.rate == found.fails and p.outcome == "fail")
+    assert ending.seconds > 20
+    assert asks[-1].rate == found.fails
+
+
+def test_a_surprise_beside_an_undecided_rate_goes_on_with_bisection() -> None:
+    def good(rate: float) -> float:
+        return 0.9 if rate == 8 else float(rate < 5)  # 8 looked even by chance
+
+    found, _ = run(RULES, share(good))
+    assert [probe.outcome for probe in found.probes[:2]] == ["undecided", "fail"]
+    assert found.passes is not None
+    assert found.fails is not None
+    assert found.passes < 5 <= found.fails
+    assert (found.gap or 1) <= 0.1
+
+
+def test_time_runs_out() -> None:
+    found, _ = run(
+        Rules(low=1, high=64, budget_s=60, design_effect=1), share(lambda r: float(r < 9))
+    )
+    assert found.flag in {"budget", "ill_posed"}
+    assert found.seconds <= 60 + 25
+
+
+def test_chunks_that_swing_raise_the_design_effect() -> None:
+    turn = iter(range(10_000))
+
+    def answer(ask: Ask) -> Told:
+        bad = 0 if ask.rate < 5 else 200 * (next(turn) % 2)  # all good, then a fifth bad
+        return Told(good=1000 - bad, bad=bad)
+
+    found, _ = run(RULES, answer)
+    assert found.design_effect > 20
+
+
+def test_rules_that_cannot_be() -> None:
+    with pytest.raises(ValueError, match="target inside"):
+        Rules(target=1.0)
+    with pytest.raises(ValueError, match="low < high"):
+        Rules(low=2, high=2)
+
+
+@pytest.mark.parametrize("world", benchmark.SLO_WORLDS)
+def test_the_bracket_holds_the_truth(world: str) -> None:
+    found = benchmark.Run().map(lambda seed: benchmark.searched(seed, world), "test", 60)
+    held = [(c.passes or 0) <= truth <= (c.fails or math.inf) for truth, c in found]
+    assert np.mean(held) >= 0.95
+    assert np.mean([c.seconds for _, c in found]) <= 16 * 60
+    if world == "plateau":
+        assert np.mean([c.flag == "ill_posed" for _, c in found]) >= 0.9
