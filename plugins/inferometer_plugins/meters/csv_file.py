@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from inferometer.records import Device, MeterInfo, Reading
 from inferometer_plugins.meters.csv_rows import EPOCHS, UNITS, Columns, Layout, Row
 from inferometer_plugins.meters.options import choice, number, refused, text, texts
-from inferometer_plugins.meters.sensing import Unreadable, clean, described
+from inferometer_plugins.meters.sensing import INSTRUMENTS, Unreadable, clean, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +62,7 @@ class CsvFile:
             kind="measured",
             method=f"column {clean(log.layout.value, 80)!r} in {unit} of the log {log.name}, "
             "read as it grows",
-            instrument="counter" if UNITS[unit][0] == "J" else "power",
+            instrument=INSTRUMENTS[UNITS[unit][0]],
             permission="read access to the file",
         )
         try:

@@ -7,19 +7,20 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from inferometer.errors import UsageError
 from inferometer.records import Condition, Device, MeterInfo, Reading
 from inferometer_plugins.meters.options import choice, flag, text
-from inferometer_plugins.meters.sensing import clean, described
+from inferometer_plugins.meters.sensing import INSTRUMENTS, clean, described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.meter import MeterContext, MeterSession
+    from inferometer_plugins.meters.sensing import Unit
 
 SCOPES = ("L0", "L1", "L2", "L3", "L4")
 _Row = TypeVar("_Row", Reading, Condition)
@@ -30,7 +31,7 @@ class Trace:
     """One device's recorded values: ``t_ns`` from 0, rising."""
 
     device: str
-    unit: Literal["J", "W"]
+    unit: Unit
     t_ns: tuple[int, ...]
     value: tuple[float, ...]
 
@@ -77,7 +78,7 @@ class Replay:
             return described(bare, reason="no_sensor", detail=f"{path}: {error.strerror}")
         return described(
             bare,
-            instrument="counter" if traces[0].unit == "J" else "power",
+            instrument=INSTRUMENTS[traces[0].unit],
             devices=[Device(name=trace.device) for trace in traces],
             update_ms=_update_ms(traces),
             resolution=_resolution(traces),

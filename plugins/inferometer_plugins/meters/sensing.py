@@ -5,18 +5,21 @@ from __future__ import annotations
 import statistics
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from inferometer.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inferometer.meter import MeterContext
     from inferometer.records import MeterInfo
 
+Unit = Literal["J", "W"]
+INSTRUMENTS: Mapping[Unit, Literal["counter", "power"]] = {"J": "counter", "W": "power"}
+"""What gives values of a unit: joules are counted, watts are integrated."""
 PROBE_S = 0.45
 """How long a sensor is watched for changes: four updates of a sensor with one every 100 ms."""
 PAUSE_S = 0.001
