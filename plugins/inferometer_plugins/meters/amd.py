@@ -18,6 +18,7 @@ from inferometer_plugins.meters.sensing import (
     described,
     stamped,
     update_ms,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Amd:
                 chosen = _survey(smi, self, context)
                 read = [gpu for gpu in chosen.under_test if not gpu.left_out]
                 looks = [partial(_LOOKS[self.unit], smi, gpu) for gpu in read]
-                period = update_ms(looks, self.probe_s)
+                period = update_ms(watched(looks, self.probe_s))
                 step = max(_step(smi, gpu, self.unit) for gpu in read)
                 return described(bare, **chosen.facts(), update_ms=period, resolution=step)
         except Unreadable as why:

@@ -18,6 +18,7 @@ from inferometer_plugins.meters.sensing import (
     described,
     stamped,
     update_ms,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Nvml:
             with library.library() as nvml:
                 chosen = _survey(nvml, self, context)
                 probes = [_PROBES[self.unit](nvml, gpu) for gpu in chosen.under_test]
-                period = update_ms([probe.look for probe in probes], self.probe_s)
+                looks = [probe.look for probe in probes]
+                period = update_ms(watched(looks, self.probe_s))
                 return described(bare, **_facts(probes), **chosen.facts(), update_ms=period)
         except Unreadable as why:
             return described(bare, reason=why.reason, detail=why.detail)
