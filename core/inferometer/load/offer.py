@@ -114,7 +114,7 @@ class LoadResult:
     end are the beginning of the load (of an open loop: of its schedule) and the last end.
     ``discarded_ns`` runs from the first send after the warm-up to ``start_ns``. ``client_cpu_s`` is
     the sum over the workers, inside the window; lags are p99 inside the window, over the samples of
-    all workers.
+    all workers, None without any.
     """
 
     requests: list[Request]
@@ -123,8 +123,8 @@ class LoadResult:
     end_ns: int
     discarded_ns: int
     client_cpu_s: float
-    loop_lag_p99_ms: float
-    send_lag_p99_ms: float
+    loop_lag_p99_ms: float | None
+    send_lag_p99_ms: float | None
     retries: int
     """Stale keep-alive connections opened again."""
     sample: list[Answer] = field(default_factory=list)
