@@ -117,7 +117,8 @@ class Bench:
             failure = unforeseen(error)
         if failure is not None:
             hidden = stack.secrets
-            failure = msgspec.convert(redact.without(msgspec.to_builtins(failure), hidden), Failure)
+            said = redact.capped(redact.without(msgspec.to_builtins(failure), hidden))
+            failure = msgspec.convert(said, Failure)
             self.progress.warn(f"{launch.id}: {failure.message}")
         record = self._record(launch, seen, failure, started_ns)
         self.results.close_launch(folder, record)
@@ -249,7 +250,7 @@ class Bench:
         except (OSError, ValueError, HTTPException) as error:
             words = "no log-probabilities, so answers alone are compared"
             hidden = self.prepared.stacks[live.launch.stack].secrets  # a server may repeat a key
-            said = redact.text(redact.without(str(error), hidden))
+            said = redact.capped(redact.text(redact.without(str(error), hidden)))
             self.progress.warn(f"{live.launch.id}: {words}: {said}")
             return
         if rows:

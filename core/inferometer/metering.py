@@ -173,7 +173,7 @@ def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
     """
     try:
         said = msgspec.convert(msgspec.to_builtins(meter.info(context)), MeterInfo)
-        method, detail = redact.text(said.method), redact.text(said.detail)
+        method, detail = (redact.capped(redact.text(one)) for one in (said.method, said.detail))
         return msgspec.structs.replace(said, method=method, detail=detail)
     except Exception as error:  # noqa: BLE001 -- as above
         return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)

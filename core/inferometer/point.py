@@ -117,10 +117,11 @@ def phased(row: Request, short: Collection[int]) -> Request:
 
 
 def hushed(row: Request, hidden: Sequence[str]) -> Request:
-    """Return ``row`` without what was sent in the headers: a server may repeat a key."""
-    if row.error is None or not hidden:
+    """Return ``row`` with its error as it is stored: a server may repeat a key, at any length."""
+    if row.error is None:
         return row
-    return msgspec.structs.replace(row, error=redact.without(row.error, hidden))
+    said = redact.text(redact.without(row.error, hidden))
+    return msgspec.structs.replace(row, error=redact.capped(said))
 
 
 def wrapped(index: int, count: int, again: int) -> int:

@@ -13,7 +13,7 @@ from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
 from inferometer.measure import Bench
-from inferometer.point import phased, staggered, wrapped
+from inferometer.point import hushed, phased, staggered, wrapped
 from inferometer.prepare import PreparedStack
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
@@ -148,3 +148,23 @@ def test_a_server_that_repeats_its_key_does_not_get_it_onto_the_terminal(
     ((kind, said),) = progress.said
     assert kind == "warn"
     assert said.endswith("HTTP 401: no such key: [hidden]")
+
+
+def test_an_error_is_cut_after_its_secrets_are_hidden() -> None:
+    key = "no-usual-shape-42"
+    row = Request(
+        index=0,
+        load_point=0,
+        phase="load",
+        stream=0,
+        prompt=0,
+        intended_ns=0,
+        sent_ns=0,
+        input_tokens_expected=1,
+        output_tokens_expected=1,
+        status="error",
+        error="x" * 1995 + key + "y" * 3000,
+    )
+    said = hushed(row, (key,)).error
+    assert said == "x" * 1995 + "[hidd [cut: 5003 characters]"
+    assert (hushed(row, ()).error or "").endswith("no-us [cut: 5012 characters]")

@@ -132,6 +132,12 @@ def test_what_a_meter_says_is_stored_without_secrets() -> None:
     assert (found.info.detail, found.info.method) == ("401 for [hidden]", "401 for [hidden]")
 
 
+def test_what_a_meter_says_is_stored_to_a_length() -> None:
+    known = msgspec.structs.replace(INFO, reason="failed", detail="x" * 5000)
+    (told,) = open_all(Meter(known=known))
+    assert told.info.detail == "x" * 2000 + " [cut: 5000 characters]"
+
+
 def test_a_meter_with_a_reason_is_not_opened() -> None:
     absent = Meter(known=msgspec.structs.replace(INFO, reason="no_sensor"))
     (found,) = open_all(absent)
