@@ -192,6 +192,34 @@ def test_a_meter_is_told_what_the_engine_was_given(
     assert os.getpid() in context.pids()
 
 
+@pytest.mark.parametrize(
+    ("flags", "variables", "visible"),
+    [
+        ("--gpus device=3", {}, "3"),
+        ("--gpus=device=3", {"CUDA_VISIBLE_DEVICES": "0"}, "3"),
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": "1"}, "6"),  # numbered in their order
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": "1,0"}, "2,6"),
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": "0,2,1"}, "2"),  # there are two
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": ""}, ""),
+        ("--gpus 2", {}, "0,1"),
+        ("--gpus count=2,capabilities=utility", {"CUDA_VISIBLE_DEVICES": "1"}, "1"),
+        ("--gpus all", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ("--device nvidia.com/gpu=4 --device nvidia.com/gpu=5", {}, "4,5"),
+        ("--device /dev/infiniband", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ('--gpus "device=GPU-b,GPU-a"', {"CUDA_VISIBLE_DEVICES": "GPU-a"}, "GPU-a"),
+        ('--gpus "device=GPU-b,GPU-a"', {"CUDA_VISIBLE_DEVICES": "0,1"}, "GPU-b,GPU-a"),
+        ('--gpus "device=GPU-b,GPU-a"', {"CUDA_VISIBLE_DEVICES": "1"}, "1 of GPU-b GPU-a"),
+        ("--env CUDA_VISIBLE_DEVICES=7", {"CUDA_VISIBLE_DEVICES": "0"}, "7"),
+        ("--ulimit memlock=-1 -e CUDA_VISIBLE_DEVICES=0 --gpus device=5", {}, "5"),
+    ],
+)
+def test_a_meter_is_told_which_of_the_machine_s_gpus_a_container_sees(
+    flags: str, variables: dict[str, str], visible: str | None
+) -> None:
+    allotted = allot(platform("cuda"), variables, LaunchSpec(), flags.split())
+    assert allotted.visible_devices == visible
+
+
 def test_before_there_is_an_engine_nothing_is_known_of_its_processes() -> None:
     context = meter_context(MeterEntry(name="m"), None, platform("cuda"))
     assert (context.pids, context.visible_devices, context.accelerators) == (None, None, None)
