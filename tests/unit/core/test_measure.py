@@ -14,7 +14,7 @@ from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
 from inferometer.measure import Bench
 from inferometer.point import hushed, phased, staggered, wrapped
-from inferometer.prepare import PreparedStack
+from inferometer.prepare import PreparedStack, container
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
 from inferometer.study import EngineEntry
@@ -88,6 +88,41 @@ def test_the_engine_is_given_the_draft_model_s_whole_path(
     monkeypatch.chdir(tmp_path)
     assert draft("~/head") == draft("head") == str(tmp_path / "head")
     assert draft("somebody/in-the-hub-s-cache") == "somebody/in-the-hub-s-cache"
+
+
+def test_a_container_is_given_the_draft_model_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its home has no cache of the hub, and a path that is not here cannot be mounted."""
+    cached = tmp_path / "hub" / "models--some--head"
+    snapshot, blobs = cached / "snapshots" / "ab12", cached / "blobs"
+    for folder in (snapshot, blobs, cached / "refs"):
+        folder.mkdir(parents=True)
+    (cached / "refs" / "main").write_text("ab12")
+    (blobs / "cd34").write_text("weights")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/cd34")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+    image = SimpleNamespace(id="sha256:00")
+
+    def given(model: str) -> tuple[str | None, tuple[Path, ...]]:
+        speculative = Speculative(method="eagle3", tokens=3, model=model)
+        entry = EngineEntry(name="disclosing", container="docker", speculative=speculative)
+        ready: Any = SimpleNamespace(image=image)
+        stack = PreparedStack("s", entry, Disclosing(), ready)  # type: ignore[arg-type]
+        prepared: Any = SimpleNamespace(
+            stacks={"s": stack},
+            model=lambda _: SimpleNamespace(path=Path("/models/m")),
+            platform=SimpleNamespace(accelerator="cuda"),
+            memory_bytes=2048,
+        )
+        found = container(SimpleNamespace(stack="s"), prepared, tmp_path / "none", "name")  # type: ignore[arg-type]
+        assert found is not None
+        assert stack.spec.speculative is not None
+        return stack.spec.speculative.model, found.mounts
+
+    assert given("some/head") == (str(snapshot), (Path("/models/m"), snapshot, blobs))
+    assert given("some/other") == ("some/other", (Path("/models/m"),))
 
 
 @dataclass(frozen=True, slots=True)
