@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -79,16 +80,12 @@ class Amd:
         Raises:
             Unreadable: what :meth:`info` found is gone.
         """
-        smi = library.start()
-        try:
+        with contextlib.ExitStack() as ending:
+            smi = ending.enter_context(library.library())
             chosen = _survey(smi, self, context)
-        except BaseException as error:
-            library.stop(smi)
-            if isinstance(error, smi.AmdSmiException):
-                raise Unreadable("failed", f"amdsmi: {library.line(error)}") from error
-            raise
+            kept = ending.pop_all()
         read = [gpu for gpu in chosen.under_test if not gpu.left_out]
-        return _Session(self.name, smi, chosen.under_test, read, self.unit)
+        return _Session(self.name, smi, chosen.under_test, read, self.unit, kept)
 
 
 def joules(smi: Any, gpu: Gpu) -> float:
@@ -174,7 +171,7 @@ class _Session:
     gpus: Sequence[Gpu]
     read_gpus: Sequence[Gpu]
     unit: Unit
-    closed: bool = False
+    ending: contextlib.ExitStack
 
     def read(self) -> Sequence[Reading]:
         rows = []
@@ -189,6 +186,4 @@ class _Session:
         return [library.condition(self.smi, self.name, gpu) for gpu in self.gpus]
 
     def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            library.stop(self.smi)
+        self.ending.close()

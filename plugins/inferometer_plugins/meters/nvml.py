@@ -97,16 +97,12 @@ class Nvml:
         Raises:
             Unreadable: what :meth:`info` found is gone.
         """
-        nvml = library.start()
-        try:
+        with contextlib.ExitStack() as ending:
+            nvml = ending.enter_context(library.library())
             chosen = _survey(nvml, self, context)
             looks = {gpu.uuid: _PROBES[self.unit](nvml, gpu).look for gpu in chosen.under_test}
-        except BaseException as error:
-            nvml.nvmlShutdown()
-            if isinstance(error, nvml.NVMLError):
-                raise library.unreadable(nvml, error) from error
-            raise
-        return _Session(self.name, nvml, chosen.under_test, looks, self.unit)
+            kept = ending.pop_all()
+        return _Session(self.name, nvml, chosen.under_test, looks, self.unit, kept)
 
 
 def _counter(nvml: Any, gpu: Gpu) -> Probe:
@@ -207,7 +203,7 @@ class _Session:
     gpus: Sequence[Gpu]
     looks: Mapping[str, Callable[[], float]]
     unit: Unit
-    closed: bool = False
+    ending: contextlib.ExitStack
 
     def read(self) -> Sequence[Reading]:
         rows = []
@@ -228,8 +224,4 @@ class _Session:
         return [library.condition(self.nvml, self.name, gpu) for gpu in self.gpus]
 
     def close(self) -> None:
-        if self.closed:
-            return
-        self.closed = True
-        with contextlib.suppress(self.nvml.NVMLError):
-            self.nvml.nvmlShutdown()
+        self.ending.close()
