@@ -18,16 +18,19 @@ OURS = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES")
 CDI = "nvidia.com/gpu="
 """What names a GPU for ``--device``: a number, a UUID or ``all`` follows."""
 ALL = ("all", "-1")
+MOST = 1024
+"""More GPUs than a machine has: asked for so many, all are given."""
 
 
 def flagged(flags: Sequence[str]) -> bool:
-    """Say whether the flags give GPUs at all."""
-    return any(True for _ in _given(flags))
+    """Say whether the flags give GPUs at all, in words that are understood here or not."""
+    devices = _values(flags, ("--device",))
+    return any(_values(flags, ("--gpus",))) or any(one.startswith(CDI) for one in devices)
 
 
 def chosen(flags: Sequence[str]) -> tuple[str, ...] | None:
     """Return the numbers or UUIDs of the GPUs that the flags give; None: all of the machine's."""
-    names = list(_given(flags))
+    names = [name.strip() for name in _given(flags) if name.strip()]
     if not names or any(name in ALL for name in names):
         return None
     numbers = sorted({int(name) for name in names if name.isdecimal()})
@@ -92,7 +95,8 @@ def _requested(value: str) -> Iterator[str]:
             yield from listed.split(",")
         elif not equals or key == "count":
             count = listed if equals else key
-            yield from map(str, range(int(count))) if count.isdecimal() else [count]
+            many = int(count) if count.isdecimal() else MOST
+            yield from map(str, range(many)) if many < MOST else ALL[:1]
 
 
 def _values(flags: Sequence[str], names: Sequence[str]) -> Iterator[str]:

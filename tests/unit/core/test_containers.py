@@ -132,6 +132,8 @@ def test_flags_that_choose_gpus_replace_ours(monkeypatch: pytest.MonkeyPatch) ->
         said = launch.contained({"CUDA_VISIBLE_DEVICES": "0"}, (), flags)
         assert said["CUDA_VISIBLE_DEVICES"] == "0"
     assert launch.contained({}, (), ("--gpus", "all"))["CUDA_VISIBLE_DEVICES"] == "3"
+    odd = container_of(image_of("docker"), args=("--gpus=other words",)).argv([str(PYTHON)], {})
+    assert [word for word in odd if "gpus" in word] == ["--gpus=other words"]
 
 
 def test_podman_and_rootless_users() -> None:
