@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
@@ -204,6 +205,7 @@ def _stack(evidence: Evidence, stack: str) -> Stack:
     record = first[0] if first else record
     entry = next(launch.engine for launch in evidence.plan.launches if launch.stack == stack)
     known: dict[str, Any] = record.stack if record else {}
+    given = _given(first)
     return Stack(
         id=stack,
         label=str(known.get("label") or stack),
@@ -213,19 +215,29 @@ def _stack(evidence: Evidence, stack: str) -> Stack:
         precision=served(record) if record else entry.dtype,
         parallelism=str(known.get("parallelism") or f"TP{entry.tensor_parallel_size}"),
         command=command(record) if record else "",
-        environment_variables=_variables(first),
+        environment_variables=_variables(given),
+        variables_by_model=given
+        if any(own != one for own, one in pairwise(given.values()))
+        else {},
         environment=record.environment if record else {},
         resolved_configuration=record.resolved_configuration if record else {},
     )
 
 
-def _variables(records: Sequence[LaunchRecord]) -> dict[str, str]:
-    """Return the variables of a stack; of one that differs between its models, each model's."""
+def _given(records: Sequence[LaunchRecord]) -> dict[str, dict[str, str]]:
+    """Return the variables that a stack was started with, by model; secrets are hidden."""
     started: dict[str, LaunchRecord] = {}
     for record in records:
         if record.command:
             started.setdefault(model_name(record), record)
-    given = {name: redact.tree(r.environment_variables) for name, r in started.items()}
+    return {
+        name: dict(sorted(redact.tree(r.environment_variables).items()))
+        for name, r in started.items()
+    }
+
+
+def _variables(given: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the variables of a stack; of one that differs between its models, each model's."""
     found = {}
     for variable in sorted({variable for own in given.values() for variable in own}):
         values = {name: own.get(variable, "not set") for name, own in given.items()}

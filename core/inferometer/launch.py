@@ -23,7 +23,7 @@ import msgspec
 
 from inferometer import redact
 from inferometer.attached import NO_JSON, changed, fetch
-from inferometer.containers.running import DEVICES
+from inferometer.containers import devices
 from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
 from inferometer.engine import Unsupported
 from inferometer.errors import LaunchError, MachineError
@@ -115,11 +115,7 @@ def scrubbed(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str,
     ``inherit`` names further variables to hand on: how a secret reaches an engine, and nothing
     else.
     """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in KEEP or name.startswith(KEEP_PREFIXES)
-    }
+    kept = {k: v for k, v in os.environ.items() if k in KEEP or k.startswith(KEEP_PREFIXES)}
     return {**kept, **QUIET, **_handed(inherit), **extra}
 
 
@@ -238,7 +234,7 @@ def _start(
     argv, env = list(command.argv), beside(command.argv[0], scrubbed(extra, inherit))
     ending: list[str] = []
     if container is not None:
-        inside = contained(extra, inherit)
+        inside = contained(extra, inherit, container.args)
         argv, env = container.argv(argv, inside), container.variables(inside)
         if commands := container.ending(grace_s):
             ending = [msgspec.json.encode(commands).decode()]
@@ -251,9 +247,11 @@ def _start(
     )
 
 
-def contained(extra: Mapping[str, str], inherit: Sequence[str] = ()) -> dict[str, str]:
+def contained(
+    extra: Mapping[str, str], inherit: Sequence[str] = (), args: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the variables an engine gets in a container: none of this machine's paths."""
-    return {**_handed(DEVICES), **QUIET, **_handed(inherit), **extra}
+    return {**_handed(devices.handed(args)), **QUIET, **_handed(inherit), **extra}
 
 
 def _session(pid: int, container: Container | None) -> int | None:

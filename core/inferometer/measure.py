@@ -117,7 +117,8 @@ class Bench:
             failure = unforeseen(error)
         if failure is not None:
             hidden = stack.secrets
-            failure = msgspec.convert(redact.without(msgspec.to_builtins(failure), hidden), Failure)
+            said = redact.capped(redact.without(msgspec.to_builtins(failure), hidden))
+            failure = msgspec.convert(said, Failure)
             self.progress.warn(f"{launch.id}: {failure.message}")
         record = self._record(launch, seen, failure, started_ns)
         self.results.close_launch(folder, record)
@@ -163,8 +164,9 @@ class Bench:
         own = variables(command, stack.entry.pass_env)
         seen.instrument = redact.tree({k: v for k, v in own.items() if k not in command.env})
         container = self._container(launch, f"{launch.id}-{secrets.token_hex(3)}")
-        given = (scrubbed if container is None else contained)(own, stack.entry.pass_env)
-        seen.allotted = allot(self.prepared.platform, given, context.spec)
+        args, handed = stack.entry.container_args, stack.entry.pass_env
+        given = scrubbed(own, handed) if container is None else contained(own, handed, args)
+        seen.allotted = allot(self.prepared.platform, given, context.spec, args)
         protocol = self.plan.protocol
         if protocol.idle_s != 0:
             meters = self._opened(None, seen)
@@ -249,7 +251,7 @@ class Bench:
         except (OSError, ValueError, HTTPException) as error:
             words = "no log-probabilities, so answers alone are compared"
             hidden = self.prepared.stacks[live.launch.stack].secrets  # a server may repeat a key
-            said = redact.text(redact.without(str(error), hidden))
+            said = redact.capped(redact.text(redact.without(str(error), hidden)))
             self.progress.warn(f"{live.launch.id}: {words}: {said}")
             return
         if rows:
@@ -300,8 +302,9 @@ class Bench:
         container = self._container(launch, launch.stack)
         if container is None:
             return list(command.argv)
-        stack = self.prepared.stacks[launch.stack]
-        return container.argv(command.argv, contained(command.env, stack.entry.pass_env))
+        entry = self.prepared.stacks[launch.stack].entry
+        inside = contained(command.env, entry.pass_env, container.args)
+        return container.argv(command.argv, inside)
 
     def _inherited(self, launch: Launch) -> dict[str, str]:
         """Return what of our environment the engine saw: a container little, a server nothing."""
@@ -311,7 +314,7 @@ class Bench:
             return {}
         given = inherited(stack.entry.pass_env)
         if isinstance(known, Environment) and known.image is not None:
-            own = contained({}, stack.entry.pass_env)
+            own = contained({}, stack.entry.pass_env, stack.entry.container_args)
             return {name: value for name, value in given.items() if name in own}
         return given
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from inferometer import redact, store
+from inferometer.containers import devices
 from inferometer.devices import DeviceMemory
 from inferometer.errors import InferometerError, LaunchError, MachineError, UsageError
 from inferometer.meter import MeterContext
@@ -140,10 +141,20 @@ def meter_context(
     )
 
 
-def allot(platform: Platform, variables: Mapping[str, str], spec: LaunchSpec) -> Allotted:
-    """Return what an engine is given that gets ``variables`` and is to serve as ``spec`` says."""
+def allot(
+    platform: Platform,
+    variables: Mapping[str, str],
+    spec: LaunchSpec,
+    flags: Sequence[str] = (),
+) -> Allotted:
+    """Return what an engine is given that gets ``variables`` and is to serve as ``spec`` says.
+
+    ``flags`` are those of the runtime of its container, which may choose devices, too.
+    """
     names = VISIBLE.get(platform.accelerator, ())
+    variables = {**variables, **devices.variables(flags)}
     visible = next((variables[name] for name in names if name in variables), None)
+    visible = devices.outside(flags, visible)
     replicas = spec.pipeline_parallel_size * spec.data_parallel_size
     return Allotted(visible, spec.tensor_parallel_size * replicas)
 
@@ -173,7 +184,7 @@ def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
     """
     try:
         said = msgspec.convert(msgspec.to_builtins(meter.info(context)), MeterInfo)
-        method, detail = redact.text(said.method), redact.text(said.detail)
+        method, detail = (redact.capped(redact.text(one)) for one in (said.method, said.detail))
         return msgspec.structs.replace(said, method=method, detail=detail)
     except Exception as error:  # noqa: BLE001 -- as above
         return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)

@@ -117,10 +117,11 @@ def phased(row: Request, short: Collection[int]) -> Request:
 
 
 def hushed(row: Request, hidden: Sequence[str]) -> Request:
-    """Return ``row`` without what was sent in the headers: a server may repeat a key."""
-    if row.error is None or not hidden:
+    """Return ``row`` with its error as it is stored: a server may repeat a key, at any length."""
+    if row.error is None:
         return row
-    return msgspec.structs.replace(row, error=redact.without(row.error, hidden))
+    said = redact.text(redact.without(row.error, hidden))
+    return msgspec.structs.replace(row, error=redact.capped(said))
 
 
 def wrapped(index: int, count: int, again: int) -> int:
@@ -196,18 +197,11 @@ def window(point: LoadPoint, result: LoadResult, planned: Work, lengths: Sequenc
         concurrency=point.load.concurrency,
         arrivals=planned.arrivals.kind if planned.arrivals else "",
         rate=point.load.rate,
-        start_ns=result.start_ns,
-        end_ns=result.end_ns,
-        discarded_ns=result.discarded_ns,
         work_sha256=planned.sha256(lengths),
         prompts=len(planned.prompts),
         cache=planned.prompts.cache,
         reuse=planned.reuse,
         conversations=bool(planned.turns),
         think_s=point.workload.think_s or 0.0,
-        client_cpu_s=result.client_cpu_s,
-        workers=result.workers,
-        loop_lag_p99_ms=result.loop_lag_p99_ms,
-        send_lag_p99_ms=result.send_lag_p99_ms,
-        clock_step_ms=result.clock_step_ms,
+        **result.facts(),
     )

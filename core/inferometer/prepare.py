@@ -75,7 +75,8 @@ class PreparedStack:
         """Return how the model is to be served, or raise :class:`Unsupported`."""
         values = {known.name: getattr(self.entry, known.name) for known in fields(LaunchSpec)}
         if (draft := self.entry.speculative) is not None:
-            values["speculative"] = msgspec.structs.replace(draft, model=_whole(draft.model))
+            model = _whole(draft.model, self.entry.container is not None)
+            values["speculative"] = msgspec.structs.replace(draft, model=model)
         return profiled(LaunchSpec(**values), self.entry.profile)
 
     def record(self) -> dict[str, Any]:
@@ -104,10 +105,30 @@ class PreparedStack:
         }
 
 
-def _whole(folder: str | None) -> str | None:
-    """Return the absolute path of a folder that is here, anything else as it is."""
-    path = Path(folder or "").expanduser()
-    return str(path.resolve()) if folder is not None and path.is_dir() else folder
+def _whole(name: str | None, contained: bool) -> str | None:
+    """Return the absolute path of a folder that is here, anything else as it is.
+
+    A model that the hub's cache of this machine has is a folder, too, for a container: its own home
+    has no such cache, and nothing is downloaded.
+    """
+    if name is None:
+        return None
+    path = Path(name).expanduser()
+    if not path.is_dir() and contained:
+        path = _cached(name) or path
+    return str(path.resolve()) if path.is_dir() else name
+
+
+def _cached(name: str) -> Path | None:
+    """Return the folder in the hub's cache that ``main`` of a model stands for."""
+    root = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")) / "hub"
+    kept = Path(os.environ.get("HF_HUB_CACHE", root)).expanduser()
+    folder = kept / f"models--{name.replace('/', '--')}"
+    try:
+        commit = (folder / "refs" / "main").read_text().strip()
+    except OSError:
+        return None
+    return folder / "snapshots" / commit
 
 
 def parallelism(entry: EngineEntry) -> str:
@@ -306,8 +327,8 @@ def _model_path(
 def container(launch: Launch, prepared: Prepared, files: Path, name: str) -> Container | None:
     """Return the container of a launch, None where its engine runs as a process of ours.
 
-    It sees the model, a draft model and the files of its configuration, and has a home that lasts
-    over launches: what an engine compiles is kept, as in an environment of ours.
+    It sees the model, a draft model that is here and the files of its configuration, and has a home
+    that lasts over launches: what an engine compiles is kept, as in an environment of ours.
     """
     stack = prepared.stacks[launch.stack]
     image = stack.usable().image
@@ -316,8 +337,9 @@ def container(launch: Launch, prepared: Prepared, files: Path, name: str) -> Con
     home = environment.cache_root() / "containers" / image.id.rpartition(":")[2][:16]
     home.mkdir(parents=True, exist_ok=True)
     folders = [prepared.model(launch).path]
-    if (draft := stack.entry.speculative) is not None and draft.model is not None:
-        folders.append(Path(draft.model).expanduser().resolve())
+    draft = stack.spec.speculative
+    if draft is not None and draft.model is not None and Path(draft.model).is_dir():
+        folders.append(Path(draft.model))
     return Container(
         image=image,
         name=name,

@@ -92,8 +92,9 @@ class Window(Struct, frozen=True, kw_only=True):
     others_cpu_share: float | None = None
     """Share of the machine's processors (0 to 1) that neither engine nor client used, yet were
     busy; null when not seen, as of a server that someone else runs."""
-    loop_lag_p99_ms: float
-    send_lag_p99_ms: float
+    loop_lag_p99_ms: float | None
+    send_lag_p99_ms: float | None
+    """Null when nothing fell into the window that could show it."""
     clock_step_ms: float | None = None
     """By how much the wall clock gained on the monotonic one from start to end."""
     cache_reset: Literal["", "none", "done", "refused"] = ""

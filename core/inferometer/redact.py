@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HIDDEN = "[hidden]"
+LONGEST = 2000
+"""Characters that a record keeps of a text which a server or a stranger's code made."""
 NAME = re.compile(
     r"(?:^|[_\-.])(?:(?:api|access|private|secret)[_\-]?key|token|secret|password|passwd"
     r"|credentials?|auth(?:orization)?)$",
@@ -21,6 +23,20 @@ def plain(value: str) -> str:
     """Return ``value`` without terminal control sequences: an engine's words are untrusted."""
     value = re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", value)
     return "".join(char for char in value if char in "\t\n" or char.isprintable())
+
+
+def capped(value: Any) -> Any:
+    """Cut each text of a JSON value to :data:`LONGEST` characters, and say so in it.
+
+    To be called last: of a secret that is cut in two, the half that stays is not recognised.
+    """
+    if isinstance(value, dict):
+        return {key: capped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [capped(item) for item in value]
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[:LONGEST]} [cut: {len(value)} characters]"
+    return value
 
 
 def looks_secret(name: str, value: str) -> bool:

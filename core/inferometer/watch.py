@@ -84,7 +84,7 @@ def fault(error: Exception) -> Fault:
         reason = "no_permission" if isinstance(error, PermissionError) else "failed"
         known = isinstance(error, InferometerError)
         detail = str(error) if known else f"{type(error).__name__}: {error}"
-    return Fault(reason, redact.text(detail))
+    return Fault(reason, redact.capped(redact.text(detail)))
 
 
 class Reader:

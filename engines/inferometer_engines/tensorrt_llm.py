@@ -27,6 +27,7 @@ from inferometer.engine import (
     Requirements,
     Says,
     Unsupported,
+    exact,
     refuse_older,
     release,
     translated,
@@ -186,15 +187,8 @@ class TensorRtLlm(Adapter):
 
         Token ids come only without text, and then the parity probe would have none to show.
         """
-        body: dict[str, Any] = {
-            "model": completion.model,
-            "prompt": list(completion.prompt_ids),
-            "max_tokens": completion.output_tokens,
-            "min_tokens": completion.output_tokens,
-            "ignore_eos": True,
-            "temperature": 0,
-            "stream": completion.stream,
-        }
+        body = exact(completion)
+        del body["return_token_ids"]
         if completion.seed is not None:
             body["seed"] = completion.seed
         if completion.stream:

@@ -78,9 +78,10 @@ def _command(view: View, stack_id: str, model: str, objectives: list[str]) -> li
     ] or ([stack.command] if stack and stack.command else [])
     if not commands or stack is None:
         return [*lines, "The launch command was not recorded.", ""]
+    variables = stack.variables_by_model.get(model, stack.environment_variables)
     exports = [
         f"export {shlex.quote(key)}={shlex.quote(value)}"
-        for key, value in sorted(stack.environment_variables.items())
+        for key, value in sorted(variables.items())
     ]
     for command in dict.fromkeys(commands):
         lines += [*fence("\n".join([*exports, command]), "bash"), ""]

@@ -20,13 +20,11 @@ from inferometer.testing import meters
 from inferometer.testing.meters import World
 from inferometer_plugins.meters import (
     Amd,
-    AmdPower,
     CpuTime,
     CsvFile,
     Declared,
     Hwmon,
     Nvml,
-    NvmlPower,
     Rapl,
     Replay,
     Tdp,
@@ -243,13 +241,15 @@ WORLDS: dict[str, Callable[[Path], Made]] = {
         Nvml(proc=host(at), probe_s=PROBE_S), lambda card: card.counted_mj() / 1e3
     ),
     "nvml-power": lambda at: nvidia(
-        NvmlPower(proc=host(at), probe_s=PROBE_S), lambda card: card.watts
+        Nvml("nvml-power", "W", proc=host(at), probe_s=PROBE_S), lambda card: card.watts
     ),
     "amd": lambda at: amd(
         Amd(proc=host(at), probe_s=PROBE_S),
         lambda card: card.energy()["energy_accumulator"] * card.resolution / 1e6,
     ),
-    "amd-power": lambda at: amd(AmdPower(proc=host(at), probe_s=PROBE_S), lambda card: card.watts),
+    "amd-power": lambda at: amd(
+        Amd("amd-power", "W", proc=host(at), probe_s=PROBE_S), lambda card: card.watts
+    ),
     "rapl": rapl,
     "hwmon": hwmon,
     "csv": csv,

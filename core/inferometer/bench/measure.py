@@ -208,5 +208,6 @@ def _error_texts(failed: list[Request], target: Target) -> dict[str, int]:
 
 
 def _clean(text: str, target: Target) -> str:
-    """Take what was sent in the headers out of a text of the server's: it may repeat a key."""
-    return redact.text(redact.without(text, address.secrets(target)))
+    """Return a text of the server's without what was sent in the headers, which it may repeat."""
+    said: str = redact.capped(redact.text(redact.without(text, address.secrets(target))))
+    return said

@@ -47,17 +47,10 @@ def _window(result: LoadResult, options: Options, reuse: float) -> Window:
         concurrency=options.concurrency,
         arrivals="" if options.concurrency is not None else open_loop,
         rate=options.rate,
-        start_ns=result.start_ns,
-        end_ns=result.end_ns,
-        discarded_ns=result.discarded_ns,
         work_sha256="",
         prompts=len({request.prompt for request in result.requests}),
         reuse=reuse,
-        client_cpu_s=result.client_cpu_s,
-        workers=result.workers,
-        loop_lag_p99_ms=result.loop_lag_p99_ms,
-        send_lag_p99_ms=result.send_lag_p99_ms,
-        clock_step_ms=result.clock_step_ms,
+        **result.facts(),
     )
     if options.tokenizer is None:
         return window

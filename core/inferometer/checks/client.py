@@ -219,8 +219,12 @@ def one_clock(seen: Evidence) -> Check:
     pauses = [after.sent_ns - (before.done_ns or 0) for before, after in _chains(seen)]
     pause_ms = statistics.median(pauses) / MS if pauses and seen.closed else 0.0
     pause_ms -= seen.window.think_s * 1e3
-    if pause_ms > SKEW_MS >= seen.window.loop_lag_p99_ms:
+    lag_ms = seen.window.loop_lag_p99_ms
+    if pause_ms > SKEW_MS and (lag_ms is None or lag_ms <= SKEW_MS):
         value = f"streams pause {pause_ms:.0f} ms before a send"
+        if lag_ms is None:
+            words = "whether the client was slow is not known: its ticker never came"
+            return check(name, rule, value, "unknown", words)
         return check(name, rule, value, "fail", "answers seem to have ended earlier than they did")
     step = seen.window.clock_step_ms
     if step is None:
@@ -248,15 +252,19 @@ def _chains(seen: Evidence) -> Iterator[tuple[Call, Call]]:
 def loop_lag(seen: Evidence) -> Check:
     """Judge how late the client's own ticker came."""
     rule = "how late a 10 ms ticker came, p99: <= 5 ms pass, <= 50 ms warn"
-    lag = seen.window.loop_lag_p99_ms
-    return check("loop lag", rule, f"{lag:.2f} ms", graded(lag, 5, 50))
+    return _lag("loop lag", rule, seen.window.loop_lag_p99_ms, "the ticker never came")
 
 
 def send_lag(seen: Evidence) -> Check:
     """Judge how late requests were sent."""
     rule = "actual minus intended send, p99: <= 5 ms pass, <= 50 ms warn"
-    lag = seen.window.send_lag_p99_ms
-    return check("send lag", rule, f"{lag:.2f} ms", graded(lag, 5, 50))
+    return _lag("send lag", rule, seen.window.send_lag_p99_ms, "nothing was sent in the window")
+
+
+def _lag(name: str, rule: str, lag_ms: float | None, unseen: str) -> Check:
+    if lag_ms is None:
+        return check(name, rule, unseen, "unknown")
+    return check(name, rule, f"{lag_ms:.2f} ms", graded(lag_ms, 5, 50))
 
 
 def client_cpu(seen: Evidence) -> Check:

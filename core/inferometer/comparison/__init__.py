@@ -50,6 +50,8 @@ class Stack(Struct, frozen=True, kw_only=True):
     """The exact launch command, shell-quoted, for the first model; secrets never appear."""
     environment_variables: dict[str, str]
     """Of one that differs between models the value says so, and gives each model's."""
+    variables_by_model: dict[str, dict[str, str]] = {}
+    """Each model's own variables, where one differs between them; else empty."""
     environment: dict[str, Any]
     resolved_configuration: dict[str, Any]
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from inferometer.containers import devices
 from inferometer.containers.image import ask, client_variables
 from inferometer.engine import FailureClass, Unsupported
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 PYTHON = Path("/in-the-image/python3")
 """Given to adapters as the interpreter: what stands in its folder is found on the image's PATH."""
-DEVICES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "ROCR_VISIBLE_DEVICES")
-"""Variables of ours that choose accelerators, inside as outside."""
 AMD = ("--device", "/dev/kfd", "--device", "/dev/dri", "--group-add", "video")
 GPUS: Mapping[tuple[Runtime, str], Sequence[str]] = {
     ("docker", "cuda"): ("--gpus", "all"),
@@ -68,7 +67,8 @@ class Container:
         command line, which every user of the machine may read.
         """
         image = self.image
-        gpus = GPUS.get((image.runtime, self.accelerator), ())
+        key = (image.runtime, self.accelerator)
+        gpus = () if devices.flagged(self.args) else GPUS.get(key, ())
         mounts = [part for path in self.mounts for part in ("--mount", mount(path, "ro"))]
         if image.runtime == "apptainer":
             options = ["exec", "--cleanenv", "--no-mount", "cwd", "--home", f"{self.home}"]

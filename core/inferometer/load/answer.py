@@ -163,8 +163,8 @@ class Call:
         return self._said
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """Return the nearest-rank percentile of ``values``; 0 when there are none."""
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """Return the nearest-rank percentile of ``values``; None when there are none."""
     if not values:
-        return 0.0
+        return None
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]

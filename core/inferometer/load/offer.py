@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ class LoadResult:
     end are the beginning of the load (of an open loop: of its schedule) and the last end.
     ``discarded_ns`` runs from the first send after the warm-up to ``start_ns``. ``client_cpu_s`` is
     the sum over the workers, inside the window; lags are p99 inside the window, over the samples of
-    all workers.
+    all workers, None without any.
     """
 
     requests: list[Request]
@@ -123,8 +123,8 @@ class LoadResult:
     end_ns: int
     discarded_ns: int
     client_cpu_s: float
-    loop_lag_p99_ms: float
-    send_lag_p99_ms: float
+    loop_lag_p99_ms: float | None
+    send_lag_p99_ms: float | None
     retries: int
     """Stale keep-alive connections opened again."""
     sample: list[Answer] = field(default_factory=list)
@@ -134,7 +134,15 @@ class LoadResult:
     clock_step_ms: float | None = None
     """By how much the wall clock gained on the monotonic one from ``start_ns`` to ``end_ns``."""
 
+    def facts(self) -> dict[str, Any]:
+        """Return what :class:`inferometer.records.Window` keeps of it under the same names."""
+        return {name: getattr(self, name) for name in FACTS}
 
+
+FACTS = (
+    *("start_ns", "end_ns", "discarded_ns", "client_cpu_s", "workers"),
+    *("loop_lag_p99_ms", "send_lag_p99_ms", "clock_step_ms"),
+)
 Source = Callable[[int], Body]
 """Gives the i-th request, from 0 (the warm-up's come first). It is called once for each, in order,
 in the process that asked for the load; with one worker between two requests of a stream, with more

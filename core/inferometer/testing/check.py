@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -14,6 +15,7 @@ from inferometer.redact import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
 
 class Subject(Protocol):
@@ -25,6 +27,7 @@ class Subject(Protocol):
 
 
 S = TypeVar("S", bound=Subject)
+T = TypeVar("T")
 Outcome = Literal["pass", "fail", "known", "n/a"]
 
 
@@ -119,6 +122,44 @@ def judged(result: Result) -> None:
         pytest.xfail(result.detail)
     if result.outcome == "n/a":
         pytest.skip(result.detail)
+
+
+def cases(
+    checks: Sequence[Check[S]], opened: Callable[[], AbstractContextManager[S]]
+) -> Callable[..., None]:
+    """Return a pytest function with one case for each check.
+
+    ``opened`` gives the subject: called by the first case, and left when the module is done.
+    """
+    import pytest  # noqa: PLC0415 -- only who tests needs it
+
+    subjects: list[S] = []
+
+    @pytest.mark.parametrize("check", [pytest.param(each, id=each.id) for each in checks])
+    def test_check(check: Check[S], request: pytest.FixtureRequest) -> None:
+        if not subjects:
+            ending = ExitStack()
+            subjects.append(ending.enter_context(opened()))
+            ending.callback(subjects.clear)
+            request.node.getparent(pytest.Module).addfinalizer(ending.close)
+        judged(check.run(subjects[0]))
+
+    decorated: Any = test_check
+    return decorated  # type: ignore[no-any-return]
+
+
+def named(kind: str, thing: T | str, installed: Callable[[], Mapping[str, T]]) -> T:
+    """Return the thing itself, or the installed one of that name.
+
+    Raises:
+        UsageError: no installed plugin brings such a one.
+    """
+    if not isinstance(thing, str):
+        return thing
+    known = installed()
+    if thing not in known:
+        raise UsageError.unknown(kind, thing, known)
+    return known[thing]
 
 
 def selected(checks: Sequence[Check[S]], only: Collection[str]) -> list[Check[S]]:

@@ -248,16 +248,9 @@ def _window(result: LoadResult, plan: LoadPlan) -> Window:
         concurrency=STREAMS if plan.arrivals is None else None,
         arrivals=plan.arrivals.kind if plan.arrivals else "",
         rate=plan.arrivals.rate if plan.arrivals else None,
-        start_ns=result.start_ns,
-        end_ns=result.end_ns,
-        discarded_ns=result.discarded_ns,
         work_sha256="",
         prompts=PROMPTS,
-        client_cpu_s=result.client_cpu_s,
-        workers=result.workers,
-        loop_lag_p99_ms=result.loop_lag_p99_ms,
-        send_lag_p99_ms=result.send_lag_p99_ms,
-        clock_step_ms=result.clock_step_ms,
+        **result.facts(),
     )
     return retokenise.told(window, result, _tokenizer())
 

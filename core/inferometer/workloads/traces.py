@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+BURSTGPT = ("Timestamp", "Request tokens", "Response tokens")
+AZURE = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 MOST_ROWS = 1_000_000
 MOST_PREFIXES = 20_000_000
 """Prefix ids kept in all; a trace with more is refused rather than let to fill the memory."""
@@ -140,9 +142,9 @@ def detect(path: Path) -> Format:
             return "inferometer"
         raise UsageError(f"{path}, line {number}: a JSON object of no known trace", hint=_HINT)
     columns = set(_cells(path, number, text))
-    if {"TIMESTAMP", "ContextTokens", "GeneratedTokens"} <= columns:
+    if {*AZURE} <= columns:
         return "azure"
-    if {"Timestamp", "Request tokens", "Response tokens"} <= columns:
+    if {*BURSTGPT} <= columns:
         return "burstgpt"
     raise UsageError(
         f"{path}, line {number}: neither a JSON object nor the header of a known trace", hint=_HINT
@@ -174,32 +176,22 @@ def _ours(path: Path) -> Iterator[TraceRow]:
         )
 
 
-def _burstgpt(path: Path) -> Iterator[TraceRow]:
-    for place, (time, tokens_in, tokens_out) in _table(
-        path, ("Timestamp", "Request tokens", "Response tokens")
-    ):
+def _logged(
+    path: Path, names: tuple[str, str, str], when: Callable[[str, str], float]
+) -> Iterator[TraceRow]:
+    """Yield the rows of a CSV file with columns of times, input and output tokens."""
+    for place, (time, tokens_in, tokens_out) in _table(path, names):
         yield TraceRow(
-            _seconds(time, place),
-            reading.whole_number(tokens_in, "Request tokens", place),
-            reading.whole_number(tokens_out, "Response tokens", place),
-        )
-
-
-def _azure(path: Path) -> Iterator[TraceRow]:
-    for place, (time, tokens_in, tokens_out) in _table(
-        path, ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
-    ):
-        yield TraceRow(
-            _moment(time, place),
-            reading.whole_number(tokens_in, "ContextTokens", place),
-            reading.whole_number(tokens_out, "GeneratedTokens", place),
+            when(time, place),
+            reading.whole_number(tokens_in, names[1], place),
+            reading.whole_number(tokens_out, names[2], place),
         )
 
 
 READERS: dict[Format, Callable[[Path], Iterator[TraceRow]]] = {
     "mooncake": _mooncake,
-    "burstgpt": _burstgpt,
-    "azure": _azure,
+    "burstgpt": lambda path: _logged(path, BURSTGPT, _seconds),
+    "azure": lambda path: _logged(path, AZURE, _moment),
     "inferometer": _ours,
 }
 _HINT = (

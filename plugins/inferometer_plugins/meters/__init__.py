@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferometer import hookimpl
-from inferometer_plugins.meters.amd import Amd, AmdPower
+from inferometer_plugins.meters.amd import Amd
 from inferometer_plugins.meters.csv_file import CsvFile
 from inferometer_plugins.meters.declared import CpuTime, Declared, Tdp
 from inferometer_plugins.meters.hwmon import Hwmon
-from inferometer_plugins.meters.nvml import Nvml, NvmlPower
+from inferometer_plugins.meters.nvml import Nvml
 from inferometer_plugins.meters.rapl import Rapl
 from inferometer_plugins.meters.replay import Replay
 
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Amd",
-    "AmdPower",
     "CpuTime",
     "CsvFile",
     "Declared",
     "Hwmon",
     "Nvml",
-    "NvmlPower",
     "Rapl",
     "Replay",
     "Tdp",
@@ -38,9 +36,9 @@ def inferometer_meters() -> Sequence[EnergyMeter]:
     """Return the bundled meters."""
     return [
         Nvml(),
-        NvmlPower(),
+        Nvml("nvml-power", "W"),
         Amd(),
-        AmdPower(),
+        Amd("amd-power", "W"),
         Rapl(),
         Hwmon(),
         CsvFile(),

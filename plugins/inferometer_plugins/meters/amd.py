@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from inferometer.records import MeterInfo, Reading
 from inferometer_plugins.meters import amd_library as library
 from inferometer_plugins.meters.gpus import Chosen, choose, host_numbers
 from inferometer_plugins.meters.sensing import (
+    INSTRUMENTS,
     PROBE_S,
     Unreadable,
     described,
     stamped,
     update_ms,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from inferometer.meter import MeterContext, MeterSession
     from inferometer.records import Condition
     from inferometer_plugins.meters.gpus import Gpu
+    from inferometer_plugins.meters.sensing import Unit
 
 VARIABLE = "ROCR_VISIBLE_DEVICES"
 PAIRED = "MI250"
@@ -32,20 +36,43 @@ PAIRED = "MI250"
 BROKEN = "MI100"
 """Its accumulator does not count energy."""
 OWN_PROCESSES = "whether other users use these GPUs is not known: only root sees their processes"
+METHODS: Mapping[Unit, str] = {
+    "J": "amdsmi energy accumulator x resolution of each GPU",
+    "W": "amdsmi socket power of each GPU, integrated",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Amd:
-    """The energy accumulator times its resolution, in uJ."""
+    """One of the two: ``J`` is the accumulator times its resolution, ``W`` socket power."""
 
     name: str = "amd"
+    unit: Unit = "J"
     options: Mapping[str, type] = field(default_factory=dict)
     proc: Path = Path("/proc")
     probe_s: float = PROBE_S
 
     def info(self, context: MeterContext) -> MeterInfo:
-        """Say which GPUs count, and whether their accumulators can be read."""
-        return _info(self, context, "J", "amdsmi energy accumulator x resolution of each GPU")
+        """Say which GPUs count, and whether they can be read."""
+        bare = MeterInfo(
+            name=self.name,
+            scope="L0",
+            kind="measured",
+            method=METHODS[self.unit],
+            instrument=INSTRUMENTS[self.unit],
+            period_s=0.1,
+            permission="none, but /dev/kfd must be accessible (groups video or render)",
+        )
+        try:
+            with library.library() as smi:
+                chosen = _survey(smi, self, context)
+                read = [gpu for gpu in chosen.under_test if not gpu.left_out]
+                looks = [partial(_LOOKS[self.unit], smi, gpu) for gpu in read]
+                period = update_ms(watched(looks, self.probe_s))
+                step = max(_step(smi, gpu, self.unit) for gpu in read)
+                return described(bare, **chosen.facts(), update_ms=period, resolution=step)
+        except Unreadable as why:
+            return described(bare, reason=why.reason, detail=why.detail)
 
     def open(self, context: MeterContext) -> MeterSession:
         """Begin.
@@ -53,29 +80,12 @@ class Amd:
         Raises:
             Unreadable: what :meth:`info` found is gone.
         """
-        return _begun(self, context, "J")
-
-
-@dataclass(frozen=True, slots=True)
-class AmdPower:
-    """Socket power in W."""
-
-    name: str = "amd-power"
-    options: Mapping[str, type] = field(default_factory=dict)
-    proc: Path = Path("/proc")
-    probe_s: float = PROBE_S
-
-    def info(self, context: MeterContext) -> MeterInfo:
-        """Say which GPUs count, and whether their power can be read."""
-        return _info(self, context, "W", "amdsmi socket power of each GPU, integrated")
-
-    def open(self, context: MeterContext) -> MeterSession:
-        """Begin.
-
-        Raises:
-            Unreadable: what :meth:`info` found is gone.
-        """
-        return _begun(self, context, "W")
+        with contextlib.ExitStack() as ending:
+            smi = ending.enter_context(library.library())
+            chosen = _survey(smi, self, context)
+            kept = ending.pop_all()
+        read = [gpu for gpu in chosen.under_test if not gpu.left_out]
+        return _Session(self.name, smi, chosen.under_test, read, self.unit, kept)
 
 
 def joules(smi: Any, gpu: Gpu) -> float:
@@ -97,7 +107,7 @@ def watts(smi: Any, gpu: Gpu) -> float:
     return power
 
 
-def _step(smi: Any, gpu: Gpu, unit: str) -> float:
+def _step(smi: Any, gpu: Gpu, unit: Unit) -> float:
     """Return the smallest step: watts come whole, joules in steps of the resolution."""
     if unit == "W":
         return 1.0
@@ -105,10 +115,10 @@ def _step(smi: Any, gpu: Gpu, unit: str) -> float:
     return (library.told(answer, "counter_resolution") or 0.0) / 1e6
 
 
-_LOOKS: Mapping[str, Callable[[Any, Gpu], float]] = {"J": joules, "W": watts}
+_LOOKS: Mapping[Unit, Callable[[Any, Gpu], float]] = {"J": joules, "W": watts}
 
 
-def _survey(smi: Any, meter: Amd | AmdPower, context: MeterContext, unit: str) -> Chosen:
+def _survey(smi: Any, meter: Amd, context: MeterContext) -> Chosen:
     """Return the GPUs under test; the second die of a package is left out.
 
     Raises:
@@ -121,8 +131,8 @@ def _survey(smi: Any, meter: Amd | AmdPower, context: MeterContext, unit: str) -
         )
     numbers = host_numbers(meter.proc)
     chosen = choose(library.gpus(smi), context, variable=VARIABLE, same_numbers=numbers)
-    look = _LOOKS[unit]
-    if unit == "J" and any(BROKEN in gpu.model for gpu in chosen.under_test):
+    look = _LOOKS[meter.unit]
+    if meter.unit == "J" and any(BROKEN in gpu.model for gpu in chosen.under_test):
         raise Unreadable("unsupported", f"the accumulator of {BROKEN} does not count energy")
     mute = {
         gpu.uuid
@@ -154,51 +164,14 @@ def _partner(gpu: Gpu, gpus: Sequence[Gpu]) -> Gpu | None:
     return next((one for one in gpus if one.index == gpu.index ^ 1), None)
 
 
-def _info(
-    meter: Amd | AmdPower, context: MeterContext, unit: Literal["J", "W"], method: str
-) -> MeterInfo:
-    bare = MeterInfo(
-        name=meter.name,
-        scope="L0",
-        kind="measured",
-        method=method,
-        instrument="counter" if unit == "J" else "power",
-        period_s=0.1,
-        permission="none, but /dev/kfd must be accessible (groups video or render)",
-    )
-    try:
-        with library.library() as smi:
-            chosen = _survey(smi, meter, context, unit)
-            read = [gpu for gpu in chosen.under_test if not gpu.left_out]
-            looks = [partial(_LOOKS[unit], smi, gpu) for gpu in read]
-            period = update_ms(looks, meter.probe_s)
-            step = max(_step(smi, gpu, unit) for gpu in read)
-            return described(bare, **chosen.facts(), update_ms=period, resolution=step)
-    except Unreadable as why:
-        return described(bare, reason=why.reason, detail=why.detail)
-
-
-def _begun(meter: Amd | AmdPower, context: MeterContext, unit: Literal["J", "W"]) -> MeterSession:
-    smi = library.start()
-    try:
-        chosen = _survey(smi, meter, context, unit)
-    except BaseException as error:
-        library.stop(smi)
-        if isinstance(error, smi.AmdSmiException):
-            raise Unreadable("failed", f"amdsmi: {library.line(error)}") from error
-        raise
-    read = [gpu for gpu in chosen.under_test if not gpu.left_out]
-    return _Session(meter.name, smi, chosen.under_test, read, unit)
-
-
 @dataclass(slots=True)
 class _Session:
     name: str
     smi: Any
     gpus: Sequence[Gpu]
     read_gpus: Sequence[Gpu]
-    unit: Literal["J", "W"]
-    closed: bool = False
+    unit: Unit
+    ending: contextlib.ExitStack
 
     def read(self) -> Sequence[Reading]:
         rows = []
@@ -213,6 +186,4 @@ class _Session:
         return [library.condition(self.smi, self.name, gpu) for gpu in self.gpus]
 
     def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            library.stop(self.smi)
+        self.ending.close()

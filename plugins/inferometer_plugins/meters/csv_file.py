@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import statistics
 import time
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inferometer.records import Device, MeterInfo, Reading
 from inferometer_plugins.meters.csv_rows import EPOCHS, UNITS, Columns, Layout, Row
 from inferometer_plugins.meters.options import choice, number, refused, text, texts
-from inferometer_plugins.meters.sensing import Unreadable, clean, described
+from inferometer_plugins.meters.sensing import INSTRUMENTS, Unreadable, clean, described, update_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,7 +60,7 @@ class CsvFile:
             kind="measured",
             method=f"column {clean(log.layout.value, 80)!r} in {unit} of the log {log.name}, "
             "read as it grows",
-            instrument="counter" if UNITS[unit][0] == "J" else "power",
+            instrument=INSTRUMENTS[UNITS[unit][0]],
             permission="read access to the file",
         )
         try:
@@ -76,7 +74,7 @@ class CsvFile:
                 Device(name=name, left_out="" if name in names else "not under test")
                 for name in dict.fromkeys([*names, *(row.device for row in rows)])
             ],
-            update_ms=_update_ms(rows),
+            update_ms=update_ms((row.device, row.t_ns, row.value) for row in rows),
             resolution=_resolution(rows, unit),
         )
 
@@ -225,24 +223,6 @@ def _under_test(
     if len(names) > asked:
         raise Unreadable("device_extra", f"{said}: name them in options.devices")
     raise Unreadable("device_lost", said)
-
-
-def _update_ms(rows: Iterable[Row]) -> float | None:
-    """Return the median gap between new values, of the slowest device."""
-    changes: dict[str, list[int]] = {}
-    last: dict[str, float] = {}
-    for row in rows:
-        times = changes.setdefault(row.device, [])
-        if row.device in last and row.value != last[row.device]:
-            times.append(row.t_ns)
-        last[row.device] = row.value
-    if not changes or any(len(times) < 2 for times in changes.values()):
-        return None
-    slowest = max(
-        statistics.median(later - before for before, later in pairwise(times))
-        for times in changes.values()
-    )
-    return round(slowest / 1e6, 1)
 
 
 def _resolution(rows: Sequence[Row], unit: str) -> float | None:

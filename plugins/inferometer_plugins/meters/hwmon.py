@@ -19,6 +19,7 @@ from inferometer_plugins.meters.sensing import (
     only_processor,
     stamped,
     update_ms,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Hwmon:
             if boundary != "module":
                 only_processor(context, host=host)
                 boundary = named(boundary, context, host=host)
-            period = update_ms([partial(_watts, one) for one in chosen], self.probe_s)
+            looks = [partial(_watts, one) for one in chosen]
+            period = update_ms(watched(looks, self.probe_s))
         except Unreadable as why:
             return described(bare, reason=why.reason, detail=why.detail)
         except PermissionError as error:

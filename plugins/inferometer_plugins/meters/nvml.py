@@ -6,17 +6,19 @@ import contextlib
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from inferometer.records import MeterInfo, Reading
 from inferometer_plugins.meters import nvml_library as library
 from inferometer_plugins.meters.gpus import choose, host_numbers
 from inferometer_plugins.meters.sensing import (
+    INSTRUMENTS,
     PROBE_S,
     Unreadable,
     described,
     stamped,
     update_ms,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from inferometer.meter import MeterContext, MeterSession
     from inferometer.records import Condition
     from inferometer_plugins.meters.gpus import Chosen, Gpu
+    from inferometer_plugins.meters.sensing import Unit
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 SEEN_SHARES = (
@@ -54,16 +57,39 @@ class Probe(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Nvml:
-    """The energy counter: mJ since the driver was loaded, on Volta and newer."""
+    """One of the two: ``J`` is the counter (Volta and newer), ``W`` power.
+
+    Power is the instant reading where there is one, else NVML's plain reading.
+    """
 
     name: str = "nvml"
+    unit: Unit = "J"
     options: Mapping[str, type] = field(default_factory=dict)
     proc: Path = Path("/proc")
     probe_s: float = PROBE_S
 
     def info(self, context: MeterContext) -> MeterInfo:
-        """Say which GPUs count, and whether their counters can be read."""
-        return _info(self, context, "counter")
+        """Say which GPUs count, and whether they can be read."""
+        instrument = INSTRUMENTS[self.unit]
+        bare = MeterInfo(
+            name=self.name,
+            scope="L0",
+            kind="measured",
+            method=f"NVML energy {instrument} of each GPU under test",
+            instrument=instrument,
+            period_s=0.1,
+            resolution=0.001,
+            permission="none",
+        )
+        try:
+            with library.library() as nvml:
+                chosen = _survey(nvml, self, context)
+                probes = [_PROBES[self.unit](nvml, gpu) for gpu in chosen.under_test]
+                looks = [probe.look for probe in probes]
+                period = update_ms(watched(looks, self.probe_s))
+                return described(bare, **_facts(probes), **chosen.facts(), update_ms=period)
+        except Unreadable as why:
+            return described(bare, reason=why.reason, detail=why.detail)
 
     def open(self, context: MeterContext) -> MeterSession:
         """Begin.
@@ -71,29 +97,12 @@ class Nvml:
         Raises:
             Unreadable: what :meth:`info` found is gone.
         """
-        return _open(self, context, "J")
-
-
-@dataclass(frozen=True, slots=True)
-class NvmlPower:
-    """Power: the instant reading where there is one, else NVML's plain reading."""
-
-    name: str = "nvml-power"
-    options: Mapping[str, type] = field(default_factory=dict)
-    proc: Path = Path("/proc")
-    probe_s: float = PROBE_S
-
-    def info(self, context: MeterContext) -> MeterInfo:
-        """Say which GPUs count, and whether their power can be read."""
-        return _info(self, context, "power")
-
-    def open(self, context: MeterContext) -> MeterSession:
-        """Begin.
-
-        Raises:
-            Unreadable: what :meth:`info` found is gone.
-        """
-        return _open(self, context, "W")
+        with contextlib.ExitStack() as ending:
+            nvml = ending.enter_context(library.library())
+            chosen = _survey(nvml, self, context)
+            looks = {gpu.uuid: _PROBES[self.unit](nvml, gpu).look for gpu in chosen.under_test}
+            kept = ending.pop_all()
+        return _Session(self.name, nvml, chosen.under_test, looks, self.unit, kept)
 
 
 def _counter(nvml: Any, gpu: Gpu) -> Probe:
@@ -157,39 +166,16 @@ def _averaged_ms(nvml: Any, gpu: Gpu) -> float | None:
     return None if ga100 else 1000.0
 
 
-_PROBES = {"counter": _counter, "power": _power}
+_PROBES: Mapping[Unit, Callable[[Any, Gpu], Probe]] = {"J": _counter, "W": _power}
 
 
-def _survey(nvml: Any, meter: Nvml | NvmlPower, context: MeterContext) -> Chosen:
+def _survey(nvml: Any, meter: Nvml, context: MeterContext) -> Chosen:
     if context.accelerator != "cuda":
         raise Unreadable(
             "unsupported", f"sees NVIDIA GPUs, and the engine computes on {context.accelerator}"
         )
     numbers = host_numbers(meter.proc)
     return choose(library.gpus(nvml), context, variable=VARIABLE, same_numbers=numbers)
-
-
-def _info(
-    meter: Nvml | NvmlPower, context: MeterContext, instrument: Literal["counter", "power"]
-) -> MeterInfo:
-    bare = MeterInfo(
-        name=meter.name,
-        scope="L0",
-        kind="measured",
-        method=f"NVML energy {instrument} of each GPU under test",
-        instrument=instrument,
-        period_s=0.1,
-        resolution=0.001,
-        permission="none",
-    )
-    try:
-        with library.library() as nvml:
-            chosen = _survey(nvml, meter, context)
-            probes = [_PROBES[instrument](nvml, gpu) for gpu in chosen.under_test]
-            period = update_ms([probe.look for probe in probes], meter.probe_s)
-            return described(bare, **_facts(probes), **chosen.facts(), update_ms=period)
-    except Unreadable as why:
-        return described(bare, reason=why.reason, detail=why.detail)
 
 
 def _facts(probes: Sequence[Probe]) -> dict[str, Any]:
@@ -210,28 +196,14 @@ def _facts(probes: Sequence[Probe]) -> dict[str, Any]:
     }
 
 
-def _open(meter: Nvml | NvmlPower, context: MeterContext, unit: Literal["J", "W"]) -> MeterSession:
-    nvml = library.start()
-    try:
-        chosen = _survey(nvml, meter, context)
-        probe = _PROBES["counter" if unit == "J" else "power"]
-        looks = {gpu.uuid: probe(nvml, gpu).look for gpu in chosen.under_test}
-    except BaseException as error:
-        nvml.nvmlShutdown()
-        if isinstance(error, nvml.NVMLError):
-            raise library.unreadable(nvml, error) from error
-        raise
-    return _Session(meter.name, nvml, chosen.under_test, looks, unit)
-
-
 @dataclass(slots=True)
 class _Session:
     name: str
     nvml: Any
     gpus: Sequence[Gpu]
     looks: Mapping[str, Callable[[], float]]
-    unit: Literal["J", "W"]
-    closed: bool = False
+    unit: Unit
+    ending: contextlib.ExitStack
 
     def read(self) -> Sequence[Reading]:
         rows = []
@@ -252,8 +224,4 @@ class _Session:
         return [library.condition(self.nvml, self.name, gpu) for gpu in self.gpus]
 
     def close(self) -> None:
-        if self.closed:
-            return
-        self.closed = True
-        with contextlib.suppress(self.nvml.NVMLError):
-            self.nvml.nvmlShutdown()
+        self.ending.close()

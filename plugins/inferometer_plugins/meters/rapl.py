@@ -19,6 +19,7 @@ from inferometer_plugins.meters.sensing import (
     only_processor,
     stamped,
     update_ms,
+    watched,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Rapl:
             only_processor(context, host=host)
             zones = self.zones(wanted)
             looks = [partial(_uj, zone) for zone in zones if not zone.left_out]
-            period = update_ms(looks, self.probe_s)
+            period = update_ms(watched(looks, self.probe_s))
         except Unreadable as why:
             return described(bare, reason=why.reason, detail=why.detail)
         devices = [Device(name=zone.name, left_out=zone.left_out) for zone in zones]

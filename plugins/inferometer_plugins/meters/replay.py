@@ -7,19 +7,20 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from inferometer.errors import UsageError
 from inferometer.records import Condition, Device, MeterInfo, Reading
 from inferometer_plugins.meters.options import choice, flag, text
-from inferometer_plugins.meters.sensing import clean, described
+from inferometer_plugins.meters.sensing import INSTRUMENTS, clean, described, update_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.meter import MeterContext, MeterSession
+    from inferometer_plugins.meters.sensing import Sample, Unit
 
 SCOPES = ("L0", "L1", "L2", "L3", "L4")
 _Row = TypeVar("_Row", Reading, Condition)
@@ -30,9 +31,14 @@ class Trace:
     """One device's recorded values: ``t_ns`` from 0, rising."""
 
     device: str
-    unit: Literal["J", "W"]
+    unit: Unit
     t_ns: tuple[int, ...]
     value: tuple[float, ...]
+
+    def samples(self) -> Iterator[Sample]:
+        """Yield the values one by one, for the search of the update period."""
+        for t_ns, value in zip(self.t_ns, self.value, strict=True):
+            yield self.device, t_ns, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +83,9 @@ class Replay:
             return described(bare, reason="no_sensor", detail=f"{path}: {error.strerror}")
         return described(
             bare,
-            instrument="counter" if traces[0].unit == "J" else "power",
+            instrument=INSTRUMENTS[traces[0].unit],
             devices=[Device(name=trace.device) for trace in traces],
-            update_ms=_update_ms(traces),
+            update_ms=update_ms(sample for trace in traces for sample in trace.samples()),
             resolution=_resolution(traces),
         )
 
@@ -136,18 +142,6 @@ def _decoded(path: Path, kind: type[_Row]) -> list[_Row]:
             f"meter 'replay': {path} has a line that is no {kind.__name__.lower()}: {error}",
             hint="Take the file of that name out of a results directory's launch.",
         ) from error
-
-
-def _update_ms(traces: Sequence[Trace]) -> float | None:
-    """Return the mean time between new values in the recording, of the slowest device."""
-    slowest = 0.0
-    for trace in traces:
-        seen = zip(trace.t_ns, trace.value, strict=True)
-        changed = [t_ns for (_, old), (t_ns, new) in pairwise(seen) if new != old]
-        if len(changed) < 2:
-            return None
-        slowest = max(slowest, (changed[-1] - changed[0]) / (len(changed) - 1))
-    return round(slowest / 1e6, 1)
 
 
 def _resolution(traces: Sequence[Trace]) -> float | None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import statistics
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from inferometer.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from inferometer.meter import MeterContext
     from inferometer.records import MeterInfo
 
+Unit = Literal["J", "W"]
+INSTRUMENTS: Mapping[Unit, Literal["counter", "power"]] = {"J": "counter", "W": "power"}
+"""What gives values of a unit: joules are counted, watts are integrated."""
+Sample = tuple[object, int, float]
+"""A device, ns of any one clock, and what it showed then."""
 PROBE_S = 0.45
 """How long a sensor is watched for changes: four updates of a sensor with one every 100 ms."""
 PAUSE_S = 0.001
@@ -49,28 +54,38 @@ def described(info: MeterInfo, **facts: Any) -> MeterInfo:
     return msgspec.structs.replace(info, **facts)
 
 
-def update_ms(looks: Sequence[Callable[[], float]], seconds: float = PROBE_S) -> float | None:
-    """Watch sensors for ``seconds``; return ms between new values, of the slowest one.
+def update_ms(samples: Iterable[Sample]) -> float | None:
+    """Return ms between new values: the median of each device's gaps, of the slowest device.
 
-    None where one of them did not change at least twice: then its period is not known. Whatever
-    a look raises is passed on.
+    ``samples`` are in order of time for each device. None where one of them did not change at
+    least twice: then its period is not known.
     """
-    changes: list[list[float]] = [[] for _ in looks]
-    last = [look() for look in looks]
-    end = time.monotonic() + seconds
-    while (now := time.monotonic()) < end:
-        for index, look in enumerate(looks):
-            value = look()
-            if value != last[index]:
-                last[index] = value
-                changes[index].append(now)
-        time.sleep(PAUSE_S)
-    if not changes or any(len(times) < 2 for times in changes):
+    changes: dict[object, list[int]] = {}
+    last: dict[object, float] = {}
+    for device, t_ns, value in samples:
+        times = changes.setdefault(device, [])
+        if value != last.setdefault(device, value):
+            times.append(t_ns)
+        last[device] = value
+    if not changes or any(len(times) < 2 for times in changes.values()):
         return None
-    gaps = [
-        statistics.median(later - before for before, later in pairwise(times)) for times in changes
-    ]
-    return round(max(gaps) * 1e3, 1)
+    slowest = max(
+        statistics.median(later - sooner for sooner, later in pairwise(times))
+        for times in changes.values()
+    )
+    return round(slowest / 1e6, 1)
+
+
+def watched(looks: Sequence[Callable[[], float]], seconds: float = PROBE_S) -> Iterator[Sample]:
+    """Look at sensors for ``seconds``, at least once; whatever a look raises is passed on."""
+    end = time.monotonic() + seconds
+    while True:
+        now = time.monotonic_ns()
+        for index, look in enumerate(looks):
+            yield index, now, look()
+        if time.monotonic() >= end:
+            return
+        time.sleep(PAUSE_S)
 
 
 def blind(context: MeterContext) -> str:

@@ -209,6 +209,7 @@ def test_stamps_of_another_clock_are_seen() -> None:
     assert "pause" in clock(pausing, **closed).value
     assert clock(pausing).verdict == "pass"
     assert clock(pausing, **closed, loop_lag_p99_ms=60.0).verdict == "pass"  # a slow client
+    assert clock(pausing, **closed, loop_lag_p99_ms=None).verdict == "unknown"
     assert clock(streams, **closed, clock_step_ms=None).verdict == "pass"
 
 

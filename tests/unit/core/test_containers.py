@@ -122,6 +122,20 @@ def test_docker_s_command_line() -> None:
     ]
 
 
+def test_flags_that_choose_gpus_replace_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    for flags in (("--gpus", "device=3"), ("--device", "nvidia.com/gpu=3")):
+        line = container_of(image_of("docker"), args=flags).argv([str(PYTHON)], {})
+        assert [word for word in line if "gpu" in word] == [w for w in flags if "gpu" in w]
+        # outside it is number 3, inside it is the only one
+        assert "CUDA_VISIBLE_DEVICES" not in launch.contained({}, (), flags)
+        said = launch.contained({"CUDA_VISIBLE_DEVICES": "0"}, (), flags)
+        assert said["CUDA_VISIBLE_DEVICES"] == "0"
+    assert launch.contained({}, (), ("--gpus", "all"))["CUDA_VISIBLE_DEVICES"] == "3"
+    odd = container_of(image_of("docker"), args=("--gpus=other words",)).argv([str(PYTHON)], {})
+    assert [word for word in odd if "gpus" in word] == ["--gpus=other words"]
+
+
 def test_podman_and_rootless_users() -> None:
     line = container_of(image_of("podman", rootless=True)).argv([str(PYTHON)], {})
     text = " ".join(line)

@@ -103,6 +103,19 @@ def test_a_variable_that_differs_between_models_is_said_to(tmp_path: Path) -> No
         "SAME": "1",
         "SPACE": "differs by model: dense: 2; moe: 4",
     }
+    assert stack.variables_by_model == {
+        "dense": {"SAME": "1", "SPACE": "2"},
+        "moe": {"MOE": "on", "SAME": "1", "SPACE": "4"},
+    }
+
+
+def test_variables_that_are_one_for_all_models_stand_once(tmp_path: Path) -> None:
+    write_results(tmp_path, Fixture(rates={"fast": 1.0, "slow": 1.0}, models=("dense", "moe")))
+    for path in tmp_path.glob("launches/*/launch.json"):
+        record = json.loads(path.read_text())
+        path.write_text(json.dumps(record | {"environment_variables": {"SAME": "1"}}))
+    stack = analyze(tmp_path).stacks[0]
+    assert (stack.environment_variables, stack.variables_by_model) == ({"SAME": "1"}, {})
 
 
 def test_one_engine_twice_is_compared_in_its_own_words_too(tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def test_unset_discard_is_a_residence_time_and_at_least_a_second() -> None:
     assert result.discarded_ns >= 0.99e9
 
 
+def test_a_window_without_a_send_has_no_send_lag() -> None:
+    with Oracle(Options(ttft_ms=5000)) as oracle:
+        plan = LoadPlan(concurrency=1, warmup_requests=0, window_s=0.3, discard_s=0.2)
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert all(r.sent_ns < result.start_ns for r in result.requests)
+    assert result.send_lag_p99_ms is None
+    assert result.loop_lag_p99_ms is not None
+
+
 def test_a_fixed_number_is_sent_once_each_and_answered() -> None:
     with Oracle(Options()) as oracle:
         plan = LoadPlan(

@@ -13,8 +13,8 @@ from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
 from inferometer.measure import Bench
-from inferometer.point import phased, staggered, wrapped
-from inferometer.prepare import PreparedStack
+from inferometer.point import hushed, phased, staggered, wrapped
+from inferometer.prepare import PreparedStack, container
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
 from inferometer.study import EngineEntry
@@ -90,6 +90,41 @@ def test_the_engine_is_given_the_draft_model_s_whole_path(
     assert draft("somebody/in-the-hub-s-cache") == "somebody/in-the-hub-s-cache"
 
 
+def test_a_container_is_given_the_draft_model_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its home has no cache of the hub, and a path that is not here cannot be mounted."""
+    cached = tmp_path / "hub" / "models--some--head"
+    snapshot, blobs = cached / "snapshots" / "ab12", cached / "blobs"
+    for folder in (snapshot, blobs, cached / "refs"):
+        folder.mkdir(parents=True)
+    (cached / "refs" / "main").write_text("ab12")
+    (blobs / "cd34").write_text("weights")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/cd34")
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
+    image = SimpleNamespace(id="sha256:00")
+
+    def given(model: str) -> tuple[str | None, tuple[Path, ...]]:
+        speculative = Speculative(method="eagle3", tokens=3, model=model)
+        entry = EngineEntry(name="disclosing", container="docker", speculative=speculative)
+        ready: Any = SimpleNamespace(image=image)
+        stack = PreparedStack("s", entry, Disclosing(), ready)  # type: ignore[arg-type]
+        prepared: Any = SimpleNamespace(
+            stacks={"s": stack},
+            model=lambda _: SimpleNamespace(path=Path("/models/m")),
+            platform=SimpleNamespace(accelerator="cuda"),
+            memory_bytes=2048,
+        )
+        found = container(SimpleNamespace(stack="s"), prepared, tmp_path / "none", "name")  # type: ignore[arg-type]
+        assert found is not None
+        assert stack.spec.speculative is not None
+        return stack.spec.speculative.model, found.mounts
+
+    assert given("some/head") == (str(snapshot), (Path("/models/m"), snapshot, blobs))
+    assert given("some/other") == ("some/other", (Path("/models/m"),))
+
+
 @dataclass(frozen=True, slots=True)
 class Disclosing(Adapter):
     """Tells its whole environment."""
@@ -148,3 +183,23 @@ def test_a_server_that_repeats_its_key_does_not_get_it_onto_the_terminal(
     ((kind, said),) = progress.said
     assert kind == "warn"
     assert said.endswith("HTTP 401: no such key: [hidden]")
+
+
+def test_an_error_is_cut_after_its_secrets_are_hidden() -> None:
+    key = "no-usual-shape-42"
+    row = Request(
+        index=0,
+        load_point=0,
+        phase="load",
+        stream=0,
+        prompt=0,
+        intended_ns=0,
+        sent_ns=0,
+        input_tokens_expected=1,
+        output_tokens_expected=1,
+        status="error",
+        error="x" * 1995 + key + "y" * 3000,
+    )
+    said = hushed(row, (key,)).error
+    assert said == "x" * 1995 + "[hidd [cut: 5003 characters]"
+    assert (hushed(row, ()).error or "").endswith("no-us [cut: 5012 characters]")

@@ -132,6 +132,12 @@ def test_what_a_meter_says_is_stored_without_secrets() -> None:
     assert (found.info.detail, found.info.method) == ("401 for [hidden]", "401 for [hidden]")
 
 
+def test_what_a_meter_says_is_stored_to_a_length() -> None:
+    known = msgspec.structs.replace(INFO, reason="failed", detail="x" * 5000)
+    (told,) = open_all(Meter(known=known))
+    assert told.info.detail == "x" * 2000 + " [cut: 5000 characters]"
+
+
 def test_a_meter_with_a_reason_is_not_opened() -> None:
     absent = Meter(known=msgspec.structs.replace(INFO, reason="no_sensor"))
     (found,) = open_all(absent)
@@ -184,6 +190,38 @@ def test_a_meter_is_told_what_the_engine_was_given(
     assert context.accelerators == 12
     assert context.pids is not None
     assert os.getpid() in context.pids()
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "visible"),
+    [
+        ("--gpus device=3", {}, "3"),
+        ("--gpus=device=3", {"CUDA_VISIBLE_DEVICES": "0"}, "3"),
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": "1"}, "6"),  # numbered in their order
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": "1,0"}, "2,6"),
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": "0,2,1"}, "2"),  # there are two
+        ('--gpus "device=6,2"', {"CUDA_VISIBLE_DEVICES": ""}, ""),
+        ("--gpus 2", {}, "0,1"),
+        ("--gpus count=2,capabilities=utility", {"CUDA_VISIBLE_DEVICES": "1"}, "1"),
+        ("--gpus all", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ("--gpus driver=nvidia,count=-1", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ("--gpus 9999999999999", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ("--gpus device=", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ("--gpus", {}, None),
+        ("--device nvidia.com/gpu=4 --device nvidia.com/gpu=5", {}, "4,5"),
+        ("--device /dev/infiniband", {"CUDA_VISIBLE_DEVICES": "3"}, "3"),
+        ('--gpus "device=GPU-b,GPU-a"', {"CUDA_VISIBLE_DEVICES": "GPU-a"}, "GPU-a"),
+        ('--gpus "device=GPU-b,GPU-a"', {"CUDA_VISIBLE_DEVICES": "0,1"}, "GPU-b,GPU-a"),
+        ('--gpus "device=GPU-b,GPU-a"', {"CUDA_VISIBLE_DEVICES": "1"}, "1 of GPU-b GPU-a"),
+        ("--env CUDA_VISIBLE_DEVICES=7", {"CUDA_VISIBLE_DEVICES": "0"}, "7"),
+        ("--ulimit memlock=-1 -e CUDA_VISIBLE_DEVICES=0 --gpus device=5", {}, "5"),
+    ],
+)
+def test_a_meter_is_told_which_of_the_machine_s_gpus_a_container_sees(
+    flags: str, variables: dict[str, str], visible: str | None
+) -> None:
+    allotted = allot(platform("cuda"), variables, LaunchSpec(), flags.split())
+    assert allotted.visible_devices == visible
 
 
 def test_before_there_is_an_engine_nothing_is_known_of_its_processes() -> None:

@@ -11,6 +11,11 @@ def test_secret_flags_are_hidden_in_both_spellings() -> None:
     ]
 
 
+def test_long_texts_are_cut_and_say_so() -> None:
+    whole, cut = "x" * 2000, "x" * 2000 + " [cut: 2001 characters]"
+    assert redact.capped({"a": ["x" * 2001, whole], "n": 1}) == {"a": [cut, whole], "n": 1}
+
+
 def test_secrets_are_hidden_by_key_and_by_shape() -> None:
     seen = redact.tree(
         {

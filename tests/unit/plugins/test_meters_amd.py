@@ -11,7 +11,7 @@ import pytest
 from tests.unit.plugins.fake_amdsmi import Card, Driver
 
 from inferometer.meter import MeterContext, WatchesConditions
-from inferometer_plugins.meters import Amd, AmdPower
+from inferometer_plugins.meters import Amd
 from inferometer_plugins.meters.gpus import FIRST_PID_NAMESPACE
 from inferometer_plugins.meters.sensing import Unreadable
 
@@ -61,7 +61,7 @@ def test_the_accumulator_is_counted_in_steps_of_its_resolution(
 
 def test_power_is_whichever_name_holds_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     Driver([Card()]).install(monkeypatch)
-    (reading,) = AmdPower(probe_s=0.0).open(context()).read()
+    (reading,) = Amd("amd-power", "W", probe_s=0.0).open(context()).read()
     assert (reading.value, reading.unit) == (600, "W")
 
 
@@ -157,7 +157,7 @@ def test_where_no_memory_is_told_users_are_not_known(
 def test_power_that_is_not_told_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("socket_power", "current_socket_power", "average_socket_power")
     Driver([Card(power=dict.fromkeys(names, "N/A"))]).install(monkeypatch)
-    info = AmdPower(probe_s=0.0).info(context())
+    info = Amd("amd-power", "W", probe_s=0.0).info(context())
     assert (info.reason, "N/A" in info.detail) == ("unsupported", True)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.plugins.fake_pynvml import AMPERE, PASCAL, Card, Driver, missing
 
 from inferometer.meter import MeterContext, WatchesConditions
-from inferometer_plugins.meters import Nvml, NvmlPower
+from inferometer_plugins.meters import Nvml
 from inferometer_plugins.meters.gpus import FIRST_PID_NAMESPACE
 from inferometer_plugins.meters.nvml_library import SLOWED
 from inferometer_plugins.meters.sensing import Unreadable
@@ -84,7 +84,7 @@ def test_a_counter_that_stands_still_has_no_known_period(
 
 def test_instant_power_is_field_186(monkeypatch: pytest.MonkeyPatch, proc: Path) -> None:
     Driver([Card(uuid=ONE, watts=300)]).install(monkeypatch)
-    meter = NvmlPower(proc=proc, probe_s=0.0)
+    meter = Nvml("nvml-power", "W", proc=proc, probe_s=0.0)
     info = meter.info(context())
     assert "field 186" in info.method
     assert (info.instrument, info.averaged_ms, info.seen_share) == ("power", None, None)
@@ -106,7 +106,7 @@ def test_plain_power_is_a_mean_over_a_second_on_ampere_but_not_on_ga100(
 ) -> None:
     card = Card(instant=False, architecture=architecture, pci=pci, watts=250)
     Driver([card]).install(monkeypatch)
-    meter = NvmlPower(proc=proc, probe_s=0.0)
+    meter = Nvml("nvml-power", "W", proc=proc, probe_s=0.0)
     info = meter.info(context())
     assert info.averaged_ms == averaged_ms
     assert ("mean over 1 s" in info.method) is (averaged_ms is not None)
@@ -118,7 +118,7 @@ def test_sensors_that_look_part_of_the_time_say_so(
     monkeypatch: pytest.MonkeyPatch, proc: Path
 ) -> None:
     Driver([Card(name="NVIDIA A100-SXM4-80GB", architecture=AMPERE)]).install(monkeypatch)
-    assert NvmlPower(proc=proc, probe_s=0.0).info(context()).seen_share == 0.25
+    assert Nvml("nvml-power", "W", proc=proc, probe_s=0.0).info(context()).seen_share == 0.25
 
 
 def test_a_plain_reading_that_is_no_mean_looks_as_seldom(
@@ -126,7 +126,7 @@ def test_a_plain_reading_that_is_no_mean_looks_as_seldom(
 ) -> None:
     card = Card(name="NVIDIA A100-SXM4-80GB", architecture=AMPERE, pci=0x20B210DE, instant=False)
     Driver([card]).install(monkeypatch)
-    info = NvmlPower(proc=proc, probe_s=0.0).info(context())
+    info = Nvml("nvml-power", "W", proc=proc, probe_s=0.0).info(context())
     assert (info.averaged_ms, info.seen_share) == (None, 0.25)
 
 
@@ -343,7 +343,7 @@ def test_a_library_that_does_not_start_has_a_reason(
     monkeypatch: pytest.MonkeyPatch, proc: Path, code: int, reason: str
 ) -> None:
     Driver([Card()], fail=code).install(monkeypatch)
-    for meter in (Nvml(proc=proc), NvmlPower(proc=proc)):
+    for meter in (Nvml(proc=proc), Nvml("nvml-power", "W", proc=proc)):
         assert meter.info(context()).reason == reason
 
 

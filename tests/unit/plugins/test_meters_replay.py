@@ -50,6 +50,16 @@ def test_a_recording_is_simulated_whatever_it_was(tmp_path: Path) -> None:
     assert info.resolution == 10
 
 
+def test_a_pause_does_not_make_a_sensor_slow(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    rows = [
+        Reading(meter="nvml", device="a", t_ns=at_ms * MS, value=float(step), unit="J")
+        for step, at_ms in enumerate((0, 20, 40, 60, 360))
+    ]
+    path.write_bytes(b"\n".join(map(msgspec.json.encode, rows)) + b"\n")
+    assert Replay().info(context(path=str(path))).update_ms == 20
+
+
 def test_values_come_when_their_time_has_come(tmp_path: Path) -> None:
     session = Replay().open(context(path=record(tmp_path / "r.jsonl", devices=("a",))))
     begun = time.monotonic_ns()

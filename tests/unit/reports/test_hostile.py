@@ -26,6 +26,7 @@ def hostile() -> Comparison:
         label=NAME,
         version=NAME,
         environment_variables={NAME: NAME},
+        variables_by_model={NAME: {NAME: NAME}},
         resolved_configuration={NAME: {NAME: NAME}, "list": [NAME]},
     )
     cells = [replace(cell, id=cell.id + NAME, model=NAME, commands=[NAME]) for cell in base.cells]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.reports import factory
+from tests.unit.reports import factory, figures
 
 from inferometer.comparison import (
     Cell,
@@ -157,6 +157,23 @@ def test_launch_commands_can_be_pasted() -> None:
         "```bash\nexport HF_HUB_OFFLINE=1\nexport MESSAGE='two words'\n"
         "python -m vllm.server --model '/models/smol-135m' --port 8000\n```"
     ) in text
+
+
+def test_each_model_is_launched_with_its_own_variables() -> None:
+    base = factory.comparison()
+    own = {
+        figures.MODELS["dense"]: {"SPACE": "2"},
+        figures.MODELS["moe"]: {"MOE": "on", "SPACE": "4"},
+    }
+    both = {"MOE": "differs by model: ...", "SPACE": "differs by model: ..."}
+    stacks = [
+        replace(one, environment_variables=both, variables_by_model=own) for one in base.stacks
+    ]
+    text = render(replace(base, stacks=stacks))["report.md"].decode()
+    section = text.partition("## Launch the winner")[2].partition("\n## ")[0]
+    assert "```bash\nexport SPACE=2\npython" in section
+    assert "```bash\nexport MOE=on\nexport SPACE=4\npython" in section
+    assert "differs by model" not in section
 
 
 def test_unequal_settings_are_named() -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from inferometer.errors import UsageError
 from inferometer.plugins import Registry
-from inferometer.testing.check import judged, selected
+from inferometer.testing.check import cases, named, selected
 from inferometer.testing.conformance.checks import CHECKS
 from inferometer.testing.conformance.kit import Kit
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from inferometer.engine import Engine
-    from inferometer.testing.check import Check, Result
+    from inferometer.testing.check import Result
     from inferometer.testing.conformance.behaviours import Behaviour
 
 
@@ -37,7 +36,7 @@ def run(
         UsageError: no installed plugin brings such an engine, or there is no such check.
     """
     wanted = selected(CHECKS, only)
-    with closing(Kit.of(found(engine), behaviour, known)) as kit:
+    with closing(_kit(engine, behaviour, known)) as kit:
         results = []
         for each in wanted:
             results.append(each.run(kit))
@@ -56,27 +55,8 @@ def suite(
     A known failure is an expected one, and what has no subject is skipped, both with the reason.
     The arguments are those of :func:`run`.
     """
-    import pytest  # noqa: PLC0415 -- only who tests needs it
-
-    kits: list[Kit] = []
-
-    @pytest.mark.parametrize("check", [pytest.param(each, id=each.id) for each in CHECKS])
-    def test_conformance(check: Check[Kit], request: pytest.FixtureRequest) -> None:
-        if not kits:
-            kits.append(Kit.of(found(engine), behaviour, known))
-            module = request.node.getparent(pytest.Module)
-            module.addfinalizer(lambda: kits.pop().close())
-        judged(check.run(kits[0]))
-
-    decorated: Any = test_conformance
-    return decorated  # type: ignore[no-any-return]
+    return cases(CHECKS, lambda: closing(_kit(engine, behaviour, known)))
 
 
-def found(engine: Engine | str) -> Engine:
-    """Return the engine itself, or the installed one of that name."""
-    if not isinstance(engine, str):
-        return engine
-    engines = Registry().engines()
-    if engine not in engines:
-        raise UsageError.unknown("engine", engine, engines)
-    return engines[engine]
+def _kit(engine: Engine | str, behaviour: Behaviour | None, known: Mapping[str, str] | None) -> Kit:
+    return Kit.of(named("engine", engine, Registry().engines), behaviour, known)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-from inferometer.errors import UsageError
 from inferometer.plugins import Registry, stdout_to_stderr
-from inferometer.testing.check import judged, selected
+from inferometer.testing.check import cases, named, selected
 from inferometer.testing.meters.checks import CHECKS
 from inferometer.testing.meters.kit import Kit
 from inferometer.testing.meters.world import World
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from inferometer.meter import EnergyMeter
-    from inferometer.testing.check import Check, Result
+    from inferometer.testing.check import Result
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
         UsageError: no installed plugin brings such a meter, or there is no such check.
     """
     wanted = selected(CHECKS, only)
-    kit = Kit(found(meter), world or World(), dict(known or {}))
+    kit = _kit(meter, world, known)
     results = []
     for each in wanted:
         with stdout_to_stderr():
@@ -57,25 +57,13 @@ def suite(
     A known failure is an expected one, and what has no subject is skipped, both with the reason.
     The arguments are those of :func:`run`.
     """
-    import pytest  # noqa: PLC0415 -- only who tests needs it
-
-    kits: list[Kit] = []
-
-    @pytest.mark.parametrize("check", [pytest.param(each, id=each.id) for each in CHECKS])
-    def test_meter(check: Check[Kit]) -> None:
-        if not kits:
-            kits.append(Kit(found(meter), world or World(), dict(known or {})))
-        judged(check.run(kits[0]))
-
-    decorated: Any = test_meter
-    return decorated  # type: ignore[no-any-return]
+    return cases(CHECKS, lambda: nullcontext(_kit(meter, world, known)))
 
 
 def found(meter: EnergyMeter | str) -> EnergyMeter:
     """Return the meter itself, or the installed one of that name."""
-    if not isinstance(meter, str):
-        return meter
-    meters = Registry().meters()
-    if meter not in meters:
-        raise UsageError.unknown("meter", meter, meters)
-    return meters[meter]
+    return named("meter", meter, Registry().meters)
+
+
+def _kit(meter: EnergyMeter | str, world: World | None, known: Mapping[str, str] | None) -> Kit:
+    return Kit(found(meter), world or World(), dict(known or {}))

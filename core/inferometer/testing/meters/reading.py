@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -199,32 +200,24 @@ def update_is_true(kit: Kit) -> None:
 @check
 def no_number_for_want_of_one(kit: Kit) -> None:
     """A sensor that falls silent gives an error or no reading: never 0, never the last value."""
-    applies(kit.world.failing is not None, "this world cannot silence the sensor")
-    assert kit.world.failing is not None
-    with kit.opened() as opened:
-        opened.looks()
-        with kit.world.failing():
-            try:
-                rows = list(opened.session.read())
-            except Exception:  # noqa: BLE001 -- any error will do; the sampler names it
-                return
-        need(not rows, f"reads {rows[0].value} {rows[0].unit} from nothing" if rows else "")
+    with _silenced(kit) as opened:
+        try:
+            rows = list(opened.session.read())
+        except Exception:  # noqa: BLE001 -- any error will do; the sampler names it
+            return
+    need(not rows, f"reads {rows[0].value} {rows[0].unit} from nothing" if rows else "")
 
 
 @check
 def failures_speak_known_words(kit: Kit) -> None:
     """An error in reading that brings a ``reason`` and a ``detail`` brings a known reason."""
-    applies(kit.world.failing is not None, "this world cannot silence the sensor")
-    assert kit.world.failing is not None
-    with kit.opened() as opened:
-        opened.looks()
-        with kit.world.failing():
-            try:
-                opened.session.read()
-            except Exception as error:  # noqa: BLE001 -- its words are what is looked at
-                reason, detail = getattr(error, "reason", None), getattr(error, "detail", None)
-            else:
-                reason, detail = None, None
+    with _silenced(kit) as opened:
+        try:
+            opened.session.read()
+        except Exception as error:  # noqa: BLE001 -- its words are what is looked at
+            reason, detail = getattr(error, "reason", None), getattr(error, "detail", None)
+        else:
+            reason, detail = None, None
     told = isinstance(reason, str) and isinstance(detail, str)
     applies(told, "its error brings none, or it leaves a gap")
     need(reason in REASONS, f"reason {reason!r} is none of {sorted(REASONS)}")
@@ -232,6 +225,17 @@ def failures_speak_known_words(kit: Kit) -> None:
 
 
 # -- inside ----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _silenced(kit: Kit) -> Iterator[Opened]:
+    """Open the meter, look at it, and silence its sensor."""
+    applies(kit.world.failing is not None, "this world cannot silence the sensor")
+    assert kit.world.failing is not None
+    with kit.opened() as opened:
+        opened.looks()
+        with kit.world.failing():
+            yield opened
 
 
 def _near(device: str, value: float, low: float, high: float, unit: str) -> None:
