@@ -140,6 +140,8 @@ class RankEntry(Struct, frozen=True, kw_only=True):
     precision: str = ""
     compression: float | None = None
     """Bytes of the largest weights of this model in the study over those served here."""
+    probability_best: float | None = None
+    """Share of draws from the means' t posterior in which it is first; None without any spread."""
 
 
 class Unranked(Struct, frozen=True, kw_only=True):
@@ -155,6 +157,35 @@ class Unranked(Struct, frozen=True, kw_only=True):
     ratio_to_best: Value | None = None
     precision: str = ""
     compression: float | None = None
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """What is said of two stacks: ``stack`` looks better than ``other``.
+
+    ``better``: surely. ``tie``: surely equal within the margin. ``ratio`` is ``stack``'s value over
+    ``other``'s with the simultaneous interval of the look that decided, else of the last one.
+    """
+
+    stack: str
+    other: str
+    verdict: Literal["better", "tie", "undecided"]
+    ratio: Value
+    rounds: int | None = None
+    """Of a sequential study: how many were seen when it was decided."""
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """How a sequential study ended, or that it goes on."""
+
+    reason: Literal["decided", "rounds", "budget"] | None
+    rounds: int
+    most_rounds: int
+    looks: int
+    minutes: float
+    """Machine-minutes of all launches."""
+    ended: dict[str, int]
+    """Stack -> rounds after which it was launched no more, because all its pairs were decided."""
+    undecided: list[str]
 
 
 class Ranking(Struct, frozen=True, kw_only=True):
@@ -182,6 +213,9 @@ class Ranking(Struct, frozen=True, kw_only=True):
     """Set when the order is throughput's by construction: the sentence that says so."""
     kind: Kind
     profile: str = "defaults"
+    pairs: list[Pair] = []
+    looks: int = 0
+    """Of a sequential study: how often was looked; 0 where the number of rounds was fixed."""
 
 
 class MoeRatio(Struct, frozen=True, kw_only=True):
@@ -376,3 +410,5 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Every meter once, in the study's order."""
     phases: list[PhaseSplit] = []
     costs: Costs | None = None
+    stopped: Stopped | None = None
+    """None where the number of rounds was fixed."""
