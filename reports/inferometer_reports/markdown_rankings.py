@@ -32,8 +32,8 @@ def rankings(view: View) -> list[str]:
         (
             "Values and ratios carry a 95 % interval over n launches; a ratio is paired by round. "
             "`=1` is a shared place; the rank interval holds every place the data allow; `?` "
-            "means that one launch each gives no order. Chance of best: the share of draws from the "
-            "launches' t posterior in which a stack is first."
+            "means that one launch each gives no order. Chance of best: the share of draws from "
+            "the t posterior of the means in which a stack is first."
         ),
         "",
     ]
