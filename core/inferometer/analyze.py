@@ -101,6 +101,7 @@ def _compared(
         plan_sha256=evidence.plan.sha256,
         rounds_planned=evidence.plan.protocol.rounds,
         rounds_complete=remarks.rounds_complete(evidence),
+        stopped=remarks.stopped(evidence),
         window_s=evidence.plan.protocol.window_s,
         inferometer_version=inferometer.__version__,
         host=host,
@@ -150,6 +151,7 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
         tables=tables,
         points=points,
         checks=hardware.judge(tables, records, points, validity.judge(tables)),
+        looks=store.looks(),
     )
 
 

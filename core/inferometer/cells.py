@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Check, Kind
     from inferometer.metrics.declaration import Metric
     from inferometer.plan import LoadPoint, Plan
-    from inferometer.records import LaunchRecord, MeterInfo
+    from inferometer.records import LaunchRecord, Look, MeterInfo
     from inferometer.study import Study
     from inferometer.tables import Tables
 
@@ -53,6 +53,8 @@ class Evidence:
     """Of an hour of the machine, with its origin."""
     one_price: bool = True
     """Every launch's hour costs the same, so that cost follows throughput."""
+    looks: Sequence[Look] = ()
+    """Of a sequential study, in order."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
+from msgspec import UnsetType
+
 from inferometer import ranking
 from inferometer.cells import absent, cell_id, values
 from inferometer.engine import Profile
@@ -95,10 +97,18 @@ def build_rankings(
             replace(
                 _contest(model, point, objective, meter, primary=primary, follows=follows),
                 profile=profile,
+                looks_until=looks_until(evidence),
             ),
             entrants if point.load.closed else keeping_up(entrants, by_id),
         )
     ]
+
+
+def looks_until(evidence: Evidence) -> int | None:
+    """Return the last round that a sequential study may look after; None: rounds are fixed."""
+    if isinstance(evidence.study.sequential, UnsetType):
+        return None
+    return evidence.plan.protocol.rounds
 
 
 def _by_profile(evidence: Evidence) -> list[tuple[Profile, list[str]]]:

@@ -1,4 +1,4 @@
-"""Tables of the study that no instrument fills: price, energy beside the meters, objectives."""
+"""Tables of the study beside what is measured: price, energy, objectives, when to stop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+Objective = Literal["throughput", "energy", "cost"]
+OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
 Positive = Annotated[float, Meta(gt=0)]
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -45,3 +47,16 @@ class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_de
     ttft_ms: Positive | None = None
     tpot_ms: Positive | None = None
     e2e_ms: Positive | None = None
+
+
+class Sequential(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[sequential]``: look after each round from the third on, and end what is decided.
+
+    ``protocol.rounds`` is then the most. A stack whose pairs are all decided (better, or a tie) is
+    launched no more; the study ends when no pair is left, or at ``minutes``.
+    """
+
+    objectives: Annotated[tuple[Objective, ...], Meta(min_length=1)] = OBJECTIVES
+    """Rankings that must be decided."""
+    minutes: Positive | None = None
+    """No round begins that would not fit into so many machine-minutes of launches."""

@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct, UnsetType
@@ -20,6 +21,11 @@ from inferometer.study import (
     Tuning,
     WorkloadEntry,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.records import Look
 
 
 class LoadPoint(Struct, frozen=True, kw_only=True):
@@ -82,7 +88,7 @@ def stack_ids(study: Study) -> list[str]:
     for entry in study.engines:
         same = [other for other in study.engines if other.name == entry.name]
         short = f"{entry.name}-{digest(entry)[:6]}" if len(same) > 1 else entry.name
-        names.append(short)
+        names.append(entry.alias or short)
     return names
 
 
@@ -158,6 +164,17 @@ def expand(study: Study) -> Plan:
         launches=tuple(launches),
         searches=searches(study),
     )
+
+
+def wanted(plan: Plan, looks: Sequence[Look]) -> list[Launch]:
+    """Return the launches that the looks of a sequential study leave to be made."""
+    stopped = min((look.rounds for look in looks if look.stop), default=plan.protocol.rounds)
+    ended = {stack: look.rounds for look in looks for stack in look.ended}
+    return [
+        launch
+        for launch in plan.launches
+        if launch.round < min(stopped, ended.get(launch.stack, plan.protocol.rounds))
+    ]
 
 
 def searches(study: Study) -> tuple[Search, ...]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import numpy as np
 
-from inferometer import stats
+from inferometer import comparison, stats
 from inferometer.comparison import Kind, RankEntry, Ranking, Unranked, Value, worst_kind
+from inferometer.uncertainty import decisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +44,8 @@ class Contest:
     load: str
     follows_throughput: str | None = None
     profile: str = "defaults"
+    looks_until: int | None = None
+    """Of a sequential study: the round after which it is looked for the last time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,12 @@ class Order:
     """Each stack's value over the best one's, simultaneous intervals."""
     values: list[stats.Estimate]
     rounds: int
-    spread: stats.Spread
+    detectable: float
+    """Least true difference (log units) found with 80 % power; inf where nothing says so."""
+    pairs: list[decisions.Pair]
+    best: list[float | None]
+    """Probability of being best."""
+    looks: int = 0
 
 
 def verdict(difference: float, half_width: float, margin: float = MARGIN) -> Pair:
@@ -109,6 +117,10 @@ def order(
     sign = 1.0 if higher_is_better else -1.0
     by_merit = sorted(range(len(means)), key=lambda i: (-sign * means[i], list(values)[i]))
     best = by_merit[0]
+    shared = {name: {r: values[name][r] for r in rounds} for name in values}
+    rules = replace(decisions.RULES, last=len(rounds))
+    chance = decisions.decide(shared, higher_is_better=higher_is_better, rules=rules).standings
+    chances = {standing.stack: standing.best for standing in chance}
 
     def pair(i: int, j: int) -> Pair:
         return verdict(sign * float(means[i] - means[j]), spread.half_width, margin)
@@ -125,8 +137,66 @@ def order(
         ratios=[_ratio(float(means[i] - means[best]), i == best, spread) for i in by_merit],
         values=[stats.estimate([values[name][r] for r in rounds]) for name in names],
         rounds=len(rounds),
-        spread=spread,
+        detectable=spread.detectable,
+        pairs=[
+            _pair(names[i], names[j], pair(by_merit[i], by_merit[j]), ratio)
+            for i in range(len(names))
+            for j in range(i + 1, len(names))
+            for ratio in [_ratio(float(means[by_merit[i]] - means[by_merit[j]]), False, spread)]
+        ],
+        best=[chances[name] for name in names],
     )
+
+
+def _pair(one: str, other: str, seen: Pair, ratio: stats.Estimate) -> decisions.Pair:
+    said: decisions.Verdict = "undecided" if seen == "worse" else seen
+    return decisions.Pair(stack=one, other=other, verdict=said, ratio=ratio)
+
+
+def by_looks(
+    values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool, last: int
+) -> Order:
+    """Order stacks of a sequential study: after each round from the third on was looked.
+
+    Rounds may lack stacks: one that was decided is launched no more.
+    """
+    rules = replace(decisions.RULES, last=last)
+    found = decisions.decide(values, higher_is_better=higher_is_better, rules=rules)
+    names = [standing.stack for standing in found.standings]
+    against = [_against(found.pairs, name, names[0]) for name in names]
+    return Order(
+        names=names,
+        places=[standing.place for standing in found.standings],
+        lows=[standing.low for standing in found.standings],
+        highs=[standing.high for standing in found.standings],
+        verdicts=[seen for seen, _ in against],
+        ratios=[ratio for _, ratio in against],
+        values=[stats.estimate(list(values[name].values())) for name in names],
+        rounds=found.rounds,
+        detectable=found.detectable,
+        pairs=list(found.pairs),
+        best=[standing.best for standing in found.standings],
+        looks=found.looks,
+    )
+
+
+def _against(pairs: Sequence[decisions.Pair], name: str, best: str) -> tuple[Pair, stats.Estimate]:
+    """Return the verdict on a stack against the best one, seen from the stack, and its ratio."""
+    for pair in pairs:
+        if {pair.stack, pair.other} == {name, best}:
+            ahead = pair.stack == name
+            if pair.verdict == "better":
+                return ("better" if ahead else "worse"), pair.ratio if ahead else _over(pair.ratio)
+            return pair.verdict, pair.ratio if ahead else _over(pair.ratio)
+    n = max((pair.ratio.n for pair in pairs), default=1)
+    return "tie", stats.Estimate(value=1.0, low=1.0, high=1.0, n=n)
+
+
+def _over(ratio: stats.Estimate) -> stats.Estimate:
+    """Return 1 / ratio."""
+    low = 1 / ratio.high if ratio.high else None
+    high = 1 / ratio.low if ratio.low else None
+    return stats.Estimate(value=1 / ratio.value, low=low, high=high, n=ratio.n)
 
 
 def _ratio(difference: float, best: bool, spread: stats.Spread) -> stats.Estimate:
@@ -161,18 +231,20 @@ def rank(contest: Contest, entrants: Sequence[Entrant]) -> list[Ranking]:
 
 
 def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant]) -> Ranking:
-    ranked, left_out = comparable(fit)
+    ranked, left_out = (list(fit), []) if contest.looks_until else comparable(fit)
     kind = worst_kind(entrant.kind for entrant in ranked)
     result = None
     if ranked:
-        result = order(
-            {entrant.stack: entrant.by_round for entrant in ranked},
-            higher_is_better=contest.higher_is_better,
-        )
+        values = {entrant.stack: entrant.by_round for entrant in ranked}
+        higher = contest.higher_is_better
+        if contest.looks_until:
+            result = by_looks(values, higher_is_better=higher, last=contest.looks_until)
+        else:
+            result = order(values, higher_is_better=higher)
     entries = _entries(contest, {e.stack: e for e in ranked}, result) if result else []
     best = next((e for e in ranked if result and e.stack == result.names[0]), None)
     unranked = [_unranked(contest, entrant, best) for entrant in (*unfit, *left_out)]
-    detectable = result.spread.detectable if result else math.inf
+    detectable = result.detectable if result else math.inf
     return Ranking(
         objective=contest.objective,
         metric=contest.metric,
@@ -192,7 +264,22 @@ def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant])
         follows_throughput=contest.follows_throughput,
         kind=kind,
         profile=contest.profile,
+        pairs=_pairs(result, kind) if result else [],
+        looks=result.looks if result else 0,
     )
+
+
+def _pairs(result: Order, kind: Kind) -> list[comparison.Pair]:
+    return [
+        comparison.Pair(
+            stack=pair.stack,
+            other=pair.other,
+            verdict=pair.verdict,
+            ratio=_shown(pair.ratio, "ratio", worst_kind(["derived", kind])),
+            rounds=pair.rounds,
+        )
+        for pair in result.pairs
+    ]
 
 
 def _unranked(contest: Contest, entrant: Entrant, best: Entrant | None) -> Unranked:
@@ -276,6 +363,7 @@ def _entries(contest: Contest, entrants: Mapping[str, Entrant], result: Order) -
             verdict=_against_best(result, i),
             precision=entrants[name].precision,
             compression=entrants[name].compression,
+            probability_best=result.best[i],
         )
         for i, name in enumerate(result.names)
     ]

@@ -251,6 +251,21 @@ class Failure(Struct, frozen=True, kw_only=True):
     log_tail: list[str] = []
 
 
+class Look(Struct, frozen=True, kw_only=True):
+    """What was decided after a round of a sequential study: a line of ``looks.jsonl``."""
+
+    rounds: int
+    """Rounds behind it."""
+    ended: list[str] = []
+    """Stacks that are launched no more: all their pairs are decided."""
+    undecided: list[str] = []
+    """Stacks of the pairs that are open, in words: ``a and b: throughput, dense, 8 streams``."""
+    stop: Literal["decided", "rounds", "budget"] | None = None
+    """Why no further round begins; None: go on."""
+    spent_min: float = 0.0
+    """Machine-minutes of all launches so far."""
+
+
 class Told(Struct, frozen=True, kw_only=True):
     """One thing an engine or an instrument says of a launch, or the reason why it is not known."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import UnsetType
+
 from inferometer.cells import absent
-from inferometer.comparison import Missing
+from inferometer.comparison import Missing, Stopped
 from inferometer.parity import figures
-from inferometer.plan import left_out
+from inferometer.plan import left_out, wanted
+from inferometer.records import Look
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:
@@ -53,9 +56,27 @@ def notes(evidence: Evidence, models: Sequence[Model], preset: str) -> list[str]
 def rounds_complete(evidence: Evidence) -> int:
     """Return the number of rounds of which every planned launch is whole."""
     done = {record.id for record in evidence.records}
-    rounds = {launch.round for launch in evidence.plan.launches}
-    open_ = {launch.round for launch in evidence.plan.launches if launch.id not in done}
+    planned = wanted(evidence.plan, evidence.looks)
+    rounds = {launch.round for launch in planned}
+    open_ = {launch.round for launch in planned if launch.id not in done}
     return len(rounds - open_)
+
+
+def stopped(evidence: Evidence) -> Stopped | None:
+    """Return how a sequential study ended; None where the number of rounds was fixed."""
+    if isinstance(evidence.study.sequential, UnsetType):
+        return None
+    looks = evidence.looks
+    last = looks[-1] if looks else Look(rounds=rounds_complete(evidence))
+    return Stopped(
+        reason=last.stop,
+        rounds=last.rounds,
+        most_rounds=evidence.plan.protocol.rounds,
+        looks=len(looks),
+        minutes=last.spent_min,
+        ended={stack: look.rounds for look in looks for stack in look.ended},
+        undecided=last.undecided,
+    )
 
 
 def _launches(evidence: Evidence) -> Iterator[Missing]:
@@ -67,7 +88,7 @@ def _launches(evidence: Evidence) -> Iterator[Missing]:
         if record.failure is not None and record.failure.reason == "unsupported"
     }
     groups: dict[tuple[str, str, str, str, str], list[int]] = {}
-    for launch in evidence.plan.launches:
+    for launch in wanted(evidence.plan, evidence.looks):
         if launch.id in done:
             continue
         # What cannot run here is tried once, and the answer holds for every round.

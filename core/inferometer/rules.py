@@ -39,6 +39,7 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _loads(document)
     yield from _pairings(document)
     yield from _tuning(document)
+    yield from _sequential(document)
     yield from _secrets(document)
 
 
@@ -52,7 +53,7 @@ def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any
 
 
 def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    unique = {"models": "name", "workloads": "name", "meters": "name"}
+    unique = {"models": "name", "workloads": "name", "meters": "name", "engines": "alias"}
     for key, name in unique.items():
         first: dict[str, str] = {}
         for place, entry in _tables(document, key):
@@ -60,11 +61,19 @@ def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 yield f"{place}.{name}", f"{problems.shown(entry[name])} is also {first[value]}"
             elif name in entry:
                 first[value] = place
+    names = [entry.get("name") for _, entry in _tables(document, "engines")]
+    for place, entry in _tables(document, "engines"):
+        if entry.get("alias") in names:
+            yield (
+                f"{place}.alias",
+                f"{problems.shown(entry['alias'])} is the name of an engine here",
+            )
     seen: dict[str, str] = {}
     for place, entry in _tables(document, "engines"):
         same = repr(sorted(entry.items()))
         if same in seen:
-            yield place, f"is the same stack as {seen[same]}; rounds are set in [protocol]"
+            words = "rounds are set in [protocol]; for an A/A study give each an alias"
+            yield place, f"is the same stack as {seen[same]}; {words}"
         seen.setdefault(same, place)
 
 
@@ -364,3 +373,18 @@ def _tuning_load(document: dict[str, Any], table: dict[str, Any]) -> Iterator[pr
         if key in table and table[key] not in values:
             listed = ", ".join(map(str, values))
             yield f"tuning.{key}", f"{problems.shown(table[key])} is not in this study: {listed}"
+
+
+LOOKS = (3, 8)
+"""Rounds after which a sequential study first and last looks: its error level is for these."""
+
+
+def _sequential(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    """Check that a sequential study may look, and may stop looking."""
+    if not isinstance(document.get("sequential"), dict):
+        return
+    protocol = document.get("protocol")
+    rounds = protocol.get("rounds", LOOKS[0]) if isinstance(protocol, dict) else LOOKS[0]
+    if isinstance(rounds, int) and not LOOKS[0] <= rounds <= LOOKS[1]:
+        words = f"must be {LOOKS[0]} to {LOOKS[1]} with [sequential]: its looks are calibrated"
+        yield "protocol.rounds", f"{words} for these, is {rounds}"

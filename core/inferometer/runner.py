@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import msgspec
 from inferometer import plan as planning
 from inferometer import provenance
 from inferometer.errors import UsageError
+from inferometer.looks import Looks
 from inferometer.measure import Bench
 from inferometer.metering import chosen_meters
 from inferometer.prepare import prepare
@@ -19,7 +21,7 @@ from inferometer.store import Store
 from inferometer.trials import tune
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
@@ -57,17 +59,19 @@ def run(
     with store.writing():
         store.begin(plan, study_text)
         failed = 0
-        if not all(store.finished(launch.id) for launch in plan.launches):
+        looks = Looks.of(study, store, progress)
+        if not all(store.finished(launch.id) for launch in looks.wanted(plan)):
             prepared = prepare(plan, registry, progress)
             host = provenance.describe_host()
             identity = provenance.host_sha256(host)
             refuse_another_machine(plan, store, prepared, identity)
             store.put_host({**host, **provenance.clock_pair()})
             bench = Bench(plan, prepared, meters, store, identity, progress)
-            failed = measure_all(bench, plan, store, tune(bench))
+            failed = measure_all(bench, plan, looks, tune(bench))
     progress.done()
-    finished = sum(store.finished(launch.id) for launch in plan.launches)
-    return RunOutcome(results, len(plan.launches), finished, failed)
+    planned = looks.wanted(plan)
+    finished = sum(store.finished(launch.id) for launch in planned)
+    return RunOutcome(results, len(planned), finished, failed)
 
 
 def refuse_another_machine(plan: Plan, store: Store, prepared: Prepared, host_sha256: str) -> None:
@@ -95,16 +99,33 @@ def refuse_another_machine(plan: Plan, store: Store, prepared: Prepared, host_sh
 
 
 def measure_all(
-    bench: Bench, plan: Plan, store: Store, found: Mapping[tuple[str, str], Settings]
+    bench: Bench, plan: Plan, looks: Looks, found: Mapping[tuple[str, str], Settings]
 ) -> int:
     """Measure what is left of ``plan``; return how many planned launches did not finish.
 
-    ``found`` has the settings of tuned stacks by stack and model.
+    ``found`` has the settings of tuned stacks by stack and model. A sequential study is looked at
+    behind each round.
     """
     lost: set[tuple[str, str]] = set()
     failed = 0
-    for planned in plan.launches:
-        if store.finished(planned.id):
+    for round_, launches in groupby(plan.launches, key=attrgetter("round")):
+        wanted = [launch for launch in launches if launch.stack not in looks.ended]
+        failed += _measure_round(bench, plan, wanted, lost, found)
+        if looks.behind(round_ + 1):
+            break
+    return failed
+
+
+def _measure_round(
+    bench: Bench,
+    plan: Plan,
+    launches: Sequence[Launch],
+    lost: set[tuple[str, str]],
+    found: Mapping[tuple[str, str], Settings],
+) -> int:
+    failed = 0
+    for planned in launches:
+        if bench.results.finished(planned.id):
             continue
         key = (planned.stack, planned.model.name)
         if key in lost:

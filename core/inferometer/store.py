@@ -44,7 +44,7 @@ import msgspec
 
 from inferometer.errors import StorageError, UsageError
 from inferometer.plan import Plan
-from inferometer.records import CHUNK, LaunchRecord, Probe, Reading, Request
+from inferometer.records import CHUNK, LaunchRecord, Look, Probe, Reading, Request
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
@@ -110,6 +110,10 @@ class Store:
         """Return how this search ended, or None."""
         path = self.root / "found.json"
         return decode(path, Found) if path.is_file() else None
+
+    def looks(self) -> list[Look]:
+        """Return what was decided after the rounds of a sequential study."""
+        return list(read_lines(self.root / "looks.jsonl", Look))
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -182,6 +186,12 @@ class Store:
             for path in sorted(self.root.iterdir(), key=lambda path: path.name == "found.json"):
                 if path.name != "earlier":
                     path.rename(aside / path.name)
+
+    def put_looks(self, looks: Sequence[Look]) -> None:
+        """Write the looks of a sequential study."""
+        with storage_errors(self.root):
+            lines = [msgspec.json.encode(look) + b"\n" for look in looks]
+            write_whole(self.root / "looks.jsonl", b"".join(lines))
 
     def open_launch(self, launch_id: str) -> Path:
         """Return an empty folder for the launch in flight."""

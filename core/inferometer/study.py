@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from inferometer import problems, rules
-from inferometer.declared import Energy, Positive, Price, Slo, Text
+from inferometer.declared import Energy, Positive, Price, Sequential, Slo, Text
 from inferometer.engine import Profile, Speculative
 from inferometer.errors import StudyError, UsageError
 from inferometer.workloads.lengths import Lengths
@@ -109,6 +109,8 @@ class EngineEntry(
     """
 
     name: Name
+    alias: Name | None = None
+    """The stack's name in tables, for two that are alike: an A/A study."""
     profile: Profile = "defaults"
     python: Text | None = None
     container: Runtime | None = None
@@ -267,6 +269,7 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price: Price | None = None
     energy: Energy | UnsetType = UNSET
     slo: Slo | UnsetType = UNSET
+    sequential: Sequential | UnsetType = UNSET
     """Left out of a plan's hash when absent, like ``tuning``."""
     engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]
     models: Annotated[tuple[ModelEntry, ...], Meta(min_length=1)]

@@ -32,7 +32,8 @@ def rankings(view: View) -> list[str]:
         (
             "Values and ratios carry a 95 % interval over n launches; a ratio is paired by round. "
             "`=1` is a shared place; the rank interval holds every place the data allow; `?` "
-            "means that one launch each gives no order."
+            "means that one launch each gives no order. Chance of best: the share of draws from "
+            "the t posterior of the means in which a stack is first."
         ),
         "",
     ]
@@ -64,7 +65,7 @@ def _ranking(view: View, ranking: Ranking) -> list[str]:
         return [*lines, *_unranked(view, ranking)]
     header = ["Place", "Rank interval", "Stack", markdown(title), "n"]
     sizes = view.compressed(ranking)
-    header += ["Ratio to best", "Against best", "Kind", "Precision"]
+    header += ["Ratio to best", "Against best", "Chance of best", "Kind", "Precision"]
     header += [*(["Weights"] if sizes else []), "Cell"]
     rows = [_rank_row(view, ranking, entry, sizes=sizes) for entry in by_place(ranking)]
     return [*lines, *table(header, rows), *_unranked(view, ranking)]
@@ -80,11 +81,21 @@ def _rank_row(view: View, ranking: Ranking, entry: RankEntry, *, sizes: bool) ->
         str(entry.value.n),
         with_interval(entry.ratio_to_best),
         entry.verdict,
+        chance(entry.probability_best),
         entry.value.kind,
         markdown(entry.precision) or "unknown",
         *([compression(entry.compression)] if sizes else []),
         markdown(entry.cell),
     ]
+
+
+def chance(share: float | None) -> str:
+    """Return a probability as a percentage; none where one launch tells of no spread."""
+    if share is None:
+        return "n/a"
+    return (
+        "> 99 %" if share > 0.99 else "< 1 %" if share < 0.01 else f"{share:.0%}".replace("%", " %")
+    )
 
 
 def compression(times: float | None) -> str:

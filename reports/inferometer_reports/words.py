@@ -60,7 +60,7 @@ def label(view: View) -> Statement:
     quick = comparison.preset == "quick look"
     rounds = plural(comparison.rounds_complete, f"{'short ' if quick else ''}round")
     if comparison.rounds_complete < comparison.rounds_planned:
-        rounds = f"{comparison.rounds_complete} of {comparison.rounds_planned} rounds complete"
+        rounds = _rounds(view)
     size = f"{rounds}, {plural(len(view.points), 'load point')}"
     advice = "; for a decision run a full study." if quick else "."
     return Statement(f"{(comparison.preset or 'study').upper()}:", size + advice)
@@ -88,12 +88,51 @@ def banner(view: View) -> str | None:
 def how_sure(view: View) -> Statement:
     """Return the rounds and the smallest difference each objective could have shown."""
     comparison = view.comparison
-    rounds = f"{comparison.rounds_complete} of {comparison.rounds_planned} rounds complete"
-    design = f"{rounds}, every stack launched anew in each; windows of {comparison.window_s:g} s."
+    design = (
+        f"{_rounds(view)}, every stack launched anew in each; windows of "
+        f"{comparison.window_s:g} s.{_stopped(view)}"
+    )
     seen = [part for objective in OBJECTIVES if (part := _detectable(view, objective))]
     if not seen:
         return Statement("How sure:", f"{design} The smallest detectable difference is not known.")
     return Statement("How sure:", f"{design} Smallest detectable difference: {', '.join(seen)}.")
+
+
+STOPS = {
+    "decided": "every pair is decided",
+    "rounds": "the last round is done",
+    "budget": "the next round would not have fitted into the minutes",
+}
+"""Why a sequential study ended."""
+
+
+def _rounds(view: View) -> str:
+    """Return how many rounds are complete, of how many: at most so many where they may stop."""
+    comparison = view.comparison
+    stopped = comparison.stopped
+    if stopped is None or stopped.reason is None:
+        return f"{comparison.rounds_complete} of {comparison.rounds_planned} rounds complete"
+    return f"{comparison.rounds_complete} of at most {stopped.most_rounds} rounds"
+
+
+def _stopped(view: View) -> str:
+    """Return why a sequential study stopped, after what, and what it left open."""
+    stopped = view.comparison.stopped
+    if stopped is None:
+        return ""
+    parts = [
+        f"{view.label(stack)} was launched no more after round {rounds}: all its pairs were decided"
+        for stack, rounds in stopped.ended.items()
+        if rounds < stopped.rounds
+    ]
+    if stopped.reason:
+        parts.insert(
+            0, f"stopped after {stopped.minutes:.0f} machine-minutes: {STOPS[stopped.reason]}"
+        )
+    if stopped.undecided:
+        parts.append(f"undecided: {_most(stopped.undecided)}")
+    said = "; ".join(parts)
+    return f" {said[:1].upper()}{said[1:]}." if said else ""
 
 
 def _detectable(view: View, objective: Objective) -> str:

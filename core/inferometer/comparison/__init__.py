@@ -11,6 +11,14 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from inferometer.comparison.costs import Costs as Costs
+from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
+from inferometer.comparison.ranks import Architecture as Architecture
+from inferometer.comparison.ranks import Objective as Objective
+from inferometer.comparison.ranks import Pair as Pair
+from inferometer.comparison.ranks import RankEntry as RankEntry
+from inferometer.comparison.ranks import Ranking as Ranking
+from inferometer.comparison.ranks import Stopped as Stopped
+from inferometer.comparison.ranks import Unranked as Unranked
 from inferometer.comparison.value import Kind as Kind
 from inferometer.comparison.value import Value as Value
 from inferometer.comparison.value import worst_kind as worst_kind
@@ -18,10 +26,6 @@ from inferometer.records import MeterInfo
 
 SCHEMA = "inferometer/report/2"
 """2: ``usd_per_mtok_output`` is output's part of the bill; before, it was the whole bill."""
-
-Objective = Literal["throughput", "energy", "cost"]
-Architecture = Literal["dense", "moe"]
-OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
 
 
 class MetricInfo(Struct, frozen=True, kw_only=True):
@@ -124,66 +128,6 @@ class Cell(Struct, frozen=True, kw_only=True):
     """What it computed with: ``bfloat16, weights awq 4-bit, KV fp8``."""
     weights_bytes: int | None = None
     """Bytes of the weights as served; None where that is not known."""
-
-
-class RankEntry(Struct, frozen=True, kw_only=True):
-    """A stack's place. Shared places are ties; ``place_low..place_high`` is the rank interval."""
-
-    stack: str
-    cell: str
-    place: int
-    place_low: int
-    place_high: int
-    value: Value
-    ratio_to_best: Value
-    """This stack's value over the best one's, paired by round."""
-    verdict: Literal["best", "tie", "behind", "undecided", "alone"]
-    """Against the best point estimate: ``tie`` is equivalence within the margin."""
-    precision: str = ""
-    compression: float | None = None
-    """Bytes of the largest weights of this model in the study over those served here."""
-
-
-class Unranked(Struct, frozen=True, kw_only=True):
-    """A stack without a place, and why.
-
-    One that was measured has its ``value``, and ``ratio_to_best`` over the best of those ranked.
-    """
-
-    stack: str
-    reason: str
-    detail: str
-    value: Value | None = None
-    ratio_to_best: Value | None = None
-    precision: str = ""
-    compression: float | None = None
-
-
-class Ranking(Struct, frozen=True, kw_only=True):
-    """One objective, one model, one workload, one load point, one profile of the stacks.
-
-    Never a blend of objectives, and never of profiles.
-    """
-
-    objective: Objective
-    metric: str
-    meter: str | None
-    primary: bool
-    """False for a second meter's ranking of the same objective."""
-    model: str
-    architecture: Architecture
-    workload: str
-    load: str
-    n_rounds: int
-    entries: list[RankEntry]
-    unranked: list[Unranked]
-    separated: bool
-    """True when the first place belongs to one stack alone."""
-    minimum_detectable_percent: float | None
-    follows_throughput: str | None
-    """Set when the order is throughput's by construction: the sentence that says so."""
-    kind: Kind
-    profile: str = "defaults"
 
 
 class MoeRatio(Struct, frozen=True, kw_only=True):
@@ -378,3 +322,5 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Every meter once, in the study's order."""
     phases: list[PhaseSplit] = []
     costs: Costs | None = None
+    stopped: Stopped | None = None
+    """None where the number of rounds was fixed."""

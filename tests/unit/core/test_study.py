@@ -700,6 +700,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
         "price": declared.Price,
         "energy": declared.Energy,
         "slo": declared.Slo,
+        "sequential": declared.Sequential,
         "engines": study.EngineEntry,
         "models": study.ModelEntry,
         "workloads": study.WorkloadEntry,
@@ -822,3 +823,29 @@ def test_declared_values_are_read_and_written() -> None:
 def test_declared_values_are_checked(old: str, new: str, key: str, text: str) -> None:
     problems_ = dict(found(GOOD.replace("[price]", DECLARED.replace(old, new) + "[price]", 1)))
     assert text in problems_[key]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [(2, "must be 3 to 8 with [sequential]"), (9, "must be 3 to 8 with [sequential]"), (8, None)],
+)
+def test_a_sequential_study_looks_after_rounds_for_which_its_level_holds(
+    rounds: int, said: str | None
+) -> None:
+    text = GOOD.replace("rounds = 2", f"rounds = {rounds}") + "[sequential]\n"
+    if said is None:
+        assert study.parse(text, "s").sequential == declared.Sequential()
+    else:
+        assert said in dict(found(text))["protocol.rounds"]
+
+
+def test_two_alike_need_a_name_each() -> None:
+    twice = '[[engines]]\nname = "vllm"\n'
+    one, two = (twice + f'alias = "{name}"\n' for name in ("a", "b"))
+    text = GOOD[: GOOD.index("[[engines]]")] + "%s" + GOOD[GOOD.index("[[models]]") :]
+    assert "give each an alias" in dict(found(text % (twice + twice)))["engines[1]"]
+    parsed = study.parse(text % (one + two), "s")
+    assert plan.stack_ids(parsed) == ["a", "b"]
+    assert "is also engines[0]" in dict(found(text % (one + one)))["engines[1].alias"]
+    taken = twice + twice + 'alias = "vllm"\n'
+    assert "is the name of an engine here" in dict(found(text % taken))["engines[1].alias"]

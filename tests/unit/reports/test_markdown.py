@@ -84,9 +84,9 @@ def test_every_number_in_the_tables_is_the_comparisons() -> None:
     columns = details(comparison)
     for cell in comparison.cells:
         assert columns[cell.id] == [with_interval(value) for value in cell.values.values()]
-    ranked = [row for row in rows(comparison) if len(row) == 10 and row[0].lstrip("=").isdigit()]
+    ranked = [row for row in rows(comparison) if len(row) == 11 and row[0].lstrip("=").isdigit()]
     entries = [entry for ranking in comparison.rankings for entry in ranking.entries]
-    figures = [(row[9], row[3].removesuffix(" uncorroborated"), row[5]) for row in ranked]
+    figures = [(row[10], row[3].removesuffix(" uncorroborated"), row[5]) for row in ranked]
     assert sorted(figures) == sorted(
         (entry.cell, with_interval(entry.value), with_interval(entry.ratio_to_best))
         for entry in entries
@@ -134,7 +134,7 @@ def test_deleted_ranks_and_ratios_are_words_too() -> None:
     ratios = [replace(ratio, ratio=absent(ratio.ratio)) for ratio in comparison.moe_ratios]
     price = absent(comparison.price)
     empty = replace(comparison, rankings=rankings, moe_ratios=ratios, price=price)
-    ranked = [row for row in rows(empty) if len(row) == 10 and row[0] in {"1", "2", "=1"}]
+    ranked = [row for row in rows(empty) if len(row) == 11 and row[0] in {"1", "2", "=1"}]
     assert len(ranked) == 16
     assert all(row[3] == row[5] == "n/a (withheld)" for row in ranked)
     assert "| price | n/a (withheld) |" in lines(empty)

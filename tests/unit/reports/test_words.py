@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from tests.unit.reports import factory
 
-from inferometer.comparison import Comparison, Missing, Ranking, Unranked, Value
+from inferometer.comparison import Comparison, Missing, Ranking, Stopped, Unranked, Value
 from inferometer.reasons import listing
 from inferometer_reports import words
 from inferometer_reports.verdicts import answer, clause, inverse
@@ -189,3 +189,23 @@ def test_the_price_stands_at_the_head_with_its_day_and_its_age() -> None:
     assert told.text.endswith("USD/h: a list, 2026-05-01, on-demand; stale: 143 days old.")
     nothing = replace(base.price, value=None, reason="no_price")
     assert words.price(View(replace(base, price=nothing))) is None
+
+
+def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
+    stopped = Stopped(
+        reason="budget",
+        rounds=5,
+        most_rounds=8,
+        looks=3,
+        minutes=41.4,
+        ended={"vllm": 3},
+        undecided=["a and b: cost, dense, short, 8 streams"],
+    )
+    comparison = replace(factory.comparison(), rounds_complete=5, rounds_planned=8, stopped=stopped)
+    view = View(comparison)
+    assert words.label(view).text.startswith("5 of at most 8 rounds, ")
+    text = words.how_sure(view).text
+    assert text.startswith("5 of at most 8 rounds, every stack launched anew in each")
+    assert "Stopped after 41 machine-minutes: the next round would not have fitted" in text
+    assert "was launched no more after round 3: all its pairs were decided" in text
+    assert "undecided: a and b: cost, dense, short, 8 streams" in text

@@ -1,0 +1,107 @@
+"""Places, pairs and how a study ended: what is said of the order of stacks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from inferometer.comparison.value import Kind, Value
+
+Objective = Literal["throughput", "energy", "cost"]
+Architecture = Literal["dense", "moe"]
+OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
+
+
+class RankEntry(Struct, frozen=True, kw_only=True):
+    """A stack's place. Shared places are ties; ``place_low..place_high`` is the rank interval."""
+
+    stack: str
+    cell: str
+    place: int
+    place_low: int
+    place_high: int
+    value: Value
+    ratio_to_best: Value
+    """This stack's value over the best one's, paired by round."""
+    verdict: Literal["best", "tie", "behind", "undecided", "alone"]
+    """Against the best point estimate: ``tie`` is equivalence within the margin."""
+    precision: str = ""
+    compression: float | None = None
+    """Bytes of the largest weights of this model in the study over those served here."""
+    probability_best: float | None = None
+    """Share of draws from the means' t posterior in which it is first; None without any spread."""
+
+
+class Unranked(Struct, frozen=True, kw_only=True):
+    """A stack without a place, and why.
+
+    One that was measured has its ``value``, and ``ratio_to_best`` over the best of those ranked.
+    """
+
+    stack: str
+    reason: str
+    detail: str
+    value: Value | None = None
+    ratio_to_best: Value | None = None
+    precision: str = ""
+    compression: float | None = None
+
+
+class Pair(Struct, frozen=True, kw_only=True):
+    """What is said of two stacks: ``stack`` looks better than ``other``.
+
+    ``better``: surely. ``tie``: surely equal within the margin. ``ratio`` is ``stack``'s value over
+    ``other``'s with the simultaneous interval of the look that decided, else of the last one.
+    """
+
+    stack: str
+    other: str
+    verdict: Literal["better", "tie", "undecided"]
+    ratio: Value
+    rounds: int | None = None
+    """Of a sequential study: how many were seen when it was decided."""
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """How a sequential study ended, or that it goes on."""
+
+    reason: Literal["decided", "rounds", "budget"] | None
+    rounds: int
+    most_rounds: int
+    looks: int
+    minutes: float
+    """Machine-minutes of all launches."""
+    ended: dict[str, int]
+    """Stack -> rounds after which it was launched no more, because all its pairs were decided."""
+    undecided: list[str]
+
+
+class Ranking(Struct, frozen=True, kw_only=True):
+    """One objective, one model, one workload, one load point, one profile of the stacks.
+
+    Never a blend of objectives, and never of profiles.
+    """
+
+    objective: Objective
+    metric: str
+    meter: str | None
+    primary: bool
+    """False for a second meter's ranking of the same objective."""
+    model: str
+    architecture: Architecture
+    workload: str
+    load: str
+    n_rounds: int
+    entries: list[RankEntry]
+    unranked: list[Unranked]
+    separated: bool
+    """True when the first place belongs to one stack alone."""
+    minimum_detectable_percent: float | None
+    follows_throughput: str | None
+    """Set when the order is throughput's by construction: the sentence that says so."""
+    kind: Kind
+    profile: str = "defaults"
+    pairs: list[Pair] = []
+    looks: int = 0
+    """Of a sequential study: how often was looked; 0 where the number of rounds was fixed."""

@@ -1,0 +1,85 @@
+"""Looks between the rounds of a sequential study: who is decided, and whether to go on.
+
+The analysis looks in another process, so that measuring loads no table library. A look that fails
+stops nothing: the rounds go on as planned.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UnsetType
+
+from inferometer.plan import wanted
+from inferometer.records import Look
+from inferometer.rules import LOOKS
+
+if TYPE_CHECKING:
+    from inferometer.plan import Launch, Plan
+    from inferometer.progress import Progress
+    from inferometer.store import Store
+    from inferometer.study import Study
+
+MODULE = "inferometer.looking"
+"""What is run on a results directory; it prints one :class:`~inferometer.records.Look`."""
+WORDS = {
+    "decided": "every pair is decided",
+    "rounds": "that was the last round",
+    "budget": "the next round would not fit into the minutes left",
+}
+
+
+class Looks:
+    """The looks of one run; of a study with fixed rounds there are none."""
+
+    def __init__(self, store: Store, progress: Progress, *, on: bool) -> None:
+        self.store, self.progress, self.on = store, progress, on
+        self.found = store.looks() if on else []
+
+    @classmethod
+    def of(cls, study: Study, store: Store, progress: Progress) -> Looks:
+        """Return those of a study, with what earlier runs of it saw."""
+        return cls(store, progress, on=not isinstance(study.sequential, UnsetType))
+
+    @property
+    def ended(self) -> frozenset[str]:
+        """Return the stacks that are launched no more."""
+        return frozenset(stack for look in self.found for stack in look.ended)
+
+    def wanted(self, plan: Plan) -> list[Launch]:
+        """Return the launches of a plan that the looks so far leave to be made."""
+        return wanted(plan, self.found)
+
+    def behind(self, rounds: int) -> bool:
+        """Look behind so many rounds, unless it was done before; say whether to stop."""
+        if not self.on or rounds < LOOKS[0]:
+            return False
+        look = next((look for look in self.found if look.rounds == rounds), None)
+        if look is None:
+            look = self._look(rounds)
+            if look is None:
+                return False
+            self.found.append(look)
+            self.store.put_looks(self.found)
+            self._tell(look)
+        return look.stop is not None
+
+    def _look(self, rounds: int) -> Look | None:
+        line = [sys.executable, "-P", "-m", MODULE, str(self.store.root), str(rounds)]
+        done = subprocess.run(line, capture_output=True, check=False)
+        try:
+            return msgspec.json.decode(done.stdout, type=Look)
+        except msgspec.DecodeError:
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            self.progress.warn(f"no look behind round {rounds}: {''.join(last) or 'no answer'}")
+            return None
+
+    def _tell(self, look: Look) -> None:
+        said = [f"after round {look.rounds}, {look.spent_min:.0f} machine-minutes"]
+        if look.ended:
+            said.append(f"decided, launched no more: {', '.join(look.ended)}")
+        said.append(WORDS[look.stop] if look.stop else f"open: {len(look.undecided)} pairs")
+        self.progress.note("; ".join(said))

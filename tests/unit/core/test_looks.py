@@ -1,0 +1,144 @@
+"""Looks between rounds: what they end, when they stop, and what the runner leaves out."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferometer import looks, plan
+from inferometer.analyze import analyze
+from inferometer.looking import look
+from inferometer.looks import Looks
+from inferometer.progress import Silent
+from inferometer.records import Look
+from inferometer.store import Store
+from inferometer.study import parse
+from inferometer.testing.results import Fixture, write_results
+
+NOISE = {("a", 0): 1.001, ("b", 1): 0.999, ("c", 2): 1.001, ("c", 0): 0.9995}
+
+
+class Sequential(Fixture):
+    """A study that looks after each round."""
+
+    def study_text(self) -> str:
+        return super().study_text() + "[sequential]\n"
+
+
+def made(tmp_path: Path, kind: type[Fixture] = Sequential, **options: Any) -> Store:
+    given = {"rates": {"a": 40.0, "b": 80.0, "c": 88.0}, "rounds": 4, "drift": NOISE, **options}
+    base = Fixture(**given)
+    return write_results(
+        tmp_path / "r", kind(**{one.name: getattr(base, one.name) for one in fields(base)})
+    )
+
+
+def absent(rounds: int) -> frozenset[tuple[str, int]]:
+    return frozenset((stack, r) for stack in "abc" for r in range(rounds, 8))
+
+
+def test_when_all_is_decided_it_stops(tmp_path: Path) -> None:
+    store = made(tmp_path, absent=absent(3))
+    found = look(store.root, 3)
+    assert found.stop == "decided"
+    assert found.ended == ["a", "b", "c"]
+    assert found.undecided == []
+
+
+def test_a_stack_whose_pairs_are_decided_is_ended_and_the_others_go_on(tmp_path: Path) -> None:
+    close = {"a": 40.0, "b": 80.0, "c": 80.5}
+    drift = {key: (by - 1) * 10 + 1 for key, by in NOISE.items()}
+    found = look(made(tmp_path, rates=close, drift=drift, absent=absent(3)).root, 3)
+    assert (found.stop, found.ended) == (None, ["a"])
+    assert len(found.undecided) == 3  # one pair, three objectives
+    assert found.undecided[0].startswith("c and b: throughput, dense")
+
+
+OPEN: dict[str, Any] = {
+    "rates": {"a": 80.0, "b": 80.5},
+    "drift": {("a", 0): 1.02, ("b", 1): 0.98},
+}
+
+
+def test_after_the_last_round_what_is_open_stays_open(tmp_path: Path) -> None:
+    found = look(made(tmp_path, absent=absent(4), **OPEN).root, 4)
+    assert (found.stop, len(found.undecided)) == ("rounds", 3)
+
+
+@pytest.mark.parametrize(("minutes", "stop"), [(1.5, None), (1.4, "budget")])
+def test_no_round_begins_that_would_not_fit(
+    tmp_path: Path, minutes: float, stop: str | None
+) -> None:
+    store = made(tmp_path, rounds=8, absent=absent(3), **OPEN)
+    path = store.root / "study.toml"
+    path.write_text(f"{path.read_text()}minutes = {minutes}\n")
+    found = look(store.root, 3)
+    assert found.spent_min == pytest.approx(6 * 11 / 60)  # 1.1, and 0.37 for each further round
+    assert found.stop == stop
+
+
+def test_what_looks_leave_out_is_not_wanted_and_not_missing(tmp_path: Path) -> None:
+    store = made(tmp_path, rounds=8, absent=absent(3))
+    planned = store.plan()
+    assert len(plan.wanted(planned, [])) == 24
+    ended = Look(rounds=3, ended=["a"])
+    assert len(plan.wanted(planned, [ended])) == 3 + 8 + 8
+    store.put_looks([ended, Look(rounds=5, ended=["b", "c"], stop="decided", spent_min=9.0)])
+    left = plan.wanted(planned, store.looks())
+    assert len(left) == 3 + 5 + 5
+    seen = analyze(store.root)
+    assert seen.stopped is not None
+    assert (seen.stopped.reason, seen.stopped.ended) == ("decided", {"a": 3, "b": 5, "c": 5})
+    assert {item.what for item in seen.missing} == {
+        "b on dense, rounds 4, 5",
+        "c on dense, rounds 4, 5",
+    }
+
+
+def test_rankings_say_what_was_decided_when(tmp_path: Path) -> None:
+    seen = analyze(made(tmp_path, absent=frozenset({("a", 3)})).root)
+    ranking = next(r for r in seen.rankings if r.objective == "throughput")
+    assert ranking.looks == 2
+    assert [(e.stack, e.place, e.value.n) for e in ranking.entries] == [
+        ("c", 1, 4),
+        ("b", 2, 4),
+        ("a", 3, 3),
+    ]
+    assert {(p.stack, p.other): (p.verdict, p.rounds) for p in ranking.pairs} == {
+        ("c", "b"): ("better", 3),
+        ("c", "a"): ("better", 3),
+        ("b", "a"): ("better", 3),
+    }
+    assert ranking.entries[0].probability_best == pytest.approx(1)
+    assert ranking.entries[1].ratio_to_best.value == pytest.approx(80 / 88, rel=0.01)
+
+
+def test_the_measuring_side_asks_another_process_once(tmp_path: Path) -> None:
+    store = made(tmp_path, absent=absent(3))
+    asked = parse(store.study_text(), "study")
+    seen = Looks.of(asked, store, Silent())
+    assert not seen.behind(2)
+    assert seen.behind(3)
+    assert [found.stop for found in store.looks()] == ["decided"]
+    before = (store.root / "looks.jsonl").stat().st_mtime_ns
+    assert Looks.of(asked, store, Silent()).behind(3)
+    assert (store.root / "looks.jsonl").stat().st_mtime_ns == before
+
+
+def test_a_look_that_fails_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = made(tmp_path, absent=absent(3))
+    asked = parse(store.study_text(), "study")
+    monkeypatch.setattr(looks, "MODULE", "inferometer.no_such_module")
+    assert not Looks.of(asked, store, Silent()).behind(3)
+    assert store.looks() == []
+
+
+def test_a_study_of_fixed_rounds_is_never_looked_at(tmp_path: Path) -> None:
+    store = made(tmp_path, Fixture)
+    seen = Looks.of(parse(store.study_text(), "study"), store, Silent())
+    assert not seen.behind(3)
+    assert analyze(store.root).stopped is None
+    assert seen.found == []
