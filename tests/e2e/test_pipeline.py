@@ -81,7 +81,7 @@ def test_the_report_command_writes_every_format(measured: Path) -> None:
     report = (measured / "report" / "report.md").read_text()
     assert "SIMULATED" in report.upper()
     data = json.loads((measured / "report" / "report.json").read_text())
-    assert data["schema"] == "inferometer/report/1"
+    assert data["schema"] == "inferometer/report/2"
 
 
 def test_results_of_another_machine_are_not_added_to(
