@@ -28,10 +28,12 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that wait rather than compute go two at a time, a file to a process; the others alone.
+# Tests that wait rather than compute go two at a time, a file to a process, and so do those that
+# judge no time; the others alone.
 test: lint
 	$(BIN)/python -m pytest -m waiting --numprocesses 2 --dist loadfile
-	$(BIN)/python -m pytest -m "not waiting"
+	$(BIN)/python -m pytest -m computing --numprocesses 2
+	$(BIN)/python -m pytest -m "not waiting and not computing"
 
 unit: install
 	$(BIN)/python -m pytest -m "not engine"

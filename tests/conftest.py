@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
+COMPUTING = {"cost", "energy", "reports", "simulator"}
+"""Folders of tests/unit that only compute, and judge no time."""
+UNCERTAIN = {"capacity_search", "components", "decisions", "pareto", "percentiles"}
+"""The same of tests/unit/core."""
 
 
 def pytest_configure() -> None:
@@ -25,11 +29,15 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what mostly waits for the oracle and for fakes of engines."""
+    """Mark what mostly waits for the oracle and for fakes of engines, and what only computes."""
     for item in items:
         waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
         if waits and not item.get_closest_marker("engine"):
             item.add_marker("waiting")
+        computes = item.path.parent.name in COMPUTING
+        computes |= item.path.stem.removeprefix("test_") in UNCERTAIN
+        if computes and not item.get_closest_marker("waiting"):
+            item.add_marker("computing")
 
 
 @pytest.fixture(scope="session")
