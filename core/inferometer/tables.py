@@ -6,21 +6,19 @@ of the measuring host's monotonic clock. Unknown is null, never 0.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-import numpy as np
 import polars as pl
 from msgspec import inspect
 
+from inferometer import chunklog
 from inferometer import store as files
 from inferometer.errors import UsageError
 from inferometer.records import (
-    CHUNK,
-    CHUNK_COUNT_UNKNOWN,
     Condition,
     Idle,
     LaunchRecord,
@@ -31,14 +29,17 @@ from inferometer.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from inferometer.store import Store
 
 R = TypeVar("R", bound=msgspec.Struct)
-CHUNK_DTYPE = np.dtype([("request", "<u4"), ("tokens", "<u2"), ("flags", "<u2"), ("t_ns", "<i8")])
-"""``records.CHUNK`` as numpy sees it."""
+BATCHES = 5
+"""Equal parts of a window whose scatter is looked at (batch means)."""
 NOT_ENGINES = frozenset({"simulated", "fixture"})
 """Values of ``environment.kind`` that mean that no real engine was run."""
 _DTYPES: dict[type[inspect.Type], Any] = {
@@ -60,21 +61,27 @@ class Tables:
     ``windows``   one row a launch and load point: the fields of :class:`records.Window`
     ``meters``    one row a launch and meter: the fields of :class:`records.MeterInfo`
     ``requests``  one row a request: the fields of :class:`records.Request`
-    ``chunks``    one row a content event: ``request``, ``load_point``, ``phase``, ``t_ns``,
-                  ``tokens`` (fractional where apportioned), ``tokens_known``
+    ``counts``    one row a request and stretch between two edges with content events in it:
+                  ``request``, ``load_point``, ``phase``, ``since_ns <= t < until_ns`` (null: no
+                  edge there), ``events``, ``tokens`` (fractional where apportioned),
+                  ``tokens_known``; the edges are those of :func:`edges`
     ``readings``  one row a meter reading: the fields of :class:`records.Reading`
     ``conditions``  one row a device and look: the fields of :class:`records.Condition`
     ``idles``     one row a launch and stretch without load: the fields of :class:`records.Idle`
+
+    ``events`` reads again what was added up: given a launch, some of its requests, and a start and
+    an end, it returns when their content events came (int64 ns, half open, as logged).
     """
 
     launches: pl.DataFrame
     windows: pl.DataFrame
     meters: pl.DataFrame
     requests: pl.DataFrame
-    chunks: pl.DataFrame
+    counts: pl.DataFrame
     readings: pl.DataFrame
     conditions: pl.DataFrame
     idles: pl.DataFrame
+    events: Callable[[str, Sequence[int], int, int], NDArray[np.int64]]
 
 
 def scan(store: Store) -> Tables:
@@ -87,30 +94,52 @@ def scan(store: Store) -> Tables:
     records = store.launches()
     refuse_mixture(store, records)
     folders = [store.folder(record.id) for record in records]
-    requests = _stack(
-        records,
-        [_rows(read_rows(folder, "requests", Request), Request) for folder in folders],
-        _schema(Request),
-    )
-    events = _stack(records, [read_chunks(folder) for folder in folders], _events_schema())
+    requests = [_frame(folder, "requests", Request) for folder in folders]
+    counts = [
+        chunklog.count(folder, rows, edges(record))
+        for record, folder, rows in zip(records, folders, requests, strict=True)
+    ]
+
+    def listed(name: str, type_: type[msgspec.Struct]) -> pl.DataFrame:
+        return _stack(records, [_frame(folder, name, type_) for folder in folders], _schema(type_))
+
     return Tables(
         launches=_launches(records),
         windows=_stack(records, [_rows(r.windows, Window) for r in records], _schema(Window)),
         meters=_stack(records, [_rows(r.meters, MeterInfo) for r in records], _schema(MeterInfo)),
-        requests=requests,
-        chunks=count_tokens(events, requests),
-        readings=_stack(
-            records,
-            [_rows(read_rows(folder, "readings", Reading), Reading) for folder in folders],
-            _schema(Reading),
-        ),
-        conditions=_stack(
-            records,
-            [_rows(read_rows(folder, "conditions", Condition), Condition) for folder in folders],
-            _schema(Condition),
-        ),
+        requests=_stack(records, requests, _schema(Request)),
+        counts=_stack(records, counts, chunklog.COUNTS),
+        readings=listed("readings", Reading),
+        conditions=listed("conditions", Condition),
         idles=_stack(records, [_rows(r.idles, Idle) for r in records], _schema(Idle)),
+        events=partial(_events, store),
     )
+
+
+def edges(record: LaunchRecord) -> dict[int, list[int]]:
+    """Return, by load point, the moments between which events can be added up.
+
+    Those of the window and its batches, and those between which the engine's counters were read
+    (both of these count, so that the second edge is a nanosecond later).
+    """
+    found: dict[int, list[int]] = {}
+    for window in record.windows:
+        at = batch_edges(window.start_ns, window.end_ns)
+        if window.counters_start_ns is not None and window.counters_end_ns is not None:
+            at += [window.counters_start_ns, window.counters_end_ns + 1]
+        found.setdefault(window.load_point, []).extend(at)
+    return found
+
+
+def batch_edges(start_ns: int, end_ns: int) -> list[int]:
+    """Return the edges of the :data:`BATCHES` equal parts of a window, its own among them."""
+    return [start_ns + (end_ns - start_ns) * part // BATCHES for part in range(BATCHES + 1)]
+
+
+def _events(
+    store: Store, launch: str, requests: Sequence[int], start_ns: int, end_ns: int
+) -> NDArray[np.int64]:
+    return chunklog.times(store.folder(launch), requests, start_ns, end_ns)
 
 
 def refuse_mixture(store: Store, records: Sequence[LaunchRecord]) -> None:
@@ -151,38 +180,6 @@ def _same(field: str, launch: str, value: str, other: str, expected: str) -> Non
         )
 
 
-def count_tokens(events: pl.DataFrame, requests: pl.DataFrame) -> pl.DataFrame:
-    """Give every event its tokens.
-
-    Where the engine did not count (flag 1), the request's ``output_tokens`` (usage), less what
-    its other events hold, is spread evenly over its uncounted events. A request without usage
-    (cut, failed) takes the mean tokens per uncounted event of its load point; null when there is
-    none to take. ``tokens_known`` is False for all of these.
-    """
-    requests = requests.select("launch", "load_point", "phase", "output_tokens", request="index")
-    known = (pl.col("flags") & CHUNK_COUNT_UNKNOWN) == 0
-    by_request, by_point = ["launch", "request"], ["launch", "load_point", "phase"]
-    counted = (
-        events.with_columns(pl.col("request").cast(pl.Int64), tokens_known=known)
-        .join(requests, on=by_request, how="inner", maintain_order="left")
-        .with_columns(
-            _rest=pl.col("output_tokens")
-            - pl.col("tokens").filter(pl.col("tokens_known")).sum().over(by_request),
-            _blank=(~pl.col("tokens_known")).sum().over(by_request),
-        )
-        .with_columns(
-            _share=pl.when(~pl.col("tokens_known")).then(
-                pl.col("_rest").clip(lower_bound=0) / pl.col("_blank")
-            )
-        )
-        .with_columns(_typical=pl.col("_share").mean().over(by_point))
-    )
-    tokens = pl.when("tokens_known").then(pl.col("tokens").cast(pl.Float64))
-    return counted.with_columns(tokens=tokens.otherwise(pl.coalesce("_share", "_typical"))).drop(
-        "_rest", "_blank", "_share", "_typical", "output_tokens", "flags"
-    )
-
-
 def read_rows(folder: Path, name: str, type_: type[R]) -> Sequence[R]:
     """Return the rows of one of a launch's JSON-lines files, none when it is absent.
 
@@ -193,59 +190,22 @@ def read_rows(folder: Path, name: str, type_: type[R]) -> Sequence[R]:
     try:
         return files.read_lines(path, type_)
     except msgspec.DecodeError as error:
-        raise UsageError(
-            f"{path}: not readable as {type_.__name__}: {error}",
-            hint="The file was edited or damaged; restore it, or delete its folder to re-measure.",
-        ) from error
+        raise _damaged(path, type_, error) from error
 
 
-def read_chunks(folder: Path) -> pl.DataFrame:
-    """Return a launch's raw events: ``request``, ``tokens``, ``flags``, ``t_ns``.
-
-    They are kept as ``chunks.parquet`` beside ``chunks.bin`` from the first scan on; a copy
-    with another number of rows is stale and made again. A read-only directory is no obstacle.
-    """
-    source, cache = folder / "chunks.bin", folder / "chunks.parquet"
-    if not source.is_file():
-        return pl.DataFrame(schema=_events_schema())
-    size = source.stat().st_size
-    if size % CHUNK.size:
-        raise UsageError(
-            f"{source}: {size} bytes are no whole number of {CHUNK.size}-byte records",
-            hint="The file was cut or edited; restore it, or delete its folder to re-measure.",
-        )
-    kept = _cached(cache, size // CHUNK.size)
-    if kept is not None:
-        return kept
-    records = np.frombuffer(source.read_bytes(), dtype=CHUNK_DTYPE)
-    frame = pl.DataFrame(
-        {name: np.ascontiguousarray(records[name]) for name in _events_schema()},
-        schema=_events_schema(),
-    )
-    _keep(frame, cache)
-    return frame
-
-
-def _cached(cache: Path, rows: int) -> pl.DataFrame | None:
-    if not cache.is_file():
-        return None
+def _frame(folder: Path, name: str, type_: type[msgspec.Struct]) -> pl.DataFrame:
+    """Return the rows of one of a launch's JSON-lines files as a frame."""
+    rows = read_rows(folder, name, type_)
     try:
-        frame = pl.read_parquet(cache)
-    except (OSError, pl.exceptions.PolarsError):
-        return None
-    return frame if frame.height == rows and frame.schema == _events_schema() else None
+        return _rows(rows, type_)
+    except (OverflowError, TypeError, pl.exceptions.PolarsError) as error:  # no int64
+        raise _damaged(folder / f"{name}.jsonl", type_, error) from error
 
 
-def _keep(frame: pl.DataFrame, cache: Path) -> None:
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):
-        frame.write_parquet(temporary, compression="zstd", statistics=False)
-        temporary.replace(cache)
-
-
-def _events_schema() -> pl.Schema:
-    return pl.Schema(
-        {"request": pl.UInt32(), "tokens": pl.UInt16(), "flags": pl.UInt16(), "t_ns": pl.Int64()}
+def _damaged(path: Path, type_: type[msgspec.Struct], error: Exception) -> UsageError:
+    return UsageError(
+        f"{path}: not readable as {type_.__name__}: {error}",
+        hint="The file was edited or damaged; restore it, or delete its folder to re-measure.",
     )
 
 
@@ -263,14 +223,15 @@ def _dtype(kind: inspect.Type) -> Any:
 
 
 def _rows(rows: Sequence[msgspec.Struct], struct: type[msgspec.Struct]) -> pl.DataFrame:
-    schema = _schema(struct)
-    return pl.DataFrame(
-        {name: [_cell(getattr(row, name)) for row in rows] for name in schema}, schema=schema
-    )
-
-
-def _cell(value: object) -> object:
-    return msgspec.json.encode(value).decode() if isinstance(value, dict | list) else value
+    info = inspect.type_info(struct)
+    assert isinstance(info, inspect.StructType)
+    columns: dict[str, list[Any]] = {}
+    for field in info.fields:
+        cells = list(map(attrgetter(field.name), rows))
+        if isinstance(field.type, inspect.DictType | inspect.ListType):
+            cells = [msgspec.json.encode(cell).decode() for cell in cells]
+        columns[field.name] = cells
+    return pl.DataFrame(columns, schema=_schema(struct))
 
 
 def _launches(records: Sequence[LaunchRecord]) -> pl.DataFrame:

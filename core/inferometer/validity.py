@@ -15,11 +15,11 @@ from msgspec import json, structs
 from inferometer import checks
 from inferometer.checks import Call, Evidence
 from inferometer.comparison import Check
-from inferometer.metrics.windows import KEY, load_requests, population
+from inferometer.metrics.windows import KEY, load_requests, population, within
 from inferometer.records import Window
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.checks.evidence import Verdict
     from inferometer.tables import Tables
@@ -31,7 +31,7 @@ WORST: dict[Verdict, int] = {"fail": 3, "warn": 2, "unknown": 1, "pass": 0}
 
 def judge(tables: Tables) -> dict[Point, list[Check]]:
     """Return the checks of every launch and load point that has a window."""
-    return {point: checks.judge(seen) for point, seen in evidence(tables).items()}
+    return {point: checks.judge(seen) for point, seen in evidence(tables)}
 
 
 def combine(checks: Mapping[Point, Sequence[Check]]) -> list[Check]:
@@ -48,16 +48,17 @@ def valid(checks: Sequence[Check]) -> bool:
     return bool(checks) and all(check.verdict != "fail" for check in checks)
 
 
-def evidence(tables: Tables) -> dict[Point, Evidence]:
-    """Return what the checks look at, for every launch and load point that has a window."""
+def evidence(tables: Tables) -> Iterator[tuple[Point, Evidence]]:
+    """Yield what the checks look at, for every launch and load point that has a window.
+
+    One by one: each holds its requests as objects, which take ten times their columns' memory.
+    """
     load = load_requests(tables).partition_by(KEY, as_dict=True, maintain_order=True)
     counted = {(row[0], row[1]): row[2:] for row in _counted(tables).iter_rows()}
     received = {(row[0], row[1]): row[2] for row in _received(tables).iter_rows()}
     works = pl.col("work_sha256").n_unique().over("model", "round", "load_point")
-    return {
-        (row["launch"], row["load_point"]): _evidence(row, load, counted, received)
-        for row in tables.windows.with_columns(works=works).iter_rows(named=True)
-    }
+    for row in tables.windows.with_columns(works=works).iter_rows(named=True):
+        yield (row["launch"], row["load_point"]), _evidence(row, load, counted, received)
 
 
 def _worst(found: Sequence[tuple[str, Check]]) -> Check:
@@ -74,7 +75,7 @@ def _evidence(
     row: dict[str, Any],
     load: Mapping[tuple[object, ...], pl.DataFrame],
     counted: Mapping[Point, tuple[float, int]],
-    received: Mapping[Point, float],
+    received: Mapping[Point, float | None],
 ) -> Evidence:
     point = (row["launch"], row["load_point"])
     calls = load[point].select(Call.__struct_fields__).rows() if point in load else []
@@ -92,21 +93,21 @@ def _evidence(
 
 
 def _received(tables: Tables) -> pl.DataFrame:
-    """Return, a window, the tokens that came between the readings of the engine's counters."""
-    spans = tables.windows.select(*KEY, "counters_start_ns", "counters_end_ns").drop_nulls()
-    inside = pl.col("t_ns").is_between("counters_start_ns", "counters_end_ns")
-    return (
-        tables.chunks.join(spans, on=KEY, how="inner")
-        .filter(inside)
-        .group_by(KEY)
-        .agg(pl.col("tokens").sum())
-    )
+    """Return, a window, the tokens that came between the readings of the engine's counters.
+
+    Null where an event's tokens are unknown.
+    """
+    spans = tables.windows.select(
+        *KEY, start_ns="counters_start_ns", end_ns=pl.col("counters_end_ns") + 1
+    ).drop_nulls()
+    every = tables.counts["phase"].unique().to_list()
+    return within(tables, spans, every).select(*KEY, "output_tokens")
 
 
 def _counted(tables: Tables) -> pl.DataFrame:
     """Return, a window, the tokens that events hold and usage states, where all were counted."""
     sums = (
-        tables.chunks.group_by("launch", "request")
+        tables.counts.group_by("launch", "request")
         .agg(counted=pl.col("tokens").sum(), known=pl.col("tokens_known").all())
         .filter("known")
     )

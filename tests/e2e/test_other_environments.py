@@ -66,7 +66,7 @@ def record_of(results: Path, key: str) -> LaunchRecord:
 
 
 def everything(results: Path) -> str:
-    files = [path for path in results.rglob("*") if path.is_file() and path.suffix != ".parquet"]
+    files = [path for path in results.rglob("*") if path.is_file()]
     return "".join(path.read_bytes().decode(errors="replace") for path in files)
 
 

@@ -212,11 +212,13 @@ def one_clock(seen: Evidence) -> Check:
     """
     name = "one clock"
     rule = "sends, answers and next sends in order; pauses <= 20 ms; clock step <= 5 ms, 50 ms warn"
-    wrong = sum(_impossible(seen))
+    chains = list(_chains(seen))
+    wrong = sum(map(_disordered, seen.load))
+    wrong += sum(after.sent_ns < (before.done_ns or 0) - MS for before, after in chains)
     if wrong:
         value = f"{wrong} of {len(seen.load)} requests out of order"
         return check(name, rule, value, "fail", "an answer before its request, or a send too early")
-    pauses = [after.sent_ns - (before.done_ns or 0) for before, after in _chains(seen)]
+    pauses = [after.sent_ns - (before.done_ns or 0) for before, after in chains]
     pause_ms = statistics.median(pauses) / MS if pauses and seen.closed else 0.0
     pause_ms -= seen.window.think_s * 1e3
     lag_ms = seen.window.loop_lag_p99_ms
@@ -232,12 +234,15 @@ def one_clock(seen: Evidence) -> Check:
     return check(name, rule, f"in order, step {step:+.2f} ms", graded(abs(step), 5, 50))
 
 
-def _impossible(seen: Evidence) -> Iterator[bool]:
-    """Yield for each request whether its stamps, or its next one's send, cannot be."""
-    for c in seen.load:
-        known = [t for t in (c.intended_ns, c.sent_ns, c.first_ns, c.last_ns, c.end_ns) if t]
-        yield any(later < earlier - MS for earlier, later in pairwise(known))
-    yield from (after.sent_ns < (before.done_ns or 0) - MS for before, after in _chains(seen))
+def _disordered(c: Call) -> bool:
+    """Say whether a request's stamps cannot be."""
+    before = c.intended_ns or 0
+    for t_ns in (c.sent_ns, c.first_ns, c.last_ns, c.end_ns):
+        if t_ns:
+            if t_ns < before - MS:
+                return True
+            before = t_ns
+    return False
 
 
 def _chains(seen: Evidence) -> Iterator[tuple[Call, Call]]:

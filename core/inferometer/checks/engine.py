@@ -29,9 +29,11 @@ def tokens(seen: Evidence) -> Check | None:
     said = window.counters.get("output_tokens")
     if not window.counters and window.counters_reason is None:
         return None
-    if said is None or seen.received is None:
+    if said is None:
         reason = window.counters_detail or "it counts no output tokens"
         return check(name, rule, "unknown", "unknown", reason)
+    if seen.received is None:
+        return check(name, rule, "unknown", "unknown", "nothing tells the tokens of every event")
     start, end = window.counters_start_ns or 0, window.counters_end_ns or 0
     ended = sum(
         c.output_tokens or 0 for c in seen.load if c.status == "ok" and start <= (c.last_ns or 0)

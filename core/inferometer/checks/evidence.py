@@ -66,7 +66,8 @@ class Evidence:
     ``counted_usage`` what their usage says. ``works`` is how many different hashes of work the
     stacks of the round got (None: nothing to compare with). ``whole``: nothing was cut, the window
     is the load from first send to last end. ``pinned``: prompt lengths are known beforehand.
-    ``received`` are the tokens that came between the two readings of the engine's counters.
+    ``received`` are the tokens that came between the two readings of the engine's counters,
+    None where nothing tells those of every event.
     """
 
     window: Window

@@ -200,12 +200,12 @@ def _out_of_step(
     sensors = [sensor_of(one.info) for one in accounts]
     if not any(aliasing.share_seen(sensor) for sensor in sensors):
         return list(accounts)
-    events = tables.chunks.filter(
+    mine = tables.requests.filter(
         pl.col("launch") == place[0],
         pl.col("load_point") == place[1],
         pl.col("phase").is_in(UNDER_LOAD),
-        pl.col("t_ns").is_between(*window, closed="left"),
-    )["t_ns"].to_numpy()
+    )
+    events = tables.events(place[0], mine["index"].to_list(), *window)
     return [
         _refused(one, aliasing.in_phase(events, sensor))
         for one, sensor in zip(accounts, sensors, strict=True)

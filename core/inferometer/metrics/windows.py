@@ -5,15 +5,21 @@ A window is half open, ``start_ns <= t < end_ns``, so that adjacent windows shar
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from inferometer.tables import batch_edges
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferometer.tables import Tables
 
 KEY = ["launch", "load_point"]
 UNDER_LOAD = ("load", "stagger")
+_FIRST, _LAST = -(2**63), 2**63 - 1
 _ENDED = pl.coalesce("end_ns", "last_ns", "sent_ns")
 """When the client was through with a request that was not cut."""
 
@@ -113,21 +119,54 @@ def _inside(column: str, end: str = "window_end_ns") -> pl.Expr:
     return (pl.col(column) >= pl.col("start_ns")) & (pl.col(column) < pl.col(end))
 
 
-def _output(tables: Tables) -> pl.DataFrame:
-    tokens = pl.col("tokens")
-    return (
-        tables.chunks.filter(pl.col("phase").is_in(UNDER_LOAD))
-        .join(tables.windows.select(*KEY, "start_ns", "end_ns"), on=KEY, how="inner")
-        .filter(_inside("t_ns", "end_ns"))
-        .group_by(KEY, maintain_order=True)
-        .agg(
-            output_tokens=pl.when(tokens.has_nulls().not_() & (tokens.sum() > 0)).then(
-                tokens.sum()
-            ),
-            events=pl.len(),
-            tokens_known=pl.col("tokens_known").all(),
-        )
+def batches(tables: Tables) -> pl.DataFrame:
+    """Return :func:`within` for each of the equal parts of every window, numbered in ``batch``."""
+    parts = [
+        (launch, point, batch, since, until)
+        for launch, point, start_ns, end_ns in tables.windows.select(
+            *KEY, "start_ns", "end_ns"
+        ).iter_rows()
+        for batch, (since, until) in enumerate(pairwise(batch_edges(start_ns, end_ns)))
+    ]
+    keys = pl.Schema({name: tables.windows.schema[name] for name in KEY})
+    schema = pl.Schema({**keys, "batch": pl.Int64(), "start_ns": pl.Int64(), "end_ns": pl.Int64()})
+    return within(tables, pl.DataFrame(parts, schema=schema, orient="row"))
+
+
+def within(tables: Tables, spans: pl.DataFrame, phases: Sequence[str] = UNDER_LOAD) -> pl.DataFrame:
+    """Return ``spans`` that hold events, with ``output_tokens``, ``events`` and ``tokens_known``.
+
+    ``spans`` has ``launch``, ``load_point``, ``start_ns`` and ``end_ns`` (half open), which must
+    be edges as in :func:`inferometer.tables.edges`. ``output_tokens`` is null where an event's
+    tokens are unknown.
+
+    Raises:
+        ValueError: a span begins or ends between two edges, so that it cannot be told.
+    """
+    since, until = pl.col("since_ns").fill_null(_FIRST), pl.col("until_ns").fill_null(_LAST)
+    start, end = pl.col("start_ns"), pl.col("end_ns")
+    columns = [*KEY, "since_ns", "until_ns", "events", "tokens", "tokens_known"]
+    found = (
+        tables.counts.filter(pl.col("phase").is_in(phases))
+        .select(columns)
+        .join(spans, on=KEY, how="inner", maintain_order="left")
+        .filter((since < end) & (until > start) & (start < end))
     )
+    if found.filter((since < start) | (until > end)).height:
+        raise ValueError("a span begins or ends between two edges of the counts")
+    tokens = pl.col("tokens")
+    return found.group_by(spans.columns, maintain_order=True).agg(
+        output_tokens=pl.when(tokens.has_nulls().not_()).then(tokens.sum()),
+        events=pl.col("events").sum(),
+        tokens_known=pl.col("tokens_known").all(),
+    )
+
+
+def _output(tables: Tables) -> pl.DataFrame:
+    spans = tables.windows.select(*KEY, "start_ns", "end_ns")
+    found = within(tables, spans).drop("start_ns", "end_ns")
+    some = pl.col("output_tokens") > 0
+    return found.with_columns(output_tokens=pl.when(some).then(pl.col("output_tokens")))
 
 
 def _input(tables: Tables) -> pl.DataFrame:

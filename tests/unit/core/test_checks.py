@@ -255,7 +255,7 @@ def test_only_requests_whose_events_were_all_counted_are_compared() -> None:
 def test_tables_and_records_give_the_same_evidence(tmp_path: Any) -> None:
     store = write_results(tmp_path / "r", Fixture(rates={"a": 40.0}, rounds=1))
     (launch,) = store.launches()
-    found: Evidence = evidence(scan(store))[(launch.id, 0)]
+    found: Evidence = dict(evidence(scan(store)))[(launch.id, 0)]
     requests = [Request(**structs.asdict(c), load_point=0) for c in found.load]
     chunks = [
         (c.index, c.output_tokens or 0, 0, c.last_ns or 0) for c in found.load if c.status == "ok"
@@ -302,6 +302,8 @@ def test_an_engine_that_does_not_count_is_unknown_and_older_results_are_not_chec
     assert verdict(told, "engine's count") == "unknown"
     assert verdict(told, "preemptions") is None
     assert verdict(counted(None, None), "engine's count") is None
+    (blank,) = [one for one in counted(1500, None) if one.name == "engine's count"]
+    assert (blank.verdict, blank.detail) == ("unknown", "nothing tells the tokens of every event")
 
 
 def test_preemptions_and_cache_hits_are_doubts() -> None:

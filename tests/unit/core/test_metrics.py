@@ -10,9 +10,10 @@ from inferometer.metrics.catalogue import BY_ID, METRICS
 from inferometer.metrics.energy import energies
 from inferometer.metrics.evaluate import evaluate
 from inferometer.metrics.money import nothing
+from inferometer.metrics.windows import batches, within
 from inferometer.records import MeterInfo
 from inferometer.tables import Tables, scan
-from inferometer.testing.results import Fixture, write_results
+from inferometer.testing.results import SECOND, Fixture, write_results
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +152,7 @@ def test_a_cut_request_is_neither_success_nor_error(tmp_path: Path) -> None:
     assert number(points, "requests_s") == 4
 
 
-@pytest.mark.parametrize("gone", ["readings", "requests", "chunks"])
+@pytest.mark.parametrize("gone", ["readings", "requests", "counts"])
 def test_missing_rows_never_become_a_number(tmp_path: Path, gone: str) -> None:
     found = tables(tmp_path)
     left = replace(found, **{gone: getattr(found, gone).clear()})
@@ -161,8 +162,27 @@ def test_missing_rows_never_become_a_number(tmp_path: Path, gone: str) -> None:
     assert energy.height == len([metric for metric in METRICS if metric.grain == "meter"])
     if gone == "readings":
         assert set(energy["reason"]) == {"coverage_low"}
-    if gone == "chunks":
+    if gone == "counts":
         assert number(points, "output_tok_s", "reason") is not None
+
+
+def test_tokens_of_a_window_s_batches(tmp_path: Path) -> None:
+    parts = batches(tables(tmp_path, rates={"a": 40.0, "b": 80.0}))  # windows of 10 s
+    assert parts.select("batch", "output_tokens", "events", "tokens_known").rows() == [
+        (batch, tokens, tokens, True) for tokens in (80, 160) for batch in range(5)
+    ]
+    assert (parts["end_ns"] - parts["start_ns"]).unique().to_list() == [2 * SECOND]
+
+
+def test_a_span_between_edges_is_refused_and_one_without_events_is_not_there(
+    tmp_path: Path,
+) -> None:
+    found = tables(tmp_path)
+    spans = found.windows.select("launch", "load_point", "start_ns", "end_ns")
+    assert within(found, spans)["output_tokens"].to_list() == [400]
+    assert within(found, spans, ("warmup",)).height == 0
+    with pytest.raises(ValueError, match="between two edges"):
+        within(found, spans.with_columns(pl.col("end_ns") - 1))
 
 
 def test_an_unreadable_meter_passes_its_reason_on(tmp_path: Path) -> None:

@@ -94,8 +94,8 @@ def test_warm_means_as_warm_as_declared(
         ("one clock", "windows", {"clock_step_ms": pl.lit(100.0)}, "fail"),
         ("window length", "requests", {"sent_ns": pl.col("sent_ns") - 10**9}, "warn"),
         ("window length", "requests", {"sent_ns": pl.col("sent_ns") - 10**11}, "fail"),
-        ("token counting", "chunks", {"tokens": pl.col("tokens") * 2}, "fail"),
-        ("token counting", "chunks", {"tokens_known": pl.lit(value=False)}, "unknown"),
+        ("token counting", "counts", {"tokens": pl.col("tokens") * 2}, "fail"),
+        ("token counting", "counts", {"tokens_known": pl.lit(value=False)}, "unknown"),
         ("tokens per chunk", "requests", {"chunks": pl.lit(5)}, "warn"),
     ],
 )
@@ -136,7 +136,7 @@ def test_errors(tables: Tables, every: int, verdict: str) -> None:
 
 
 def test_a_window_without_requests_fails_and_does_not_crash(tables: Tables) -> None:
-    empty = replace(tables, requests=tables.requests.clear(), chunks=tables.chunks.clear())
+    empty = replace(tables, requests=tables.requests.clear(), counts=tables.counts.clear())
     seen = verdicts(empty)
     assert seen["errors"].verdict == "fail"
     assert not valid(list(seen.values()))
