@@ -1,7 +1,7 @@
 """What bundled plugins and other programs may call: small, typed, public.
 
 Measuring: :func:`load_study`, :func:`expand`, :func:`run`. Reading: :func:`results`. Analysing
-(imports polars when called): :func:`analyze`.
+(imports polars when called): :func:`analyze`, :func:`events`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from inferometer.plan import expand
 from inferometer.store import Store
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    import polars as pl
+
     from inferometer.comparison import Comparison
     from inferometer.runner import RunOutcome
     from inferometer.study import Study
 
-__all__ = ["analyze", "expand", "load_study", "results", "run"]
+__all__ = ["analyze", "events", "expand", "load_study", "results", "run"]
 
 
 def load_study(path: str | Path) -> Study:
@@ -42,8 +46,24 @@ def results(directory: str | Path) -> Store:
     return Store(Path(directory))
 
 
-def analyze(directory: str | Path) -> Comparison:
-    """Return the comparison made from a results directory."""
+def analyze(
+    directory: str | Path, scenario: str | Path | None = None, *, as_of: dt.date | None = None
+) -> Comparison:
+    """Return the comparison made from a results directory, priced by a scenario's file or as it is.
+
+    ``as_of`` is the day against which prices are old; see :func:`inferometer.analyze.analyze`.
+    """
     from inferometer.analyze import analyze as compare  # noqa: PLC0415 -- imports polars
 
-    return compare(Path(directory))
+    return compare(Path(directory), Path(scenario) if scenario else None, as_of=as_of)
+
+
+def events(directory: str | Path, launch: str) -> pl.DataFrame:
+    """Return the streamed events of a whole launch, as they came.
+
+    Columns ``request``, ``tokens``, ``flags`` (see :mod:`inferometer.records`) and ``t_ns``; kept
+    as Parquet in the launch's folder from the first call on.
+    """
+    from inferometer.chunklog import read_chunks  # noqa: PLC0415 -- as above
+
+    return read_chunks(results(directory).folder(launch))
