@@ -189,8 +189,9 @@ date = "2026-11-01"
 """
 
 
-def test_every_figure_that_is_varied_is_the_one_that_is_told(tmp_path: Path) -> None:
-    found = costs(tmp_path, RENTED + MACHINE + API + RESPONSE + FLEET)
+@pytest.mark.parametrize("hour", [RENTED, OWNED])
+def test_every_figure_that_is_varied_is_the_one_that_is_told(tmp_path: Path, hour: str) -> None:
+    found = costs(tmp_path, hour + MACHINE + SURCHARGE + API + RESPONSE + FLEET)
     bill, over, answer = found.tornados
     cells = {one.cell: one.values["bill_usd_per_mtok_output"].value for one in found.cells}
     assert bill.base == pytest.approx(cells[bill.cell])
