@@ -126,18 +126,27 @@ class Swing(Struct, frozen=True, kw_only=True):
     at_low: float
     at_high: float
     assumed: bool
-    """The range is 20 % to either side, because the file gives none."""
+    """Nothing gives a range: it is 20 % to either side, or one of what is ``whole``."""
+    whole: bool = False
+    """The input counts whole things."""
 
 
 class Tornado(Struct, frozen=True, kw_only=True):
-    """Sensitivity of one cell's cost to every input of its hour, the widest swing first."""
+    """Sensitivity of one figure to every input that it is made of, the widest swing first.
+
+    ``metric`` is a cost metric of the cell, or ``own_over_api`` (``of`` names the API),
+    ``usd_per_response``, ``usd_per_month`` (of the fleet; ``of`` names the region).
+    """
 
     hour: str
+    """Empty where the prices are those of a list."""
     cell: str
+    """Cell id, or whose price list it is."""
     metric: str
     unit: str
     base: float
     swings: list[Swing]
+    of: str = ""
 
 
 class ApiEven(Struct, frozen=True, kw_only=True):
@@ -315,6 +324,8 @@ class Fleet(Struct, frozen=True, kw_only=True):
     site_mw: float | None = None
     sites: list[SiteRow] = []
     margins: list[Margin] = []
+    tornados: list[Tornado] = []
+    """Of the cheapest ranked row of each model, hour and region."""
     notes: list[str] = []
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.comparison import worst_kind
-from inferometer.cost import evens, hour, pricing, reading
+from inferometer.cost import evens, hour, pricing, reading, sensitivity
 from inferometer.cost.crossings import arguments
 from inferometer.cost.division import busy_shares
 from inferometer.cost.response import response
+from inferometer.cost.tornado import MachineHour
 
 if TYPE_CHECKING:
-    from inferometer.comparison import Cell, Kind
-    from inferometer.comparison.costs import ApiEven, OwnOrRent, PricedCell, ResponseCost
-    from inferometer.cost.scenario import Api
+    from collections.abc import Iterator, Mapping
+
+    from inferometer.comparison import Cell, Kind, Value
+    from inferometer.comparison.costs import ApiEven, OwnOrRent, PricedCell, ResponseCost, Tornado
+    from inferometer.cost.scenario import Api, Response
     from inferometer.cost.scene import Scene
+    from inferometer.cost.sensitivity import Make
+
+PER_MTOK = ("usd_per_mtok_input", "usd_per_mtok_output")
+"""Of a cell, by metric: what a million tokens of each side cost."""
 
 
 class _Joules(NamedTuple):
@@ -57,51 +65,75 @@ def own_or_rent(scene: Scene) -> list[OwnOrRent]:
 def responses(scene: Scene) -> list[ResponseCost]:
     """Return the cost of an accepted response on the cheapest cells, or at declared prices."""
     entry = scene.case.scenario.response
-    if entry is None:
-        return []
+    return [] if entry is None else [make(entry, {}) for make, _ in _ways(scene, entry)]
+
+
+def tornados(scene: Scene) -> list[Tornado]:
+    """Return what moves own over API, and the cost of a response, where these are known."""
+    entry = scene.case.scenario.response
+    found = [
+        _api_tornado(scene, api, one)
+        for api in scene.case.scenario.apis
+        for terms in scene.case.terms
+        for one in scene.cheapest(terms.entry.name)
+        if one.cell in scene.lengths
+    ]
+    if entry is not None:
+        found += [sensitivity.of_response(entry, *way) for way in _ways(scene, entry)]
+    return [one for one in found if one is not None]
+
+
+def _ways(scene: Scene, entry: Response) -> Iterator[tuple[Make, dict[str, Value]]]:
+    """Yield how a response is priced, with the measured prices per million tokens in it."""
     if entry.output_per_mtok is not None:
-        cached = entry.cached_input_per_mtok
-        return [
-            response(
-                entry,
-                at=entry.source or "declared prices",
-                hour=None,
-                input_usd=entry.input_per_mtok,
-                cached_usd=entry.input_per_mtok if cached is None else cached,
-                output_usd=entry.output_per_mtok,
-            )
-        ]
-    found = []
+        yield _at_declared, {}
+        return
     for terms in scene.case.terms:
         for one in scene.cheapest(terms.entry.name):
-            joules = _joules(scene, scene.by_id[one.cell], one)
-            found.append(
-                response(
-                    entry,
-                    at=one.cell,
-                    hour=one.hour,
-                    input_usd=one.values["usd_per_mtok_input"].value,
-                    cached_usd=0.0,
-                    output_usd=one.values["usd_per_mtok_output"].value,
-                    input_j=joules.input,
-                    output_j=joules.output,
-                    cached_share=one.division.cached_tokens_share or 0.0,
-                    kind=one.values["usd_per_mtok_output"].kind,
-                    energy_kind=joules.kind,
-                )
-            )
-    return found
+            priced = {name: one.values[name] for name in PER_MTOK}
+            yield partial(_at_measured, one, _joules(scene, scene.by_id[one.cell], one)), priced
+
+
+def _at_declared(entry: Response, _: Mapping[str, float]) -> ResponseCost:
+    cached = entry.cached_input_per_mtok
+    return response(
+        entry,
+        at=entry.source or "declared prices",
+        hour=None,
+        input_usd=entry.input_per_mtok,
+        cached_usd=entry.input_per_mtok if cached is None else cached,
+        output_usd=entry.output_per_mtok,
+    )
+
+
+def _at_measured(
+    one: PricedCell, joules: _Joules, entry: Response, prices: Mapping[str, float]
+) -> ResponseCost:
+    """Price a response on a cell; ``prices`` go before its own."""
+    input_usd, output_usd = (prices.get(name, one.values[name].value) for name in PER_MTOK)
+    return response(
+        entry,
+        at=one.cell,
+        hour=one.hour,
+        input_usd=input_usd,
+        cached_usd=0.0,
+        output_usd=output_usd,
+        input_j=joules.input,
+        output_j=joules.output,
+        cached_share=one.division.cached_tokens_share or 0.0,
+        kind=one.values["usd_per_mtok_output"].kind,
+        energy_kind=joules.kind,
+    )
 
 
 def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
     cell, terms = scene.by_id[one.cell], scene.terms(one.hour)
     gpus, power_kw, surcharges = arguments(scene, terms, cell)
     lengths = scene.lengths[one.cell]
-    exchange = scene.case.scenario.exchange.get(api.currency)
     return evens.api_even(
         api,
         origin=reading.of_api(api, scene.case.scenario, scene.case.as_of),
-        exchange_usd=exchange.usd if exchange else 1.0,
+        exchange_usd=_exchange_usd(scene, api),
         hour=one.hour,
         cell=one.cell,
         input_tokens=lengths.input,
@@ -110,6 +142,24 @@ def _api(scene: Scene, api: Api, one: PricedCell) -> ApiEven:
         machine=hour.use(terms, gpus=gpus, power_kw=power_kw, surcharges=surcharges),
         used=hour.utilisation(terms.entry),
     )
+
+
+def _api_tornado(scene: Scene, api: Api, one: PricedCell) -> Tornado | None:
+    cell, terms = scene.by_id[one.cell], scene.terms(one.hour)
+    gpus, power_kw, surcharges = arguments(scene, terms, cell)
+    return sensitivity.of_api(
+        api,
+        MachineHour(terms, gpus, power_kw, tuple(surcharges)),
+        cell=one.cell,
+        exchange_usd=_exchange_usd(scene, api),
+        tokens=scene.lengths[one.cell],
+        requests_s=cell.values["requests_s"],
+    )
+
+
+def _exchange_usd(scene: Scene, api: Api) -> float:
+    exchange = scene.case.scenario.exchange.get(api.currency)
+    return exchange.usd if exchange else 1.0
 
 
 def _joules(scene: Scene, cell: Cell, one: PricedCell) -> _Joules:

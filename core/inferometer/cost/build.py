@@ -89,7 +89,7 @@ def build_costs(
         hours=[_hour(scene, terms) for terms in case.terms],
         cells=rows,
         flips=crossings.flips(scene),
-        tornados=crossings.tornados(scene),
+        tornados=[*crossings.tornados(scene), *answers.tornados(scene)],
         apis=answers.apis(scene),
         own_or_rent=answers.own_or_rent(scene),
         responses=answers.responses(scene),

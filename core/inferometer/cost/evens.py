@@ -131,11 +131,7 @@ def api_even(
     ``requests_s`` is what the cell completes, with its interval; ``machine`` its hour at a share
     ``used`` of the paid hours. ``exchange_usd`` is worth one unit of the API's currency.
     """
-    cached = api.cached_share * input_tokens
-    cached_price = api.cached_input_per_mtok
-    listed = (input_tokens - cached) * api.input_per_mtok + output_tokens * api.output_per_mtok
-    listed += cached * (api.input_per_mtok if cached_price is None else cached_price)
-    listed *= exchange_usd / 1e6
+    listed = api_list_usd(api, input_tokens, output_tokens) * exchange_usd
     api_usd = listed * (1 - api.discount)
     hourly = machine.at(used)
     kind = worst_kind((requests_s.kind, "estimated"))
@@ -153,7 +149,7 @@ def api_even(
         hour=hour,
         cell=cell,
         input_tokens=input_tokens,
-        cached_tokens=cached,
+        cached_tokens=api.cached_share * input_tokens,
         output_tokens=output_tokens,
         api_usd_per_request=api_usd,
         own_usd_per_request=own,
@@ -164,6 +160,15 @@ def api_even(
         flip_discount=at("share", lambda done: 1 - hourly / done / listed if listed else None),
         sentence=_api_words(api.name, ratio, flip_used, flip_day),
     )
+
+
+def api_list_usd(api: Api, input_tokens: float, output_tokens: float) -> float:
+    """Return the list price of a request of these mean tokens, in the API's currency."""
+    cached = api.cached_share * input_tokens
+    cached_price = api.cached_input_per_mtok
+    listed = (input_tokens - cached) * api.input_per_mtok + output_tokens * api.output_per_mtok
+    listed += cached * (api.input_per_mtok if cached_price is None else cached_price)
+    return listed / 1e6
 
 
 def own_or_rent(

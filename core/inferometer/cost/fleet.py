@@ -37,26 +37,51 @@ def rows(
     carbon_g_per_kwh: float | None = None,
     owned: Collection[str] = (),
 ) -> list[FleetRow]:
-    """Return what each stack needs, by region and hour; a region's own hour, PUE and carbon win.
+    """Return what each stack needs: the row of each of :func:`cases`, whose arguments these are.
 
-    ``pue`` is by the name of the hour (or ``NO_HOUR``). ``owned`` names the hours whose machines
-    are bought: they stay, and stay on, whatever ``follows_demand`` says. What is not known is a
-    value with its reason, never 0.
+    What is not known is a value with its reason, never 0.
     """
     return [
-        _row(
-            replicas.Case(
-                demand=demand,
-                region=region,
-                machine=machine,
-                capacity=_usable(machine),
-                hour=hour,
-                rate=machine.rates.get(hour) or _no_rate(machine, hour),
-                pue=_pue(region, pue.get(hour)),
-                carbon=_carbon(region, carbon_g_per_kwh),
-                follows=entry.follows_demand and hour not in owned,
-                loads=requests_s(demand, region.share),
-            )
+        row(case)
+        for case in cases(
+            demand,
+            entry,
+            capacities,
+            hours=hours,
+            pue=pue,
+            carbon_g_per_kwh=carbon_g_per_kwh,
+            owned=owned,
+        )
+    ]
+
+
+def cases(
+    demand: Demand,
+    entry: FleetEntry,
+    capacities: Sequence[Capacity],
+    *,
+    hours: Sequence[str],
+    pue: Mapping[str, float | None],
+    carbon_g_per_kwh: float | None = None,
+    owned: Collection[str] = (),
+) -> list[replicas.Case]:
+    """Return every stack by region and hour; a region's own hour, PUE and carbon win.
+
+    ``pue`` is by the name of the hour (or ``NO_HOUR``). ``owned`` names the hours whose machines
+    are bought: they stay, and stay on, whatever ``follows_demand`` says.
+    """
+    return [
+        replicas.Case(
+            demand=demand,
+            region=region,
+            machine=machine,
+            capacity=_usable(machine),
+            hour=hour,
+            rate=machine.rates.get(hour) or _no_rate(machine, hour),
+            pue=_pue(region, pue.get(hour)),
+            carbon=_carbon(region, carbon_g_per_kwh),
+            follows=entry.follows_demand and hour not in owned,
+            loads=requests_s(demand, region.share),
         )
         for region in regions(entry)
         for hour in ([region.hour] if region.hour else hours or [NO_HOUR])
@@ -123,7 +148,8 @@ def _carbon(region: Region, of_all: float | None) -> Value:
     return declared(grams, "g/kWh", "not_declared", missing)
 
 
-def _row(case: replicas.Case) -> FleetRow:
+def row(case: replicas.Case) -> FleetRow:
+    """Return one row of the fleet."""
     machine, number = case.machine, replicas.count(case)
     known = number.value is not None and machine.gpus is not None
     energy, money = replicas.energy_kwh(case), replicas.money_usd(case)

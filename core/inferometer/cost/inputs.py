@@ -23,13 +23,15 @@ MOST = 0.999
 
 
 class Input(NamedTuple):
-    """One number of an hour, by its key in the scenario, and what it may be."""
+    """One number that a cost hangs on, by its key in the scenario, and what it may be."""
 
     name: str
     value: float
     unit: str
     low: float
     high: float
+    whole: bool = False
+    """It counts whole things."""
 
 
 OWNED: Mapping[str, tuple[str, float, float]] = {

@@ -11,12 +11,13 @@ from inferometer.comparison import Value, worst_kind
 from inferometer.comparison.costs import Fleet
 from inferometer.contests import primary_meter
 from inferometer.cost import fleet as fleets
-from inferometer.cost import hour, margins, objectives, pricing, sites
+from inferometer.cost import hour, margins, monthly, objectives, pricing, sites
 from inferometer.cost.capacity import Capacity, Rate
 from inferometer.cost.crossings import arguments
 from inferometer.cost.demand import demand
 from inferometer.cost.division import busy_shares
 from inferometer.cost.scene import Lengths
+from inferometer.cost.tornado import MachineHour
 from inferometer.declared import Energy
 from inferometer.errors import UsageError
 from inferometer.metrics.energy import read_meters
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Cell, Model
     from inferometer.comparison.costs import Demand
+    from inferometer.cost.replicas import Case
     from inferometer.cost.scenario import Terms
     from inferometer.cost.scene import Scene
 
@@ -59,7 +61,7 @@ def fleet(scene: Scene) -> Fleet | None:
     }
     owned = [t.entry.name for t in scene.case.terms if t.entry.owned is not None]
     carbon = declared.carbon_g_per_kwh if isinstance(declared, Energy) else None
-    rows = fleets.rows(
+    cases = fleets.cases(
         wanted,
         entry,
         machines,
@@ -68,6 +70,7 @@ def fleet(scene: Scene) -> Fleet | None:
         carbon_g_per_kwh=carbon,
         owned=owned,
     )
+    rows = [fleets.row(case) for case in cases]
     response = scene.case.scenario.response
     return Fleet(
         demand=wanted,
@@ -83,8 +86,18 @@ def fleet(scene: Scene) -> Fleet | None:
             attempts=response.attempts if response else 1.0,
             owned=owned,
         ),
+        tornados=[
+            monthly.tornado(case, entry, _machine(scene, case)) for case in monthly.cheapest(cases)
+        ],
         notes=fleets.notes(wanted, entry, machines, owned=bool(owned)),
     )
+
+
+def _machine(scene: Scene, case: Case) -> MachineHour:
+    """Return what the hour of a fleet's replica is computed with."""
+    terms = scene.terms(case.hour)
+    gpus, power_kw, surcharges = arguments(scene, terms, scene.by_id[case.machine.cell])
+    return MachineHour(terms, gpus, power_kw, tuple(surcharges))
 
 
 def _lengths(scene: Scene, workload: str, cells: Sequence[Cell]) -> Lengths:

@@ -1,4 +1,4 @@
-"""What each input does to a cost when it goes from its lowest to its highest value."""
+"""What each input of an hour does to a cost when it goes from its lowest to its highest value."""
 
 from __future__ import annotations
 
@@ -7,24 +7,58 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
 
-from inferometer.comparison.costs import Swing, Tornado
+from inferometer.comparison.costs import Tornado
 from inferometer.cost.hour import bill, total
 from inferometer.cost.inputs import Input, inputs, with_inputs
+from inferometer.cost.swings import interval, swings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from inferometer.comparison.value import Value
     from inferometer.cost.scenario import Surcharge, Terms
 
-ASSUMED = 0.2
-"""To either side of an input without a range of its own."""
+
+class MachineHour(NamedTuple):
+    """The hour of what serves, and all that its bill is computed with."""
+
+    terms: Terms
+    gpus: int | None
+    power_kw: float | None = None
+    """Metered; goes before the declared power."""
+    surcharges: tuple[Surcharge, ...] = ()
+
+    def usd(self) -> float:
+        """Return USD for a working hour.
+
+        Raises:
+            UsageError: as :func:`inferometer.cost.hour.bill`.
+        """
+        parts = bill(self.terms, gpus=self.gpus, power_kw=self.power_kw, surcharges=self.surcharges)
+        return total(parts)
 
 
-class _Range(NamedTuple):
-    low: float
-    high: float
-    assumed: bool
+def of_machine(machine: MachineHour) -> dict[str, Input]:
+    """Return the numbers that a machine's hour is made of, by key."""
+    found = {one.name: one for one in inputs(machine.terms)}
+    if machine.power_kw is not None:
+        found["power_kw"] = Input("power_kw", machine.power_kw, "kW, metered", 0, math.inf)
+    return found | {
+        f"surcharges.{index}": _of_surcharge(one) for index, one in enumerate(machine.surcharges)
+    }
+
+
+def with_values(machine: MachineHour, values: Mapping[str, float]) -> MachineHour:
+    """Return the machine with these of its inputs, by key; keys of others are passed over."""
+    of_hour = {key: value for key, value in values.items() if key in of_machine(machine)}
+    surcharges = tuple(
+        _changed(one, of_hour.pop(f"surcharges.{index}", None))
+        for index, one in enumerate(machine.surcharges)
+    )
+    power_kw = machine.power_kw
+    if power_kw is not None:
+        power_kw = of_hour.pop("power_kw", power_kw)
+    return MachineHour(with_inputs(machine.terms, of_hour), machine.gpus, power_kw, surcharges)
 
 
 def tornado(
@@ -45,107 +79,31 @@ def tornado(
     0.0036, USD per million output tokens. Without a throughput the divisor is ``per_hour``.
 
     An input goes over the range that the scenario gives, throughput over its interval, all else
-    over 20 % to either side within what it may be (``assumed``). An input of 0 without a range
-    moves nothing and is left out. ``power_kw`` is metered, and goes before the declared power.
+    as :func:`inferometer.cost.swings.swings` says. ``power_kw`` is metered, and goes before the
+    declared power.
 
     Raises:
         UsageError: as :func:`inferometer.cost.hour.bill`.
     """
-    case = _Case(terms, gpus, power_kw, tuple(surcharges), _rate(throughput) * per_hour)
-    swings = [*_of_hour(case), *_of_surcharges(case)]
+    machine = MachineHour(terms, gpus, power_kw, tuple(surcharges))
+    varied, ranges = of_machine(machine), dict(terms.entry.ranges)
+    rate = 1.0
     if throughput is not None and throughput.value is not None:
-        rate = Input("throughput", throughput.value, throughput.unit, 0, math.inf)
-        swings += _swing(
-            rate, _interval(throughput), lambda value: case._replace(work=value * per_hour).cost()
-        )
-    swings.sort(key=lambda swing: -abs(swing.at_high - swing.at_low))
+        rate = throughput.value
+        varied["throughput"] = Input("throughput", rate, throughput.unit, 0, math.inf)
+        ranges |= interval("throughput", throughput)
+
+    def cost(values: Mapping[str, float]) -> float:
+        return with_values(machine, values).usd() / (values.get("throughput", rate) * per_hour)
+
     return Tornado(
         hour=terms.entry.name,
         cell=cell,
         metric=metric,
         unit=unit,
-        base=case.cost(),
-        swings=swings,
+        base=cost({}),
+        swings=swings(varied, cost, ranges),
     )
-
-
-class _Case(NamedTuple):
-    """Everything that a cost is made of; ``work`` is done in an hour."""
-
-    terms: Terms
-    gpus: int | None
-    power_kw: float | None
-    surcharges: tuple[Surcharge, ...]
-    work: float
-
-    def cost(self) -> float:
-        parts = bill(self.terms, gpus=self.gpus, power_kw=self.power_kw, surcharges=self.surcharges)
-        return total(parts) / self.work
-
-
-def _of_hour(case: _Case) -> list[Swing]:
-    terms, ranges = case.terms, case.terms.entry.ranges
-    swings = []
-    for one in inputs(terms):
-        if one.name == "power_kw" and case.power_kw is not None:
-            continue
-        swings += _swing(
-            one,
-            ranges,
-            lambda value, name=one.name: case._replace(  # type: ignore[misc]
-                terms=with_inputs(terms, {name: value})
-            ).cost(),
-        )
-    if case.power_kw is not None:
-        metered = Input("power_kw", case.power_kw, "kW, metered", 0, math.inf)
-        swings += _swing(metered, ranges, lambda value: case._replace(power_kw=value).cost())
-    return swings
-
-
-def _of_surcharges(case: _Case) -> list[Swing]:
-    swings = []
-    for index, one in enumerate(case.surcharges):
-        swings += _swing(
-            _of_surcharge(one),
-            {},
-            lambda value, index=index: case._replace(  # type: ignore[misc]
-                surcharges=_changed(case.surcharges, index, value)
-            ).cost(),
-        )
-    return swings
-
-
-def _rate(throughput: Value | None) -> float:
-    return 1.0 if throughput is None or throughput.value is None else throughput.value
-
-
-def _swing(
-    one: Input, ranges: Mapping[str, tuple[float, float]], cost: Callable[[float], float]
-) -> list[Swing]:
-    if one.name in ranges:
-        span = _Range(*ranges[one.name], assumed=False)
-    else:
-        low, high = one.value * (1 - ASSUMED), one.value * (1 + ASSUMED)
-        span = _Range(float(max(low, one.low)), max(one.value, min(high, one.high)), assumed=True)
-    if span.low == span.high:
-        return []
-    swing = Swing(
-        input=one.name,
-        unit=one.unit,
-        base_input=one.value,
-        low_input=span.low,
-        high_input=span.high,
-        at_low=cost(span.low),
-        at_high=cost(span.high),
-        assumed=span.assumed,
-    )
-    return [swing]
-
-
-def _interval(value: Value) -> dict[str, tuple[float, float]]:
-    if value.low is None or value.high is None or value.low <= 0:
-        return {}
-    return {"throughput": (value.low, value.high)}
 
 
 def _of_surcharge(one: Surcharge) -> Input:
@@ -154,8 +112,8 @@ def _of_surcharge(one: Surcharge) -> Input:
     return Input(one.what, one.usd_per_gpu_hour, "USD per GPU-hour", 0, math.inf)
 
 
-def _changed(surcharges: Sequence[Surcharge], index: int, value: float) -> tuple[Surcharge, ...]:
-    key = "usd_per_hour" if surcharges[index].usd_per_gpu_hour is None else "usd_per_gpu_hour"
-    changed = list(surcharges)
-    changed[index] = structs.replace(changed[index], **{key: value})
-    return tuple(changed)
+def _changed(one: Surcharge, value: float | None) -> Surcharge:
+    if value is None:
+        return one
+    key = "usd_per_hour" if one.usd_per_gpu_hour is None else "usd_per_gpu_hour"
+    return structs.replace(one, **{key: value})

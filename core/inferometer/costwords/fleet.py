@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from inferometer.costwords import tornado
 from inferometer.costwords.look import NOT_RANKED, distinct
 from inferometer.costwords.shape import Section, Table
 from inferometer.numbers import number, percent, point, whole, with_interval
@@ -46,6 +47,7 @@ def section(look: Look) -> list[Section]:
         tables += [_size(look, place, rows), _power(look, place, rows), _bill(look, place, rows)]
         tables += _formulas(look, place, rows)
     found = [*tables, *_architectures(look, fleet), *_site(look, fleet), *_margins(look, fleet)]
+    found += tornado.tables(look, fleet.tornados)
     return [
         Section(
             id="fleet",
@@ -53,7 +55,7 @@ def section(look: Look) -> list[Section]:
             question="How many machines carry the demand, and what does a month cost?",
             lead=tuple(_demand(fleet.demand)),
             tables=tuple(found),
-            notes=tuple(fleet.notes),
+            notes=(*fleet.notes, *([tornado.HOW] if fleet.tornados else [])),
         )
     ]
 

@@ -136,8 +136,9 @@ def test_a_stale_price_is_marked_in_every_table_that_it_goes_into() -> None:
 def test_a_stale_api_is_marked_too() -> None:
     api = costs().apis[0]
     old = replace(api, origin=replace(api.origin, stale=True, age_days=91))
-    found = said(with_costs(apis=[old]))["apis"]
-    assert all("public-api (STALE: 91 days old)" in one.title for one in found.tables)
+    found = said(with_costs(apis=[old]))
+    assert all("public-api (STALE: 91 days old)" in one.title for one in found["apis"].tables)
+    assert "public-api (STALE: 91 days old)" in found["tornado"].tables[1].title
 
 
 def test_parts_stand_with_their_sum() -> None:
@@ -275,12 +276,27 @@ def test_a_last_digit_of_floating_point_makes_no_line_of_its_own() -> None:
 
 
 def test_the_widest_swing_has_the_longest_bar() -> None:
-    (one,) = said()["tornado"].tables
+    one = said()["tornado"].tables[0]
     assert [(row[0], row[-1]) for row in one.rows] == [
         ("server_usd (+-20 %)", "=" * 20),
         ("pue", "=" * 5),
         ("staff", "none"),
     ]
+
+
+def test_each_figure_that_is_varied_says_what_it_is() -> None:
+    found = said()
+    _, api, answer = found["tornado"].tables
+    where = "vllm 0.32.0, smol-135m, chat, 8 streams"
+    assert api.title == f"{RENTED}: {where}: own cost of a request over that at public-api 0.250"
+    assert api.header[3:5] == ("ratio from", "ratio to")
+    assert answer.title == "declared prices: an accepted response 0.0273 USD"
+    month = found["fleet"].tables[-1]
+    assert month.title == f"{RENTED}: {where}: a month of the fleet, eu-north 18,700 USD"
+    assert month.rows == (
+        ("spare (+-1)", "0 replicas", "2 replicas", "18,400", "18,900", "=" * 20),
+    )
+    assert sum("(+-1) of what is counted" in text for text in found["fleet"].notes) == 1
 
 
 def test_flips_tell_each_sentence_once() -> None:

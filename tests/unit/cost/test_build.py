@@ -142,7 +142,7 @@ def test_a_load_at_which_people_wait_too_long_is_no_answer(tmp_path: Path) -> No
     assert any_.at.startswith("a/")
     good = costs(tmp_path / "good", text + fast)
     assert [one.at[:2] for one in good.responses] == ["b/"]
-    assert [one.cell[:2] for one in good.tornados] == ["b/"]
+    assert {one.cell[:2] for one in good.tornados} == {"b/"}
     none = costs(tmp_path / "none", text + slow)
     assert (none.responses, none.tornados) == ([], [])
     unmet = (
@@ -178,3 +178,43 @@ def test_a_good_request_costs_what_a_request_does_where_all_are_good(tmp_path: P
     assert slow["usd_per_good_request"].reason == "slo_never_met"
     assert fast["usd_per_good_request"].value == fast["usd_per_request"].value
     assert fast["usd_per_request"].value == pytest.approx(4 / 3600 / 8)  # 80 tok/s, 10 a request
+
+
+API = """[[apis]]
+name = "theirs"
+input_per_mtok = 1.0
+output_per_mtok = 4.0
+source = "made up"
+date = "2026-11-01"
+"""
+
+
+@pytest.mark.parametrize("hour", [RENTED, OWNED])
+def test_every_figure_that_is_varied_is_the_one_that_is_told(tmp_path: Path, hour: str) -> None:
+    found = costs(tmp_path, hour + MACHINE + SURCHARGE + API + RESPONSE + FLEET)
+    bill, over, answer = found.tornados
+    cells = {one.cell: one.values["bill_usd_per_mtok_output"].value for one in found.cells}
+    assert bill.base == pytest.approx(cells[bill.cell])
+    assert (over.metric, over.of) == ("own_over_api", "theirs")
+    assert over.base == pytest.approx(found.apis[0].ratio.value)
+    assert answer.base == pytest.approx(found.responses[0].usd.value)
+    assert found.fleet is not None
+    (month,) = found.fleet.tornados
+    row = next(one for one in found.fleet.rows if one.cell == month.cell)
+    assert month.base == pytest.approx(row.usd_per_month.value)
+    assert month.base == min(one.usd_per_month.value or 0 for one in found.fleet.rows)
+
+
+def test_an_answer_at_declared_prices_varies_them(tmp_path: Path) -> None:
+    prices = "input_per_mtok = 1.0\noutput_per_mtok = 5.0\n"
+    prices += 'source = "a list"\ndate = "2026-11-01"\n'
+    (told,) = (
+        one
+        for one in costs(tmp_path, RENTED + MACHINE + RESPONSE + prices).tornados
+        if one.metric == "usd_per_response"
+    )
+    assert (told.hour, told.cell) == ("", "a list")
+    assert told.base == pytest.approx(100 * 1e-6 + 10 * 5e-6)  # cached ones cost as others do
+    found = {one.input: (one.at_low, one.at_high) for one in told.swings}
+    assert found["input_per_mtok"] == pytest.approx((130e-6, 170e-6))
+    assert found["output_per_mtok"] == pytest.approx((140e-6, 160e-6))

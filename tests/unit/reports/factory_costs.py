@@ -162,30 +162,74 @@ def flip(hour: str, architecture: Architecture) -> Flip:
     )
 
 
-def tornado() -> Tornado:
-    def swing(name: str, low: float, high: float, *, assumed: bool) -> Swing:
-        return Swing(
-            input=name,
-            unit="USD",
-            base_input=1.0,
-            low_input=0.8,
-            high_input=1.2,
-            at_low=low,
-            at_high=high,
-            assumed=assumed,
-        )
+def swing(name: str, low: float, high: float, *, assumed: bool) -> Swing:
+    return Swing(
+        input=name,
+        unit="USD",
+        base_input=1.0,
+        low_input=0.8,
+        high_input=1.2,
+        at_low=low,
+        at_high=high,
+        assumed=assumed,
+    )
 
+
+def tornados() -> list[Tornado]:
+    return [
+        Tornado(
+            hour=OWNED,
+            cell="vllm-dense",
+            metric=DOLLARS,
+            unit="USD/Mtok",
+            base=1.0,
+            swings=[
+                swing("server_usd", 0.8, 1.2, assumed=True),
+                swing("pue", 0.95, 1.05, assumed=False),
+                swing("staff", 1.0, 1.0, assumed=False),
+            ],
+        ),
+        Tornado(
+            hour=RENTED,
+            cell="vllm-dense",
+            metric="own_over_api",
+            unit="ratio",
+            base=0.25,
+            swings=[swing("apis.discount", 0.2, 0.3, assumed=True)],
+            of="public-api",
+        ),
+        Tornado(
+            hour="",
+            cell="declared prices",
+            metric="usd_per_response",
+            unit="USD",
+            base=0.0273,
+            swings=[swing("attempts", 0.025, 0.03, assumed=True)],
+        ),
+    ]
+
+
+def monthly() -> Tornado:
     return Tornado(
-        hour=OWNED,
+        hour=RENTED,
         cell="vllm-dense",
-        metric=DOLLARS,
-        unit="USD/Mtok",
-        base=1.0,
+        metric="usd_per_month",
+        unit="USD",
+        base=18_659.0,
         swings=[
-            swing("server_usd", 0.8, 1.2, assumed=True),
-            swing("pue", 0.95, 1.05, assumed=False),
-            swing("staff", 1.0, 1.0, assumed=False),
+            Swing(
+                input="spare",
+                unit="replicas",
+                base_input=1,
+                low_input=0,
+                high_input=2,
+                at_low=18_396.0,
+                at_high=18_922.0,
+                assumed=True,
+                whole=True,
+            )
         ],
+        of="eu-north",
     )
 
 
@@ -319,6 +363,7 @@ def fleet() -> Fleet:
                 after_credits_usd=6_341,
             )
         ],
+        tornados=[monthly()],
         notes=["A replica serves one model."],
     )
 
@@ -335,7 +380,7 @@ def costs() -> Costs:
             for stack in ("vllm", "transformers")
         ],
         flips=[flip(hour, architecture) for hour in PRICES for architecture in MODELS],
-        tornados=[tornado()],
+        tornados=tornados(),
         apis=[api()],
         own_or_rent=[
             OwnOrRent(
