@@ -100,7 +100,7 @@ def with_interval(value: Value) -> str:
     """Return ``201 (195 to 208)``, ``201 (no interval)`` or ``n/a (why)``."""
     if value.value is None or not math.isfinite(value.value):
         return point(value)
-    if value.low == value.high == value.value:  # the best against itself
+    if value.low == value.high == value.value == 1 and value.unit == "ratio":  # against itself
         return point(value)
     return f"{point(value)} ({interval(value)})"
 

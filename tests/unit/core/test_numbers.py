@@ -114,3 +114,10 @@ def test_missing_value_is_words() -> None:
 
 def test_percent() -> None:
     assert [numbers.percent(x) for x in (6.0, 6.44, 12.3)] == ["6 %", "6.4 %", "12 %"]
+
+
+def test_launches_that_are_all_alike_have_an_interval_and_the_best_against_itself_none() -> None:
+    alike = Value(value=25.6, unit="tok/s", kind="measured", n=3, low=25.6, high=25.6)
+    itself = Value(value=1.0, unit="ratio", kind="derived", n=3, low=1.0, high=1.0)
+    assert numbers.with_interval(alike) == "25.6 (25.6 to 25.6)"
+    assert numbers.with_interval(itself) == "1.00"
