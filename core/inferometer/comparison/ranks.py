@@ -78,9 +78,11 @@ class Stopped(Struct, frozen=True, kw_only=True):
 
 
 class Ranking(Struct, frozen=True, kw_only=True):
-    """One objective, one model, one workload, one load point, one profile of the stacks.
+    """One objective, one model, one workload, one operating point, one profile of the stacks.
 
-    Never a blend of objectives, and never of profiles.
+    Never a blend of objectives, and never of profiles. ``load`` says the operating point in words;
+    ``at`` what it is: the same offered load, the same ``interactivity`` (tok/s/user), or the
+    highest rate at which each stack meets the SLO.
     """
 
     objective: Objective
@@ -105,3 +107,5 @@ class Ranking(Struct, frozen=True, kw_only=True):
     pairs: list[Pair] = []
     looks: int = 0
     """Of a sequential study: how often was looked; 0 where the number of rounds was fixed."""
+    at: Literal["load", "interactivity", "slo"] = "load"
+    interactivity: float | None = None
