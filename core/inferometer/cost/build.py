@@ -95,7 +95,7 @@ def build_costs(
         responses=answers.responses(scene),
         fleet=serving.fleet(scene),
         warnings=[*case.warnings, *misfits.strangers(case, evidence)],
-        notes=[*_notes(scene), *_unmet(scene), *_sources(case)],
+        notes=[*_notes(scene), *_always_busy(case), *_unmet(scene), *_sources(case)],
     )
 
 
@@ -168,6 +168,19 @@ def _notes(scene: Scene) -> list[str]:
     if any(not one.ranked for one in scene.priced):
         found.append("Cells that failed a check are shown, and are in no answer and no flip.")
     return found
+
+
+def _always_busy(case: Case) -> list[str]:
+    """Name the owned machines of price books that are taken to work in every paid hour."""
+    return [
+        f"{terms.entry.name}: an owned machine's hour, taken as working all the time; give its "
+        "utilisation if it does not."
+        for terms in case.terms
+        if terms.quote is not None
+        and terms.quote.contract == "owned"
+        and terms.entry.owned is None
+        and terms.entry.utilisation is None
+    ]
 
 
 def _sources(case: Case) -> list[str]:

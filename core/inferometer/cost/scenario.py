@@ -98,7 +98,7 @@ class HourEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Machine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[machine]``: what served, where the results do not say it."""
+    """``[machine]``: what served; goes before what the results say."""
 
     gpus: Count
     """Accelerators reserved for the server, busy or not."""

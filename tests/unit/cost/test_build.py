@@ -63,6 +63,16 @@ def costs(tmp_path: Path, text: str, **options: Any) -> Costs:
     return found
 
 
+def test_an_owned_price_without_utilisation_says_what_is_assumed(tmp_path: Path) -> None:
+    owned = RENTED.replace("on-demand", "owned")
+    said = "rented: an owned machine's hour, taken as working all the time"
+    assert any(note.startswith(said) for note in costs(tmp_path / "a", owned + MACHINE).notes)
+    used = owned.replace("price", "utilisation = 0.5\nprice")
+    for name, text in {"b": RENTED, "c": used}.items():
+        notes = costs(tmp_path / name, text + MACHINE).notes
+        assert not any("working all the time" in note for note in notes)
+
+
 def test_a_fleet_draws_what_its_bill_pays_for(tmp_path: Path) -> None:
     found = costs(tmp_path, OWNED + MACHINE + FLEET)
     cell = next(one for one in found.cells if one.stack == "a")
