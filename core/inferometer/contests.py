@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from msgspec import UnsetType
@@ -71,37 +71,61 @@ def build_rankings(
     Of open loops only those that :func:`tells` lets through. ``refused`` are the cells (stack,
     model) that did not pass the gate.
     """
-    by_id = {cell.id: cell for cell in cells}
-    groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
+    field = Field.of(evidence, cells, refused)
     return [
         found
         for model in models
         for point in evidence.load_points
         for objective, meter, primary, follows in subjects(evidence)
         if tells(point, objective, follows)
-        for profile, stacks in _by_profile(evidence)
+        for profile, stacks in by_profile(evidence)
         for entrants in [
-            [
-                _gated(
-                    _entrant(evidence, cell, rows, objective, meter),
-                    refused.get((stack, model.name)),
-                    cell,
-                    by_id,
-                )
-                for stack in stacks
-                for cell in [by_id[cell_id(stack, model.name, point)]]
-                for rows in [groups.get((stack, model.name, point.index))]
-            ]
+            [field.entrant(stack, model.name, point, objective, meter) for stack in stacks]
         ]
         for found in ranking.rank(
             replace(
-                _contest(model, point, objective, meter, primary=primary, follows=follows),
+                contest(model, point, objective, meter, primary=primary, follows=follows),
                 profile=profile,
                 looks_until=looks_until(evidence),
             ),
-            entrants if point.load.closed else keeping_up(entrants, by_id),
+            entrants if point.load.closed else keeping_up(entrants, field.cells),
         )
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """Everybody who could take part: the cells, their rows of the long table, who was refused."""
+
+    evidence: Evidence
+    cells: Mapping[str, Cell]
+    rows: Mapping[tuple[object, ...], pl.DataFrame]
+    """By stack, model and load point."""
+    refused: Mapping[tuple[str, str], Refusal]
+
+    @classmethod
+    def of(
+        cls,
+        evidence: Evidence,
+        cells: Sequence[Cell],
+        refused: Mapping[tuple[str, str], Refusal],
+    ) -> Field:
+        """Gather it; ``refused`` are the cells (stack, model) that did not pass the gate."""
+        return cls(
+            evidence=evidence,
+            cells={cell.id: cell for cell in cells},
+            rows=evidence.points.partition_by("stack", "model", "load_point", as_dict=True),
+            refused=refused,
+        )
+
+    def entrant(
+        self, stack: str, model: str, point: LoadPoint, objective: Objective, meter: str | None
+    ) -> Entrant:
+        """Return what a stack enters with at a load point, or why it cannot."""
+        cell = self.cells[cell_id(stack, model, point)]
+        rows = self.rows.get((stack, model, point.index))
+        entrant = _entrant(self.evidence, cell, rows, objective, meter)
+        return _gated(entrant, self.refused.get((stack, model)), cell, self.cells)
 
 
 def looks_until(evidence: Evidence) -> int | None:
@@ -111,7 +135,7 @@ def looks_until(evidence: Evidence) -> int | None:
     return evidence.plan.protocol.rounds
 
 
-def _by_profile(evidence: Evidence) -> list[tuple[Profile, list[str]]]:
+def by_profile(evidence: Evidence) -> list[tuple[Profile, list[str]]]:
     """Return each profile with its stacks: what one ranks says nothing about another."""
     profiles = {launch.stack: launch.engine.profile for launch in evidence.plan.launches}
     return [
@@ -197,7 +221,7 @@ def subjects(evidence: Evidence) -> Iterator[tuple[Objective, str | None, bool, 
     yield "cost", None, True, COST_FOLLOWS if evidence.one_price else None
 
 
-def _contest(
+def contest(
     model: Model,
     point: LoadPoint,
     objective: Objective,
@@ -206,6 +230,7 @@ def _contest(
     primary: bool,
     follows: str | None,
 ) -> Contest:
+    """Return the contest of one objective at one load point."""
     metric = BY_ID[METRIC[objective]]
     return Contest(
         objective=objective,

@@ -55,11 +55,14 @@ def look(root: Path, rounds: int) -> Look:
 
 
 def deciding(comparison: Comparison, asked: Sequential) -> list[Ranking]:
-    """Return the rankings that must be decided: primary ones of more than one stack."""
+    """Return the rankings that must be decided: at load points, primary, of more than one stack."""
     return [
         ranking
         for ranking in comparison.rankings
-        if ranking.primary and ranking.objective in asked.objectives and len(ranking.entries) > 1
+        if ranking.at == "load"
+        and ranking.primary
+        and ranking.objective in asked.objectives
+        and len(ranking.entries) > 1
     ]
 
 

@@ -214,7 +214,8 @@ def _disagreement(parity: Sequence[Parity]) -> Iterator[str]:
 
 
 def _unseparated(rankings: Sequence[Ranking]) -> Iterator[str]:
-    single = [r for r in rankings if len(r.entries) > 1 and r.n_rounds < 2]
+    points = [ranking for ranking in rankings if ranking.at == "load"]
+    single = [r for r in points if len(r.entries) > 1 and r.n_rounds < 2]
     if single:
         yield (
             f"{len(single)} rankings rest on one complete round: nothing says how far launches "

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import (
         Architecture,
+        At,
         Cell,
         Check,
         Comparison,
@@ -89,8 +90,9 @@ class View:
         *,
         primary: bool = True,
         profile: str | None = None,
+        at: At = "load",
     ) -> list[Ranking]:
-        """Return the rankings of one question, one per profile, model and load point."""
+        """Return the rankings of one question, one per profile, model and operating point."""
         return [
             ranking
             for ranking in self.comparison.rankings
@@ -98,15 +100,15 @@ class View:
             and ranking.architecture == architecture
             and ranking.primary == primary
             and profile in {None, ranking.profile}
+            and ranking.at == at
         ]
 
     def second_opinions(self, ranking: Ranking) -> list[Ranking]:
-        """Return the other meters' rankings of the same question at the same load point."""
-        return [
-            other
-            for other in self.rankings(ranking.objective, ranking.architecture, primary=False)
-            if place_of(other) == place_of(ranking)
-        ]
+        """Return the other meters' rankings of the same question at the same operating point."""
+        others = self.rankings(
+            ranking.objective, ranking.architecture, primary=False, at=ranking.at
+        )
+        return [other for other in others if place_of(other) == place_of(ranking)]
 
     def troubles(self) -> Iterator[tuple[Cell, Check]]:
         """Yield every check that did not pass: failures first, then unknown, then warnings."""
@@ -117,12 +119,13 @@ class View:
                         yield cell, check
 
     def kinds_of(self, objective: Objective, *, primary: bool) -> list[Kind]:
-        """Return the kinds of number behind an objective's rankings."""
+        """Return the kinds of number behind an objective's rankings at load points."""
         return sorted(
             {
                 ranking.kind
-                for ranking in self.comparison.rankings
-                if ranking.objective == objective and ranking.primary == primary and ranking.entries
+                for architecture in ARCHITECTURES
+                for ranking in self.rankings(objective, architecture, primary=primary)
+                if ranking.entries
             }
         )
 

@@ -196,7 +196,11 @@ def moe_to_dense(view: View) -> Statement | None:
     ratios = view.comparison.moe_ratios
     if not ratios:
         return None
-    metrics = [r.metric for r in view.comparison.rankings if r.objective == "throughput"]
+    metrics = [
+        ranking.metric
+        for architecture in ARCHITECTURES
+        for ranking in view.rankings("throughput", architecture)
+    ]
     chosen = [r for r in ratios if r.metric in metrics] or list(ratios)
     chosen = [ratio for ratio in chosen if ratio.metric == chosen[0].metric]
     stacks = dict.fromkeys(ratio.stack for ratio in chosen)

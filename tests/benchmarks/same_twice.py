@@ -93,7 +93,7 @@ def study(
     seen = analyze(folder)
     print(f"== {folder.name}: {len(engines)} stacks, {(time.monotonic() - began) / 60:.1f} minutes")
     for ranking in seen.rankings:
-        if ranking.objective != "throughput":
+        if ranking.objective != "throughput" or ranking.at != "load":
             continue
         for one in ranking.entries:
             print(f"{one.stack}: {one.value.value:.1f} tok/s ({one.value.low} to {one.value.high})")

@@ -62,5 +62,5 @@ def _at(comparison: Comparison, costs: Costs, load: str) -> tuple[Comparison, Co
         apis=[one for one in costs.apis if one.cell not in others],
         responses=[one for one in costs.responses if one.at not in others],
     )
-    rankings = [one for one in comparison.rankings if one.load in kept]
+    rankings = [one for one in comparison.rankings if one.at == "load" and one.load in kept]
     return replace(comparison, rankings=rankings, costs=costs), costs

@@ -13,6 +13,7 @@ from msgspec import Struct
 from inferometer.comparison.costs import Costs as Costs
 from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
 from inferometer.comparison.ranks import Architecture as Architecture
+from inferometer.comparison.ranks import At as At
 from inferometer.comparison.ranks import Objective as Objective
 from inferometer.comparison.ranks import Pair as Pair
 from inferometer.comparison.ranks import RankEntry as RankEntry

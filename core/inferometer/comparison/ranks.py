@@ -10,6 +10,8 @@ from inferometer.comparison.value import Kind, Value
 
 Objective = Literal["throughput", "energy", "cost"]
 Architecture = Literal["dense", "moe"]
+At = Literal["load", "interactivity", "slo"]
+"""What kind of operating point a ranking is for."""
 OBJECTIVES: tuple[Objective, ...] = ("throughput", "energy", "cost")
 
 
@@ -107,5 +109,5 @@ class Ranking(Struct, frozen=True, kw_only=True):
     pairs: list[Pair] = []
     looks: int = 0
     """Of a sequential study: how often was looked; 0 where the number of rounds was fixed."""
-    at: Literal["load", "interactivity", "slo"] = "load"
+    at: At = "load"
     interactivity: float | None = None

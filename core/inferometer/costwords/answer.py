@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.comparison import RankEntry, Ranking
-    from inferometer.costwords.evens import flip_words
-from inferometer.costwords.look import Look
+    from inferometer.costwords.look import Look
 
 POINTS = 3
 """Up to so many load points of a model each get a sentence; more are counted."""
@@ -70,7 +69,7 @@ def _price(look: Look) -> list[str]:
 def _verdicts(look: Look) -> list[str]:
     groups: dict[tuple[str, str], list[Ranking]] = defaultdict(list)
     for ranking in look.comparison.rankings:
-        if ranking.objective == "cost" and ranking.primary:
+        if ranking.objective == "cost" and ranking.primary and ranking.at == "load":
             groups[ranking.model, ranking.profile].append(ranking)
     several = len({profile for _, profile in groups}) > 1
     found = []

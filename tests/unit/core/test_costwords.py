@@ -107,6 +107,12 @@ def test_a_tie_is_a_tie_and_one_stack_alone_leads_nobody() -> None:
     assert "only vllm 0.32.0 could be ranked: 0.500 (0.480 to 0.520) USD/Mtok, n = 3" in lead[1]
 
 
+def test_only_load_points_are_told() -> None:
+    base = factory.comparison()
+    more = [replace(one, at=at) for one in base.rankings for at in ("interactivity", "slo")]
+    assert said(replace(base, rankings=[*base.rankings, *more])) == said()
+
+
 def test_many_load_points_are_counted() -> None:
     base = factory.comparison()
     one = by_cost(base)

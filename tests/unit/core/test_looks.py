@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import UnsetType
+from msgspec.structs import replace
 
 from inferometer import looks, plan
 from inferometer.analyze import analyze
-from inferometer.looking import look
+from inferometer.looking import deciding, look
 from inferometer.looks import Looks
 from inferometer.progress import Silent
 from inferometer.records import Look
@@ -114,6 +116,18 @@ def test_rankings_say_what_was_decided_when(tmp_path: Path) -> None:
     }
     assert ranking.entries[0].probability_best == pytest.approx(1)
     assert ranking.entries[1].ratio_to_best.value == pytest.approx(80 / 88, rel=0.01)
+
+
+def test_only_load_points_must_be_decided(tmp_path: Path) -> None:
+    store = made(tmp_path)
+    seen = analyze(store.root)
+    asked = parse(store.study_text(), "study").sequential
+    assert not isinstance(asked, UnsetType)
+    found = deciding(seen, asked)
+    assert found
+    more = [replace(r, at="interactivity", load="elsewhere") for r in seen.rankings]
+    both = replace(seen, rankings=[*seen.rankings, *more])
+    assert deciding(both, asked) == found
 
 
 def test_the_measuring_side_asks_another_process_once(tmp_path: Path) -> None:

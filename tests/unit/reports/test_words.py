@@ -209,3 +209,23 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
     assert "Stopped after 41 machine-minutes: the next round would not have fitted" in text
     assert "was launched no more after round 3: all its pairs were decided" in text
     assert "undecided: a and b: cost, dense, short, 8 streams" in text
+
+
+def test_the_answers_are_those_of_load_points() -> None:
+    comparison = factory.comparison()
+    elsewhere = [
+        replace(ranking, at=at, kind="simulated", metric="capacity", minimum_detectable_percent=1.0)
+        for ranking in comparison.rankings
+        for at in ("interactivity", "slo")
+    ]
+    plain = View(comparison)
+    view = with_rankings(*elsewhere, *comparison.rankings)
+    assert words.answers(view) == words.answers(plain)
+    assert words.how_sure(view) == words.how_sure(plain)
+    assert words.moe_to_dense(view) == words.moe_to_dense(plain)
+    assert [view.kinds_of("energy", primary=it) for it in (True, False)] == [
+        ["measured"],
+        ["estimated"],
+    ]
+    second = view.rankings("energy", "dense", primary=False, at="slo")
+    assert view.second_opinions(view.rankings("energy", "dense", at="slo")[0]) == second
