@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Architecture, Objective
 
-MARGIN = 0.02
-"""Equivalence: two stacks whose ratio lies inside 1 -+ 2 % with certainty are a tie."""
 Pair = Literal["better", "worse", "tie", "undecided"]
+"""A verdict of :mod:`inferometer.uncertainty.decisions`, seen from one of the two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,22 +86,7 @@ class Order:
     looks: int = 0
 
 
-def verdict(difference: float, half_width: float, margin: float = MARGIN) -> Pair:
-    """Judge a pair from its log ratio, oriented so that more is better.
-
-    ``better``/``worse``: the interval excludes 0. ``tie``: it lies inside the margin.
-    """
-    if not math.isfinite(half_width):
-        return "undecided"
-    if abs(difference) > half_width:
-        return "better" if difference > 0 else "worse"
-    inside = abs(difference) + half_width <= math.log1p(margin)
-    return "tie" if inside else "undecided"
-
-
-def order(
-    values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool, margin: float = MARGIN
-) -> Order:
+def order(values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool) -> Order:
     """Order stacks by their values (stack -> round -> value) over the rounds all of them have.
 
     Raises:
@@ -123,7 +107,9 @@ def order(
     chances = {standing.stack: standing.best for standing in chance}
 
     def pair(i: int, j: int) -> Pair:
-        return verdict(sign * float(means[i] - means[j]), spread.half_width, margin)
+        difference = sign * float(means[i] - means[j])
+        seen = decisions.verdict(difference, spread.half_width)
+        return "worse" if seen == "better" and difference < 0 else seen
 
     better = [sum(pair(j, i) == "better" for j in by_merit) for i in by_merit]
     worse = [sum(pair(j, i) == "worse" for j in by_merit) for i in by_merit]

@@ -1,22 +1,19 @@
 """The study file: what to compare. Frozen structs; every problem is reported at once.
 
-:func:`load` reads TOML, names each bad key by its path, and suggests the nearest known key.
-:func:`dump` writes a study back. ``docs/reference/study.md`` describes every key.
+:func:`load` reads TOML, names each bad key by its line and path, and suggests the nearest known
+key. :func:`dump` writes a study back. ``docs/reference/study.md`` describes every key.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from inferometer import problems, rules
+from inferometer import rules, tomlfile
 from inferometer.declared import Energy, Positive, Price, Sequential, Slo, Text
 from inferometer.engine import Profile, Speculative
-from inferometer.errors import StudyError, UsageError
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
 from inferometer.workloads.rules import MOST_TURNS
@@ -291,20 +288,8 @@ def load(path: Path) -> Study:
 
 def read(path: Path) -> str:
     """Return the text of a study file, or raise :class:`UsageError`."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"{path}: no such study file", hint=f"Write one with: inferometer init {path}"
-        ) from error
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read: {error.strerror}", hint="Give the path of a study file."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path}: not UTF-8 (byte {error.start})", hint="Save the file as UTF-8."
-        ) from error
+    hint = "Give the path of a study file, or write one with: inferometer init study.toml"
+    return tomlfile.read(path, what="study file", hint=hint)
 
 
 def parse(text: str, name: str) -> Study:
@@ -312,19 +297,9 @@ def parse(text: str, name: str) -> Study:
 
     Raises:
         UsageError: not TOML.
-        StudyError: no study; lists every problem by key path.
+        StudyError: no study; lists every problem by line and key path.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name}: not TOML: {error}", hint="Correct that line.") from error
-    _accept_unquoted_day(document)
-    found = list(rules.find(document))
-    told = {key for key, _ in found}  # a rule knows more than the types do
-    found += [problem for problem in problems.find(document, Study) if problem[0] not in told]
-    if found:
-        raise StudyError(name, problems.in_file_order(found, document))
-    return msgspec.convert(document, Study)
+    return tomlfile.parse(text, name, Study, (rules.find,))
 
 
 def dump(study: Study) -> str:
@@ -369,10 +344,3 @@ def _toml(value: object) -> str:
         case bool():
             return str(value).lower()
     return repr(value)
-
-
-def _accept_unquoted_day(document: dict[str, Any]) -> None:
-    """Let ``date = 2026-11-22`` mean the same with and without quotes."""
-    for table in map(document.get, rules.DATED):
-        if isinstance(table, dict) and type(table.get("date")) is dt.date:
-            table["date"] = table["date"].isoformat()

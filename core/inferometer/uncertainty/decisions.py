@@ -107,7 +107,10 @@ class Decision:
 
 
 def verdict(difference: float, half_width: float, margin: float = RULES.margin) -> Verdict:
-    """Judge a log ratio that is not negative: ``better`` when the interval excludes 0."""
+    """Judge a pair's log ratio: ``better`` (whoever is ahead) when the interval excludes 0.
+
+    ``tie``: it lies inside the margin.
+    """
     if not math.isfinite(half_width):
         return "undecided"
     if abs(difference) > half_width:

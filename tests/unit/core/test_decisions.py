@@ -38,7 +38,7 @@ def said(decision: Decision, *names: str) -> str:
 
 def test_verdicts_of_one_pair() -> None:
     margin = math.log(1.02)
-    assert verdict(0.05, 0.04) == "better"
+    assert verdict(0.05, 0.04) == verdict(-0.05, 0.04) == "better"
     assert verdict(margin / 3, margin / 2) == "tie"
     assert verdict(margin / 2, margin / 2 + 1e-6) == "undecided"
     assert verdict(0.0, math.inf) == "undecided"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inferometer.comparison import Kind, worst_kind
-from inferometer.ranking import Contest, Entrant, comparable, order, rank, verdict
+from inferometer.ranking import Contest, Entrant, comparable, order, rank
 
 CONTEST = Contest(
     objective="throughput",
@@ -25,14 +25,6 @@ def entrant(stack: str, *values: float | None, kind: Kind = "measured") -> Entra
     return Entrant(stack=stack, cell=f"{stack}/m", by_round=by_round, kind=kind)
 
 
-def test_verdicts() -> None:
-    assert verdict(0.1, 0.05) == "better"
-    assert verdict(-0.1, 0.05) == "worse"
-    assert verdict(0.005, 0.01) == "tie"
-    assert verdict(0.01, 0.05) == "undecided"
-    assert verdict(0.5, math.inf) == "undecided"
-
-
 def test_clear_order_and_direction() -> None:
     values = {
         "a": {0: 10.0, 1: 10.1, 2: 9.9},
@@ -42,6 +34,7 @@ def test_clear_order_and_direction() -> None:
     fast = order(values, higher_is_better=True)
     assert (fast.names, fast.places) == (["b", "a", "c"], [1, 2, 3])
     assert fast.lows == fast.highs == [1, 2, 3]
+    assert fast.verdicts[1:] == ["worse", "worse"]
     cheap = order(values, higher_is_better=False)
     assert cheap.names == ["c", "a", "b"]
     assert cheap.ratios[1].value == pytest.approx(2, rel=0.01)

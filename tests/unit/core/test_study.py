@@ -664,6 +664,28 @@ def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path) -> None:
         study.load(path)
 
 
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, "[" * 2000 + "]" * 2000], ids=["a number", "a nesting"]
+)
+def test_what_is_absurd_is_an_error_of_the_file(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(GOOD.replace("rounds = 2", f"rounds = {value}"))
+    with pytest.raises(UsageError, match=r"s\.toml: cannot be read as TOML") as caught:
+        study.load(path)
+    assert caught.value.hint == "Shorten that number or nesting."
+
+
+def test_a_bad_key_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(GOOD.replace("window_s = 10", "windows_s = 10").replace("= 32", '= "32"'))
+    with pytest.raises(StudyError) as caught:
+        study.load(path)
+    assert str(caught.value).splitlines()[1:] == [
+        "  line 6, protocol.windows_s: unknown key; did you mean 'window_s'?",
+        '  line 35, workloads[0].output_tokens: expected a whole number, got "32"',
+    ]
+
+
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such study file"):
         study.load(tmp_path / "absent.toml")
