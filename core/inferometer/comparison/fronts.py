@@ -54,6 +54,8 @@ class Front(Struct, frozen=True, kw_only=True):
     per: Literal["accelerator", "machine"] | None
     """What throughput is divided by: accelerators that serve, or nothing (the whole machine).
     None for the other objectives."""
+    follows_throughput: str | None
+    """Set when it is the front of throughput by construction: the sentence that says so."""
     points: list[FrontPoint]
     """By falling interactivity."""
     left_out: list[LeftOut] = []

@@ -196,5 +196,7 @@ def _read(curved: Curved, level: float | None, base: Contest) -> Entrant:
         )
     else:
         words = f"its launches cover {number(found[0])} to {number(found[1])} {X_UNIT}"
+        if level is not None:
+            words += f", all of it {'faster' if found[0] > level else 'slower'}"
     words += f"; without {curved.left_out}" if curved.left_out else ""
     return replace(curved.entrant, reason="out_of_range", detail=words)

@@ -51,7 +51,7 @@ def build_fronts(field: Field, models: Sequence[Model], accelerators: Accelerato
         front
         for model in models
         for points in by_workload(evidence).values()
-        for objective, meter, primary, _ in subjects(evidence)
+        for objective, meter, primary, follows in subjects(evidence)
         if objective != "energy" or meter
         for profile, stacks in by_profile(evidence)
         for base in [
@@ -66,6 +66,7 @@ def build_fronts(field: Field, models: Sequence[Model], accelerators: Accelerato
                 profile=profile,
                 kind="measured",
                 per=None,
+                follows_throughput=follows,
                 points=[],
             )
         ]

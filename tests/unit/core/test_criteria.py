@@ -96,7 +96,7 @@ def test_a_stack_that_does_not_reach_there_says_how_far_it_does(tmp_path: Path) 
     assert order(found) == [("a", 1), ("b", 2)]
     (out,) = found.unranked
     assert (out.stack, out.reason) == ("fast", "out_of_range")
-    assert out.detail == "its launches cover 100 to 200 tok/s/user"
+    assert out.detail == "its launches cover 100 to 200 tok/s/user, all of it faster"
 
 
 def test_one_launch_that_does_not_reach_there_takes_the_stack_out(tmp_path: Path) -> None:
