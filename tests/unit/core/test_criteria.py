@@ -11,6 +11,7 @@ so ``b`` is ahead by a quarter at equal concurrency, and behind where a user is 
 
 from __future__ import annotations
 
+from datetime import date
 from math import log
 from typing import TYPE_CHECKING, Any
 
@@ -287,3 +288,39 @@ def test_weights_need_all_three(tmp_path: Path) -> None:
         ("a", "no_price"),
         ("b", "no_price"),
     ]
+
+
+PRICES = """[machine]
+gpus = 1
+[[hours]]
+name = "rented"
+price = 3.6
+source = "made up"
+date = "2026-11-01"
+contract = "on-demand"
+[[surcharges]]
+engine = "b"
+what = "support"
+usd_per_gpu_hour = 3.6
+source = "made up"
+date = "2026-11-01"
+"""
+
+
+def test_where_nothing_follows_all_three_have_weights(tmp_path: Path) -> None:
+    # At 2 streams b has 1.25 times the tokens, 1.6 times the joules and 1.6 times the dollars.
+    root = made(tmp_path, {"a": A, "b": B}, power_w={"a": 80.0, "b": 160.0})
+    scenario = tmp_path / "cost.toml"
+    scenario.write_text(PRICES)
+    seen = analyze(root, scenario, as_of=date(2026, 11, 22), weights=True)
+    assert seen.weights is not None
+    one = seen.weights[0]
+    assert (one.criteria, one.follows) == (["throughput", "energy", "cost"], [])
+    # b where the weight of throughput is above 0.678: a corner of the triangle.
+    turn = log(1.6) / log(1.6 * 1.25)
+    assert one.first["b"] == pytest.approx((1 - turn) ** 2, abs=0.02)
+    assert len(one.cells) == 66
+    assert {cell.weights[0] > 0.65 for cell in one.cells if cell.stack == "b"} == {True}
+    (equal,) = at_equal(seen, "cost")
+    assert equal.follows_throughput is None
+    assert order(equal) == [("a", 1), ("b", 2)]
