@@ -11,9 +11,12 @@ import inferometer
 from inferometer import hardware, remarks, validity
 from inferometer.cells import Evidence, build_cells, build_models, build_stacks, servers
 from inferometer.comparison import Comparison
-from inferometer.contests import build_rankings
-from inferometer.cost import cases
+from inferometer.contests import Field, build_rankings
+from inferometer.cost import cases, pricing
 from inferometer.cost.build import build_costs, priced
+from inferometer.criteria.curves import at_equal_interactivity
+from inferometer.criteria.fronts import build_fronts
+from inferometer.criteria.weighing import build_weights
 from inferometer.declared import Energy, Slo
 from inferometer.errors import UsageError
 from inferometer.fairness import differences
@@ -27,7 +30,7 @@ from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
 from inferometer.store import Store
 from inferometer.study import parse
-from inferometer.tables import scan
+from inferometer.tables import model_name, scan, stack_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,13 +51,15 @@ def analyze(
     as_of: date | None = None,
     max_price_age: int | None = None,
     fleet: Mapping[str, Any] | None = None,
+    weights: bool = False,
 ) -> Comparison:
     """Analyse a results directory, whole or not: what is missing is told, never guessed.
 
     ``scenario`` is a file of prices instead of the study's own; ``as_of`` the day against which
     they are old (unset: today for a file's, the last launch's for the study's own, so that reports
     repeat), ``max_price_age`` in days. ``fleet`` are fields of
-    :class:`~inferometer.cost.scenario.FleetEntry` that go before the file's.
+    :class:`~inferometer.cost.scenario.FleetEntry` that go before the file's. ``weights``
+    asks for what weights of the objectives would choose, which is no part of any verdict.
 
     Raises:
         UsageError: it is no results directory, a file is damaged, or it holds launches that
@@ -74,7 +79,7 @@ def analyze(
     evidence = gather(store, case.slo)
     phases = build_phases(evidence)
     evidence, bills = priced(evidence, case, host, phases)
-    return _compared(store, evidence, case, bills, phases, host=host, day=day)
+    return _compared(store, evidence, case, bills, phases, host=host, day=day, weights=weights)
 
 
 def _compared(
@@ -86,13 +91,15 @@ def _compared(
     *,
     host: dict[str, object],
     day: str,
+    weights: bool,
 ) -> Comparison:
     models = build_models(evidence)
     stacks = build_stacks(evidence)
     parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
     refused = refusals(parity, servers(evidence))
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
-    rankings = build_rankings(evidence, models, cells, refused)
+    field = Field.of(evidence, cells, refused)
+    rankings = [*build_rankings(field, models), *at_equal_interactivity(field, models)]
     study = evidence.study
     return Comparison(
         title=study.name,
@@ -122,7 +129,18 @@ def _compared(
         meters=list(evidence.meters.values()),
         phases=phases,
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
+        fronts=build_fronts(field, models, _accelerators(evidence, bills)),
+        weights=build_weights(field, models) if weights else None,
     )
+
+
+def _accelerators(evidence: Evidence, bills: Bills) -> dict[tuple[str, str], int]:
+    """Return over how many accelerators each stack ran each model, where that is known."""
+    return {
+        (stack_id(record), model_name(record)): count
+        for record in reversed(evidence.records)
+        if (count := pricing.serving(record, bills.ground)) is not None
+    }
 
 
 def _marked(cell: Cell, refused: Mapping[tuple[str, str], Refusal]) -> Cell:

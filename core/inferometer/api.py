@@ -47,15 +47,21 @@ def results(directory: str | Path) -> Store:
 
 
 def analyze(
-    directory: str | Path, scenario: str | Path | None = None, *, as_of: dt.date | None = None
+    directory: str | Path,
+    scenario: str | Path | None = None,
+    *,
+    as_of: dt.date | None = None,
+    weights: bool = False,
 ) -> Comparison:
     """Return the comparison made from a results directory, priced by a scenario's file or as it is.
 
-    ``as_of`` is the day against which prices are old; see :func:`inferometer.analyze.analyze`.
+    ``as_of`` is the day against which prices are old; ``weights`` asks for what
+    weights of the objectives would choose. See :func:`inferometer.analyze.analyze`.
     """
     from inferometer.analyze import analyze as compare  # noqa: PLC0415 -- imports polars
 
-    return compare(Path(directory), Path(scenario) if scenario else None, as_of=as_of)
+    prices = Path(scenario) if scenario else None
+    return compare(Path(directory), prices, as_of=as_of, weights=weights)
 
 
 def events(directory: str | Path, launch: str) -> pl.DataFrame:

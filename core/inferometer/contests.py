@@ -60,18 +60,12 @@ _WHY_INVALID = {
 """Reason of a failed check; every other check is about unequal work: ``unequal_work``."""
 
 
-def build_rankings(
-    evidence: Evidence,
-    models: Sequence[Model],
-    cells: Sequence[Cell],
-    refused: Mapping[tuple[str, str], Refusal],
-) -> list[Ranking]:
+def build_rankings(field: Field, models: Sequence[Model]) -> list[Ranking]:
     """Return every ranking: each objective (energy: each meter), model, load point and profile.
 
-    Of open loops only those that :func:`tells` lets through. ``refused`` are the cells (stack,
-    model) that did not pass the gate.
+    Of open loops only those that :func:`tells` lets through.
     """
-    field = Field.of(evidence, cells, refused)
+    evidence = field.evidence
     return [
         found
         for model in models

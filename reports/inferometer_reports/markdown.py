@@ -9,6 +9,7 @@ from inferometer_reports import (
     markdown_cost,
     markdown_energy,
     markdown_evidence,
+    markdown_fronts,
     markdown_method,
     markdown_rankings,
     markdown_tuning,
@@ -29,6 +30,7 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
     lines = [
         *_head(view),
         *markdown_rankings.rankings(view),
+        *markdown_fronts.sections(view),
         *latency.section(view),
         *markdown_rankings.moe_ratios(view),
         *markdown_energy.section(view),

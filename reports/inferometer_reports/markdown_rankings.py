@@ -41,11 +41,12 @@ def rankings(view: View) -> list[str]:
         for objective in OBJECTIVES:
             for primary in (True, False):
                 for ranking in view.rankings(objective, architecture, primary=primary):
-                    lines += _ranking(view, ranking)
+                    lines += ranked(view, ranking)
     return lines
 
 
-def _ranking(view: View, ranking: Ranking) -> list[str]:
+def ranked(view: View, ranking: Ranking) -> list[str]:
+    """Return one ranking: verdict, what it rests on, table, and who is not in it."""
     title = view.metric_title(key_of(ranking.metric, ranking.meter))
     second = "" if ranking.primary else ", second meter"
     where = f"{ranking.model}, {ranking.workload}, {ranking.load}"
@@ -85,7 +86,7 @@ def _rank_row(view: View, ranking: Ranking, entry: RankEntry, *, sizes: bool) ->
         entry.value.kind,
         markdown(entry.precision) or "unknown",
         *([compression(entry.compression)] if sizes else []),
-        markdown(entry.cell),
+        markdown(entry.cell) or "between load points",
     ]
 
 

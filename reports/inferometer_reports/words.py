@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import percent, point, times
 from inferometer.reasons import listing, reason_words
-from inferometer_reports import instruments, latency
+from inferometer_reports import equal, instruments, latency
 from inferometer_reports.verdicts import answer
 from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_name
 
@@ -49,7 +49,8 @@ def answers(view: View) -> list[Statement]:
 
 def context(view: View) -> list[Statement]:
     """Return what stands right below the answers: how sure, what is missing, MoE to dense."""
-    found = [how_sure(view), *energy(view), price(view), by_construction(view)]
+    same_speed = Statement("Equal interactivity:", equal.sentence(view))
+    found = [how_sure(view), same_speed, *energy(view), price(view), by_construction(view)]
     found += [not_measured(view), moe_to_dense(view)]
     return [*(statement for statement in found if statement), checks(view)]
 

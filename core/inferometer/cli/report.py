@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     metavar="SCENARIO.TOML",
     help="Price it with this scenario instead of the study's price.",
 )
+@click.option(
+    "--weights",
+    is_flag=True,
+    help="Also show what weights of throughput, energy and cost would choose; it is no verdict.",
+)
 @costing.as_of("the day of the last launch, with --cost today,")
 @costing.max_age
 def command(
@@ -40,6 +45,7 @@ def command(
     formats: str | None,
     out: Path | None,
     scenario: Path | None,
+    weights: bool,
     day: date | None,
     max_price_age: int | None,
 ) -> None:
@@ -52,7 +58,7 @@ def command(
     from inferometer.analyze import analyze
 
     folder = out or results / "report"
-    comparison = analyze(results, scenario, as_of=day, max_price_age=max_price_age)
+    comparison = analyze(results, scenario, as_of=day, max_price_age=max_price_age, weights=weights)
     if comparison.costs is not None:
         costing.warn(comparison.costs)
     files = render(comparison, chosen, folder)

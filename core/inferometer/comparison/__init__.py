@@ -11,6 +11,11 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from inferometer.comparison.costs import Costs as Costs
+from inferometer.comparison.fronts import Front as Front
+from inferometer.comparison.fronts import FrontPoint as FrontPoint
+from inferometer.comparison.fronts import LeftOut as LeftOut
+from inferometer.comparison.fronts import Weighing as Weighing
+from inferometer.comparison.fronts import Weights as Weights
 from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
 from inferometer.comparison.ranks import Architecture as Architecture
 from inferometer.comparison.ranks import At as At
@@ -325,3 +330,6 @@ class Comparison(Struct, frozen=True, kw_only=True):
     costs: Costs | None = None
     stopped: Stopped | None = None
     """None where the number of rounds was fixed."""
+    fronts: list[Front] = []
+    weights: list[Weighing] | None = None
+    """What weights would choose; None where nobody asked."""

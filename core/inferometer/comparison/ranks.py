@@ -20,6 +20,7 @@ class RankEntry(Struct, frozen=True, kw_only=True):
 
     stack: str
     cell: str
+    """Empty where the value is read between load points."""
     place: int
     place_low: int
     place_high: int

@@ -78,8 +78,11 @@ def accelerators(record: LaunchRecord, around: Ground) -> list[str]:
 
 def reserved(record: LaunchRecord, around: Ground) -> int | None:
     """Return how many accelerators a launch reserved, busy or not; None where it is not known."""
-    if around.machine is not None:
-        return around.machine.gpus
+    return around.machine.gpus if around.machine is not None else serving(record, around)
+
+
+def serving(record: LaunchRecord, around: Ground) -> int | None:
+    """Return over how many accelerators a launch ran; None where it is not known."""
     if not accelerators(record, around):
         return None
     sizes = [int(record.asked.get(name) or 1) for name in PARALLEL]

@@ -67,6 +67,9 @@ class Fixture:
     counted: bool = True
     workloads: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Further workloads by name: tokens in and out. Their windows follow each other."""
+    paces: Mapping[int, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    """Concurrency -> stack -> ms to the first token and ms between tokens: load points instead of
+    ``concurrency`` and ``rates``, which then only names the stacks."""
     host_sha256: str = "0" * 64
 
     def study_text(self) -> str:
@@ -86,7 +89,8 @@ class Fixture:
         for name, (input_tokens, output_tokens) in self.workloads.items():
             lines += ["[[workloads]]", f'name = "{name}"', f"input_tokens = {input_tokens}"]
             lines += [f"output_tokens = {output_tokens}"]
-        lines += ["[[loads]]", f"concurrency = {self.concurrency}"]
+        for streams in self.paces or (self.concurrency,):
+            lines += ["[[loads]]", f"concurrency = {streams}"]
         if self.meter is not None:
             lines += ["[[meters]]", f'name = "{self.meter.name}"']
         return "\n".join(lines) + "\n"
@@ -95,6 +99,17 @@ class Fixture:
         """Return the output tok/s of a launch."""
         rate = self.rates[launch.stack] * self.drift.get((launch.stack, launch.round), 1.0)
         return rate / self.dense_over_moe if launch.model.name == "moe" else rate
+
+    def gaps(self, launch: Launch, point: LoadPoint) -> tuple[int, int]:
+        """Return ns from a send to the first token, and between tokens."""
+        streams = point.load.concurrency or 0
+        if not self.paces:
+            gap = round(streams / self.rate(launch) * SECOND)
+            return gap, gap
+        slower = self.dense_over_moe if launch.model.name == "moe" else 1.0
+        slower /= self.drift.get((launch.stack, launch.round), 1.0)
+        first, gap = (round(ms * slower * 1e6) for ms in self.paces[streams][launch.stack])
+        return first, gap
 
     def power(self, stack: str) -> float:
         """Return the watts of a stack."""
@@ -132,7 +147,7 @@ def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> 
         sent, seen = _load(fixture, launch, point, (begin, end), len(requests))
         requests += sent
         chunks += seen
-        windows.append(_window(fixture, launch, point, (begin + SECOND, end), len(sent)))
+        windows.append(_window(launch, point, (begin + SECOND, end), len(sent)))
     append_lines(folder / "requests.jsonl", requests)
     append_chunks(folder / "chunks.bin", sorted(chunks, key=lambda chunk: chunk[3]))
     if fixture.meter is not None and fixture.meter.reason is None:
@@ -142,14 +157,12 @@ def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> 
     return store.close_launch(folder, _record(fixture, plan, launch, origin, end, windows=windows))
 
 
-def _window(
-    fixture: Fixture, launch: Launch, point: LoadPoint, bounds: tuple[int, int], prompts: int
-) -> Window:
+def _window(launch: Launch, point: LoadPoint, bounds: tuple[int, int], prompts: int) -> Window:
     return Window(
         load_point=point.index,
         workload=point.workload.name,
         load=point.label,
-        concurrency=fixture.concurrency,
+        concurrency=point.load.concurrency,
         start_ns=bounds[0],
         end_ns=bounds[1],
         discarded_ns=SECOND,
@@ -240,15 +253,16 @@ def _load(
     fixture: Fixture, launch: Launch, point: LoadPoint, bounds: tuple[int, int], first: int
 ) -> tuple[list[Request], list[tuple[int, int, int, int]]]:
     """Return the requests of one load, numbered from ``first``, and their events."""
-    gap = round(fixture.concurrency / fixture.rate(launch) * SECOND)
+    streams = point.load.concurrency or 0
+    until, gap = fixture.gaps(launch, point)
     lengths = (point.workload.input_tokens or 0, point.workload.output_tokens or 0)
     begin, end = bounds
     requests: list[Request] = []
     chunks: list[tuple[int, int, int, int]] = []
-    for stream in range(fixture.concurrency):
-        sent = begin + stream * gap // fixture.concurrency
+    for stream in range(streams):
+        sent = begin + stream * gap // streams
         while sent < end:
-            times = [sent + gap * (token + 1) for token in range(lengths[1])]
+            times = [sent + until + gap * token for token in range(lengths[1])]
             seen = [t for t in times if t < end]
             index = first + len(requests)
             request = _request(fixture, lengths, index=index, stream=stream, sent=sent, seen=seen)

@@ -488,6 +488,22 @@ def test_report_writes_every_format_and_prints_the_text(
     assert (results / "report" / "charts" / "a.svg").is_file()
 
 
+@pytest.mark.parametrize(("flags", "asked"), [([], False), (["--weights"], True)])
+def test_weights_are_weighed_only_when_asked_for(
+    flags: list[str], asked: bool, *, results: Path, monkeypatch: Patch
+) -> None:
+    given: list[dict[str, object]] = []
+
+    def noted(at: Path, *_: object, **options: object) -> Analysed:
+        given.append(options)
+        return Analysed(at.name)
+
+    monkeypatch.setattr(analyze, "analyze", noted)
+    render_with(monkeypatch, Fake("md"))
+    assert cli.main(["report", str(results), *flags]) == 0
+    assert [options["weights"] for options in given] == [asked]
+
+
 def test_report_writes_what_is_asked_where_it_is_asked(
     results: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:

@@ -11,7 +11,7 @@ from msgspec import structs
 from inferometer.analyze import gather
 from inferometer.cells import build_cells, build_models
 from inferometer.comparison import Cell, Check, Objective, Value
-from inferometer.contests import build_rankings, keeping_up, tells, why_invalid
+from inferometer.contests import Field, build_rankings, keeping_up, tells, why_invalid
 from inferometer.plan import LoadPoint
 from inferometer.ranking import Entrant
 from inferometer.study import LoadEntry, WorkloadEntry
@@ -113,7 +113,7 @@ def test_a_module_is_not_ranked_against_a_board(
     ]
     evidence = replace(evidence, records=records)
     models = build_models(evidence)
-    found = build_rankings(evidence, models, build_cells(evidence, models), {})
+    found = build_rankings(Field.of(evidence, build_cells(evidence, models), {}), models)
     energy = next(ranking for ranking in found if ranking.objective == "energy")
     other = {"a": "b", "b": "a"}[first]
     assert [u.reason for u in energy.unranked if u.stack == other] == ([reason] if reason else [])

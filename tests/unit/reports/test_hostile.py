@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
-from tests.unit.reports import factory
+from tests.unit.reports import factory, test_fronts
 
-from inferometer.comparison import Comparison, Costs, Missing
+from inferometer.comparison import Comparison, Costs, Front, LeftOut, Missing, Weighing, Weights
 from inferometer_reports import console, escape, markdown
 
 NAME = "<script>|`\n\x1b[31m*x*[a](javascript:b)_y_\u202e&lt;\r\n| --- |\n```\n# Heading\n[bold]"
@@ -39,7 +39,7 @@ def hostile() -> Comparison:
             unranked=[factory.unranked(NAME)],
             entries=[replace(entry, cell=entry.cell + NAME) for entry in ranking.entries],
         )
-        for ranking in base.rankings
+        for ranking in [*base.rankings, test_fronts.at(20.0)]
     ]
     return replace(
         base,
@@ -65,6 +65,40 @@ def hostile() -> Comparison:
         ],
         study=NAME + "\n````\n~~~\n# Heading",
         costs=hostile_costs(base.costs),
+        fronts=[hostile_front(it) for it in test_fronts.FRONTS],
+        weights=[
+            *(hostile_weighing(number) for number in (2, 3)),
+            replace(hostile_weighing(2), why_not=NAME),
+        ],
+    )
+
+
+LEFT_OUT = [LeftOut(stack=NAME, load=NAME, reason=NAME, detail=NAME)]
+
+
+def hostile_front(front: Front) -> Front:
+    points = [replace(point, stack=NAME, load=NAME, cell=NAME) for point in front.points]
+    return replace(
+        front,
+        model=NAME,
+        workload=NAME,
+        profile=NAME,
+        follows_throughput=NAME,
+        points=points,
+        left_out=LEFT_OUT,
+    )
+
+
+def hostile_weighing(criteria: int) -> Weighing:
+    base = test_fronts.weighing(criteria)
+    return replace(
+        base,
+        model=NAME,
+        load=NAME,
+        follows=[NAME],
+        first={NAME: 1.0},
+        cells=[Weights(weights=cell.weights, stack=NAME) for cell in base.cells],
+        left_out=LEFT_OUT,
     )
 
 
@@ -90,7 +124,7 @@ def test_markdown_keeps_its_structure() -> None:
     inline = [child for token in tokens for child in token.children or []]
     assert {t.content for t in tokens if t.type == "html_block"} == OWN_HTML
     assert not [t for t in inline if t.type in {"html_inline", "link_open", "image", "em_open"}]
-    own_code = {"=1", "?", "inferometer report RESULTS", "report.json"}
+    own_code = {"=1", "?", "--weights", "inferometer report RESULTS", "report.json"}
     assert {t.content for t in inline if t.type == "code_inline"} <= own_code
     assert len([t for t in tokens if t.type == "heading_open" and t.tag == "h1"]) == 1
     assert not [t for t in tokens if t.type in {"ordered_list_open", "code_block"}]

@@ -1,0 +1,326 @@
+"""Stacks at equal interactivity, fronts and weights, on results made up of whole numbers.
+
+With ten tokens an answer and ``c`` streams, ``a`` and ``b`` give these tok/s/user and tok/s:
+
+          2 streams     8 streams     at 50 tok/s/user, in log-log
+    a     80, 80        40, 160       6400 / 50 = 128
+    b     62.5, 100     25, 200       100 * 1.25 ** (ln 2 / ln 2.5) = 118.4
+
+so ``b`` is ahead by a quarter at equal concurrency, and behind where a user is served equally fast.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from math import log
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec import structs
+
+from inferometer.analyze import analyze
+from inferometer.criteria.curves import NOWHERE, levels
+from inferometer.records import LaunchRecord
+from inferometer.store import Store, decode, encode
+from inferometer.testing.results import Fixture, write_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from inferometer.comparison import Comparison, Front, Ranking
+
+A = {2: (137.5, 12.5), 8: (275.0, 25.0)}
+B = {2: (56.0, 16.0), 8: (40.0, 40.0)}
+FAST = {2: (5.0, 5.0), 8: (10.0, 10.0)}
+"""Covers 100 to 200 tok/s/user."""
+B_AT_50 = 100 * 1.25 ** (log(2) / log(2.5))
+NOISE = {("a", 0): 1.001, ("b", 1): 0.999, ("a", 2): 0.9995}
+
+
+def made(tmp_path: Path, stacks: dict[str, dict[int, tuple[float, float]]], **options: Any) -> Path:
+    given = {
+        "rates": dict.fromkeys(stacks, 1.0),
+        "paces": {c: {name: paces[c] for name, paces in stacks.items()} for c in (2, 8)},
+        "drift": NOISE,
+        **options,
+    }
+    return write_results(tmp_path / "r", Fixture(**given)).root
+
+
+class Sequential(Fixture):
+    """A study that looks after each round."""
+
+    def study_text(self) -> str:
+        return super().study_text() + "[sequential]\n"
+
+
+def rewrite(root: Path, change: Callable[[LaunchRecord], LaunchRecord]) -> None:
+    store = Store(root)
+    for record in store.launches():
+        path = store.folder(record.id) / "launch.json"
+        path.write_bytes(encode(change(decode(path, LaunchRecord))))
+
+
+def at_equal(seen: Comparison, objective: str = "throughput") -> list[Ranking]:
+    return [r for r in seen.rankings if r.at == "interactivity" and r.objective == objective]
+
+
+def order(ranking: Ranking) -> list[tuple[str, int]]:
+    return [(entry.stack, entry.place) for entry in ranking.entries]
+
+
+# -- at equal interactivity ----------------------------------------------------------------------
+
+
+def test_the_order_at_equal_interactivity_is_not_that_at_equal_concurrency(tmp_path: Path) -> None:
+    seen = analyze(made(tmp_path, {"a": A, "b": B}))
+    loads = [r for r in seen.rankings if r.at == "load" and r.objective == "throughput"]
+    assert [order(r) for r in loads] == [[("b", 1), ("a", 2)]] * 2
+    (found,) = at_equal(seen)
+    assert (found.load, found.interactivity) == ("50 tok/s/user", 50.0)
+    assert order(found) == [("a", 1), ("b", 2)]
+    assert found.separated
+    first, second = found.entries
+    assert first.value.value == pytest.approx(128, rel=2e-3)
+    assert second.ratio_to_best.value == pytest.approx(B_AT_50 / 128, rel=2e-3)
+    assert (first.cell, first.value.n, found.n_rounds) == ("", 3, 3)
+    (dollars,) = at_equal(seen, "cost")  # 3.6 USD an hour: 1000 over tok/s
+    assert dollars.entries[0].value.value == pytest.approx(1000 / 128, rel=2e-3)
+    assert dollars.follows_throughput
+    (joules,) = at_equal(seen, "energy")  # 80 W for both
+    assert joules.entries[0].value.value == pytest.approx(80 / 128, rel=2e-3)
+
+
+def test_a_stack_that_does_not_reach_there_says_how_far_it_does(tmp_path: Path) -> None:
+    (found,) = at_equal(analyze(made(tmp_path, {"a": A, "b": B, "fast": FAST})))
+    assert order(found) == [("a", 1), ("b", 2)]
+    (out,) = found.unranked
+    assert (out.stack, out.reason) == ("fast", "out_of_range")
+    assert out.detail == "its launches cover 100 to 200 tok/s/user, all of it faster"
+
+
+def test_one_launch_that_does_not_reach_there_takes_the_stack_out(tmp_path: Path) -> None:
+    # 62.5 tok/s/user * 0.7 is under 50; without that launch the mean would be of the fast ones.
+    slow = made(tmp_path, {"a": A, "b": B}, drift={("b", 1): 0.7})
+    (found,) = at_equal(analyze(slow))
+    assert found.load == "41.8 tok/s/user, the middle of the range of 2 stacks"
+    assert found.interactivity == pytest.approx((40 * 62.5 * 0.7) ** 0.5, rel=1e-3)
+
+
+def test_stacks_that_share_no_interactivity_are_not_compared(tmp_path: Path) -> None:
+    (found,) = at_equal(analyze(made(tmp_path, {"a": A, "fast": FAST})))
+    assert (found.load, found.interactivity, found.entries) == (NOWHERE, None, [])
+    assert [(out.stack, out.detail) for out in found.unranked] == [
+        ("a", "its launches cover 40.0 to 80.0 tok/s/user"),
+        ("fast", "its launches cover 100 to 200 tok/s/user"),
+    ]
+
+
+def test_where_stacks_are_compared() -> None:
+    assert levels([(10.0, 60.0), (15.0, 55.0), (90.0, 110.0)]) == [
+        (20.0, "20 tok/s/user"),
+        (50.0, "50 tok/s/user"),
+    ]
+    # Two share 1 to 9, three share 4 to 9.
+    ((level, words),) = levels([(1.0, 9.0), (4.0, 10.0), (2.0, 16.0)])
+    assert (level, words) == (6.0, "6.00 tok/s/user, the middle of the range of 3 stacks")
+    assert levels([(1.0, 2.0), None, (3.0, 4.0)]) == [(None, NOWHERE)]
+    assert levels([(1.0, 2.0)]) == []
+
+
+def test_a_load_point_that_failed_a_check_is_in_no_curve(tmp_path: Path) -> None:
+    root = made(tmp_path, {"a": A, "b": B, "fast": FAST})
+
+    def starved(record: LaunchRecord) -> LaunchRecord:
+        slow = {"loop_lag_p99_ms": 1000.0} if record.stack["id"] == "b" else {}
+        one, *others = record.windows
+        return structs.replace(record, windows=[structs.replace(one, **slow), *others])
+
+    rewrite(root, starved)
+    seen = analyze(root)
+    (found,) = at_equal(seen)
+    assert not found.entries
+    out = next(it for it in found.unranked if it.stack == "b")
+    assert out.reason == "starved"
+    assert out.detail.startswith("a curve needs two load points; 2 streams: invalid: loop lag")
+    (front,) = fronts(seen)
+    assert [(it.stack, it.load, it.reason) for it in front.left_out] == [
+        ("b", "2 streams", "starved")
+    ]
+    assert "b/dense/small/2" not in {point.cell for point in front.points}
+
+
+def test_simulated_stacks_have_curves_and_fronts_of_their_own(tmp_path: Path) -> None:
+    stacks = {"a": A, "b": B, "c": A, "d": B}
+    root = made(tmp_path, stacks)
+
+    def measured(record: LaunchRecord) -> LaunchRecord:
+        real = record.stack["id"] in {"c", "d"}
+        return structs.replace(record, environment={"kind": "venv" if real else "simulated"})
+
+    rewrite(root, measured)
+    seen = analyze(root)
+    assert [(r.kind, [e.stack for e in r.entries]) for r in at_equal(seen)] == [
+        ("interpolated", ["c", "d"]),
+        ("simulated", ["a", "b"]),
+    ]
+    assert [(it.kind, sorted({p.stack for p in it.points})) for it in fronts(seen)] == [
+        ("measured", ["c", "d"]),
+        ("simulated", ["a", "b"]),
+    ]
+
+
+def test_a_sequential_study_decides_there_too(tmp_path: Path) -> None:
+    given = Fixture(
+        rates={"a": 1.0, "b": 1.0},
+        paces={c: {"a": A[c], "b": B[c]} for c in (2, 8)},
+        drift=NOISE,
+        rounds=4,
+    )
+    fields = {name: getattr(given, name) for name in given.__dataclass_fields__}
+    seen = analyze(write_results(tmp_path / "r", Sequential(**fields)).root)
+    (found,) = at_equal(seen)
+    assert (found.looks, [(p.stack, p.verdict) for p in found.pairs]) == (2, [("a", "better")])
+
+
+def test_one_load_point_is_no_curve(tmp_path: Path) -> None:
+    seen = analyze(write_results(tmp_path / "r", Fixture(rates={"a": 40.0, "b": 20.0})).root)
+    assert at_equal(seen) == []
+    assert seen.weights is None
+
+
+# -- fronts --------------------------------------------------------------------------------------
+
+
+def fronts(seen: Comparison, objective: str = "throughput") -> list[Front]:
+    return [front for front in seen.fronts if front.objective == objective]
+
+
+def test_a_front_by_hand(tmp_path: Path) -> None:
+    low = {2: (10.0, 20.0), 8: (10.0, 50.0)}  # 50, 105.3 and 20, 173.9
+    seen = analyze(made(tmp_path, {"a": A, "b": B, "low": low}))
+    (front,) = fronts(seen)
+    assert (front.per, front.kind, front.meter) == ("machine", "simulated", None)
+    assert [(p.stack, p.load, p.on_front) for p in front.points] == [
+        ("a", "2 streams", True),
+        ("b", "2 streams", True),
+        ("low", "2 streams", True),
+        ("a", "8 streams", True),
+        ("b", "8 streams", True),
+        ("low", "8 streams", False),  # b has more of both
+    ]
+    point = front.points[1]
+    assert point.interactivity.value == pytest.approx(62.5, rel=2e-3)
+    assert point.value.value == pytest.approx(100, rel=2e-3)
+    assert (point.value.n, point.value.unit) == (3, "tok/s")
+    assert [p.probability for p in front.points] == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
+    (dollars,) = fronts(seen, "cost")
+    assert [p.on_front for p in dollars.points] == [p.on_front for p in front.points]
+    assert dollars.per is None
+
+
+def test_one_round_gives_no_probability(tmp_path: Path) -> None:
+    (front,) = fronts(analyze(made(tmp_path, {"a": A, "b": B}, rounds=1)))
+    assert {point.probability for point in front.points} == {None}
+
+
+def test_joules_have_a_front_by_each_meter(tmp_path: Path) -> None:
+    power = {"a": 80.0, "b": 160.0}
+    seen = analyze(made(tmp_path, {"a": A, "b": B}, power_w=power))
+    (front,) = fronts(seen, "energy")
+    assert (front.meter, front.primary) == ("fixture", True)
+    # a: 1 J/token at 80 tok/s/user, 0.5 at 40; b: 1.6 at 62.5, 0.8 at 25.
+    assert [(p.stack, p.load, p.on_front) for p in front.points] == [
+        ("a", "2 streams", True),
+        ("b", "2 streams", False),
+        ("a", "8 streams", True),
+        ("b", "8 streams", False),
+    ]
+
+
+def test_throughput_is_per_accelerator_where_that_is_known(tmp_path: Path) -> None:
+    root = made(tmp_path, {"a": A, "b": B})
+    store = Store(root)
+    with store.writing():
+        store.put_host({**store.host(), "gpus": ["H200", "H200"]})
+
+    def wide(record: LaunchRecord) -> LaunchRecord:
+        size = 2 if record.stack["id"] == "b" else 1
+        return structs.replace(record, asked={"tensor_parallel_size": size})
+
+    rewrite(root, wide)
+    (front,) = fronts(analyze(root))
+    assert front.per == "accelerator"
+    assert [round(p.value.value or 0) for p in front.points] == [80, 50, 160, 100]
+    assert [p.on_front for p in front.points] == [True, False, True, False]
+
+
+# -- weights -------------------------------------------------------------------------------------
+
+
+def test_weights_by_hand(tmp_path: Path) -> None:
+    # At 2 streams b has 1.25 times the tokens, at twice the watts 1.6 times the joules a token.
+    seen = analyze(made(tmp_path, {"a": A, "b": B}, power_w={"a": 80.0, "b": 160.0}), weights=True)
+    assert seen.weights is not None
+    one, other = seen.weights
+    assert (one.load, one.criteria, one.left_out) == ("2 streams", ["throughput", "energy"], [])
+    assert one.follows == [
+        "cost follows throughput here by construction: one hourly price for every stack"
+    ]
+    # b where w ln 1.25 > (1 - w) ln 1.6: from w = 0.678 on.
+    turn = log(1.6) / log(1.6 * 1.25)
+    assert next(cell.weights[0] for cell in one.cells if cell.stack == "b") == pytest.approx(0.68)
+    assert one.first["b"] == pytest.approx(1 - turn, abs=0.04)
+    assert sum(one.first.values()) == pytest.approx(1)
+    assert other.load == "8 streams"
+
+
+def test_weights_need_all_three(tmp_path: Path) -> None:
+    seen = analyze(made(tmp_path, {"a": A, "b": B}, usd_per_hour=None), weights=True)
+    assert seen.weights is not None
+    one = seen.weights[0]
+    assert (one.cells, one.why_not) == (
+        [],
+        "no stack has all three of throughput, energy and cost",
+    )
+    assert [(out.stack, out.reason) for out in one.left_out] == [
+        ("a", "no_price"),
+        ("b", "no_price"),
+    ]
+
+
+PRICES = """[machine]
+gpus = 1
+[[hours]]
+name = "rented"
+price = 3.6
+source = "made up"
+date = "2026-11-01"
+contract = "on-demand"
+[[surcharges]]
+engine = "b"
+what = "support"
+usd_per_gpu_hour = 3.6
+source = "made up"
+date = "2026-11-01"
+"""
+
+
+def test_where_nothing_follows_all_three_have_weights(tmp_path: Path) -> None:
+    # At 2 streams b has 1.25 times the tokens, 1.6 times the joules and 1.6 times the dollars.
+    root = made(tmp_path, {"a": A, "b": B}, power_w={"a": 80.0, "b": 160.0})
+    scenario = tmp_path / "cost.toml"
+    scenario.write_text(PRICES)
+    seen = analyze(root, scenario, as_of=date(2026, 11, 22), weights=True)
+    assert seen.weights is not None
+    one = seen.weights[0]
+    assert (one.criteria, one.follows) == (["throughput", "energy", "cost"], [])
+    # b where the weight of throughput is above 0.678: a corner of the triangle.
+    turn = log(1.6) / log(1.6 * 1.25)
+    assert one.first["b"] == pytest.approx((1 - turn) ** 2, abs=0.02)
+    assert len(one.cells) == 66
+    assert {cell.weights[0] > 0.65 for cell in one.cells if cell.stack == "b"} == {True}
+    (equal,) = at_equal(seen, "cost")
+    assert equal.follows_throughput is None
+    assert order(equal) == [("a", 1), ("b", 2)]
