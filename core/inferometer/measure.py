@@ -197,6 +197,7 @@ class Bench:
         self, launch: Launch, folder: Path, server: Server, target: Target, model: str
     ) -> Live:
         stack = self.prepared.stacks[launch.stack]
+        given = self.plan.protocol.window_s is not None
         return Live(
             launch=launch,
             folder=folder,
@@ -206,6 +207,7 @@ class Bench:
             model=model,
             target=target,
             tokenizer=tokenizer_of(launch, self.prepared),
+            windows={} if given else points.known_windows(self.results, launch),
         )
 
     def _load(self, live: Live, seen: _Seen) -> None:

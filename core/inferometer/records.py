@@ -21,7 +21,8 @@ CHUNK_COUNT_UNKNOWN = 1
 
 RequestStatus = Literal["ok", "error", "cut"]
 Phase = Literal["probe", "warmup", "stagger", "load"]
-"""``stagger``: the shortened first request of a stream, which spreads the streams over all ages."""
+"""``stagger``: the first request of a stream, which stands for one that began earlier: what that
+would have made by then is in its prompt, so that the streams are of all ages."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -72,6 +73,9 @@ class Window(Struct, frozen=True, kw_only=True):
     end_ns: int
     discarded_ns: int
     """From the first send of the load to ``start_ns``."""
+    residence_s: float | None = None
+    """Mean duration of the warm-up's requests after the first: what unset times followed from. Null
+    without a warm-up, and in results before it was recorded."""
     work_sha256: str
     """Hash of the prompts' token ids and pinned lengths: equal across stacks or not comparable."""
     prompts: int
