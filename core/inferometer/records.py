@@ -217,6 +217,30 @@ class Idle(Struct, frozen=True, kw_only=True):
     end_ns: int
 
 
+class Soak(Struct, frozen=True, kw_only=True):
+    """The load before the first load point: ``launch.json``, ``soak``."""
+
+    workload: str
+    load: str
+    seconds: float
+    """From the first send, the warm-up before it left out."""
+    chunks_s: list[float]
+    """Streamed events a second, each over 5 s."""
+    settled: bool
+    """Whether the last three differ by 5 % at most."""
+
+
+class Cooling(Struct, frozen=True, kw_only=True):
+    """The wait behind a launch: ``launch.json``, ``cooling``. Temperatures are in degrees C."""
+
+    seconds: float
+    start_c: dict[str, float]
+    """Of each accelerator before the engine was started."""
+    end_c: dict[str, float]
+    warm: list[str] = []
+    """Those that were still more than 3 degrees warmer than before the round's first launch."""
+
+
 class Probe(Struct, frozen=True, kw_only=True):
     """Greedy continuations of fixed prompts, for output parity: a line of ``probes.jsonl``."""
 
@@ -329,4 +353,8 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     windows: list[Window] = []
     meters: list[MeterInfo] = []
     idles: list[Idle] = []
+    soak: Soak | None = None
+    """None where there was none, and in results before it was recorded."""
+    cooling: Cooling | None = None
+    """None where no temperature could be read, and in results before it was recorded."""
     host_sha256: str = ""
