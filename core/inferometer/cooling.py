@@ -82,7 +82,7 @@ def heat(
 def before_round(results: Store, round_: int) -> Temperatures:
     """Return how warm it was before the first launch of a round, if that was seen."""
     made = [*results.launches(), *results.failures()]
-    records = sorted((r for r in made if r.round == round_), key=lambda r: r.started_ns)
+    records = sorted((r for r in made if r.round == round_), key=lambda r: r.position)
     return next((r.cooling.start_c for r in records if r.cooling is not None), {})
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 LEAD_S = 0.05
-"""Between several workers' being told a time and that time."""
+"""Between several workers' being told a time, or the hooks a window, and that time."""
 SLACK_S = 1.0
 """A schedule goes on for this long after the window, so that it closes under load."""
 HEADROOM = 1.5
@@ -151,7 +151,7 @@ class Conductor:
         if plan.arrivals is not None:
             end_s = discard_s + window_s + SLACK_S
             await self._schedule(plan.arrivals.until(end_s), request_s)
-        anchor_ns = time.monotonic_ns() + self.lead_ns
+        anchor_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
         start_ns = anchor_ns + round(discard_s * 1e9)
         self.bounds = Bounds(start_ns, start_ns + round(window_s * 1e9))
         spread_ns = round(plan.spread * request_s * 1e9)
