@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferometer import cooling, precision, prepare, redact, scoring, store, told, tuning
 from inferometer import point as points
-from inferometer import precision, prepare, redact, scoring, store, told, tuning, workload
 from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
 from inferometer.environment import Environment
@@ -26,7 +26,6 @@ from inferometer.launch import (
     unforeseen,
     variables,
 )
-from inferometer.load.driver import collect
 from inferometer.load.http import Target
 from inferometer.metering import (
     UNKNOWN,
@@ -42,10 +41,12 @@ from inferometer.metering import (
     rest,
     rest_bare,
 )
-from inferometer.point import Live, request_bodies
+from inferometer.point import Live
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
-from inferometer.records import Failure, Idle, LaunchRecord, Probe
+from inferometer.probing import probe
+from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Soak
+from inferometer.soak import soak
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
     from inferometer.watch import Opened
 
 HOST = "127.0.0.1"
-PROBE_TOKENS = 64
 ATTACH_S = 30.0
 """A server that someone else runs is there already, or it is not."""
 
@@ -87,6 +87,8 @@ class _Seen:
     asked: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Told] = field(default_factory=dict)
     device_memory: Told | None = None
+    soak: Soak | None = None
+    cooling: Cooling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ class Bench:
         folder = self.results.open_launch(launch.id)
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
+        heat = cooling.heat(self.plan.protocol, self.prepared, self.meters, self.results, launch)
         failure = None
         try:
             self._run(launch, folder, seen)
@@ -120,6 +123,7 @@ class Bench:
             said = redact.capped(redact.without(msgspec.to_builtins(failure), hidden))
             failure = msgspec.convert(said, Failure)
             self.progress.warn(f"{launch.id}: {failure.message}")
+        seen.cooling = heat.cool_down(self.progress.stage)
         record = self._record(launch, seen, failure, started_ns)
         self.results.close_launch(folder, record)
         return record
@@ -197,6 +201,7 @@ class Bench:
         self, launch: Launch, folder: Path, server: Server, target: Target, model: str
     ) -> Live:
         stack = self.prepared.stacks[launch.stack]
+        given = self.plan.protocol.window_s is not None
         return Live(
             launch=launch,
             folder=folder,
@@ -206,6 +211,7 @@ class Bench:
             model=model,
             target=target,
             tokenizer=tokenizer_of(launch, self.prepared),
+            windows={} if given else points.known_windows(self.results, launch),
         )
 
     def _load(self, live: Live, seen: _Seen) -> None:
@@ -239,6 +245,8 @@ class Bench:
                 rows = probe(live, launch.points[0].load.concurrency or STREAMS)
                 store.append_lines(live.folder / "probes.jsonl", rows)
                 self._score(live)
+            here = self.prepared.platform.accelerator
+            seen.soak = soak(live, self.plan.protocol, here, self.progress.stage)
             for point in launch.points:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 set_ahead = sampler.watch.window_set
@@ -351,6 +359,8 @@ class Bench:
             windows=seen.windows,
             meters=seen.meters,
             idles=seen.idles,
+            soak=seen.soak,
+            cooling=seen.cooling,
             host_sha256=self.host_sha256,
         )
 
@@ -359,35 +369,3 @@ def asked(spec: LaunchSpec) -> dict[str, Any]:
     """Return a specification as it is stored; variables stand in the record already."""
     extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
     return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra
-
-
-def probe(live: Live, concurrency: int) -> list[Probe]:
-    """Send the fixed prompts and return the greedy answers; it warms the engine up as well.
-
-    Raises:
-        LaunchError: a probe got no answer, so neither would the load.
-    """
-    prompts = workload.probe_prompts(live.tokenizer)
-    lengths = [PROBE_TOKENS] * len(prompts)
-    bodies = request_bodies(live.engine, live.model, prompts, lengths, seed=live.seed)
-    rows = []
-    for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
-        if answer.request.status != "ok":
-            raise LaunchError(
-                f"a probe request failed: {answer.request.error}",
-                hint="See the engine's log; the request fields may not fit this version.",
-                stage="serve",
-            )
-        ids = list(answer.token_ids)
-        again = workload.tokenise(live.tokenizer, answer.text)
-        rows.append(
-            Probe(
-                prompt=answer.request.prompt,
-                prompt_tokens=answer.request.input_tokens,
-                text=answer.text,
-                token_ids=ids or again,
-                ids_from="engine" if ids else "retokenised",
-                text_ids=again if again != ids else None,
-            )
-        )
-    return rows

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct, UnsetType
 
+from inferometer import pace
 from inferometer.engine import Setting
 from inferometer.study import (
     EngineEntry,
@@ -65,6 +66,10 @@ class Search(Struct, frozen=True, kw_only=True):
     model: ModelEntry
     point: LoadPoint
     tuning: Tuning
+
+    def window_s(self, protocol: Protocol) -> float:
+        """Return the length of each trial's window, the same for all: they are compared."""
+        return self.tuning.window_s or protocol.window_s or pace.SHORTEST_S
 
 
 class Plan(Struct, frozen=True, kw_only=True):

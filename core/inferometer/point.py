@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer import redact, retokenise, store
+from inferometer import pace, redact, retokenise, store
 from inferometer.counting import Counting, empty_cache
 from inferometer.engine import Completion
 from inferometer.load.address import secrets
@@ -16,7 +16,7 @@ from inferometer.records import Window
 from inferometer.work import work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from inferometer.engine import Engine
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from inferometer.load.http import Target
     from inferometer.plan import Launch, LoadPoint
     from inferometer.records import Request
+    from inferometer.store import Store
     from inferometer.study import Protocol
     from inferometer.work import Work
     from inferometer.workload import PromptSet
@@ -45,6 +46,8 @@ class Live:
     model: str
     target: Target
     tokenizer: Path
+    windows: Mapping[int, float]
+    """Length of each load point's window in s, where an earlier round decided on it."""
 
 
 def measure(
@@ -56,10 +59,7 @@ def measure(
         LaunchError: the server is gone, or answers nothing but errors.
     """
     planned = work(live.tokenizer, point, live.launch.round, protocol)
-    lengths = staggered(planned.output_tokens, planned.firsts)
-    bodies = request_bodies(
-        live.engine, live.model, planned.prompts, lengths, planned.turns, seed=live.seed
-    )
+    bodies = work_bodies(live, planned)
     cold = planned.prompts.cache == "cold"
     told: dict[str, Any] = {
         "cache_reset": empty_cache(live.engine.cache_reset, live.server) if cold else ""
@@ -74,7 +74,7 @@ def measure(
         result = drive(
             live.target,
             lambda index: bodies[wrapped(index, len(bodies), planned.again)],
-            load_plan(point, planned, protocol),
+            load_plan(point, planned, protocol, live.windows.get(point.index)),
             Hooks(
                 on_window_set=told_ahead,
                 on_window_end=lambda _t: counting.window_closed(),
@@ -85,22 +85,36 @@ def measure(
         counting.abandon()
         raise
     told |= counting.result()
-    short = {point.index * INDEX_STEP + first for first in planned.firsts}
+    begun = {point.index * INDEX_STEP + first for first in planned.firsts}
     hidden = secrets(live.target)
-    rows = [hushed(phased(row, short), hidden) for row in result.requests]
+    rows = [hushed(phased(row, begun), hidden) for row in result.requests]
     store.append_lines(live.folder / "requests.jsonl", rows)
     store.append_chunks(live.folder / "chunks.bin", result.chunks)
-    measured = msgspec.structs.replace(window(point, result, planned, lengths), **told)
+    measured = msgspec.structs.replace(window(point, result, planned), **told)
     return retokenise.told(measured, result, live.tokenizer)
 
 
-def load_plan(point: LoadPoint, planned: Work, protocol: Protocol) -> LoadPlan:
-    """Return what the load path is asked for."""
+def known_windows(results: Store, launch: Launch) -> dict[int, float]:
+    """Return how long each load point's window was in the first round of this stack and model."""
+    for record in results.launches():
+        same = (record.stack["id"], record.model["name"]) == (launch.stack, launch.model.name)
+        if same and record.round < launch.round:
+            return {
+                seen.load_point: (seen.end_ns - seen.start_ns) * 1e-9 for seen in record.windows
+            }
+    return {}
+
+
+def load_plan(
+    point: LoadPoint, planned: Work, protocol: Protocol, window_s: float | None = None
+) -> LoadPlan:
+    """Return what the load path is asked for; ``window_s`` for where the study does not say."""
     return LoadPlan(
         concurrency=planned.streams,
         warmup_requests=planned.warmup,
         discard_s=protocol.discard_s,
-        window_s=protocol.window_s,
+        window_s=protocol.window_s or window_s,
+        spread=pace.SPREAD,
         request_timeout_s=protocol.request_timeout_s,
         load_point=point.index,
         first_index=point.index * INDEX_STEP,
@@ -109,9 +123,9 @@ def load_plan(point: LoadPoint, planned: Work, protocol: Protocol) -> LoadPlan:
     )
 
 
-def phased(row: Request, short: Collection[int]) -> Request:
-    """Return ``row``, of phase ``stagger`` if it is one of the shortened requests."""
-    if row.index in short:
+def phased(row: Request, begun: Collection[int]) -> Request:
+    """Return ``row``, of phase ``stagger`` if it stands for a request that began earlier."""
+    if row.index in begun:
         return msgspec.structs.replace(row, phase="stagger")
     return row
 
@@ -132,19 +146,16 @@ def wrapped(index: int, count: int, again: int) -> int:
     return index if index < count else again + (index - again) % (count - again)
 
 
-def staggered(output_tokens: Sequence[int], firsts: Sequence[int]) -> list[int]:
-    """Return the output length of each request: its own, but for each stream's first.
-
-    The first request of stream k after the warm-up, ``firsts[k]``, gets (k + 1) / streams of its
-    length, so that the streams are spread over all ages from then on, as they would be after a
-    long time: streams in step make waves that a window cuts anywhere. Most end within the discarded
-    residence time; one that ends in the window counts as a request and has no latency. An open
-    loop has no streams, and needs none of this.
-    """
-    lengths = list(output_tokens)
-    for stream, first in enumerate(firsts):
-        lengths[first] = max(1, round(lengths[first] * (stream + 1) / len(firsts)))
-    return lengths
+def work_bodies(live: Live, planned: Work) -> list[Body]:
+    """Return the requests of ``planned`` in the words of a live engine."""
+    return request_bodies(
+        live.engine,
+        live.model,
+        planned.prompts,
+        planned.output_tokens,
+        planned.turns,
+        seed=live.seed,
+    )
 
 
 def request_bodies(
@@ -188,7 +199,7 @@ def request_bodies(
     ]
 
 
-def window(point: LoadPoint, result: LoadResult, planned: Work, lengths: Sequence[int]) -> Window:
+def window(point: LoadPoint, result: LoadResult, planned: Work) -> Window:
     """Return the stored description of a measured window."""
     return Window(
         load_point=point.index,
@@ -197,7 +208,7 @@ def window(point: LoadPoint, result: LoadResult, planned: Work, lengths: Sequenc
         concurrency=point.load.concurrency,
         arrivals=planned.arrivals.kind if planned.arrivals else "",
         rate=point.load.rate,
-        work_sha256=planned.sha256(lengths),
+        work_sha256=planned.sha256(),
         prompts=len(planned.prompts),
         cache=planned.prompts.cache,
         reuse=planned.reuse,

@@ -364,6 +364,7 @@ def check_files(plan: Plan, prepared: Prepared) -> None:
                 if requests.files(point.workload):
                     requests.draw(point.workload, 1, 0, tokenizer_of(launch, prepared))
                 if (trace := point.load.trace) is not None:
+                    assert protocol.window_s is not None  # rules: a trace needs both
                     needed_s = (protocol.discard_s or 0.0) + protocol.window_s
                     requests.replayed(Path(trace), point.load.time_scale, needed_s, 0.0)
 

@@ -21,7 +21,8 @@ CHUNK_COUNT_UNKNOWN = 1
 
 RequestStatus = Literal["ok", "error", "cut"]
 Phase = Literal["probe", "warmup", "stagger", "load"]
-"""``stagger``: the shortened first request of a stream, which spreads the streams over all ages."""
+"""``stagger``: the first request of a stream, which stands for one that began earlier: what that
+would have made by then is in its prompt, so that the streams are of all ages."""
 
 
 class Request(Struct, frozen=True, kw_only=True):
@@ -72,6 +73,9 @@ class Window(Struct, frozen=True, kw_only=True):
     end_ns: int
     discarded_ns: int
     """From the first send of the load to ``start_ns``."""
+    residence_s: float | None = None
+    """Mean duration of the warm-up's requests after the first: what unset times followed from. Null
+    without a warm-up, and in results before it was recorded."""
     work_sha256: str
     """Hash of the prompts' token ids and pinned lengths: equal across stacks or not comparable."""
     prompts: int
@@ -213,6 +217,30 @@ class Idle(Struct, frozen=True, kw_only=True):
     end_ns: int
 
 
+class Soak(Struct, frozen=True, kw_only=True):
+    """The load before the first load point: ``launch.json``, ``soak``."""
+
+    workload: str
+    load: str
+    seconds: float
+    """From the first send, the warm-up before it left out."""
+    chunks_s: list[float]
+    """Streamed events a second, each over 5 s."""
+    settled: bool
+    """Whether the last three differ by 5 % at most."""
+
+
+class Cooling(Struct, frozen=True, kw_only=True):
+    """The wait behind a launch: ``launch.json``, ``cooling``. Temperatures are in degrees C."""
+
+    seconds: float
+    start_c: dict[str, float]
+    """Of each accelerator before the engine was started."""
+    end_c: dict[str, float]
+    warm: list[str] = []
+    """Those that were still more than 3 degrees warmer than before the round's first launch."""
+
+
 class Probe(Struct, frozen=True, kw_only=True):
     """Greedy continuations of fixed prompts, for output parity: a line of ``probes.jsonl``."""
 
@@ -325,4 +353,8 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     windows: list[Window] = []
     meters: list[MeterInfo] = []
     idles: list[Idle] = []
+    soak: Soak | None = None
+    """None where there was none, and in results before it was recorded."""
+    cooling: Cooling | None = None
+    """None where no temperature could be read, and in results before it was recorded."""
     host_sha256: str = ""

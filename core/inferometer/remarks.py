@@ -45,6 +45,7 @@ def warnings(
         *_disagreement(parity),
         *_unseparated(rankings),
         *_retried(evidence),
+        *_unsettled(evidence),
     ]
 
 
@@ -232,6 +233,20 @@ def _retried(evidence: Evidence) -> Iterator[str]:
             again[key] = again.get(key, 0) + 1
     for (stack, model), count in sorted(again.items()):
         yield f"{stack} on {model}: {count} failed attempts before launches that succeeded"
+
+
+def _unsettled(evidence: Evidence) -> Iterator[str]:
+    soaked: dict[tuple[str, str], list[bool]] = {}
+    for record in evidence.records:
+        if record.soak is not None:
+            key = (stack_id(record), model_name(record))
+            soaked.setdefault(key, []).append(record.soak.settled)
+    for (stack, model), settled in sorted(soaked.items()):
+        if not all(settled):
+            yield (
+                f"{stack} on {model}: not settled in {settled.count(False)} of {len(settled)} "
+                "launches: rates still differed by more than 5 % when the first load point began"
+            )
 
 
 def _scope(evidence: Evidence, preset: str) -> Iterator[str]:

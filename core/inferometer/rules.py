@@ -321,13 +321,12 @@ def _pairings(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 "needs a closed loop, [[loads]] concurrency: a next turn waits for the answer",
             )
     protocol = document.get("protocol")
-    settled = isinstance(protocol, dict) and "discard_s" in protocol
+    given = protocol if isinstance(protocol, dict) else {}
+    unset = [f"protocol.{key}" for key in ("discard_s", "window_s") if key not in given]
     for place, entry in loads:
-        if "trace" in entry and not settled:
-            yield (
-                f"{place}.trace",
-                "needs protocol.discard_s, so that every stack's window has the same part of it",
-            )
+        if "trace" in entry and unset:
+            words = "so that every stack's window has the same part of it"
+            yield f"{place}.trace", f"needs {' and '.join(unset)}, {words}"
 
 
 def _tuning(document: dict[str, Any]) -> Iterator[problems.Problem]:

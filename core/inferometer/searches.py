@@ -31,7 +31,7 @@ def _tuning(store: Store, plan: Plan, search: Search) -> Tuning | None:
         objective=asked.objective,
         metric=trials[0].score.metric,
         meter=next((trial.score.meter for trial in trials if trial.score.meter), None),
-        window_s=asked.window_s or plan.protocol.window_s,
+        window_s=search.window_s(plan.protocol),
         trials_allowed=asked.trials,
         minutes_allowed=asked.minutes,
         spent_s=spent_s(trials),

@@ -44,10 +44,11 @@ VariableName = Annotated[
 
 
 class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to measure. ``discard_s`` unset means one residence time, seen in the warm-up."""
+    """How to measure. Unset times follow from how long requests take: :mod:`inferometer.pace`."""
 
     rounds: Count = 5
-    window_s: Positive = 60.0
+    window_s: Positive | None = None
+    """Unset: as each stack's first round shows at each load point, and so in every later round."""
     discard_s: Annotated[float, Meta(ge=0)] | None = None
     warmup_requests: Annotated[int, Meta(ge=0)] | None = None
     """Requests answered before the load begins; unset means one alone, then one per stream (or
@@ -64,6 +65,10 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Length of the stretches without load, before the engine is started and when it is ready; 0
     for none. Left out of a plan's hash when absent: then 10 s where a meter that measures can be
     read, else none."""
+    soak_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    """Load each engine for at least so long before its first load point; 0: neither that, nor a
+    wait for it to cool down afterwards. Left out of a plan's hash when absent: then 20 s where
+    there is an accelerator, else none."""
 
 
 class Tuning(
@@ -86,7 +91,7 @@ class Tuning(
     meter: Text | None = None
     """Meter of the objective ``energy``; unset means the study's first that can be read."""
     window_s: Positive | None = None
-    """Unset means ``protocol.window_s``."""
+    """Unset means ``protocol.window_s``, and where that is unset 60 s."""
     workload: Text | None = None
     concurrency: Count | None = None
     """With ``workload``: the load that is tuned for; unset means the study's first closed loop."""

@@ -105,9 +105,10 @@ def _launch(search: Search, number: int, settings: Settings) -> Launch:
 def _bench(bench: Bench, search: Search, store: Store) -> Bench:
     """Return the bench with the window and the directory of a search."""
     protocol = bench.plan.protocol
-    window_s = search.tuning.window_s or protocol.window_s
     # what is compared is gross energy, which needs no baseline
-    protocol = msgspec.structs.replace(protocol, window_s=window_s, idle_s=0.0)
+    protocol = msgspec.structs.replace(
+        protocol, window_s=search.window_s(protocol), idle_s=0.0, soak_s=0.0
+    )
     plan = msgspec.structs.replace(bench.plan, protocol=protocol)
     return replace(bench, plan=plan, results=store)
 

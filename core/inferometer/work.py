@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferometer import workload
+from inferometer import pace, workload
 from inferometer.load.arrivals import Arrivals
-from inferometer.workloads import dialogues, replay, requests
+from inferometer.workloads import dialogues, replay, requests, starts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ ROOM_S = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Prompts, and for each its output length in tokens; those of the warm-up come first."""
+    """Prompts, and for each the output length to ask for; those of the warm-up come first."""
 
     prompts: workload.PromptSet
     output_tokens: tuple[int, ...]
@@ -54,9 +54,9 @@ class Work:
     offsets_s: tuple[float, ...] = ()
     """When the requests after the warm-up are meant to be sent, from the start of the load."""
 
-    def sha256(self, lengths: Sequence[int]) -> str:
+    def sha256(self) -> str:
         """Return the hash of all that stacks must have in common: work, order and schedule."""
-        own = self.prompts.sha256(lengths)
+        own = self.prompts.sha256(self.output_tokens)
         if not (self.offsets_s or self.turns):
             return own
         schedule = [round(offset * 1e9) for offset in self.offsets_s]
@@ -103,13 +103,19 @@ def _single(made: Work, tokenizer: Path, point: LoadPoint, round_: int, protocol
         made = scheduled(made, point, round_, protocol)
         least = LEAST_PER_STREAM
         count = max(least, len(made.offsets_s))
-    pairs = requests.draw(point.workload, first + count, f"{seed}/{point.index}", tokenizer)
+    key = f"{seed}/{point.index}"
+    pairs = requests.draw(point.workload, first + count, key, tokenizer)
     pairs = requests.affordable(pairs, least=first + least)
+    running = starts.running(point.workload, len(made.firsts), key, tokenizer)
+    pairs[first : first + len(running)] = [each.pair for each in running]
     prompts = requests.prompts(point.workload, pairs, tokenizer, seed=seed, salt=point.index)
+    made_tokens = dict(zip(made.firsts, (each.made for each in running), strict=True))
     return replace(
         made,
-        prompts=prompts,
-        output_tokens=tuple(pair.output_tokens for pair in pairs),
+        prompts=starts.continued(prompts, made_tokens, tokenizer, key),
+        output_tokens=tuple(
+            pair.output_tokens - made_tokens.get(place, 0) for place, pair in enumerate(pairs)
+        ),
         reuse=prompts.reuse,
     )
 
@@ -125,7 +131,7 @@ def scheduled(made: Work, point: LoadPoint, round_: int, protocol: Protocol) -> 
         seed=int(hashlib.sha256(key.encode()).hexdigest()[:12], 16),
     )
     discard_s = ROOM_S if protocol.discard_s is None else protocol.discard_s
-    offsets = arrivals.until(discard_s + protocol.window_s + AFTER_S)
+    offsets = arrivals.until(discard_s + (protocol.window_s or pace.LONGEST_S) + AFTER_S)
     return replace(made, arrivals=arrivals, offsets_s=tuple(offsets))
 
 
@@ -133,6 +139,7 @@ def _trace(made: Work, tokenizer: Path, point: LoadPoint, round_: int, protocol:
     """Fill in what a trace sends: its times, its lengths and its shared beginnings."""
     load, seed, discard_s = point.load, protocol.seed + round_, protocol.discard_s or 0.0
     assert load.trace is not None
+    assert protocol.window_s is not None
     needed_s = discard_s + protocol.window_s
     rows = requests.replayed(Path(load.trace), load.time_scale, needed_s, AFTER_S)
     warm = [rows[place % len(rows)] for place in range(made.warmup)]
@@ -160,7 +167,8 @@ def _conversations(
     think_s = point.workload.think_s or 0.0
     count = _per_window(protocol)
     if think_s:  # no stream can send more
-        count = min(count, round(made.streams * (protocol.window_s + 10) / think_s))
+        longest_s = protocol.window_s or pace.LONGEST_S
+        count = min(count, round(made.streams * (longest_s + _settling_s(longest_s)) / think_s))
     script = dialogues.script(
         point.workload,
         tokenizer,
@@ -176,19 +184,44 @@ def _conversations(
     starts, size = script.starts, len(script.prompts)
     regular = starts[made.streams]
     turns = zip(script.conversation, script.think_s, strict=True)
+    firsts = tuple(first + start for start in starts[: made.streams])
+    output_tokens = [*(pair.output_tokens for pair in pairs), *script.output_tokens]
     return replace(
         made,
         prompts=_joined(before, script.prompts),
-        output_tokens=(*(pair.output_tokens for pair in pairs), *script.output_tokens),
-        firsts=tuple(first + start for start in starts[: made.streams]),
+        output_tokens=tuple(staggered(output_tokens, firsts)),
+        firsts=firsts,
         again=first + regular,
         reuse=_reuse(script.prompts, range(regular, size)),
         turns=(*((None, 0.0) for _ in pairs), *turns),
     )
 
 
+def staggered(output_tokens: Sequence[int], firsts: Sequence[int]) -> list[int]:
+    """Return the output length of each request: its own, but for each stream's first.
+
+    The first request of stream k after the warm-up, ``firsts[k]``, gets (k + 1) / streams of its
+    length. A conversation's next prompt is fixed, so what its first turn would have made by then
+    cannot be put into that turn's prompt (see :mod:`inferometer.workloads.starts`).
+    """
+    lengths = list(output_tokens)
+    for stream, first in enumerate(firsts):
+        lengths[first] = max(1, round(lengths[first] * (stream + 1) / len(firsts)))
+    return lengths
+
+
 def _per_window(protocol: Protocol) -> int:
-    return round(REQUESTS_PER_S * (protocol.window_s + 10))
+    """Return the requests of a closed loop; those of an unset window are as for the shortest.
+
+    A longer one is of longer requests, of which :data:`LEAST_PER_STREAM` are enough.
+    """
+    window_s = protocol.window_s or pace.SHORTEST_S
+    return round(REQUESTS_PER_S * (window_s + _settling_s(window_s)))
+
+
+def _settling_s(window_s: float) -> float:
+    """Return about how long a closed loop runs before its window."""
+    return max(10.0, pace.discard_s(0.0, window_s))
 
 
 def _joined(before: workload.PromptSet, rest: workload.PromptSet) -> workload.PromptSet:

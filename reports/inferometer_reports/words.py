@@ -88,15 +88,19 @@ def banner(view: View) -> str | None:
 
 def how_sure(view: View) -> Statement:
     """Return the rounds and the smallest difference each objective could have shown."""
-    comparison = view.comparison
     design = (
         f"{_rounds(view)}, every stack launched anew in each; windows of "
-        f"{comparison.window_s:g} s.{_stopped(view)}"
+        f"{_window(view)}.{_stopped(view)}"
     )
     seen = [part for objective in OBJECTIVES if (part := _detectable(view, objective))]
     if not seen:
         return Statement("How sure:", f"{design} The smallest detectable difference is not known.")
     return Statement("How sure:", f"{design} Smallest detectable difference: {', '.join(seen)}.")
+
+
+def _window(view: View) -> str:
+    length_s = view.comparison.window_s
+    return "10 residence times, 60 to 300 s" if length_s is None else f"{length_s:g} s"
 
 
 STOPS = {

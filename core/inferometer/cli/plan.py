@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferometer import pace
+
 if TYPE_CHECKING:
     from inferometer.engine import Unsupported
     from inferometer.plan import Launch, Plan, Search
@@ -16,12 +18,12 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 """Assumed: an engine loads a small model in 10 to 60 s, and may compile in its first requests."""
-SETTLE_S = 15.0
-"""Assumed: warm-up and discarded time before a window."""
+WARM_S = 10.0
+"""Assumed: warm-up before a load point."""
 PROBE_S = 20.0
 """Assumed: the 16 fixed texts of the first round."""
 ASSUMED = (
-    f"estimate: {START_S:.0f} s to start an engine, {SETTLE_S:.0f} s to settle each load point, "
+    f"estimate: {START_S:.0f} s to start an engine, {WARM_S:.0f} s to warm up each load point, "
     f"{PROBE_S:.0f} s to probe in the first round; engine environments are built once before that"
 )
 
@@ -80,7 +82,7 @@ def estimate_s(plan: Plan, idle: float) -> float:
 def search_s(plan: Plan, search: Search) -> float:
     """Return the most seconds a search is assumed to take: its budget, and one trial that ends."""
     tuning = search.tuning
-    trial_s = START_S + _settle_s(plan) + (tuning.window_s or plan.protocol.window_s)
+    trial_s = START_S + _point_s(plan, search.window_s(plan.protocol))
     by_trials = trial_s * tuning.trials if tuning.trials else math.inf
     return min(by_trials, tuning.minutes * 60 + trial_s if tuning.minutes else math.inf)
 
@@ -88,11 +90,17 @@ def search_s(plan: Plan, search: Search) -> float:
 def _launch_s(plan: Plan, launch: Launch) -> float:
     protocol = plan.protocol
     probe = PROBE_S if protocol.probe and launch.round == 0 else 0.0
-    return START_S + probe + len(launch.points) * (_settle_s(plan) + protocol.window_s)
+    soak = protocol.soak_s or 0.0
+    window_s = protocol.window_s or pace.SHORTEST_S
+    return START_S + probe + soak + len(launch.points) * _point_s(plan, window_s)
 
 
-def _settle_s(plan: Plan) -> float:
-    return SETTLE_S if plan.protocol.discard_s is None else plan.protocol.discard_s
+def _point_s(plan: Plan, window_s: float) -> float:
+    """Return how long a load point with such a window is assumed to take."""
+    discard_s = plan.protocol.discard_s
+    if discard_s is None:
+        discard_s = pace.discard_s(0.0, window_s)
+    return WARM_S + discard_s + window_s
 
 
 def _lines(

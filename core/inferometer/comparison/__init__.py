@@ -304,7 +304,9 @@ class Comparison(Struct, frozen=True, kw_only=True):
     plan_sha256: str
     rounds_planned: int
     rounds_complete: int
-    window_s: float
+    window_s: float | None
+    """None where each window's length followed from how long requests take: ten times that, 60 to
+    300 s."""
     inferometer_version: str
     host: dict[str, Any]
     price: Value

@@ -102,10 +102,7 @@ class ClosedLoop:
         self.pulse = _Pulse()
         self.alarm = Alarm()
         self.stack = contextlib.ExitStack()
-        self.warm = asyncio.Event()
-        self.warm_open = 0
-        self.loaded = False
-        self.anchor_ns = 0
+        self.anchor_ns = self.spread_ns = 0
         self.cut_ns: int | None = None
         self.last_ns = 0
         self.retries = 0
@@ -127,13 +124,9 @@ class ClosedLoop:
         """Send the first request, and nothing beside it."""
         await self._streams(self.clients[:1], upto=1)
 
-    async def warm_up(self, *, drain: bool) -> Warm:
-        """Run the warm-up on all streams; without ``drain`` they go on with the load."""
-        if drain:
-            await self._streams(self.clients, upto=self.plan.warmup)
-        else:
-            self._background(self._streams(self.clients))
-            await self.warm.wait()
+    async def warm_up(self) -> Warm:
+        """Run the warm-up on all streams until all of it is answered."""
+        await self._streams(self.clients, upto=self.plan.warmup)
         verdicts = [call.verdict() for call in self.calls]
         answered = any(status != "error" for status, _ in verdicts)
         times_s = [
@@ -147,9 +140,12 @@ class ClosedLoop:
     async def schedule(self, offsets: list[float], connections: int) -> None:
         """Take the schedule of an open loop, which alone has one."""
 
-    async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
-        """Go on until ``end_ns``; then drop everything in flight. The window has both bounds."""
-        self.anchor_ns, self.cut_ns = anchor_ns, end_ns
+    async def window(self, anchor_ns: int, start_ns: int, end_ns: int, spread_ns: int) -> None:
+        """Send from ``anchor_ns`` to ``end_ns``; then drop what is in flight.
+
+        The streams begin one after the other, within ``spread_ns``.
+        """
+        self.anchor_ns, self.spread_ns, self.cut_ns = anchor_ns, spread_ns, end_ns
         self.shelf.cut_at(end_ns)
         self._begin()
         await self.alarm.until(start_ns)
@@ -169,7 +165,8 @@ class ClosedLoop:
         return self.last_ns
 
     def _begin(self) -> None:
-        """Start what a window measures; here it runs already."""
+        """Start what a window measures."""
+        self._background(self._streams(self.clients))
 
     async def _all(self) -> None:
         await self._streams(self.clients)
@@ -237,12 +234,13 @@ class ClosedLoop:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _stream(self, client: Client, upto: int | None) -> None:
-        dead, intended_ns = 0, time.monotonic_ns()
-        while (unit := await self._take(upto)) is not None:
+        dead, intended_ns = 0, max(self._begins_ns(client), time.monotonic_ns())
+        # the first one is taken before anybody waits, so that no stream takes another's
+        while (unit := await self.stock.take(upto)) is not None:
             for turn, (index, body) in enumerate(unit):
                 if turn and body.think_s:
                     intended_ns += round(body.think_s * 1e9)
-                    await self.alarm.until(intended_ns)
+                await self.alarm.until(intended_ns)
                 await self._unless_over()
                 call, request = self._call(index, body, client.number, intended_ns)
                 await self._ask(client, call, request)
@@ -255,16 +253,10 @@ class ClosedLoop:
                     await asyncio.sleep(PAUSE_S)
                     intended_ns = time.monotonic_ns()
 
-    async def _take(self, upto: int | None = None) -> Unit | None:
-        """Take the next unit; the warm-up is over when one of the load is taken and none open."""
-        unit = await self.stock.take(upto)
-        if unit is not None:
-            if unit[0][0] < self.plan.warmup:
-                self.warm_open += len(unit)
-            else:
-                self.loaded = True
-                self._warmed()
-        return unit
+    def _begins_ns(self, client: Client) -> int:
+        """Return when a stream sends its first request of the load, at the earliest."""
+        streams = max(self.plan.concurrency, self.share.of)
+        return self.anchor_ns + self.spread_ns * client.number // streams
 
     def _call(self, index: int, body: Body, stream: int, intended_ns: int) -> tuple[Call, bytes]:
         """Return the call of a request, and the bytes to send."""
@@ -287,14 +279,8 @@ class ClosedLoop:
         self.retries += call.exchange.retried
         if call.phase == "load":
             self.last_ns = max(self.last_ns, call.exchange.end_ns)
-            return
-        self.calls.append(call)
-        self.warm_open -= 1
-        self._warmed()
-
-    def _warmed(self) -> None:
-        if self.loaded and not self.warm_open:
-            self.warm.set()
+        else:
+            self.calls.append(call)
 
     async def _unless_over(self) -> None:
         """Send nothing more once the window has ended, even before somebody is told so."""

@@ -1,7 +1,8 @@
 """The phases of a load, called in turn on everybody who sends it, and what comes of all of them.
 
 The order: one request alone (the first may compile for a minute), the rest of the warm-up on all
-streams, load without draining, a discarded stretch, the window, then everything in flight is cut.
+streams until it has drained, the load, of which a stretch is discarded, the window, then everything
+in flight is cut.
 A sender is this process itself or stands for another one; the bounds of the window are agreed
 before they come, as absolute times of the monotonic clock, which all processes of a host share.
 """
@@ -12,6 +13,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from inferometer import pace
 from inferometer.errors import LaunchError
 from inferometer.load.alarm import Alarm
 from inferometer.load.answer import Chunks, percentile
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 POLL_S = 0.2
 LEAD_S = 0.05
-"""Between several workers' being told a time and that time."""
+"""Between several workers' being told a time, or the hooks a window, and that time."""
 SLACK_S = 1.0
 """A schedule goes on for this long after the window, so that it closes under load."""
 HEADROOM = 1.5
@@ -43,14 +45,14 @@ class Sender(Protocol):
     async def alone(self) -> None:
         """Send the first request."""
 
-    async def warm_up(self, *, drain: bool) -> Warm:
-        """Run the warm-up; without ``drain`` go on with the load."""
+    async def warm_up(self) -> Warm:
+        """Run the warm-up until all of it is answered."""
 
     async def schedule(self, offsets: list[float], connections: int) -> None:
         """Take the times of an open loop."""
 
-    async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
-        """Measure between two times, then cut."""
+    async def window(self, anchor_ns: int, start_ns: int, end_ns: int, spread_ns: int) -> None:
+        """Begin, measure between two times, then cut."""
 
     async def count(self, anchor_ns: int) -> int:
         """Send what is left; return when the last answer ended."""
@@ -84,6 +86,7 @@ class Conductor:
         self.bounds = Bounds(0, 0)
         self.wall_start_ns = self.wall_end_ns = 0
         """Wall minus monotonic time at both bounds."""
+        self.residence_s: float | None = None
         self.over = False
 
     async def run(self) -> LoadResult:
@@ -116,14 +119,12 @@ class Conductor:
         await asyncio.gather(*(sender.connect() for sender in self.senders))
         if self.plan.warmup:
             await self.senders[0].alone()
-        closed = self.plan.arrivals is None
-        drain = not closed or self.plan.requests is not None
-        parts = await asyncio.gather(*(sender.warm_up(drain=drain) for sender in self.senders))
-        request_s = self._checked(parts)
+        parts = await asyncio.gather(*(sender.warm_up() for sender in self.senders))
+        self.residence_s = self._checked(parts)
         if self.plan.requests is None:
-            await self._window(request_s)
+            await self._window(self.residence_s or 0.0)
         elif self.plan.requests:
-            await self._counted(self.plan.requests, request_s)
+            await self._counted(self.plan.requests, self.residence_s or 0.0)
         self.over = True
         return list(await asyncio.gather(*(sender.finish() for sender in self.senders)))
 
@@ -140,20 +141,25 @@ class Conductor:
         self._closed()
 
     async def _window(self, request_s: float) -> None:
-        """Discard, measure, cut, while the load goes on."""
+        """Begin the load; discard, measure, cut, while it goes on."""
         plan = self.plan
-        discard_s = max(1.0, request_s) if plan.discard_s is None else plan.discard_s
+        window_s = pace.window_s(request_s) if plan.window_s is None else plan.window_s
+        discard_s = plan.discard_s
+        if discard_s is None:
+            # a load that begins with requests of one age takes twice as long to settle
+            discard_s = pace.discard_s(request_s * plan.spread / pace.SPREAD, window_s)
         if plan.arrivals is not None:
-            end_s = discard_s + plan.window_s + SLACK_S
+            end_s = discard_s + window_s + SLACK_S
             await self._schedule(plan.arrivals.until(end_s), request_s)
-        anchor_ns = time.monotonic_ns() + self.lead_ns
+        anchor_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
         start_ns = anchor_ns + round(discard_s * 1e9)
-        self.bounds = Bounds(start_ns, start_ns + round(plan.window_s * 1e9))
+        self.bounds = Bounds(start_ns, start_ns + round(window_s * 1e9))
+        spread_ns = round(plan.spread * request_s * 1e9)
         self.hooks.on_window_set(*self.bounds)
         with Alarm() as alarm:
             await asyncio.gather(
                 self._call_hooks(alarm),
-                *(sender.window(anchor_ns, *self.bounds) for sender in self.senders),
+                *(sender.window(anchor_ns, *self.bounds, spread_ns) for sender in self.senders),
             )
 
     async def _call_hooks(self, alarm: Alarm) -> None:
@@ -183,8 +189,8 @@ class Conductor:
             )
         )
 
-    def _checked(self, parts: list[Warm]) -> float:
-        """Return the mean duration of the warm-up's requests after the first; 0 without any.
+    def _checked(self, parts: list[Warm]) -> float | None:
+        """Return the mean duration of the warm-up's requests after the first; None without any.
 
         Raises LaunchError for a server that answered none of them: it is not measured.
         """
@@ -198,7 +204,7 @@ class Conductor:
             )
         times_s = dict(pair for part in parts for pair in part.times_s)
         later_s = [time_s for index, time_s in times_s.items() if index] or list(times_s.values())
-        return sum(later_s) / len(later_s) if later_s else 0.0
+        return sum(later_s) / len(later_s) if later_s else None
 
     async def _salvage(self) -> None:
         """Tell what an unfinished window holds: it then ends now, and what is in flight is cut."""
@@ -247,6 +253,7 @@ class Conductor:
             clock_step_ms=(self.wall_end_ns - self.wall_start_ns) * 1e-6,
             sample=[answer for _, answer in whole[::step]],
             workers=len(parts),
+            residence_s=self.residence_s,
         )
 
 

@@ -23,6 +23,7 @@ from inferometer.load.http import Target
 from inferometer.load.offer import Body, Hooks, LoadPlan, LoadResult, Source, never
 from inferometer.load.open import OpenLoop
 from inferometer.load.remote import Remote
+from inferometer.load.soak import Listener, Patience, Soak, Soaked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
@@ -41,6 +42,7 @@ __all__ = [
     "Target",
     "collect",
     "drive",
+    "soaked",
 ]
 
 T = TypeVar("T")
@@ -70,6 +72,27 @@ async def _drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks) -
     else:
         senders = [OpenLoop(target, plan, dealer, shares[0])]
     return await Conductor(plan, hooks, senders).run()
+
+
+def soaked(
+    target: Target, source: Source, plan: LoadPlan, patience: Patience, hooks: Hooks
+) -> Soaked:
+    """Load ``target`` with a closed loop until its rates hold still; return what was seen.
+
+    One process sends it all: nothing is stamped for a figure here.
+
+    Raises:
+        LaunchError: as :func:`drive` does.
+    """
+    return _blocking(_soaked(target, source, plan, patience, hooks))
+
+
+async def _soaked(
+    target: Target, source: Source, plan: LoadPlan, patience: Patience, hooks: Hooks
+) -> Soaked:
+    soak = Soak(plan, hooks, Listener(target, plan, Dealer(source, plan)), patience)
+    await soak.run_parts()
+    return soak.result
 
 
 def collect(

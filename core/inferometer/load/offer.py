@@ -36,12 +36,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """What to offer.
+    """What to offer, after a warm-up that has drained.
 
-    ``warmup_requests`` None means one alone, then one per stream. ``discard_s`` None means one
-    residence time: the mean E2E of the warm-up after the first, at least 1 s. ``requests`` set
-    means: after the warm-up has drained, exactly that many and no window. ``first_index`` numbers
-    the first request within its launch.
+    ``warmup_requests`` None means one alone, then one per stream. The mean E2E of those after the
+    first is the residence time R; ``window_s`` and ``discard_s`` None follow from it as in
+    :mod:`inferometer.pace`. In a closed loop with a window the streams begin one after the other,
+    evenly over ``spread`` times R. ``requests`` set means: exactly that many and no window.
+    ``first_index`` numbers the first request within its launch.
 
     ``arrivals`` set means an open loop: ``concurrency`` then is the streams of the warm-up, and
     ``requests`` at most the length of a trace. ``max_in_flight`` caps it (None: no cap); a request
@@ -52,8 +53,10 @@ class LoadPlan:
     """
 
     concurrency: int
-    window_s: float = 60.0
+    window_s: float | None = 60.0
     discard_s: float | None = None
+    spread: float = 1.0
+    """Where first requests are of all ages already, :data:`inferometer.pace.SPREAD` will do."""
     warmup_requests: int | None = None
     requests: int | None = None
     request_timeout_s: float = 600.0
@@ -131,6 +134,8 @@ class LoadResult:
     """Whole answers, at most :data:`SAMPLE`, spread over the finished requests of the load."""
     workers: int = 1
     """Processes that sent the load."""
+    residence_s: float | None = None
+    """Mean duration of the warm-up's requests after the first; None without a warm-up."""
     clock_step_ms: float | None = None
     """By how much the wall clock gained on the monotonic one from ``start_ns`` to ``end_ns``."""
 
@@ -140,7 +145,7 @@ class LoadResult:
 
 
 FACTS = (
-    *("start_ns", "end_ns", "discarded_ns", "client_cpu_s", "workers"),
+    *("start_ns", "end_ns", "discarded_ns", "residence_s", "client_cpu_s", "workers"),
     *("loop_lag_p99_ms", "send_lag_p99_ms", "clock_step_ms"),
 )
 Source = Callable[[int], Body]

@@ -75,7 +75,7 @@ class OpenLoop(ClosedLoop):
     async def _send(self, group: asyncio.TaskGroup) -> None:
         """Start one task a request at its time; requests are built before they are due."""
         for number, offset in enumerate(self.offsets):
-            unit = await self._take()
+            unit = await self.stock.take()
             if unit is None:
                 return
             index, body = unit[0]

@@ -64,17 +64,17 @@ class Remote:
         """Send the first request."""
         await self._call("alone")
 
-    async def warm_up(self, *, drain: bool) -> Warm:
-        """Run the warm-up; without ``drain`` go on with the load."""
-        return cast("Warm", await self._call("warm_up", drain=drain))
+    async def warm_up(self) -> Warm:
+        """Run the warm-up until all of it is answered."""
+        return cast("Warm", await self._call("warm_up"))
 
     async def schedule(self, offsets: list[float], connections: int) -> None:
         """Take the times of an open loop."""
         await self._call("schedule", offsets, connections)
 
-    async def window(self, anchor_ns: int, start_ns: int, end_ns: int) -> None:
-        """Measure between two times, then cut."""
-        await self._call("window", anchor_ns, start_ns, end_ns)
+    async def window(self, anchor_ns: int, start_ns: int, end_ns: int, spread_ns: int) -> None:
+        """Begin, measure between two times, then cut."""
+        await self._call("window", anchor_ns, start_ns, end_ns, spread_ns)
 
     async def count(self, anchor_ns: int) -> int:
         """Send what is left; return when the last answer ended."""

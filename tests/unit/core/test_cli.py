@@ -202,8 +202,8 @@ def test_plan_prints_launches_count_estimate_and_hash(path: Path, capsys: Captur
     assert f"plan   {expanded.sha256}" in out
     places = [out.index(launch.id) for launch in expanded.launches]
     assert places == sorted(places)
-    # 10 launches of 60 s and two points of 60 + 15 s each, and two probes of 20 s
-    assert "10 launches, about 36 min\n(estimate: 60 s to start an engine" in out
+    # 10 launches of 60 s and two points of 10 + 20 + 60 s each, and two probes of 20 s
+    assert "10 launches, about 41 min\n(estimate: 60 s to start an engine" in out
 
 
 OPEN = """
@@ -230,7 +230,7 @@ def test_plan_shows_open_loops_and_what_is_not_run(path: Path, capsys: Capture) 
     assert cli.main(["plan", str(path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["not_run"] == ["talk at 2 requests/s, Poisson"]
-    assert estimate_s(document) == 10 * (60 + 5 * 75) + 2 * 20
+    assert estimate_s(document) == 10 * (60 + 5 * 90) + 2 * 20
 
 
 def test_plan_says_which_engines_cannot_run_here(
@@ -290,7 +290,7 @@ def test_plan_counts_stretches_without_load(path: Path, capsys: Capture) -> None
     assert cli.main(["plan", str(path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["idle_s"] == 5
-    assert document["estimate_s"] == 10 * (60 + 2 * 75 + 2 * 6) + 2 * 20
+    assert document["estimate_s"] == 10 * (60 + 2 * 90 + 2 * 6) + 2 * 20
     assert cli.main(["plan", str(path)]) == 0
     assert "in each launch 5 s without load, before and behind" in capsys.readouterr().out
     path.write_text(path.read_text().replace("idle_s = 5", "idle_s = 0", 1))
@@ -302,29 +302,29 @@ def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["plan", str(path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert estimate_s(document) == 10 * (60 + 2 * 75) + 2 * 20
+    assert estimate_s(document) == 10 * (60 + 2 * 90) + 2 * 20
     assert [launch["position"] for launch in document["launches"]] == list(range(10))
 
 
 def test_plan_shows_searches_and_their_time(path: Path, capsys: Capture) -> None:
     text = path.read_text().replace('name = "vllm"', 'name = "vllm"\nprofile = "tuned"', 1)
-    text = text.replace("[price]", "[tuning]\ntrials = 6\nwindow_s = 25\n\n[price]", 1)
+    text = text.replace("[price]", "[tuning]\ntrials = 6\nwindow_s = 30\n\n[price]", 1)
     path.write_text(text)
     capsys.readouterr()
     assert cli.main(["plan", str(path)]) == 0
     out = capsys.readouterr().out
-    # 6 trials of 60 + 15 + 25 s
+    # 6 trials of 60 + 10 + 10 + 30 s
     assert "tuning vllm on smollm2-135m: at most 6 trials for throughput, short-chat at 1" in out
-    assert "at most about 10 min\n" in out
+    assert "at most about 11 min\n" in out
     assert cli.main(["plan", str(path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    rounds_s = 10 * (60 + 2 * 75) + 2 * 20
-    assert estimate_s(document) == 2 * 600 + rounds_s  # on two models
-    assert document["searches"][0]["tuning"] == {"trials": 6, "window_s": 25.0}
+    rounds_s = 10 * (60 + 2 * 90) + 2 * 20
+    assert estimate_s(document) == 2 * 660 + rounds_s  # on two models
+    assert document["searches"][0]["tuning"] == {"trials": 6, "window_s": 30.0}
     path.write_text(text.replace("trials = 6", "minutes = 5"))
     assert cli.main(["plan", str(path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert estimate_s(document) == 2 * (300 + 100) + rounds_s  # one trial may end later
+    assert estimate_s(document) == 2 * (300 + 110) + rounds_s  # one trial may end later
 
 
 def test_plan_names_everything_the_plugins_do_not_know(path: Path, capsys: Capture) -> None:

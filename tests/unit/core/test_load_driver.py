@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from inferometer import pace
 from inferometer.errors import LaunchError
 from inferometer.load import shelf
 from inferometer.load.answer import Call
@@ -114,12 +115,10 @@ def test_a_window_closes_under_load_and_excludes_the_warm_up() -> None:
             assert request.end_ns is None
 
 
-def test_the_load_goes_on_without_draining() -> None:
+def test_a_stream_sends_again_when_its_answer_has_ended() -> None:
     with Oracle(Options()) as oracle:
         result = window(oracle)
     load = [r for r in result.requests if r.phase == "load"]
-    warm_end = max(r.end_ns or 0 for r in result.requests if r.phase == "warmup")
-    assert min(r.sent_ns for r in load) <= warm_end + 50e6
     for stream in range(4):
         mine = [r for r in load if r.stream == stream]
         for before, after in itertools.pairwise(mine):
@@ -127,11 +126,47 @@ def test_the_load_goes_on_without_draining() -> None:
             assert after.sent_ns >= after.intended_ns
 
 
-def test_unset_discard_is_a_residence_time_and_at_least_a_second() -> None:
-    with Oracle(Options(ttft_ms=1, itl_ms=0)) as oracle:
-        plan = LoadPlan(concurrency=2, window_s=0.1, warmup_requests=2)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_streams_begin_evenly_over_half_a_residence_time(workers: int) -> None:
+    with Oracle(Options(ttft_ms=200, itl_ms=0)) as oracle:
+        plan = LoadPlan(concurrency=4, window_s=0.3, spread=0.5, workers=workers)
         result = drive(Target("127.0.0.1", oracle.port), source, plan)
-    assert result.discarded_ns >= 0.99e9
+    residence_s = result.residence_s
+    assert residence_s is not None
+    assert residence_s >= 0.2
+    warm_end = max(r.end_ns or 0 for r in result.requests if r.phase == "warmup")
+    first: dict[int, int] = {}
+    for request in sorted(result.requests, key=lambda r: r.index):
+        if request.phase == "load":
+            first.setdefault(request.stream, request.intended_ns)
+    begins = [first[stream] for stream in range(4)]
+    assert begins[0] >= warm_end  # it has drained
+    step_ns = residence_s * 0.5e9 / 4
+    for stream in (1, 2, 3):
+        assert begins[stream] - begins[0] == pytest.approx(stream * step_ns, abs=50e6)
+    # counted from the first send
+    assert result.start_ns - begins[0] == pytest.approx(residence_s * 1e9, abs=50e6)
+    assert {r.index for r in result.requests if r.stream in first} >= set(range(9))
+
+
+def test_unset_times_follow_from_the_residence_time() -> None:
+    assert [pace.window_s(r) for r in (1.0, 6.0, 12.0, 40.0)] == [60.0, 60.0, 120.0, 300.0]
+    # at least 20 s, or a third of a short window, and a residence time in any case
+    pairs = [(1.0, 60.0), (30.0, 300.0), (1.0, 9.0), (5.0, 9.0)]
+    assert [pace.discard_s(*pair) for pair in pairs] == [20.0, 30.0, 3.0, 5.0]
+    with Oracle(Options(ttft_ms=1, itl_ms=0)) as oracle:
+        plan = LoadPlan(concurrency=2, window_s=0.9, warmup_requests=0)
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert result.residence_s is None
+    assert 0.29e9 <= result.discarded_ns <= 0.35e9
+
+
+def test_first_requests_of_one_age_are_spread_wider_and_discarded_longer() -> None:
+    with Oracle(Options(ttft_ms=200, itl_ms=0)) as oracle:
+        plan = LoadPlan(concurrency=2, window_s=0.2)
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert result.residence_s is not None
+    assert result.discarded_ns == pytest.approx(2 * result.residence_s * 1e9, abs=50e6)
 
 
 def test_a_window_without_a_send_has_no_send_lag() -> None:

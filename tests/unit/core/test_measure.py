@@ -13,12 +13,13 @@ from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
 from inferometer.measure import Bench
-from inferometer.point import hushed, phased, staggered, wrapped
+from inferometer.point import hushed, phased, wrapped
 from inferometer.prepare import PreparedStack, container
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
 from inferometer.study import EngineEntry
 from inferometer.told import resolved
+from inferometer.work import staggered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

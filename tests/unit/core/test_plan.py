@@ -26,7 +26,7 @@ FIRST = "r1-a-n-8b9fae7c"
 def make(rounds: int = 4, seed: int = 1) -> Study:
     return Study(
         name="t",
-        protocol=Protocol(rounds=rounds, seed=seed),
+        protocol=Protocol(rounds=rounds, window_s=60.0, seed=seed),
         engines=(
             EngineEntry(name="a"),
             EngineEntry(name="b"),
@@ -109,7 +109,7 @@ def test_a_study_without_a_search_has_the_hash_it_always_had() -> None:
 
 
 def test_stretches_without_load_are_in_the_hash_once_they_are_asked_for() -> None:
-    asked = msgspec.structs.replace(make(), protocol=Protocol(rounds=4, idle_s=0.0))
+    asked = msgspec.structs.replace(make(), protocol=Protocol(rounds=4, window_s=60.0, idle_s=0.0))
     assert b"idle_s" not in msgspec.json.encode(make())
     assert plan.expand(asked).sha256 != HASH
 

@@ -48,7 +48,7 @@ def test_every_stack_of_a_round_gets_the_same_arrivals_and_each_round_new_ones(
     point = at(LoadEntry(rate=50.0))
     one, again, later = (made(tokenizer, point, round_) for round_ in (0, 0, 1))
     assert one == again
-    assert one.sha256(one.output_tokens) == again.sha256(again.output_tokens)
+    assert one.sha256() == again.sha256() != later.sha256()
     assert one.offsets_s != later.offsets_s
     other = made(tokenizer, at(LoadEntry(rate=50.0), index=1))
     assert other.offsets_s != one.offsets_s
@@ -71,10 +71,10 @@ def test_the_hash_of_the_work_covers_the_schedule_and_leaves_closed_loops_alone(
 ) -> None:
     one = made(tokenizer, at(LoadEntry(rate=50.0)))
     moved = replace(one, offsets_s=(*one.offsets_s[:-1], one.offsets_s[-1] + 1e-6))
-    hashes = {item.sha256(one.output_tokens) for item in (one, moved)}
+    hashes = {item.sha256() for item in (one, moved)}
     assert len(hashes) == 2
     closed = made(tokenizer, at(LoadEntry(concurrency=2)))
-    assert closed.sha256([1]) == closed.prompts.sha256([1])
+    assert closed.sha256() == closed.prompts.sha256(closed.output_tokens)
 
 
 def test_gamma_and_constant_arrivals_are_those_asked_for(tokenizer: Path) -> None:
@@ -102,11 +102,11 @@ def test_the_load_path_and_the_record_say_what_was_asked(tokenizer: Path) -> Non
         send_lag_p99_ms=0,
         retries=0,
     )
-    stored = window(point, result, one, one.output_tokens)
+    stored = window(point, result, one)
     assert (stored.concurrency, stored.arrivals, stored.rate) == (None, "poisson", 50.0)
     assert stored.load == "50 requests/s, Poisson, at most 7 in flight"
     closed = at(LoadEntry(concurrency=2))
-    stored = window(closed, result, made(tokenizer, closed), ())
+    stored = window(closed, result, made(tokenizer, closed))
     assert (stored.concurrency, stored.arrivals, stored.rate) == (2, "", None)
 
 

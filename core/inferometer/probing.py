@@ -1,0 +1,48 @@
+"""Fixed texts continued greedily, for output parity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer import workload
+from inferometer.errors import LaunchError
+from inferometer.load.driver import collect
+from inferometer.point import request_bodies
+from inferometer.records import Probe
+
+if TYPE_CHECKING:
+    from inferometer.point import Live
+
+PROBE_TOKENS = 64
+
+
+def probe(live: Live, concurrency: int) -> list[Probe]:
+    """Send the fixed prompts and return the greedy answers; it warms the engine up as well.
+
+    Raises:
+        LaunchError: a probe got no answer, so neither would the load.
+    """
+    prompts = workload.probe_prompts(live.tokenizer)
+    lengths = [PROBE_TOKENS] * len(prompts)
+    bodies = request_bodies(live.engine, live.model, prompts, lengths, seed=live.seed)
+    rows = []
+    for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
+        if answer.request.status != "ok":
+            raise LaunchError(
+                f"a probe request failed: {answer.request.error}",
+                hint="See the engine's log; the request fields may not fit this version.",
+                stage="serve",
+            )
+        ids = list(answer.token_ids)
+        again = workload.tokenise(live.tokenizer, answer.text)
+        rows.append(
+            Probe(
+                prompt=answer.request.prompt,
+                prompt_tokens=answer.request.input_tokens,
+                text=answer.text,
+                token_ids=ids or again,
+                ids_from="engine" if ids else "retokenised",
+                text_ids=again if again != ids else None,
+            )
+        )
+    return rows
