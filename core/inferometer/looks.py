@@ -44,11 +44,6 @@ class Looks:
         """Return those of a study, with what earlier runs of it saw."""
         return cls(store, progress, on=not isinstance(study.sequential, UnsetType))
 
-    @property
-    def ended(self) -> frozenset[str]:
-        """Return the stacks that are launched no more."""
-        return frozenset(stack for look in self.found for stack in look.ended)
-
     def wanted(self, plan: Plan) -> list[Launch]:
         """Return the launches of a plan that the looks so far leave to be made."""
         return wanted(plan, self.found)
@@ -58,6 +53,8 @@ class Looks:
         if not self.on or rounds < LOOKS[0]:
             return False
         look = next((look for look in self.found if look.rounds == rounds), None)
+        if look is None and any(later.rounds > rounds for later in self.found):
+            return False  # it failed, and the run went on
         if look is None:
             look = self._look(rounds)
             if look is None:
@@ -81,5 +78,8 @@ class Looks:
         said = [f"after round {look.rounds}, {look.spent_min:.0f} machine-minutes"]
         if look.ended:
             said.append(f"decided, launched no more: {', '.join(look.ended)}")
+        points = sum(len(one.load_points) for one in look.decided if one.stack not in look.ended)
+        if points:
+            said.append(f"decided at {points} load points, measured there no more")
         said.append(WORDS[look.stop] if look.stop else f"open: {len(look.undecided)} pairs")
         self.progress.note("; ".join(said))

@@ -239,7 +239,7 @@ class Bench:
                 rows = probe(live, launch.points[0].load.concurrency or STREAMS)
                 store.append_lines(live.folder / "probes.jsonl", rows)
                 self._score(live)
-            for point in launch.points:
+            for point in launch.left:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 set_ahead = sampler.watch.window_set
                 seen.windows.append(points.measure(live, point, self.plan.protocol, set_ahead))
@@ -349,6 +349,7 @@ class Bench:
             peak_device_memory=seen.device_memory,
             precision=precision.served(seen.told, stack.entry, model.facts),
             windows=seen.windows,
+            left_out=list(launch.left_out),
             meters=seen.meters,
             idles=seen.idles,
             host_sha256=self.host_sha256,

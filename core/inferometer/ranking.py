@@ -339,12 +339,9 @@ def _entries(contest: Contest, entrants: Mapping[str, Entrant], result: Order) -
             place=result.places[i],
             place_low=result.lows[i],
             place_high=result.highs[i],
-            value=_value(result.values[i], contest.unit, entrants[name].kind, result.rounds),
+            value=_value(contest, result.values[i], contest.unit, entrants[name].kind),
             ratio_to_best=_value(
-                result.ratios[i],
-                "ratio",
-                worst_kind(["derived", entrants[name].kind]),
-                result.rounds,
+                contest, result.ratios[i], "ratio", worst_kind(["derived", entrants[name].kind])
             ),
             verdict=_against_best(result, i),
             precision=entrants[name].precision,
@@ -368,13 +365,9 @@ def _against_best(
     return "behind" if seen == "worse" else "undecided"
 
 
-def _value(estimate: stats.Estimate, unit: str, kind: Kind, rounds: int) -> Value:
-    return Value(
-        value=estimate.value,
-        unit=unit,
-        kind=kind,
-        n=estimate.n,
-        low=estimate.low,
-        high=estimate.high,
-        detail=f"over the {rounds} rounds that all ranked stacks have",
-    )
+def _value(contest: Contest, estimate: stats.Estimate, unit: str, kind: Kind) -> Value:
+    """Return an estimate with its rounds in words: of a sequential study each stack has its own."""
+    many = f"the {estimate.n} rounds" if estimate.n > 1 else "the one round"
+    whose = "both were" if unit == "ratio" else "it was"
+    words = f"that {whose} measured in" if contest.looks_until else "that all ranked stacks have"
+    return msgspec.structs.replace(_shown(estimate, unit, kind), detail=f"over {many} {words}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, groupby
-from operator import attrgetter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,8 +107,8 @@ def measure_all(
     """
     lost: set[tuple[str, str]] = set()
     failed = 0
-    for round_, launches in groupby(plan.launches, key=attrgetter("round")):
-        wanted = [launch for launch in launches if launch.stack not in looks.ended]
+    for round_ in range(plan.protocol.rounds):
+        wanted = [launch for launch in looks.wanted(plan) if launch.round == round_]
         failed += _measure_round(bench, plan, wanted, lost, found)
         if looks.behind(round_ + 1):
             break

@@ -17,7 +17,7 @@ from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_nam
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import MoeRatio, Objective
+    from inferometer.comparison import MoeRatio, Objective, Stopped
     from inferometer_reports.view import View
 
 MOST = 4
@@ -126,14 +126,31 @@ def _stopped(view: View) -> str:
         for stack, rounds in stopped.ended.items()
         if rounds < stopped.rounds
     ]
+    parts += _dropped(view, stopped)
     if stopped.reason:
+        limit = stopped.minutes_allowed
+        of = f" of {limit:g} allowed" if limit is not None else ""
         parts.insert(
-            0, f"stopped after {stopped.minutes:.0f} machine-minutes: {STOPS[stopped.reason]}"
+            0, f"stopped after {stopped.minutes:.0f} machine-minutes{of}: {STOPS[stopped.reason]}"
         )
     if stopped.undecided:
         parts.append(f"undecided: {_most(stopped.undecided)}")
     said = "; ".join(parts)
     return f" {said[:1].upper()}{said[1:]}." if said else ""
+
+
+def _dropped(view: View, stopped: Stopped) -> list[str]:
+    """Return the load points that stacks which went on were not measured at any more."""
+    groups: dict[tuple[int, str], list[str]] = {}
+    for one in stopped.dropped:
+        if one.rounds < stopped.ended.get(one.stack, stopped.rounds):
+            where = f"{one.model}, {one.workload}, {one.load}"
+            groups.setdefault((one.rounds, where), []).append(view.label(one.stack))
+    said = [
+        f"{where} after round {rounds} ({listing(names)})"
+        for (rounds, where), names in groups.items()
+    ]
+    return [f"decided and measured no more: {_most(said)}"] if said else []
 
 
 def _detectable(view: View, objective: Objective) -> str:

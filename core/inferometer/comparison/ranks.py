@@ -66,6 +66,16 @@ class Pair(Struct, frozen=True, kw_only=True):
     """Of a sequential study: how many were seen when it was decided."""
 
 
+class Dropped(Struct, frozen=True, kw_only=True):
+    """A cell that a look decided: rounds after the first ``rounds`` left its load point out."""
+
+    stack: str
+    model: str
+    workload: str
+    load: str
+    rounds: int
+
+
 class Stopped(Struct, frozen=True, kw_only=True):
     """How a sequential study ended, or that it goes on."""
 
@@ -74,9 +84,12 @@ class Stopped(Struct, frozen=True, kw_only=True):
     most_rounds: int
     looks: int
     minutes: float
-    """Machine-minutes of all launches."""
+    """Machine-minutes of all launches, failed ones among them."""
+    minutes_allowed: float | None = None
     ended: dict[str, int]
     """Stack -> rounds after which it was launched no more, because all its pairs were decided."""
+    dropped: list[Dropped] = []
+    """Cells that were decided while rounds went on, of stacks that went on among them."""
     undecided: list[str]
 
 

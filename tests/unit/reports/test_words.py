@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from tests.unit.reports import factory
 
-from inferometer.comparison import Comparison, Missing, Ranking, Stopped, Unranked, Value
+from inferometer.comparison import Comparison, Dropped, Missing, Ranking, Stopped, Unranked, Value
 from inferometer.reasons import listing
 from inferometer_reports import words
 from inferometer_reports.verdicts import answer, clause, inverse
@@ -198,7 +198,12 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
         most_rounds=8,
         looks=3,
         minutes=41.4,
+        minutes_allowed=45,
         ended={"vllm": 3},
+        dropped=[
+            Dropped(stack=stack, model="dense", workload="short", load="8 streams", rounds=rounds)
+            for stack, rounds in (("vllm", 3), ("sglang", 4), ("other", 4))
+        ],
         undecided=["a and b: cost, dense, short, 8 streams"],
     )
     comparison = replace(factory.comparison(), rounds_complete=5, rounds_planned=8, stopped=stopped)
@@ -206,7 +211,9 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
     assert words.label(view).text.startswith("5 of at most 8 rounds, ")
     text = words.how_sure(view).text
     assert text.startswith("5 of at most 8 rounds, every stack launched anew in each")
-    assert "Stopped after 41 machine-minutes: the next round would not have fitted" in text
+    assert "Stopped after 41 machine-minutes of 45 allowed: the next round would not" in text
+    where = "dense, short, 8 streams after round 4"
+    assert f"decided and measured no more: {where} (sglang and other)" in text
     assert "was launched no more after round 3: all its pairs were decided" in text
     assert "undecided: a and b: cost, dense, short, 8 streams" in text
 
