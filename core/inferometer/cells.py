@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Check, Kind
     from inferometer.metrics.declaration import Metric
     from inferometer.plan import LoadPoint, Plan
-    from inferometer.records import LaunchRecord, Look, MeterInfo
+    from inferometer.records import LaunchRecord, Look, MeterInfo, Prior
     from inferometer.study import Study
     from inferometer.tables import Tables
 
@@ -56,6 +56,8 @@ class Evidence:
     """Every launch's hour costs the same, so that cost follows throughput."""
     looks: Sequence[Look] = ()
     """Of a sequential study, in order."""
+    priors: Sequence[Prior] = ()
+    """What earlier studies said when it began."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:

@@ -15,7 +15,7 @@ from msgspec import UnsetType
 
 from inferometer.plan import wanted
 from inferometer.records import Look
-from inferometer.rules import LOOKS
+from inferometer.rules import LOOKS, WITH_PRIOR
 
 if TYPE_CHECKING:
     from inferometer.plan import Launch, Plan
@@ -38,6 +38,8 @@ class Looks:
     def __init__(self, store: Store, progress: Progress, *, on: bool) -> None:
         self.store, self.progress, self.on = store, progress, on
         self.found = store.looks() if on else []
+        known = on and any(prior.variance is not None for prior in store.priors())
+        self.first = WITH_PRIOR if known else LOOKS[0]
 
     @classmethod
     def of(cls, study: Study, store: Store, progress: Progress) -> Looks:
@@ -50,7 +52,7 @@ class Looks:
 
     def behind(self, rounds: int) -> bool:
         """Look behind so many rounds, unless it was done before; say whether to stop."""
-        if not self.on or rounds < LOOKS[0]:
+        if not self.on or rounds < self.first:
             return False
         look = next((look for look in self.found if look.rounds == rounds), None)
         if look is None and any(later.rounds > rounds for later in self.found):

@@ -276,6 +276,24 @@ class Look(Struct, frozen=True, kw_only=True):
     """Machine-minutes of all launches so far."""
 
 
+class Prior(Struct, frozen=True, kw_only=True):
+    """What earlier launches on this machine say of one contest: a line of ``priors.jsonl``."""
+
+    metric: str
+    meter: str | None
+    model: str
+    workload: str
+    load: str
+    simulated: bool
+    """Whether no engine was run in them; simulated launches say nothing of measured ones."""
+    launches: int
+    studies: int
+    variance: float | None
+    """Of the logarithm of one launch's value; None where the launches are too few to say."""
+    df: float
+    """Degrees of freedom that it is worth."""
+
+
 class LeftOut(Struct, frozen=True, kw_only=True):
     """A planned load point that a launch had no window of, on purpose."""
 

@@ -76,6 +76,7 @@ def stopped(evidence: Evidence) -> Stopped | None:
         looks=len(looks),
         minutes=last.spent_min,
         minutes_allowed=asked.minutes,
+        earlier=len(asked.earlier),
         ended={stack: look.rounds for look in looks for stack in look.ended},
         dropped=_dropped(evidence, last.rounds),
         undecided=last.undecided,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer import plan as planning
-from inferometer import provenance
+from inferometer import priors, provenance
 from inferometer.errors import UsageError
 from inferometer.looks import Looks
 from inferometer.measure import Bench
@@ -56,7 +56,10 @@ def run(
     meters = chosen_meters(study.meters, registry.meters())
     store = Store(results)
     with store.writing():
+        known = priors.learn(study, study_text, store)
         store.begin(plan, study_text)
+        if known is not None:
+            store.put_priors(known)
         failed = 0
         looks = Looks.of(study, store, progress)
         if not all(store.finished(launch.id) for launch in looks.wanted(plan)):

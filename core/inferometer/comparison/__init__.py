@@ -22,6 +22,7 @@ from inferometer.comparison.ranks import At as At
 from inferometer.comparison.ranks import Dropped as Dropped
 from inferometer.comparison.ranks import Objective as Objective
 from inferometer.comparison.ranks import Pair as Pair
+from inferometer.comparison.ranks import Prior as Prior
 from inferometer.comparison.ranks import RankEntry as RankEntry
 from inferometer.comparison.ranks import Ranking as Ranking
 from inferometer.comparison.ranks import Stopped as Stopped
