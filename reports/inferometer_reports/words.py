@@ -128,15 +128,36 @@ def _stopped(view: View) -> str:
     ]
     parts += _dropped(view, stopped)
     if stopped.reason:
-        limit = stopped.minutes_allowed
-        of = f" of {limit:g} allowed" if limit is not None else ""
-        parts.insert(
-            0, f"stopped after {stopped.minutes:.0f} machine-minutes{of}: {STOPS[stopped.reason]}"
-        )
+        parts.insert(0, ended(stopped))
+    if prior := _prior(view):
+        parts.append(prior)
     if stopped.undecided:
         parts.append(f"undecided: {_most(stopped.undecided)}")
     said = "; ".join(parts)
     return f" {said[:1].upper()}{said[1:]}." if said else ""
+
+
+def _prior(view: View) -> str:
+    """Return from how many earlier launches the verdicts began, where they did."""
+    found = [ranking.prior for ranking in view.comparison.rankings if ranking.prior is not None]
+    if not found:
+        return ""
+    fewest = min(found, key=lambda prior: prior.launches)
+    least = "at least " if any(prior.launches > fewest.launches for prior in found) else ""
+    return f"prior from {least}{fewest.launches} launches in {studies(fewest.studies)}"
+
+
+def studies(count_: int) -> str:
+    """Return ``one earlier study``, ``two earlier studies``."""
+    return plural(count_, "earlier study", "earlier studies")
+
+
+def ended(stopped: Stopped) -> str:
+    """Return what ended a sequential study, and what it had cost by then."""
+    limit = "" if stopped.minutes_allowed is None else f" of {stopped.minutes_allowed:g} allowed"
+    spent = f"{stopped.minutes:.0f} machine-minutes{limit}"
+    reason = STOPS[stopped.reason] if stopped.reason else "it goes on"
+    return f"stopped after {spent}: {reason}"
 
 
 def _dropped(view: View, stopped: Stopped) -> list[str]:
