@@ -101,9 +101,12 @@ def _groups(evidence: Evidence, model: ModelEntry, point: LoadPoint) -> dict[Con
         pl.col("metric").is_in(list(METRIC.values())),
         pl.col("value") > 0,
     ).select("launch", "load_point", "stack", "round", "metric", "meter", "kind", "value")
+    # Rounds on a server that was there already are no launches: they hardly spread.
+    started = {record.id for record in evidence.records if "url" not in record.environment}
     found: dict[Contest, Group] = {}
     for launch, index, stack, round_, metric, meter, kind, value in rows.iter_rows():
-        if all(check.verdict != "fail" for check in evidence.checks.get((launch, index), ())):
+        checks = evidence.checks.get((launch, index), ())
+        if launch in started and all(check.verdict != "fail" for check in checks):
             group = found.setdefault(Contest(metric, meter, kind == "simulated"), {})
             group.setdefault(stack, {})[round_] = value
     return found
