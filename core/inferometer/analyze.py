@@ -170,6 +170,7 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
         points=points,
         checks=hardware.judge(tables, records, points, validity.judge(tables)),
         looks=store.looks(),
+        priors=store.priors(),
     )
 
 

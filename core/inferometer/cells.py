@@ -14,6 +14,7 @@ from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
 from inferometer.gate import Server
 from inferometer.lifetimes import OF_LAUNCHES, of_launches
 from inferometer.metrics.catalogue import METRICS
+from inferometer.plan import decided
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Check, Kind
     from inferometer.metrics.declaration import Metric
     from inferometer.plan import LoadPoint, Plan
-    from inferometer.records import LaunchRecord, Look, MeterInfo
+    from inferometer.records import LaunchRecord, Look, MeterInfo, Prior
     from inferometer.study import Study
     from inferometer.tables import Tables
 
@@ -55,6 +56,8 @@ class Evidence:
     """Every launch's hour costs the same, so that cost follows throughput."""
     looks: Sequence[Look] = ()
     """Of a sequential study, in order."""
+    priors: Sequence[Prior] = ()
+    """What earlier studies said when it began."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:
@@ -263,7 +266,8 @@ def _cell(
     evidence: Evidence, stack: str, model: Model, point: LoadPoint, rows: pl.DataFrame | None
 ) -> Cell:
     whole = [r for r in evidence.records if (stack_id(r), model_name(r)) == (stack, model.name)]
-    keys = [(record.id, point.index) for record in whole]
+    here = [r for r in whole if point.index not in {out.load_point for out in r.left_out}]
+    keys = [(record.id, point.index) for record in here]
     checks = validity.combine({key: evidence.checks[key] for key in keys if key in evidence.checks})
     why = (
         ("failed", "the launch has no window here")
@@ -278,7 +282,7 @@ def _cell(
         workload=point.workload.name,
         load=point.label,
         loop="closed" if point.load.closed else "open",
-        launches=[record.id for record in whole],
+        launches=[record.id for record in here],
         values={
             key: value_of(metric, values(rows, metric.id, meter) if rows is not None else None, why)
             for key, metric, meter in columns(evidence)
@@ -289,6 +293,7 @@ def _cell(
         commands=list(dict.fromkeys(command(record) for record in whole if record.command)),
         precision=served(whole[0]) if whole else "",
         weights_bytes=precision.served_bytes(whole[0]) if whole else None,
+        decided=decided(evidence.looks).get((stack, model.name, point.index)),
     )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Cell, Check, Model, Objective, Ranking
     from inferometer.gate import Refusal
     from inferometer.plan import LoadPoint
-    from inferometer.records import MeterInfo
+    from inferometer.records import MeterInfo, Prior
 
 METRIC: dict[Objective, str] = {
     "throughput": "output_tok_s",
@@ -81,6 +81,7 @@ def build_rankings(field: Field, models: Sequence[Model]) -> list[Ranking]:
                 contest(model, point, objective, meter, primary=primary, follows=follows),
                 profile=profile,
                 looks_until=looks_until(evidence),
+                priors=priors(evidence, model, point, METRIC[objective], meter),
             ),
             entrants if point.load.closed else keeping_up(entrants, field.cells),
         )
@@ -127,6 +128,18 @@ def looks_until(evidence: Evidence) -> int | None:
     if isinstance(evidence.study.sequential, UnsetType):
         return None
     return evidence.plan.protocol.rounds
+
+
+def priors(
+    evidence: Evidence, model: Model, point: LoadPoint, metric: str, meter: str | None
+) -> list[Prior]:
+    """Return what earlier studies said of the spread of launches in one contest."""
+    wanted = (metric, meter, model.name, point.workload.name, point.label)
+    return [
+        one
+        for one in evidence.priors
+        if (one.metric, one.meter, one.model, one.workload, one.load) == wanted
+    ]
 
 
 def by_profile(evidence: Evidence) -> list[tuple[Profile, list[str]]]:

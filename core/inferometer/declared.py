@@ -52,11 +52,15 @@ class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_de
 class Sequential(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """``[sequential]``: look after each round from the third on, and end what is decided.
 
-    ``protocol.rounds`` is then the most. A stack whose pairs are all decided (better, or a tie) is
-    launched no more; the study ends when no pair is left, or at ``minutes``.
+    ``protocol.rounds`` is then the most. A load point at which all pairs of a stack are decided
+    (better, or a tie) is left out of its later launches; the study ends when no pair is left, or
+    at ``minutes``.
     """
 
     objectives: Annotated[tuple[Objective, ...], Meta(min_length=1)] = OBJECTIVES
     """Rankings that must be decided."""
     minutes: Positive | None = None
     """No round begins that would not fit into so many machine-minutes of launches."""
+    earlier: tuple[Text, ...] = ()
+    """Results directories of earlier studies on this machine: the spread of their launches lets
+    the look after the second round decide."""

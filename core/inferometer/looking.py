@@ -6,29 +6,37 @@ Run as ``python -m inferometer.looking RESULTS ROUNDS`` by the measuring side; p
 from __future__ import annotations
 
 import sys
+from dataclasses import replace as replaced
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UnsetType
+from msgspec.structs import replace
 
 from inferometer.analyze import analyze
-from inferometer.records import Look
+from inferometer.plan import decided, wanted
+from inferometer.records import Decided, Look
 from inferometer.store import Store
 from inferometer.study import parse
+from inferometer.tables import model_name, stack_id
+from inferometer.uncertainty import decisions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import Comparison, Ranking
+    from inferometer.comparison import Comparison, Pair, Ranking
     from inferometer.declared import Sequential
+    from inferometer.plan import Launch, Plan
+    from inferometer.records import LaunchRecord
 
 
 def look(root: Path, rounds: int) -> Look:
     """Return what is decided after ``rounds`` rounds, and whether another one begins.
 
-    A stack is ended when each of its pairs is decided in every ranking that must be; a stack that
-    is in no ranking (failed, invalid) keeps nothing open.
+    A load point of a stack on a model is decided when each of its pairs is, in every ranking that
+    must be; a stack is ended when all of its pairs are. What is in no ranking (failed, invalid, an
+    open loop) keeps nothing open.
     """
     store = Store(root)
     asked = parse(store.study_text(), str(root)).sequential
@@ -36,22 +44,51 @@ def look(root: Path, rounds: int) -> Look:
     comparison = analyze(root)
     rankings = deciding(comparison, asked)
     open_ = [
-        (pair.stack, pair.other, ranking)
-        for ranking in rankings
-        for pair in ranking.pairs
-        if pair.verdict == "undecided"
+        (pair.stack, pair.other, ranking) for ranking in rankings for pair in _undecided(ranking)
     ]
-    wanted = {name for one, other, _ in open_ for name in (one, other)}
+    going = {name for one, other, _ in open_ for name in (one, other)}
     ranked = {entry.stack for ranking in rankings for entry in ranking.entries}
-    before = {stack for past in store.looks() for stack in past.ended}
-    spent = spent_min(store)
-    return Look(
+    before = store.looks()
+    found = Look(
         rounds=rounds,
-        ended=sorted(ranked - wanted - before),
+        ended=sorted(ranked - going - {stack for past in before for stack in past.ended}),
+        decided=_decided(store.plan(), rankings, before),
         undecided=[words(one, other, ranking) for one, other, ranking in open_],
-        stop=_stop(comparison, asked, bool(rankings) and not open_, rounds, spent),
-        spent_min=spent,
+        spent_min=spent_min(store),
     )
+    stop = _stop(store, comparison, asked, found, over=bool(rankings) and not open_)
+    return replace(found, stop=stop)
+
+
+def _decided(plan: Plan, rankings: Sequence[Ranking], before: Sequence[Look]) -> list[Decided]:
+    """Return the load points that no earlier look ended and nothing keeps open any more.
+
+    All of a launch's where nothing that it is ranked by is open, those in no ranking among them.
+    """
+    ranked: dict[tuple[str, str], dict[tuple[str, str], bool]] = {}
+    for ranking in rankings:
+        at = (ranking.workload, ranking.load)
+        open_ = _undecided(ranking)
+        names = {name for pair in open_ for name in (pair.stack, pair.other)}
+        for entry in ranking.entries:
+            places = ranked.setdefault((entry.stack, ranking.model), {})
+            places[at] = places.get(at, False) or entry.stack in names
+    past = decided(before)
+    found = []
+    for (stack, model), places in sorted(ranked.items()):
+        over = not any(places.values())
+        indices = [
+            point.index
+            for point in plan.launches[0].points
+            if over or places.get((point.workload.name, point.label)) is False
+        ]
+        new = [index for index in indices if (stack, model, index) not in past]
+        found += [Decided(stack=stack, model=model, load_points=new)] if new else []
+    return found
+
+
+def _undecided(ranking: Ranking) -> list[Pair]:
+    return [pair for pair in ranking.pairs if pair.verdict == "undecided"]
 
 
 def deciding(comparison: Comparison, asked: Sequential) -> list[Ranking]:
@@ -78,16 +115,57 @@ def spent_min(store: Store) -> float:
     return sum(record.ended_ns - record.started_ns for record in records) / 60e9
 
 
+def next_min(store: Store, looks: Sequence[Look]) -> float:
+    """Return the machine-minutes that the round behind the last of ``looks`` would take.
+
+    Each of its launches as the whole ones of the same stack and model took on average, less the
+    windows that are left out and the load before them.
+    """
+    plan, records = store.plan(), store.launches()
+    return (
+        sum(
+            _expected_ns(launch, [r for r in records if _same(r, launch)])
+            for launch in wanted(plan, looks)
+            if launch.round == looks[-1].rounds
+        )
+        / 60e9
+    )
+
+
+def _same(record: LaunchRecord, launch: Launch) -> bool:
+    return (stack_id(record), model_name(record)) == (launch.stack, launch.model.name)
+
+
+def _expected_ns(launch: Launch, records: Sequence[LaunchRecord]) -> float:
+    """Return how long a launch will take, from earlier ones of it; 0 where none is whole."""
+    if not records:
+        return 0.0
+    loads: dict[int, list[int]] = {}
+    for record in records:
+        for window in record.windows:
+            took = window.end_ns - window.start_ns + window.discarded_ns
+            loads.setdefault(window.load_point, []).append(took)
+    mean = {index: sum(took) / len(took) for index, took in loads.items()}
+    beside = [
+        record.ended_ns - record.started_ns - sum(mean[w.load_point] for w in record.windows)
+        for record in records
+    ]
+    return sum(beside) / len(beside) + sum(mean.get(point.index, 0.0) for point in launch.left)
+
+
 def _stop(
-    comparison: Comparison, asked: Sequential, decided: bool, rounds: int, spent: float
-) -> Literal["decided", "rounds", "budget"] | None:
-    if decided:
+    store: Store, comparison: Comparison, asked: Sequential, found: Look, *, over: bool
+) -> decisions.Stop | None:
+    if over:
         return "decided"
-    if rounds >= comparison.rounds_planned:
-        return "rounds"
-    if asked.minutes is not None and spent + spent / rounds > asked.minutes:
-        return "budget"
-    return None
+    return decisions.stop(
+        [],
+        rounds=found.rounds,
+        spent_min=found.spent_min,
+        next_min=next_min(store, [*store.looks(), found]),
+        budget_min=asked.minutes,
+        rules=replaced(decisions.RULES, last=comparison.rounds_planned),
+    )
 
 
 def main(words: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from msgspec import UnsetType
 
 from inferometer.plan import wanted
 from inferometer.records import Look
-from inferometer.rules import LOOKS
+from inferometer.rules import LOOKS, WITH_PRIOR
 
 if TYPE_CHECKING:
     from inferometer.plan import Launch, Plan
@@ -38,16 +38,13 @@ class Looks:
     def __init__(self, store: Store, progress: Progress, *, on: bool) -> None:
         self.store, self.progress, self.on = store, progress, on
         self.found = store.looks() if on else []
+        known = on and any(prior.variance is not None for prior in store.priors())
+        self.first = WITH_PRIOR if known else LOOKS[0]
 
     @classmethod
     def of(cls, study: Study, store: Store, progress: Progress) -> Looks:
         """Return those of a study, with what earlier runs of it saw."""
         return cls(store, progress, on=not isinstance(study.sequential, UnsetType))
-
-    @property
-    def ended(self) -> frozenset[str]:
-        """Return the stacks that are launched no more."""
-        return frozenset(stack for look in self.found for stack in look.ended)
 
     def wanted(self, plan: Plan) -> list[Launch]:
         """Return the launches of a plan that the looks so far leave to be made."""
@@ -55,9 +52,11 @@ class Looks:
 
     def behind(self, rounds: int) -> bool:
         """Look behind so many rounds, unless it was done before; say whether to stop."""
-        if not self.on or rounds < LOOKS[0]:
+        if not self.on or rounds < self.first:
             return False
         look = next((look for look in self.found if look.rounds == rounds), None)
+        if look is None and any(later.rounds > rounds for later in self.found):
+            return False  # it failed, and the run went on
         if look is None:
             look = self._look(rounds)
             if look is None:
@@ -81,5 +80,8 @@ class Looks:
         said = [f"after round {look.rounds}, {look.spent_min:.0f} machine-minutes"]
         if look.ended:
             said.append(f"decided, launched no more: {', '.join(look.ended)}")
+        points = sum(len(one.load_points) for one in look.decided if one.stack not in look.ended)
+        if points:
+            said.append(f"decided at {points} load points, measured there no more")
         said.append(WORDS[look.stop] if look.stop else f"open: {len(look.undecided)} pairs")
         self.progress.note("; ".join(said))

@@ -247,7 +247,7 @@ class Bench:
                 self._score(live)
             here = self.prepared.platform.accelerator
             seen.soak = soak(live, self.plan.protocol, here, self.progress.stage)
-            for point in launch.points:
+            for point in launch.left:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 set_ahead = sampler.watch.window_set
                 seen.windows.append(points.measure(live, point, self.plan.protocol, set_ahead))
@@ -357,6 +357,7 @@ class Bench:
             peak_device_memory=seen.device_memory,
             precision=precision.served(seen.told, stack.entry, model.facts),
             windows=seen.windows,
+            left_out=list(launch.left_out),
             meters=seen.meters,
             idles=seen.idles,
             soak=seen.soak,

@@ -13,6 +13,7 @@ from msgspec import Struct, UnsetType
 
 from inferometer import pace
 from inferometer.engine import Setting
+from inferometer.records import LeftOut
 from inferometer.study import (
     EngineEntry,
     LoadEntry,
@@ -24,7 +25,7 @@ from inferometer.study import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from inferometer.records import Look
 
@@ -56,6 +57,14 @@ class Launch(Struct, frozen=True, kw_only=True):
     points: tuple[LoadPoint, ...]
     settings: tuple[Setting, ...] = ()
     """What a trial tries, or a search found; not planned, so empty in a plan."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Points that looks ended before this round; not planned, so empty in a plan."""
+
+    @property
+    def left(self) -> tuple[LoadPoint, ...]:
+        """Return the load points that are to be measured."""
+        out = {one.load_point for one in self.left_out}
+        return tuple(point for point in self.points if point.index not in out)
 
 
 class Search(Struct, frozen=True, kw_only=True):
@@ -171,15 +180,51 @@ def expand(study: Study) -> Plan:
     )
 
 
+Point = tuple[str, str, int]
+"""Stack, model and index of the load point."""
+
+
+def decided(looks: Sequence[Look]) -> dict[Point, int]:
+    """Return the load points that looks ended, with the rounds behind the first look that did."""
+    found: dict[Point, int] = {}
+    for look in looks:
+        for one in look.decided:
+            for index in one.load_points:
+                found.setdefault((one.stack, one.model, index), look.rounds)
+    return found
+
+
 def wanted(plan: Plan, looks: Sequence[Look]) -> list[Launch]:
-    """Return the launches that the looks of a sequential study leave to be made."""
+    """Return the launches that the looks of a sequential study leave to be made.
+
+    Each names the load points that it leaves out; one that would leave out all is not made.
+    """
     stopped = min((look.rounds for look in looks if look.stop), default=plan.protocol.rounds)
     ended = {stack: look.rounds for look in looks for stack in look.ended}
-    return [
-        launch
+    after = decided(looks)
+    left = [
+        msgspec.structs.replace(launch, left_out=_left_out(launch, after))
         for launch in plan.launches
         if launch.round < min(stopped, ended.get(launch.stack, plan.protocol.rounds))
     ]
+    return [launch for launch in left if launch.left]
+
+
+def _left_out(launch: Launch, after: Mapping[Point, int]) -> tuple[LeftOut, ...]:
+    found = []
+    for point in launch.points:
+        rounds = after.get((launch.stack, launch.model.name, point.index))
+        if rounds is not None and rounds <= launch.round:
+            found.append(
+                LeftOut(
+                    load_point=point.index,
+                    workload=point.workload.name,
+                    load=point.label,
+                    reason="decided",
+                    rounds=rounds,
+                )
+            )
+    return tuple(found)
 
 
 def searches(study: Study) -> tuple[Search, ...]:

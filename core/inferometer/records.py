@@ -279,6 +279,14 @@ class Failure(Struct, frozen=True, kw_only=True):
     log_tail: list[str] = []
 
 
+class Decided(Struct, frozen=True, kw_only=True):
+    """Load points of one stack on one model at which all its pairs are decided."""
+
+    stack: str
+    model: str
+    load_points: list[int]
+
+
 class Look(Struct, frozen=True, kw_only=True):
     """What was decided after a round of a sequential study: a line of ``looks.jsonl``."""
 
@@ -286,12 +294,43 @@ class Look(Struct, frozen=True, kw_only=True):
     """Rounds behind it."""
     ended: list[str] = []
     """Stacks that are launched no more: all their pairs are decided."""
+    decided: list[Decided] = []
+    """What later launches leave out, as this look decided it; one with nothing left is not made."""
     undecided: list[str] = []
     """Stacks of the pairs that are open, in words: ``a and b: throughput, dense, 8 streams``."""
     stop: Literal["decided", "rounds", "budget"] | None = None
     """Why no further round begins; None: go on."""
     spent_min: float = 0.0
     """Machine-minutes of all launches so far."""
+
+
+class Prior(Struct, frozen=True, kw_only=True):
+    """What earlier launches on this machine say of one contest: a line of ``priors.jsonl``."""
+
+    metric: str
+    meter: str | None
+    model: str
+    workload: str
+    load: str
+    simulated: bool
+    """Whether no engine was run in them; simulated launches say nothing of measured ones."""
+    launches: int
+    studies: int
+    variance: float | None
+    """Of the logarithm of one launch's value; None where the launches are too few to say."""
+    df: float
+    """Degrees of freedom that it is worth."""
+
+
+class LeftOut(Struct, frozen=True, kw_only=True):
+    """A planned load point that a launch had no window of, on purpose."""
+
+    load_point: int
+    workload: str
+    load: str
+    reason: Literal["decided"]
+    rounds: int
+    """How many rounds were behind the look that decided it."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -351,6 +390,7 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     """What was computed with: ``dtype``, and where not the model's own ``quantization`` (of the
     weights) and ``kv_cache_dtype``. As the engine says, else as it was asked."""
     windows: list[Window] = []
+    left_out: list[LeftOut] = []
     meters: list[MeterInfo] = []
     idles: list[Idle] = []
     soak: Soak | None = None

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import UnsetType
 
 from inferometer.cells import absent
-from inferometer.comparison import Missing, Stopped
+from inferometer.comparison import Dropped, Missing, Stopped
 from inferometer.parity import figures
-from inferometer.plan import left_out, wanted
+from inferometer.plan import decided, left_out, wanted
 from inferometer.records import Look
 from inferometer.tables import model_name, stack_id
 
@@ -65,7 +65,8 @@ def rounds_complete(evidence: Evidence) -> int:
 
 def stopped(evidence: Evidence) -> Stopped | None:
     """Return how a sequential study ended; None where the number of rounds was fixed."""
-    if isinstance(evidence.study.sequential, UnsetType):
+    asked = evidence.study.sequential
+    if isinstance(asked, UnsetType):
         return None
     looks = evidence.looks
     last = looks[-1] if looks else Look(rounds=rounds_complete(evidence))
@@ -75,9 +76,28 @@ def stopped(evidence: Evidence) -> Stopped | None:
         most_rounds=evidence.plan.protocol.rounds,
         looks=len(looks),
         minutes=last.spent_min,
+        minutes_allowed=asked.minutes,
+        earlier=len(asked.earlier),
         ended={stack: look.rounds for look in looks for stack in look.ended},
+        dropped=_dropped(evidence, last.rounds),
         undecided=last.undecided,
     )
+
+
+def _dropped(evidence: Evidence, rounds: int) -> list[Dropped]:
+    """Return the cells that were decided before the last of ``rounds``, in order of decision."""
+    points = {point.index: point for point in evidence.load_points}
+    return [
+        Dropped(
+            stack=stack,
+            model=model,
+            workload=points[index].workload.name,
+            load=points[index].label,
+            rounds=after,
+        )
+        for (stack, model, index), after in decided(evidence.looks).items()
+        if after < rounds and index in points
+    ]
 
 
 def _launches(evidence: Evidence) -> Iterator[Missing]:

@@ -376,6 +376,8 @@ def _tuning_load(document: dict[str, Any], table: dict[str, Any]) -> Iterator[pr
 
 LOOKS = (3, 8)
 """Rounds after which a sequential study first and last looks: its error level is for these."""
+WITH_PRIOR = 2
+"""Rounds after which it first looks where earlier launches gave a prior of the variance."""
 
 
 def _sequential(document: dict[str, Any]) -> Iterator[problems.Problem]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain, groupby
-from operator import attrgetter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from inferometer import plan as planning
-from inferometer import provenance
+from inferometer import priors, provenance
 from inferometer.errors import UsageError
 from inferometer.looks import Looks
 from inferometer.measure import Bench
@@ -57,7 +56,10 @@ def run(
     meters = chosen_meters(study.meters, registry.meters())
     store = Store(results)
     with store.writing():
+        known = priors.learn(study, study_text, store)
         store.begin(plan, study_text)
+        if known is not None:
+            store.put_priors(known)
         failed = 0
         looks = Looks.of(study, store, progress)
         if not all(store.finished(launch.id) for launch in looks.wanted(plan)):
@@ -108,8 +110,8 @@ def measure_all(
     """
     lost: set[tuple[str, str]] = set()
     failed = 0
-    for round_, launches in groupby(plan.launches, key=attrgetter("round")):
-        wanted = [launch for launch in launches if launch.stack not in looks.ended]
+    for round_ in range(plan.protocol.rounds):
+        wanted = [launch for launch in looks.wanted(plan) if launch.round == round_]
         failed += _measure_round(bench, plan, wanted, lost, found)
         if looks.behind(round_ + 1):
             break

@@ -10,6 +10,8 @@ Layout::
       plan.json             the expanded plan, written before the first launch
       host.json             this machine (provenance)
       lock                  held by the process that writes
+      looks.jsonl           one Look a line, of a sequential study
+      priors.jsonl          one Prior a line, where it names earlier studies
       configurations/<stack>-<model>/   files an engine is started with, made by its adapter
       launches/<id>/        one whole launch; renamed into place when everything in it is on disk
         launch.json         LaunchRecord
@@ -44,7 +46,7 @@ import msgspec
 
 from inferometer.errors import StorageError, UsageError
 from inferometer.plan import Plan
-from inferometer.records import CHUNK, LaunchRecord, Look, Probe, Reading, Request
+from inferometer.records import CHUNK, LaunchRecord, Look, Prior, Probe, Reading, Request
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
@@ -113,7 +115,15 @@ class Store:
 
     def looks(self) -> list[Look]:
         """Return what was decided after the rounds of a sequential study."""
-        return list(read_lines(self.root / "looks.jsonl", Look))
+        return self._lines("looks.jsonl", Look)
+
+    def priors(self) -> list[Prior]:
+        """Return what earlier studies said of the spread of launches when this one began."""
+        return self._lines("priors.jsonl", Prior)
+
+    def has_priors(self) -> bool:
+        """Say whether earlier studies were asked, whatever they said."""
+        return (self.root / "priors.jsonl").is_file()
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -193,6 +203,12 @@ class Store:
             lines = [msgspec.json.encode(look) + b"\n" for look in looks]
             write_whole(self.root / "looks.jsonl", b"".join(lines))
 
+    def put_priors(self, priors: Sequence[Prior]) -> None:
+        """Write what earlier studies say of the spread of launches."""
+        with storage_errors(self.root):
+            lines = [msgspec.json.encode(prior) + b"\n" for prior in priors]
+            write_whole(self.root / "priors.jsonl", b"".join(lines))
+
     def open_launch(self, launch_id: str) -> Path:
         """Return an empty folder for the launch in flight."""
         folder = self.root / "partial" / launch_id
@@ -229,6 +245,15 @@ class Store:
         paths = sorted((self.root / kind).glob("*/launch.json"))
         records = [decode(path, LaunchRecord) for path in paths]
         return sorted(records, key=lambda record: (record.position, record.started_ns))
+
+    def _lines(self, name: str, type_: type[T]) -> list[T]:
+        try:
+            return list(read_lines(self.root / name, type_))
+        except msgspec.DecodeError as error:
+            raise UsageError(
+                f"{self.root / name}: not readable as {type_.__name__}: {error}",
+                hint="The file was edited or damaged; restore it.",
+            ) from error
 
     def _read(self, name: str, type_: type[T]) -> T:
         path = self.root / name

@@ -11,6 +11,7 @@ from inferometer_reports import (
     markdown_evidence,
     markdown_fronts,
     markdown_method,
+    markdown_pairs,
     markdown_rankings,
     markdown_tuning,
     words,
@@ -30,6 +31,7 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
     lines = [
         *_head(view),
         *markdown_rankings.rankings(view),
+        *markdown_pairs.section(view),
         *markdown_fronts.sections(view),
         *latency.section(view),
         *markdown_rankings.moe_ratios(view),

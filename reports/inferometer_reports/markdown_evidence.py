@@ -41,7 +41,7 @@ def _details(view: View, cells: Sequence[Cell]) -> list[str]:
     keys = [key for key in every if key not in silent]
     header = ["Metric", *(markdown(view.label(cell.stack)) for cell in cells), "n", "Kind"]
     rows = [_detail_row(view, cells, key) for key in keys]
-    about = ", ".join(_about(cell) for cell in cells)
+    about = ", ".join(_about(view, cell) for cell in cells)
     lines = [f"Cells: {about}.", "", *table(header, rows)]
     if silent:
         titles = dict.fromkeys(view.metric_title(key, unit=False) for key in silent)
@@ -61,9 +61,13 @@ def _undeclared(cells: Sequence[Cell], key: str) -> bool:
     return all(key in cell.values and cell.values[key].reason == "not_declared" for cell in cells)
 
 
-def _about(cell: Cell) -> str:
-    launches = words.plural(len(cell.launches), "launch", "launches")
-    return f"{markdown(cell.id)} ({launches}{', **invalid**' if failed(cell) else ''})"
+def _about(view: View, cell: Cell) -> str:
+    about = [words.plural(len(cell.launches), "launch", "launches")]
+    stopped = view.comparison.stopped
+    if stopped is not None and cell.decided is not None and cell.decided < stopped.rounds:
+        about.append(f"decided after round {cell.decided}")
+    about += ["**invalid**"] if failed(cell) else []
+    return f"{markdown(cell.id)} ({', '.join(about)})"
 
 
 def _detail_row(view: View, cells: Sequence[Cell], key: str) -> list[str]:

@@ -17,7 +17,7 @@ from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_nam
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import MoeRatio, Objective
+    from inferometer.comparison import MoeRatio, Objective, Stopped
     from inferometer_reports.view import View
 
 MOST = 4
@@ -130,14 +130,52 @@ def _stopped(view: View) -> str:
         for stack, rounds in stopped.ended.items()
         if rounds < stopped.rounds
     ]
+    parts += _dropped(view, stopped)
     if stopped.reason:
-        parts.insert(
-            0, f"stopped after {stopped.minutes:.0f} machine-minutes: {STOPS[stopped.reason]}"
-        )
+        parts.insert(0, ended(stopped))
+    if prior := _prior(view):
+        parts.append(prior)
     if stopped.undecided:
         parts.append(f"undecided: {_most(stopped.undecided)}")
     said = "; ".join(parts)
     return f" {said[:1].upper()}{said[1:]}." if said else ""
+
+
+def _prior(view: View) -> str:
+    """Return from how many earlier launches the verdicts began, where they did."""
+    found = [ranking.prior for ranking in view.comparison.rankings if ranking.prior is not None]
+    if not found:
+        return ""
+    fewest = min(found, key=lambda prior: prior.launches)
+    least = "at least " if any(prior.launches > fewest.launches for prior in found) else ""
+    return f"prior from {least}{fewest.launches} launches in {studies(fewest.studies)}"
+
+
+def studies(count_: int) -> str:
+    """Return ``one earlier study``, ``two earlier studies``."""
+    return plural(count_, "earlier study", "earlier studies")
+
+
+def ended(stopped: Stopped) -> str:
+    """Return what ended a sequential study, and what it had cost by then."""
+    limit = "" if stopped.minutes_allowed is None else f" of {stopped.minutes_allowed:g} allowed"
+    spent = f"{stopped.minutes:.0f} machine-minutes{limit}"
+    reason = STOPS[stopped.reason] if stopped.reason else "it goes on"
+    return f"stopped after {spent}: {reason}"
+
+
+def _dropped(view: View, stopped: Stopped) -> list[str]:
+    """Return the load points that stacks which went on were not measured at any more."""
+    groups: dict[tuple[int, str], list[str]] = {}
+    for one in stopped.dropped:
+        if one.rounds < stopped.ended.get(one.stack, stopped.rounds):
+            where = f"{one.model}, {one.workload}, {one.load}"
+            groups.setdefault((one.rounds, where), []).append(view.label(one.stack))
+    said = [
+        f"{where} after round {rounds} ({listing(names)})"
+        for (rounds, where), names in groups.items()
+    ]
+    return [f"decided and measured no more: {_most(said)}"] if said else []
 
 
 def _detectable(view: View, objective: Objective) -> str:

@@ -19,8 +19,10 @@ from inferometer.comparison.fronts import Weights as Weights
 from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
 from inferometer.comparison.ranks import Architecture as Architecture
 from inferometer.comparison.ranks import At as At
+from inferometer.comparison.ranks import Dropped as Dropped
 from inferometer.comparison.ranks import Objective as Objective
 from inferometer.comparison.ranks import Pair as Pair
+from inferometer.comparison.ranks import Prior as Prior
 from inferometer.comparison.ranks import RankEntry as RankEntry
 from inferometer.comparison.ranks import Ranking as Ranking
 from inferometer.comparison.ranks import Stopped as Stopped
@@ -134,6 +136,9 @@ class Cell(Struct, frozen=True, kw_only=True):
     """What it computed with: ``bfloat16, weights awq 4-bit, KV fp8``."""
     weights_bytes: int | None = None
     """Bytes of the weights as served; None where that is not known."""
+    decided: int | None = None
+    """Rounds of a sequential study after which all its pairs were decided, so that later launches
+    left it out."""
 
 
 class MoeRatio(Struct, frozen=True, kw_only=True):

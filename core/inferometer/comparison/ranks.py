@@ -66,6 +66,16 @@ class Pair(Struct, frozen=True, kw_only=True):
     """Of a sequential study: how many were seen when it was decided."""
 
 
+class Dropped(Struct, frozen=True, kw_only=True):
+    """A cell that a look decided: rounds after the first ``rounds`` left its load point out."""
+
+    stack: str
+    model: str
+    workload: str
+    load: str
+    rounds: int
+
+
 class Stopped(Struct, frozen=True, kw_only=True):
     """How a sequential study ended, or that it goes on."""
 
@@ -74,10 +84,26 @@ class Stopped(Struct, frozen=True, kw_only=True):
     most_rounds: int
     looks: int
     minutes: float
-    """Machine-minutes of all launches."""
+    """Machine-minutes of all launches, failed ones among them."""
+    minutes_allowed: float | None = None
+    earlier: int = 0
+    """Results directories of earlier studies that were asked for the spread of launches."""
     ended: dict[str, int]
     """Stack -> rounds after which it was launched no more, because all its pairs were decided."""
+    dropped: list[Dropped] = []
+    """Cells that were decided while rounds went on, of stacks that went on among them."""
     undecided: list[str]
+
+
+class Prior(Struct, frozen=True, kw_only=True):
+    """The spread of earlier launches that a sequential study's verdicts began with."""
+
+    launches: int
+    studies: int
+    variance: float
+    """Of the logarithm of one launch's value."""
+    df: float
+    """Degrees of freedom that it counts for."""
 
 
 class Ranking(Struct, frozen=True, kw_only=True):
@@ -110,5 +136,6 @@ class Ranking(Struct, frozen=True, kw_only=True):
     pairs: list[Pair] = []
     looks: int = 0
     """Of a sequential study: how often was looked; 0 where the number of rounds was fixed."""
+    prior: Prior | None = None
     at: At = "load"
     interactivity: float | None = None

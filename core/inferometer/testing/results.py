@@ -141,7 +141,7 @@ def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> 
     chunks: list[tuple[int, int, int, int]] = []
     windows: list[Window] = []
     end = origin
-    for point in launch.points:
+    for point in launch.left:
         begin = end
         end = begin + (1 + fixture.window_s) * SECOND
         sent, seen = _load(fixture, launch, point, (begin, end), len(requests))
@@ -216,6 +216,7 @@ def _record(
         command=["fixture", "--model", launch.model.name, "--api-key", "secret"],
         environment={"kind": "simulated"},
         windows=windows or [],
+        left_out=list(launch.left_out),
         meters=[fixture.meter] if fixture.meter is not None and not failure else [],
         host_sha256=fixture.host_sha256,
     )

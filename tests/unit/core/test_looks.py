@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from inferometer import looks, plan
 from inferometer.analyze import analyze
-from inferometer.looking import deciding, look
+from inferometer.looking import deciding, look, next_min
 from inferometer.looks import Looks
 from inferometer.progress import Silent
-from inferometer.records import Look
+from inferometer.records import Decided, LeftOut, Look
 from inferometer.store import Store
 from inferometer.study import parse
-from inferometer.testing.results import Fixture, write_results
+from inferometer.testing.results import Fixture, write_launch, write_results
 
 NOISE = {("a", 0): 1.001, ("b", 1): 0.999, ("c", 2): 1.001, ("c", 0): 0.9995}
 
@@ -98,6 +98,103 @@ def test_what_looks_leave_out_is_not_wanted_and_not_missing(tmp_path: Path) -> N
         "b on dense, rounds 4, 5",
         "c on dense, rounds 4, 5",
     }
+
+
+class Uneven(Sequential):
+    """Two stacks, twice as fast as each other on ``small`` and nearly alike on ``long``."""
+
+    def gaps(self, launch: plan.Launch, point: plan.LoadPoint) -> tuple[int, int]:
+        first, gap = super().gaps(launch, point)
+        if point.workload.name == "small":
+            return first, gap
+        alike = self.rates[launch.stack] / 40.0 / WAVER[launch.stack == "b"][launch.round]
+        return round(first * alike), round(gap * alike)
+
+
+WAVER = ((1.0, 1.02, 0.98, 1.01, 1.0), (1.0, 0.98, 1.02, 1.0, 1.01))
+TWO: dict[str, Any] = {
+    "rates": {"a": 40.0, "b": 80.0},
+    "workloads": {"long": (20, 10)},
+    "rounds": 5,
+    "meter": None,
+    "usd_per_hour": None,
+}
+
+
+def go_on(store: Store, fixture: Fixture, round_: int) -> None:
+    """Write the launches of a round that the looks leave to be made."""
+    planned = store.plan()
+    for launch in plan.wanted(planned, store.looks()):
+        if launch.round == round_:
+            write_launch(store, fixture, planned, launch)
+
+
+def test_a_decided_load_point_is_left_out_and_the_others_go_on(tmp_path: Path) -> None:
+    base = Fixture(**TWO, absent=absent(3))
+    fixture = Uneven(**{one.name: getattr(base, one.name) for one in fields(base)})
+    store = write_results(tmp_path / "r", fixture)
+    first = look(store.root, 3)
+    assert (first.ended, first.stop, len(first.undecided)) == ([], None, 1)
+    assert first.decided == [
+        Decided(stack="a", model="dense", load_points=[0]),
+        Decided(stack="b", model="dense", load_points=[0]),
+    ]
+    store.put_looks([first])
+    go_on(store, fixture, 3)
+    made = [record for record in store.launches() if record.round == 3]
+    out = LeftOut(load_point=0, workload="small", load="4 streams", reason="decided", rounds=3)
+    assert [record.left_out for record in made] == [[out], [out]]
+    assert [[w.load_point for w in record.windows] for record in made] == [[1], [1]]
+
+    second = look(store.root, 4)
+    assert (second.decided, second.stop) == ([], None)  # what was decided is not decided again
+    store.put_looks([first, second])
+    go_on(store, fixture, 4)
+    last = look(store.root, 5)
+    store.put_looks([first, second, last])
+    assert (last.stop, len(last.undecided)) == ("rounds", 1)
+
+    seen = analyze(store.root)
+    assert [item.what for item in seen.missing] == ["energy", "cost"]
+    assert {cell.id: (len(cell.launches), cell.decided, cell.valid) for cell in seen.cells} == {
+        "a/dense/small/4": (3, 3, True),
+        "b/dense/small/4": (3, 3, True),
+        "a/dense/long/4": (5, None, True),
+        "b/dense/long/4": (5, None, True),
+    }
+    speeds = {r.workload: r for r in seen.rankings if r.objective == "throughput"}
+    assert [(e.stack, e.value.n, e.verdict) for e in speeds["small"].entries] == [
+        ("b", 3, "best"),
+        ("a", 3, "behind"),
+    ]
+    assert {e.value.n for e in speeds["long"].entries} == {5}
+    assert speeds["small"].entries[0].value.detail == "over the 3 rounds that it was measured in"
+    assert seen.stopped is not None
+    assert [(one.stack, one.workload, one.rounds) for one in seen.stopped.dropped] == [
+        ("a", "small", 3),
+        ("b", "small", 3),
+    ]
+    assert seen.rounds_complete == 5
+
+
+def test_a_launch_with_nothing_left_is_not_made(tmp_path: Path) -> None:
+    store = made(tmp_path, rounds=4, models=("dense", "moe"), absent=absent(3))
+    planned = store.plan()
+    over = Look(rounds=3, decided=[Decided(stack="a", model="moe", load_points=[0])])
+    left = [(n.stack, n.model.name) for n in plan.wanted(planned, [over]) if n.round == 3]
+    assert ("a", "moe") not in left
+    assert len(left) == 5
+    # an earlier round's launch, made again after it failed, has all of its load points
+    assert all(not n.left_out for n in plan.wanted(planned, [over]) if n.round < 3)
+
+
+def test_the_next_round_costs_what_is_left_of_it(tmp_path: Path) -> None:
+    base = Fixture(**TWO, absent=absent(3))
+    store = write_results(tmp_path / "r", base)  # each launch 2 x 11 s
+    seen = Look(rounds=3, decided=[Decided(stack="a", model="dense", load_points=[0])])
+    assert next_min(store, [Look(rounds=3)]) == pytest.approx(44 / 60)
+    assert next_min(store, [seen]) == pytest.approx(33 / 60)
+    assert next_min(store, [Look(rounds=3, ended=["a"])]) == pytest.approx(22 / 60)
 
 
 def test_rankings_say_what_was_decided_when(tmp_path: Path) -> None:

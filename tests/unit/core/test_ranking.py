@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inferometer.comparison import Kind, worst_kind
-from inferometer.ranking import Contest, Entrant, comparable, order, rank
+from inferometer.ranking import Contest, Entrant, comparable, rank
+from inferometer.uncertainty.order import order
 
 CONTEST = Contest(
     objective="throughput",

@@ -3,7 +3,16 @@
 from msgspec.structs import replace
 from tests.unit.reports import factory
 
-from inferometer.comparison import Comparison, Missing, Ranking, Stopped, Unranked, Value
+from inferometer.comparison import (
+    Comparison,
+    Dropped,
+    Missing,
+    Prior,
+    Ranking,
+    Stopped,
+    Unranked,
+    Value,
+)
 from inferometer.reasons import listing
 from inferometer_reports import words
 from inferometer_reports.verdicts import answer, clause, inverse
@@ -198,7 +207,12 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
         most_rounds=8,
         looks=3,
         minutes=41.4,
+        minutes_allowed=45,
         ended={"vllm": 3},
+        dropped=[
+            Dropped(stack=stack, model="dense", workload="short", load="8 streams", rounds=rounds)
+            for stack, rounds in (("vllm", 3), ("sglang", 4), ("other", 4))
+        ],
         undecided=["a and b: cost, dense, short, 8 streams"],
     )
     comparison = replace(factory.comparison(), rounds_complete=5, rounds_planned=8, stopped=stopped)
@@ -206,7 +220,10 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
     assert words.label(view).text.startswith("5 of at most 8 rounds, ")
     text = words.how_sure(view).text
     assert text.startswith("5 of at most 8 rounds, every stack launched anew in each")
-    assert "Stopped after 41 machine-minutes: the next round would not have fitted" in text
+    assert "Stopped after 41 machine-minutes of 45 allowed: the next round would not" in text
+    assert "prior from" not in text
+    where = "dense, short, 8 streams after round 4"
+    assert f"decided and measured no more: {where} (sglang and other)" in text
     assert "was launched no more after round 3: all its pairs were decided" in text
     assert "undecided: a and b: cost, dense, short, 8 streams" in text
 
@@ -229,3 +246,16 @@ def test_the_answers_are_those_of_load_points() -> None:
     ]
     second = view.rankings("energy", "dense", primary=False, at="slo")
     assert view.second_opinions(view.rankings("energy", "dense", at="slo")[0]) == second
+
+
+def test_a_prior_is_named_with_the_launches_it_rests_on() -> None:
+    base = factory.comparison()
+    stopped = Stopped(
+        reason="decided", rounds=2, most_rounds=8, looks=1, minutes=12.2, ended={}, undecided=[]
+    )
+    few, many = (Prior(launches=n, studies=2, variance=1e-4, df=6) for n in (12, 15))
+    rankings = [replace(base.rankings[0], prior=few), replace(base.rankings[1], prior=many)]
+    told = words.how_sure(View(replace(base, stopped=stopped, rankings=rankings))).text
+    assert "every pair is decided; prior from at least 12 launches in two earlier studies." in told
+    alone = words.how_sure(View(replace(base, stopped=stopped, rankings=rankings[:1]))).text
+    assert "; prior from 12 launches in two earlier studies." in alone
