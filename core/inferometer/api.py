@@ -79,15 +79,17 @@ def analyze_several(
     scenario: str | Path | None = None,
     *,
     as_of: dt.date | None = None,
+    weights: bool = False,
 ) -> Several:
     """Return what is said of several results directories: pooled where they agree, else beside.
 
-    See :func:`inferometer.several.analyze_several`.
+    The options are those of :func:`analyze`; see :func:`inferometer.several.analyze_several`.
     """
     from inferometer.several import analyze_several as compare  # noqa: PLC0415 -- as above
 
     roots = [Path(directory) for directory in directories]
-    return compare(roots, Path(scenario) if scenario else None, as_of=as_of)
+    prices = Path(scenario) if scenario else None
+    return compare(roots, prices, as_of=as_of, weights=weights)
 
 
 def events(directory: str | Path, launch: str) -> pl.DataFrame:

@@ -84,7 +84,8 @@ class Group(Struct, frozen=True, kw_only=True):
     """Directories that are judged together, and what was found.
 
     ``comparison`` has their rounds one behind the other. Pairs are formed within rounds, so never
-    across directories.
+    across directories. Of a pooled group its ``plan_sha256`` is the hash of the parts' hashes, its
+    ``study`` their texts, its ``host`` the first one's, and launches begin with their part's name.
     """
 
     name: str

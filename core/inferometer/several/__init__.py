@@ -14,7 +14,7 @@ from inferometer.comparison.several import Several
 from inferometer.errors import UsageError
 from inferometer.several import manifest
 from inferometer.several.beside import apart, because, side_by_side
-from inferometer.several.groups import Prices, found_of, lost_of
+from inferometer.several.groups import Asked, found_of, lost_of
 from inferometer.several.manifest import MACHINE, SAME_HOST
 from inferometer.store import Store
 
@@ -34,6 +34,7 @@ def analyze_several(
     *,
     as_of: date | None = None,
     max_price_age: int | None = None,
+    weights: bool = False,
 ) -> Several:
     """Analyse several results directories; the options are those of ``analyze``.
 
@@ -43,20 +44,20 @@ def analyze_several(
         UsageError: no directory can be read, one is given twice or is another's copy; or the
             scenario does not hold together or does not fit the results.
     """
-    prices = Prices(scenario, as_of, max_price_age)
+    asked = Asked(scenario, as_of, max_price_age, weights)
     lost: list[Missing] = []
     heads = _heads(roots, lost)
     manifest.refuse_copies(heads)
     alike: dict[tuple[tuple[str, str], ...], list[Head]] = {}
     for head in heads:
-        known = _keys(head, prices)
+        known = _keys(head, asked)
         alike.setdefault(tuple((k, known[k].compared) for k in sorted(known)), []).append(head)
-    found = [found_of(group, prices, lost) for group in alike.values()]
+    found = [found_of(group, asked, lost) for group in alike.values()]
     groups = [group for one in found for group in one.groups]
     if not groups:
         raise UsageError(lost[0].detail, hint=lost[0].fix)
     first = {
-        group.name: _keys(head, prices)
+        group.name: _keys(head, asked)
         for one in found
         for group, head in zip(one.groups, one.heads, strict=True)
     }
@@ -99,8 +100,8 @@ def _heads(roots: Sequence[Path], lost: list[Missing]) -> list[Head]:
     return found
 
 
-def _keys(head: Head, prices: Prices) -> dict[str, Key]:
-    return manifest.keys(head, price=prices.scenario is None)
+def _keys(head: Head, asked: Asked) -> dict[str, Key]:
+    return manifest.keys(head, price=asked.scenario is None)
 
 
 def _named(differences: list[Apart]) -> list[Apart]:

@@ -84,18 +84,19 @@ def because(names: Sequence[str], differences: Sequence[Apart]) -> str:
     parts = [_difference(names, one) for one in differences[:NAMED]]
     more = len(differences) - NAMED
     parts += [f"and {more} more"] if more > 0 else []
-    return f"Not ranked together: {'; '.join(parts)}."
+    listed = "; ".join(parts)
+    return f"Not ranked together, because of what differs: {listed}."
 
 
 def _difference(names: Sequence[str], one: Apart) -> str:
     if len(set(one.words)) == 1:
-        return f"{one.what} differs"
+        return one.what
     said = {
         words: [name for name, its in zip(names, one.words, strict=True) if its == words]
         for words in one.words
     }
     listed = "; ".join(f"{', '.join(who)}: {words or 'none'}" for words, who in said.items())
-    return f"{one.what} differs ({listed})"
+    return f"{one.what} ({listed})"
 
 
 def _order(question: _Question) -> tuple[int, int, str, bool, str]:

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from inferometer.several.manifest import Head
 
 
-class Prices(NamedTuple):
-    """What an analysis is told about money."""
+class Asked(NamedTuple):
+    """The options of an analysis."""
 
     scenario: Path | None
     as_of: date | None
     max_price_age: int | None
+    weights: bool
 
 
 class Found(NamedTuple):
@@ -43,9 +44,9 @@ class Found(NamedTuple):
     """Why they were not pooled after all."""
 
 
-def found_of(heads: Sequence[Head], prices: Prices, lost: list[Missing]) -> Found:
+def found_of(heads: Sequence[Head], asked: Asked, lost: list[Missing]) -> Found:
     """Analyse directories that agree in every key, pooled if their stacks' ratios agree too."""
-    case = _case(heads, prices)
+    case = _case(heads, asked)
     read: list[tuple[Head, Named]] = []
     for head in heads:
         try:
@@ -53,7 +54,7 @@ def found_of(heads: Sequence[Head], prices: Prices, lost: list[Missing]) -> Foun
         except UsageError as error:
             lost.append(lost_of(head.name, error))
     kept, parts = [head for head, _ in read], [part for _, part in read]
-    alone = [_compared([head], part.evidence, case) for head, part in read]
+    alone = [_compared([head], part.evidence, case, asked) for head, part in read]
     single = Found(
         groups=[
             Group(name=head.name, parts=_parts([head]), comparison=comparison)
@@ -64,7 +65,7 @@ def found_of(heads: Sequence[Head], prices: Prices, lost: list[Missing]) -> Foun
     if len(read) < 2:
         return single
     evidence = pooling.pool(parts)
-    pooled = _compared(kept, evidence, case)
+    pooled = _compared(kept, evidence, case, asked)
     tests = pooling.disagreements(parts, evidence, pooled.rankings)
     least = min((p * len(tests) for _, p in tests), default=None)
     if least is not None and least <= LEVEL:
@@ -89,26 +90,29 @@ def _group(
     )
 
 
-def _case(heads: Sequence[Head], prices: Prices) -> Case:
+def _case(heads: Sequence[Head], asked: Asked) -> Case:
     day = max(head.day for head in heads)
     today = datetime.now(UTC).date()
-    own = date.fromisoformat(day[:10]) if day and prices.scenario is None else today
+    own = date.fromisoformat(day[:10]) if day and asked.scenario is None else today
     return cases.case(
-        prices.scenario,
+        asked.scenario,
         heads[0].study.price,
-        as_of=prices.as_of or own,
-        max_age_days=prices.max_price_age,
+        as_of=asked.as_of or own,
+        max_age_days=asked.max_price_age,
         fleet={},
     )
 
 
-def _compared(heads: Sequence[Head], evidence: Evidence, case: Case) -> Comparison:
+def _compared(
+    heads: Sequence[Head], evidence: Evidence, case: Case, asked: Asked
+) -> Comparison:
     return compare(
         [head.store for head in heads],
         evidence,
         case,
         host=heads[0].host,
         day=max(head.day for head in heads),
+        weights=asked.weights,
     )
 
 
