@@ -33,7 +33,7 @@ def summary(several: Several) -> list[str]:
 def group(several: Several, found: Group, report: Sequence[str]) -> list[str]:
     """Return a group's section, with its own ``report`` below, one level deeper.
 
-    The first line of ``report`` is its title.
+    ``report`` begins with its title and an empty line.
     """
     title = markdown(found.comparison.title) or "Untitled study"
     lines = [f"## Group {markdown(found.name)}: {title}", ""]
@@ -42,7 +42,7 @@ def group(several: Several, found: Group, report: Sequence[str]) -> list[str]:
     if found.tables:
         lines += ["### Its directories, each by itself", "", words.SCOPE, ""]
         lines += _tables(several, found.tables, "####")
-    return [*lines, *_deeper(report[1:])]
+    return [*lines, *_deeper(report[2:])]
 
 
 def _long(text: str) -> str:

@@ -7,6 +7,8 @@ stacks have the same ratios in all of them (:mod:`inferometer.uncertainty.blocks
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import inferometer
@@ -21,7 +23,6 @@ from inferometer.store import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
-    from pathlib import Path
 
     from inferometer.comparison import Missing
     from inferometer.comparison.several import Apart
@@ -79,7 +80,7 @@ def analyze_several(
 
 def names(roots: Sequence[Path]) -> list[str]:
     """Return a short name for each path: its last part, or as many as tell it from the others."""
-    parts = [root.resolve().parts for root in roots]
+    parts = [Path(os.path.abspath(root)).parts for root in roots]
     found = []
     for own in parts:
         others = [other for other in parts if other != own]

@@ -123,13 +123,15 @@ def _record(record: LaunchRecord, name: str, by: int) -> LaunchRecord:
 
 
 def _tables(parts: Sequence[Named]) -> Tables:
-    readers = {part.name: part.evidence.tables.events for part in parts}
+    sources = {
+        f"{name}/{r.id}": (evidence, r.id) for name, evidence in parts for r in evidence.records
+    }
 
     def events(
         launch: str, requests: Sequence[int], start_ns: int, end_ns: int
     ) -> NDArray[np.int64]:
-        name, own = next((n, launch[len(n) + 1 :]) for n in readers if launch.startswith(f"{n}/"))
-        return readers[name](own, requests, start_ns, end_ns)
+        evidence, own = sources[launch]
+        return evidence.tables.events(own, requests, start_ns, end_ns)
 
     frames = {field: _concatenated(parts, field) for field in Tables.__slots__ if field != "events"}
     return Tables(**frames, events=events)
