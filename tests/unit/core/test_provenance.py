@@ -75,7 +75,8 @@ def test_nothing_names_a_person_or_a_machine(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     host = provenance.describe_host()
     assert set(host) == {
-        *("cpu_model", "cpu_flags", "cores", "cores_quota", "memory_gib", "gpus", "os", "kernel"),
+        *("cpu_model", "cpu_flags", "cores", "cores_quota", "memory_gib", "gpus", "gpu_driver"),
+        *("os", "kernel"),
         *("machine", "governor", "hypervisor", "container", "boot_sha256", "python"),
         "inferometer_version",
     }

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from inferometer import api, cli
+from inferometer import api, cli, plugins
 from inferometer.analyze import analyze
 from inferometer.comparison import Comparison, Ranking
 from inferometer.comparison.several import Several
@@ -370,6 +370,30 @@ def test_several_reports_are_one_and_repeat_their_bytes(
     decoded = msgspec.json.decode(before["report.json"], type=Several)
     assert decoded == analyze_several(roots)
     assert str(tmp_path).encode() not in b"".join(before.values())
+
+
+class Single:
+    """A renderer that knows one directory only."""
+
+    name = "old"
+
+    def render(self, comparison: Comparison) -> dict[str, bytes]:
+        return {"old.txt": comparison.title.encode()}
+
+
+def test_a_format_that_shows_one_directory_only_is_left_out_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = plugins.Registry().renderers()
+    monkeypatch.setattr(plugins.Registry, "renderers", lambda _: {**known, "old": Single()})
+    arguments = ["report", *map(str, two_days(tmp_path)), "--out", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--format", "json,old"]) == 2
+    assert "report format 'old' shows one results directory only" in capsys.readouterr().err
+    assert cli.main([*arguments, "--format", "jsn"]) == 2
+    assert not (tmp_path / "out").exists()
+    assert cli.main(arguments) == 0
+    assert "left out: report format old shows one directory only" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "old.txt").exists()
 
 
 def test_one_directory_is_reported_as_ever(tmp_path: Path) -> None:
