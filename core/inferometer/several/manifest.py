@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from inferometer.analyze import created, host_of, study_of
 from inferometer.energy.account import counting
+from inferometer.engine import LaunchSpec
 from inferometer.errors import UsageError
 from inferometer.plan import stack_ids
 from inferometer.tables import NOT_ENGINES, environment_sha256, model_name, stack_id
@@ -44,6 +45,9 @@ UNSHAPING = ("rounds", "seed", "port", "ready_timeout_s")
 """Fields of [protocol] that give no number another value."""
 PLACES = ("python", "pass_env", "api_key_env", "container_args")
 """Fields of an engine that say where it is found; its environment's hash says what it is."""
+
+SETTINGS = {known.name for known in fields(LaunchSpec)} - {"kv_cache_tokens", "kv_cache_bytes"}
+"""What engines resolve that must agree; room for the cache hangs on the memory that was free."""
 
 
 class Key(NamedTuple):
@@ -100,15 +104,16 @@ def refuse_copies(heads: Sequence[Head]) -> None:
     Raises:
         UsageError: names both.
     """
+    prints = [head.fingerprints for head in heads]
     for index, one in enumerate(heads):
-        for other in heads[:index]:
+        for before, other in enumerate(heads[:index]):
             if one.store.root.resolve() == other.store.root.resolve():
                 raise UsageError(
                     f"{other.store.root} and {one.store.root} are the same directory",
                     hint="Give every results directory once.",
                 )
-            mine, theirs = one.fingerprints, other.fingerprints
-            common = sorted(mine[key] for key in mine.keys() & theirs.keys())
+            mine = prints[index]
+            common = sorted(mine[key] for key in mine.keys() & prints[before].keys())
             if common:
                 raise UsageError(
                     f"{other.store.root} and {one.store.root} have {len(common)} launches in "
@@ -125,6 +130,7 @@ def keys(head: Head, *, price: bool) -> dict[str, Key]:
     return {
         **_machine(head),
         **_software(head),
+        **_resolved(head.records),
         **_meters(head.records),
         **_study(head.study, price=price),
         **_stops(head),
@@ -194,6 +200,17 @@ def _software(head: Head) -> dict[str, Key]:
         own = f" for {stack}" if record.model.get("checkpoint") else ""
         found[f"weights of {model}{own}"] = Key(weights, weights[:12])
     return found
+
+
+def _resolved(records: Sequence[LaunchRecord]) -> dict[str, Key]:
+    """Return what engines say that they resolved, a key each: a backend may hang on the driver."""
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for name, told in record.told.items():
+            if name in SETTINGS and told.value is not None:
+                key = f"{name} of {stack_id(record)} on {model_name(record)}"
+                found.setdefault(key, set()).add(str(told.value))
+    return {key: _key(", ".join(sorted(values))) for key, values in found.items()}
 
 
 def _meters(records: Sequence[LaunchRecord]) -> dict[str, Key]:

@@ -51,7 +51,7 @@ def remarks(heads: Sequence[Head], *, machine: bool, asked: bool) -> list[str]:
     if not asked:
         found.append(
             "Whether the ratios are the same in all directories could not be asked: that takes two "
-            "stacks, and two complete rounds in one of them."
+            "ranked stacks, and two complete rounds in one of them."
         )
     if not machine:
         found.append(

@@ -18,12 +18,13 @@ from inferometer.analyze import analyze
 from inferometer.comparison import Comparison, Ranking
 from inferometer.comparison.several import Several
 from inferometer.errors import UsageError
-from inferometer.records import Device, LaunchRecord, MeterInfo
+from inferometer.records import Device, LaunchRecord, MeterInfo, Told
 from inferometer.several import analyze_several, names
 from inferometer.store import decode, encode
 from inferometer.testing.results import METER, Fixture, write_results
 from inferometer.uncertainty.blocks import disagreement
 
+pytestmark = pytest.mark.computing
 HOST = {"gpus": ["H100"], "boot_sha256": "one"}
 OTHER = {"gpus": ["H200"], "boot_sha256": "two"}
 DAYS = ((1.0, 1.03, 0.97), (1.02, 1.0, 0.97))
@@ -248,6 +249,21 @@ def test_a_study_that_stops_by_its_own_looks_is_pooled_with_none(tmp_path: Path)
         roots.append(store.root)
     several = analyze_several(roots)
     assert set(what_differs(several)) == {"looks"}
+
+
+def test_a_backend_that_an_engine_chose_keeps_directories_apart(tmp_path: Path) -> None:
+    roots = two_days(tmp_path)
+    for root, backend in zip(roots, ("flash", "triton"), strict=True):
+        for path in root.glob("launches/*/launch.json"):
+            told = {
+                "attention_backend": Told(value=backend),
+                "kv_cache_tokens": Told(value=root.name),
+            }
+            path.write_bytes(encode(msgspec.structs.replace(decode(path, LaunchRecord), told=told)))
+    assert what_differs(analyze_several(roots)) == {
+        "attention_backend of a on dense": ["flash", "triton"],
+        "attention_backend of b on dense": ["flash", "triton"],
+    }
 
 
 def test_accelerators_are_named_with_count_and_limit(tmp_path: Path) -> None:
