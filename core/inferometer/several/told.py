@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PAIRED = (
     "Pairs are formed within rounds, so never across directories; what a directory does to all "
-    "stacks alike cancels."
+    "stacks alike cancels. Verdicts are about the mean over these directories."
 )
 FIXED = (
     "The intervals take the number of directories as fixed beforehand: adding days until a "

@@ -161,6 +161,23 @@ def test_one_seed_twice_is_remarked(tmp_path: Path) -> None:
     )
 
 
+def test_days_on_which_nothing_or_one_stack_ran_cost_the_others_nothing(tmp_path: Path) -> None:
+    never = frozenset((stack, index) for stack in "ab" for index in range(3))
+    empty = [write(tmp_path / f"empty{i}", 5 + i, absent=never) for i in range(2)]
+    failed = write(tmp_path / "failed", 7, failed=never)
+    half = write(tmp_path / "half", 8, failed=frozenset(("b", index) for index in range(3)))
+    several = analyze_several([*two_days(tmp_path), *empty, failed, half])
+    assert [group.name for group in several.groups] == [
+        "day1 + day2",
+        "empty0 + empty1 + failed",
+        "half",
+    ]
+    assert first(several.groups[0].comparison).n_rounds == 6
+    assert several.groups[1].agreement is None
+    assert [entry.verdict for entry in first(several.groups[2].comparison).entries] == ["alone"]
+    assert "environment of b" in what_differs(several)
+
+
 # -- side by side ------------------------------------------------------------------------
 
 
