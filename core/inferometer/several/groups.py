@@ -103,9 +103,7 @@ def _case(heads: Sequence[Head], asked: Asked) -> Case:
     )
 
 
-def _compared(
-    heads: Sequence[Head], evidence: Evidence, case: Case, asked: Asked
-) -> Comparison:
+def _compared(heads: Sequence[Head], evidence: Evidence, case: Case, asked: Asked) -> Comparison:
     return compare(
         [head.store for head in heads],
         evidence,
