@@ -76,8 +76,8 @@ def disagreements(
 ) -> list[tuple[Ranking, float]]:
     """Return each ranking with the p value of its parts' stacks having the same ratios.
 
-    Rankings by cost are left out (at one price they are throughput's), as are those in which
-    nothing can be asked.
+    Left out are rankings by cost (at one price they are throughput's), those that are read between
+    load points, and those in which nothing can be asked.
     """
     found = []
     for ranking in rankings:
