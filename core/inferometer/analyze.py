@@ -25,7 +25,7 @@ from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
 from inferometer.moe_ratios import build_moe_ratios
-from inferometer.parity import parities
+from inferometer.parity import parities, worst
 from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
 from inferometer.store import Store
@@ -66,24 +66,43 @@ def analyze(
             cannot be pooled; or the scenario does not hold together or does not fit the results.
     """
     store = Store(results_root)
-    host = _host(store)
+    host = host_of(store)
     day = created(host, [*store.launches(), *store.failures()])
     today = datetime.now(UTC).date()
     case = cases.case(
         scenario,
-        _study(store).price,
+        study_of(store).price,
         as_of=as_of or (date.fromisoformat(day[:10]) if day and scenario is None else today),
         max_age_days=max_price_age,
         fleet=fleet or {},
     )
     evidence = gather(store, case.slo)
+    return compare([store], evidence, case, host=host, day=day, weights=weights)
+
+
+def compare(
+    stores: Sequence[Store],
+    evidence: Evidence,
+    case: Case,
+    *,
+    host: dict[str, object],
+    day: str,
+    weights: bool = False,
+) -> Comparison:
+    """Compare what ``evidence`` holds, which was read from ``stores``, at the prices of ``case``.
+
+    ``host`` is the machine, ``day`` when the last launch ended; ``weights`` as in :func:`analyze`.
+
+    Raises:
+        StudyError: the prices do not fit the results.
+    """
     phases = build_phases(evidence)
     evidence, bills = priced(evidence, case, host, phases)
-    return _compared(store, evidence, case, bills, phases, host=host, day=day, weights=weights)
+    return _compared(stores, evidence, case, bills, phases, host=host, day=day, weights=weights)
 
 
 def _compared(
-    store: Store,
+    stores: Sequence[Store],
     evidence: Evidence,
     case: Case,
     bills: Bills,
@@ -95,7 +114,8 @@ def _compared(
 ) -> Comparison:
     models = build_models(evidence)
     stacks = build_stacks(evidence)
-    parity = parities(store, {model.name: model.twin_of for model in models if model.twin_of})
+    twins = {model.name: model.twin_of for model in models if model.twin_of}
+    parity = worst(parities(store, twins) for store in stores)
     refused = refusals(parity, servers(evidence))
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     field = Field.of(evidence, cells, refused)
@@ -123,9 +143,9 @@ def _compared(
         missing=remarks.missing(evidence),
         warnings=remarks.warnings(evidence, cells, rankings, parity, refused),
         notes=remarks.notes(evidence, models, study.preset),
-        study=store.study_text(),
+        study=study_texts(stores),
         differences=differences(evidence, models),
-        tuning=build_tuning(store, evidence.plan),
+        tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
         meters=list(evidence.meters.values()),
         phases=phases,
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
@@ -153,7 +173,7 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
 
     ``slo`` goes before the study's.
     """
-    study = _study(store)
+    study = study_of(store)
     tables, records = scan(store), store.launches()
     points = evaluate(
         tables,
@@ -174,7 +194,13 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
     )
 
 
-def _study(store: Store) -> Study:
+def study_texts(stores: Sequence[Store]) -> str:
+    """Return the study file's text; those of several directories one after the other, each once."""
+    return "\n".join(dict.fromkeys(store.study_text() for store in stores))
+
+
+def study_of(store: Store) -> Study:
+    """Return the study of a results directory."""
     return parse(store.study_text(), str(store.root / "study.toml"))
 
 
@@ -198,7 +224,8 @@ def _utc(wall_ns: int) -> str:
     return moment.isoformat(timespec="seconds")
 
 
-def _host(store: Store) -> dict[str, object]:
+def host_of(store: Store) -> dict[str, object]:
+    """Return what is known of the machine that measured; empty when nothing is."""
     try:
         return store.host()
     except UsageError:

@@ -1,7 +1,7 @@
 """What bundled plugins and other programs may call: small, typed, public.
 
 Measuring: :func:`load_study`, :func:`expand`, :func:`run`. Reading: :func:`results`. Analysing
-(imports polars when called): :func:`analyze`, :func:`events`.
+(imports polars when called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,24 @@ from inferometer.store import Store
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterable
 
     import polars as pl
 
     from inferometer.comparison import Comparison
+    from inferometer.comparison.several import Several
     from inferometer.runner import RunOutcome
     from inferometer.study import Study
 
-__all__ = ["analyze", "events", "expand", "load_study", "results", "run"]
+__all__ = [
+    "analyze",
+    "analyze_several",
+    "events",
+    "expand",
+    "load_study",
+    "results",
+    "run",
+]
 
 
 def load_study(path: str | Path) -> Study:
@@ -62,6 +72,24 @@ def analyze(
 
     prices = Path(scenario) if scenario else None
     return compare(Path(directory), prices, as_of=as_of, weights=weights)
+
+
+def analyze_several(
+    directories: Iterable[str | Path],
+    scenario: str | Path | None = None,
+    *,
+    as_of: dt.date | None = None,
+    weights: bool = False,
+) -> Several:
+    """Return what is said of several results directories: pooled where they agree, else beside.
+
+    The options are those of :func:`analyze`; see :func:`inferometer.several.analyze_several`.
+    """
+    from inferometer.several import analyze_several as compare  # noqa: PLC0415 -- as above
+
+    roots = [Path(directory) for directory in directories]
+    prices = Path(scenario) if scenario else None
+    return compare(roots, prices, as_of=as_of, weights=weights)
 
 
 def events(directory: str | Path, launch: str) -> pl.DataFrame:

@@ -5,7 +5,7 @@
     |   `-- StudyError              2  every problem of one study file, by key path
     |-- GateError                   3  a check that was asked for did not pass
     |-- InconclusiveError           4  the numbers asked for cannot be had from these results
-    |-- IncompleteError             5  some launches failed; the rest is stored
+    |-- IncompleteError             5  some launches failed, or some results; the rest is there
     `-- MachineError                6  this machine cannot do what was asked
         |-- EnvironmentBuildError   6  an engine's environment could not be built
         |-- LaunchError             5  an engine did not start, or died (one launch is lost)

@@ -18,7 +18,7 @@ from inferometer.records import Probe, Score
 from inferometer.tables import model_name, read_rows, stack_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from inferometer.store import Store
 
@@ -163,6 +163,15 @@ def parities(store: Store, twins: Mapping[str, str]) -> list[Parity]:
         compare(left, right, said.get(left, Said()), said.get(right, Said()))
         for left, right in _pairs(sorted(cells), twins)
     ]
+
+
+def worst(found: Iterable[Sequence[Parity]]) -> list[Parity]:
+    """Return each pair's comparison once, of several results directories: the one that failed."""
+    standing = {"fail": 0, "pass": 1, "not comparable": 2}
+    pairs: dict[tuple[str, str], list[Parity]] = {}
+    for parity in (one for many in found for one in many):
+        pairs.setdefault((parity.left, parity.right), []).append(parity)
+    return [min(each, key=lambda one: standing[one.verdict]) for each in pairs.values()]
 
 
 def _said(store: Store) -> dict[Cell, Said]:

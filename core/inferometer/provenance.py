@@ -39,6 +39,7 @@ def describe_host(root: Path = Path("/")) -> dict[str, Any]:
         "cores_quota": _quota(root),
         "memory_gib": round(_memory_bytes(root) / 2**30),
         "gpus": _gpus(root),
+        "gpu_driver": _gpu_driver(root),
         "os": _os(root),
         "kernel": platform.release(),
         "machine": platform.machine(),
@@ -97,6 +98,13 @@ def _gpus(root: Path) -> list[str]:
     """Return the models of NVIDIA GPUs, from the driver's own files; nothing is imported."""
     files = sorted(root.glob("proc/driver/nvidia/gpus/*/information"))
     return [_field(_text(file) or "", "Model") or "unknown" for file in files]
+
+
+def _gpu_driver(root: Path) -> str | None:
+    """Return the version of the kernel's driver, NVIDIA's or else AMD's."""
+    text = _text(root / "proc/driver/nvidia/version") or ""
+    found = re.search(r"^NVRM version:.*?\s(\d+\.[\d.]+)\s", text, re.MULTILINE)
+    return found[1] if found else _text(root / "sys/module/amdgpu/version")
 
 
 def _os(root: Path) -> str:

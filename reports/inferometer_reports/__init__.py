@@ -1,6 +1,7 @@
 """Bundled renderers: Markdown, JSON and the terminal summary. Importing this costs nothing.
 
-Each renderer is a module with ``render(comparison)``, imported when a report is written.
+Each renderer is a module with ``render(comparison)`` and ``render_several(several)``, imported when
+a report is written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.comparison import Comparison
+    from inferometer.comparison.several import Several
     from inferometer.renderer import Renderer
 
 
@@ -27,6 +29,12 @@ class ModuleRenderer(NamedTuple):
         """Return file name -> content."""
         module = import_module(f"{__name__}.{self.module}")
         files: Mapping[str, bytes] = module.render(comparison)
+        return files
+
+    def render_several(self, several: Several) -> Mapping[str, bytes]:
+        """Return file name -> content, for several results directories."""
+        module = import_module(f"{__name__}.{self.module}")
+        files: Mapping[str, bytes] = module.render_several(several)
         return files
 
 

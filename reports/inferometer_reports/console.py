@@ -15,7 +15,7 @@ from rich.text import Text
 
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import with_interval
-from inferometer_reports import instruments, words
+from inferometer_reports import console_several, instruments, words
 from inferometer_reports.escape import line
 from inferometer_reports.view import (
     ARCHITECTURE_WORDS,
@@ -27,20 +27,37 @@ from inferometer_reports.view import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from inferometer.comparison import Comparison, Ranking
+    from inferometer.comparison.several import Several
 
 WIDTH = 100
 
 
 def render(comparison: Comparison) -> Mapping[str, bytes]:
     """Return ``report.txt``: the summary as plain text."""
+    return _file(lambda console: print_summary(comparison, console))
+
+
+def render_several(several: Several) -> Mapping[str, bytes]:
+    """Return ``report.txt`` of several results directories: side by side, then every group."""
+
+    def show(console: Console) -> None:
+        console_several.print_head(several, console, WIDTH)
+        for group in several.groups:
+            console_several.print_group(several, group, console, WIDTH)
+            print_summary(group.comparison, console)
+
+    return _file(show)
+
+
+def _file(show: Callable[[Console], None]) -> Mapping[str, bytes]:
     file = StringIO()
     console = Console(
         file=file, width=WIDTH, color_system=None, force_terminal=False, emoji=False, _environ={}
     )
-    print_summary(comparison, console)
+    show(console)
     lines = [text.rstrip() for text in file.getvalue().splitlines()]
     return {"report.txt": ("\n".join(lines) + "\n").encode()}
 

@@ -13,6 +13,7 @@ from inferometer_reports import (
     markdown_method,
     markdown_pairs,
     markdown_rankings,
+    markdown_several,
     markdown_tuning,
     words,
 )
@@ -23,12 +24,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from inferometer.comparison import Comparison
+    from inferometer.comparison.several import Several
 
 
 def render(comparison: Comparison) -> Mapping[str, bytes]:
     """Return ``report.md``."""
+    return _file(_lines(comparison))
+
+
+def render_several(several: Several) -> Mapping[str, bytes]:
+    """Return ``report.md`` of several results directories: a summary, then every group."""
+    lines = markdown_several.summary(several)
+    for group in several.groups:
+        lines += markdown_several.group(several, group, _lines(group.comparison))
+    return _file(lines)
+
+
+def _file(lines: Sequence[str]) -> Mapping[str, bytes]:
+    return {"report.md": ("\n".join(lines).rstrip("\n") + "\n").encode()}
+
+
+def _lines(comparison: Comparison) -> list[str]:
     view = View(comparison)
-    lines = [
+    return [
         *_head(view),
         *markdown_rankings.rankings(view),
         *markdown_pairs.section(view),
@@ -47,7 +65,6 @@ def render(comparison: Comparison) -> Mapping[str, bytes]:
         *markdown_method.method(view),
         *markdown_method.provenance(view),
     ]
-    return {"report.md": ("\n".join(lines).rstrip("\n") + "\n").encode()}
 
 
 def _head(view: View) -> list[str]:

@@ -12,14 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from inferometer.comparison import Comparison
+    from inferometer.comparison.several import Several
 
 
 def render(comparison: Comparison) -> Mapping[str, bytes]:
     """Return ``report.json``: fields in the order of the schema, free-form keys sorted."""
+    return _file(comparison)
+
+
+def render_several(several: Several) -> Mapping[str, bytes]:
+    """Return ``report.json`` of several results directories, in the same way."""
+    return _file(several)
+
+
+def _file(found: Comparison | Several) -> Mapping[str, bytes]:
     try:
-        compact = msgspec.json.encode(comparison, order="deterministic")
+        compact = msgspec.json.encode(found, order="deterministic")
     except UnicodeEncodeError:  # text with lone surrogates, as the environment can hold
-        clean = _encodable(msgspec.to_builtins(comparison))
+        clean = _encodable(msgspec.to_builtins(found))
         compact = msgspec.json.encode(clean, order="deterministic")
     return {"report.json": msgspec.json.format(compact, indent=2) + b"\n"}
 

@@ -102,9 +102,15 @@ def priced(
     """
     from datetime import date
 
-    from inferometer.errors import InconclusiveError
+    from inferometer.errors import InconclusiveError, UsageError
     from inferometer.store import Store
 
+    if scenario is not None and scenario.is_dir():
+        raise UsageError(
+            f"{scenario} is a directory, where a scenario's file is meant: prices are for one "
+            "results directory at a time",
+            hint="Give each by itself, or all to: inferometer report DIR DIR --cost SCENARIO.toml.",
+        )
     Store(results).plan()  # a wrong directory is said before the analysis is imported
     from inferometer.analyze import analyze
 

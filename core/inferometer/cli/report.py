@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from inferometer.cli import costing
+from inferometer.redact import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
     from inferometer.comparison import Comparison
+    from inferometer.comparison.several import Several
     from inferometer.renderer import Renderer
+
+SEVERAL_OUT = Path("inferometer-report")
+"""Where a report on several directories is written by default: it belongs to none of them."""
 
 
 @click.command("report")
-@click.argument("results", type=click.Path(path_type=Path))
+@click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--format", "formats", help="Formats to write, separated by commas; all by default.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder to write to; report/ inside the results directory by default.",
+    help="Folder to write to; report/ inside the results directory by default, "
+    f"{SEVERAL_OUT}/ here for several.",
 )
 @click.option(
     "--cost",
@@ -41,7 +47,7 @@ if TYPE_CHECKING:
 @costing.max_age
 def command(
     *,
-    results: Path,
+    results: tuple[Path, ...],
     formats: str | None,
     out: Path | None,
     scenario: Path | None,
@@ -49,27 +55,92 @@ def command(
     day: date | None,
     max_price_age: int | None,
 ) -> None:
-    """Rank the stored RESULTS and write the report; print its text on stdout."""
+    """Rank the stored RESULTS and write the report; print its text on stdout.
+
+    Several results directories are pooled where everything that shapes numbers agrees, and stand
+    side by side where not.
+    """
     from inferometer.plugins import Registry
+
+    asked: dict[str, Any] = {"as_of": day, "max_price_age": max_price_age, "weights": weights}
+    if len(results) > 1:
+        able = _choose(_of_several(Registry().renderers(), formats), formats)
+        _report_several(results, able, out or SEVERAL_OUT, scenario, asked)
+        return
     from inferometer.store import Store
 
-    Store(results).plan()  # a wrong directory is said before the analysis is imported
+    Store(results[0]).plan()  # a wrong directory is said before the analysis is imported
     chosen = _choose(Registry().renderers(), formats)
     from inferometer.analyze import analyze
 
-    folder = out or results / "report"
-    comparison = analyze(results, scenario, as_of=day, max_price_age=max_price_age, weights=weights)
+    comparison = analyze(results[0], scenario, **asked)
     if comparison.costs is not None:
         costing.warn(comparison.costs)
-    files = render(comparison, chosen, folder)
+    _show(render(comparison, chosen, out or results[0] / "report"), out or results[0] / "report")
+
+
+def _report_several(
+    results: tuple[Path, ...],
+    chosen: Mapping[str, Renderer],
+    folder: Path,
+    scenario: Path | None,
+    asked: Mapping[str, Any],
+) -> None:
+    """Report on several directories; ``asked`` are the other options of the analysis.
+
+    Raises:
+        IncompleteError: some could not be read; the others are reported.
+    """
+    from inferometer.errors import IncompleteError
+    from inferometer.several import analyze_several
+
+    found = analyze_several(results, scenario, **asked)
+    for text in dict.fromkeys(
+        text
+        for group in found.groups
+        if group.comparison.costs is not None
+        for text in costing.warnings(group.comparison.costs)
+    ):
+        click.echo(f"warning: {plain(text)}", err=True)
+    _show(render(found, chosen, folder), folder)
+    if found.left_out:
+        said = "; ".join(plain(item.detail) for item in found.left_out)
+        raise IncompleteError(
+            f"{len(found.left_out)} of {len(results)} results directories are left out: {said}",
+            hint=found.left_out[0].fix,
+        )
+
+
+def _show(files: list[tuple[str, bytes]], folder: Path) -> None:
     text = [content for name, content in files if name == "text"]
     for content in text:
         click.echo(content, nl=not content.endswith(b"\n"))
     click.echo(f"report: {folder}", err=True)
 
 
+def _of_several(known: Mapping[str, Renderer], formats: str | None) -> dict[str, Renderer]:
+    """Return the renderers that can show several directories; name those that are left out."""
+    from inferometer.errors import UsageError
+    from inferometer.renderer import SeveralRenderer
+
+    able: dict[str, Renderer] = {
+        name: one for name, one in known.items() if isinstance(one, SeveralRenderer)
+    }
+    unable = sorted(known.keys() - able.keys())
+    asked = {name.strip() for name in (formats or "").split(",")}
+    for name in unable:
+        if name in asked:
+            raise UsageError(
+                f"report format {name!r} shows one results directory only",
+                hint=f"Give one directory, or of these formats: {', '.join(sorted(able))}.",
+            )
+        if formats is None:
+            click.echo(f"left out: report format {name} shows one directory only", err=True)
+    return able
+
+
 def render(
-    comparison: Comparison, renderers: Mapping[str, Renderer], folder: Path
+    comparison: Comparison | Several, renderers: Mapping[str, Renderer], folder: Path
 ) -> list[tuple[str, bytes]]:
     """Write every renderer's files into ``folder``; return ``(format, content)`` of each.
 
@@ -98,12 +169,17 @@ def render(
     return list(written.values())
 
 
-def _rendered(renderer: Renderer, comparison: Comparison) -> dict[str, bytes]:
+def _rendered(renderer: Renderer, comparison: Comparison | Several) -> dict[str, bytes]:
     """Call a stranger's code: what it raises is a ValueError, what it prints goes to stderr."""
+    from inferometer.comparison.several import Several
     from inferometer.plugins import stdout_to_stderr
+    from inferometer.renderer import SeveralRenderer
 
     try:
         with stdout_to_stderr():
+            if isinstance(comparison, Several):
+                assert isinstance(renderer, SeveralRenderer)
+                return dict(renderer.render_several(comparison))
             return dict(renderer.render(comparison))
     except KeyboardInterrupt:
         raise

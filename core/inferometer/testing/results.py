@@ -71,11 +71,17 @@ class Fixture:
     """Concurrency -> stack -> ms to the first token and ms between tokens: load points instead of
     ``concurrency`` and ``rates``, which then only names the stacks."""
     host_sha256: str = "0" * 64
+    seed: int = 1
+    host: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of ``host.json``."""
+    environments: Mapping[str, str] = field(default_factory=dict)
+    """Stack -> hash of its environment; none where it is not named."""
 
     def study_text(self) -> str:
         """Return the study as TOML."""
         lines = ['name = "fixture"', 'preset = "simulated fixture"', "[protocol]"]
         lines += [f"rounds = {self.rounds}", f"window_s = {self.window_s}.0"]
+        lines += [f"seed = {self.seed}"] if self.seed != 1 else []
         if self.usd_per_hour is not None:
             lines += ["[price]", f"usd_per_hour = {self.usd_per_hour}", 'source = "made up"']
             lines += ['date = "2026-01-01"', f'contract = "{self.contract}"']
@@ -123,7 +129,8 @@ def write_results(root: Path, fixture: Fixture) -> Store:
     store = Store(root)
     with store.writing():
         store.begin(plan, text)
-        store.put_host({"cpu": "made up", "wall_ns": 1_767_225_600 * SECOND, "monotonic_ns": 0})
+        clocks = {"wall_ns": 1_767_225_600 * SECOND, "monotonic_ns": 0}
+        store.put_host({"cpu": "made up", **clocks, **fixture.host})
         for launch in plan.launches:
             key = (launch.stack, launch.round)
             if key in fixture.failed:
@@ -214,12 +221,17 @@ def _record(
         started_ns=started_ns,
         ended_ns=ended_ns,
         command=["fixture", "--model", launch.model.name, "--api-key", "secret"],
-        environment={"kind": "simulated"},
+        environment=_environment(fixture, launch.stack),
         windows=windows or [],
         left_out=list(launch.left_out),
         meters=[fixture.meter] if fixture.meter is not None and not failure else [],
         host_sha256=fixture.host_sha256,
     )
+
+
+def _environment(fixture: Fixture, stack: str) -> dict[str, Any]:
+    sha = fixture.environments.get(stack)
+    return {"kind": "simulated"} | ({"sha256": sha} if sha else {})
 
 
 def _stack(launch: Launch) -> dict[str, Any]:

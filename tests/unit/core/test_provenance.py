@@ -28,6 +28,8 @@ def root(tmp_path: Path) -> Path:
     write(
         tmp_path, "proc/driver/nvidia/gpus/0000:01:00.0/information", "Model: \t\t H200\nIRQ: 1\n"
     )
+    version = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build\n"
+    write(tmp_path, "proc/driver/nvidia/version", f"{version}GCC version:  gcc version 12.3.0\n")
     write(tmp_path, "sys/fs/cgroup/cpu.max", "150000 100000\n")
     write(tmp_path, "sys/fs/cgroup/memory.max", str(2 * 2**30))
     write(tmp_path, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n")
@@ -44,6 +46,7 @@ def test_a_machine_is_described(root: Path) -> None:
         "cores_quota": 1.5,
         "memory_gib": 2,
         "gpus": ["H200"],
+        "gpu_driver": "570.86.15",
         "os": "Debian 12",
         "governor": "performance",
         "hypervisor": True,
@@ -52,6 +55,11 @@ def test_a_machine_is_described(root: Path) -> None:
     assert {key: host[key] for key in expected} == expected
     assert host["cores"] >= 1
     assert len(host["boot_sha256"]) == 64
+
+
+def test_an_amd_driver_is_known_too(tmp_path: Path) -> None:
+    write(tmp_path, "sys/module/amdgpu/version", "6.12.12\n")
+    assert provenance.describe_host(tmp_path)["gpu_driver"] == "6.12.12"
 
 
 def test_what_cannot_be_read_is_none(tmp_path: Path) -> None:
@@ -67,7 +75,8 @@ def test_nothing_names_a_person_or_a_machine(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     host = provenance.describe_host()
     assert set(host) == {
-        *("cpu_model", "cpu_flags", "cores", "cores_quota", "memory_gib", "gpus", "os", "kernel"),
+        *("cpu_model", "cpu_flags", "cores", "cores_quota", "memory_gib", "gpus", "gpu_driver"),
+        *("os", "kernel"),
         *("machine", "governor", "hypervisor", "container", "boot_sha256", "python"),
         "inferometer_version",
     }
