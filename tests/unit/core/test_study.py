@@ -62,6 +62,24 @@ def found(text: str) -> list[tuple[str, str]]:
     return list(caught.value.problems)
 
 
+def test_a_trace_needs_a_window_that_is_the_same_for_every_stack() -> None:
+    text = GOOD.replace("concurrency = 8", 'concurrency = 8\n[[loads]]\ntrace = "t.jsonl"')
+    ((place, said),) = found(text.replace("window_s = 10", ""))
+    assert place == "loads[1].trace"
+    assert said.startswith("needs protocol.discard_s and protocol.window_s, so that")
+    ((_, said),) = found(text.replace("window_s = 10", "discard_s = 1"))
+    assert said.startswith("needs protocol.window_s, so that")
+
+
+def test_times_of_a_load_may_be_unset() -> None:
+    protocol = study.parse(GOOD.replace("window_s = 10", ""), "s").protocol
+    assert (protocol.window_s, protocol.discard_s) == (None, None)
+    assert protocol.soak_s is msgspec.UNSET
+    text = study.dump(study.parse(GOOD.replace("window_s = 10", "soak_s = 0"), "s"))
+    assert "window_s" not in text
+    assert "soak_s = 0" in text
+
+
 def test_a_good_study_is_read() -> None:
     got = study.parse(GOOD, "s.toml")
     assert got.protocol == study.Protocol(rounds=2, window_s=10.0)
