@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from inferometer.numbers import with_interval
+from inferometer.numbers import percent, with_interval
 from inferometer.reasons import listing, reason_words
 from inferometer_reports import equal, instruments, markdown_rankings
 from inferometer_reports.escape import block, markdown, table
@@ -13,14 +14,15 @@ from inferometer_reports.view import ARCHITECTURE_WORDS, key_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import Front, FrontPoint, LeftOut, Weighing
+    from inferometer.comparison import Front, FrontPoint, LeftOut, Ranking, Weighing
     from inferometer_reports.view import View
 
 EQUAL = (
     "At equal concurrency stacks are at different latencies. Here they are compared where a user "
     "is served equally fast (interactivity, 1 / mean TPOT): the closed load points of a launch are "
-    "a curve, interpolated in log-log and never extrapolated. Cells that failed a check or were "
-    "refused at the gate are in no curve."
+    "a curve, interpolated and never extrapolated. How far off that may be is in every interval "
+    "and verdict; two load points leave most orders open. Cells that failed a check or the gate "
+    "are in no curve."
 )
 FRONTS = (
     "Every valid closed load point of every stack. On the front are those that no other beats in "
@@ -47,7 +49,17 @@ def _equal(view: View) -> list[str]:
     lines += [EQUAL, ""]
     for ranking in found:
         lines += markdown_rankings.ranked(view, ranking)
+        lines += _slack(view, ranking)
     return lines
+
+
+def _slack(view: View, ranking: Ranking) -> list[str]:
+    """Return how far off each stack's interpolation may be."""
+    words = listing(
+        f"{view.label(stack)} to within {percent(math.expm1(slack) * 100)}"
+        for stack, slack in ranking.slack.items()
+    )
+    return [f"Interpolated: {markdown(words)}.", ""] if words else []
 
 
 def _fronts(view: View) -> list[str]:

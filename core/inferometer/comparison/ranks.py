@@ -139,3 +139,5 @@ class Ranking(Struct, frozen=True, kw_only=True):
     prior: Prior | None = None
     at: At = "load"
     interactivity: float | None = None
+    slack: dict[str, float] = {}
+    """Stack -> how far off (log units) what was interpolated may be; it is in every interval."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import log, sqrt
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from msgspec import structs
@@ -16,6 +17,7 @@ from inferometer import ranking
 from inferometer.comparison import worst_kind
 from inferometer.contests import by_profile, contest, looks_until, subjects
 from inferometer.criteria.places import X_UNIT, by_workload, paired, speeds
+from inferometer.criteria.slack import widened
 from inferometer.numbers import number
 from inferometer.uncertainty import interactivity
 
@@ -85,13 +87,13 @@ def _curved(
 ) -> Curved:
     """Return the curves of the launches that have a number at every load point of the stack's."""
     every = [_at_point(field, base, point, stack) for point in points]
-    fit = [(entrant, both) for entrant, both in every if entrant.reason is None]
+    fit = [(entrant, loads) for entrant, loads in every if entrant.reason is None]
     unfit = [entrant for entrant, _ in every if entrant.reason is not None]
     left_out = "; ".join(entrant.detail for entrant in unfit)
     if len(fit) < 2:
         words = f"a curve needs two load points; {left_out}"
         return _uncurved(unfit[0], unfit[0].reason, words if fit else unfit[0].detail)
-    rounds = set.intersection(*(set(both) for _, both in fit))
+    rounds = set.intersection(*(set(loads) for _, loads in fit))
     kind = worst_kind(["interpolated", *(entrant.kind for entrant, _ in fit)])
     common = replace(fit[0][0], cell="", by_round={}, kind=kind)
     if not rounds:
@@ -101,7 +103,7 @@ def _curved(
         entrant=common,
         launches={
             r: interactivity.frontier(
-                [both[r] for _, both in fit], higher_is_better=base.higher_is_better
+                [loads[r] for _, loads in fit], higher_is_better=base.higher_is_better
             )
             for r in sorted(rounds)
         },
@@ -114,20 +116,24 @@ def _at_point(
     base: Contest,
     point: LoadPoint,
     stack: str,
-) -> tuple[Entrant, dict[int, tuple[float, float]]]:
-    """Return an entrant and its launches' (interactivity, value), or the reason with the load."""
+) -> tuple[Entrant, dict[int, interactivity.Load]]:
+    """Return an entrant and its launches at a load point, or the reason with the load."""
     entrant = field.entrant(stack, base.model, point, base.objective, base.meter)
-    both: dict[int, tuple[float, float]] = {}
+    loads: dict[int, interactivity.Load] = {}
     if entrant.reason is None:
         seen = speeds(field, stack, base.model, point)
-        both = paired(seen.by_round, entrant.by_round)
+        streams = float(point.load.concurrency or 0)
+        loads = {
+            r: interactivity.Load(streams, *both)
+            for r, both in paired(seen.by_round, entrant.by_round).items()
+        }
         entrant = replace(entrant, kind=worst_kind([entrant.kind, seen.kind]))
-        if not both:
+        if not loads:
             reason, detail = seen.reasons[0] if seen.reasons else ("too_few_samples", "")
             entrant = replace(entrant, reason=reason, detail=detail)
     if entrant.reason is not None:
         entrant = replace(entrant, detail=f"{point.label}: {entrant.detail}")
-    return entrant, both
+    return entrant, loads
 
 
 def _uncurved(entrant: Entrant, reason: str | None, words: str) -> Curved:
@@ -147,9 +153,11 @@ def _rankings(base: Contest, curves: Sequence[Curved]) -> list[Ranking]:
         ]
         for level, words in levels([curved.range for curved in group]):
             there = replace(base, load=words)
-            entrants = [_read(curved, level, base) for curved in group]
+            seen = {curved.entrant.stack: _read(curved, level, base) for curved in group}
+            entrants = [entrant for entrant, _ in seen.values()]
+            slack = {stack: one for stack, (_, one) in seen.items()}
             found += [
-                structs.replace(one, at="interactivity", interactivity=level)
+                structs.replace(widened(one, slack), at="interactivity", interactivity=level)
                 for one in ranking.rank(there, [*entrants, *absent])
             ]
         absent = [] if found else absent
@@ -181,22 +189,22 @@ def levels(ranges: Sequence[Range | None]) -> list[tuple[float | None, str]]:
     return [(level, f"{number(level)} {X_UNIT}, the middle of the range of {most} stacks")]
 
 
-def _read(curved: Curved, level: float | None, base: Contest) -> Entrant:
-    """Return what a stack has at ``level``, if every one of its launches reaches there."""
+def _read(curved: Curved, level: float | None, base: Contest) -> tuple[Entrant, float]:
+    """Return what a stack has at ``level``, if every launch reaches there, and the mean slack."""
     found = curved.range
-    if found is None:
-        words = "its launches share no interactivity"
-    elif level is not None and found[0] <= level <= found[1]:
-        values = {
-            r: interactivity.at(curve, level, higher_is_better=base.higher_is_better)
+    if found is not None and level is not None and found[0] <= level <= found[1]:
+        read = {
+            r: interactivity.read(curve, level, higher_is_better=base.higher_is_better)
             for r, curve in curved.launches.items()
         }
-        return replace(
-            curved.entrant, by_round={r: value for r, value in values.items() if value is not None}
-        )
-    else:
+        sure = {r: reading for r, reading in read.items() if reading is not None}
+        by_round = {r: reading.value for r, reading in sure.items()}
+        slack = fmean(reading.slack for reading in sure.values())
+        return replace(curved.entrant, by_round=by_round), slack
+    words = "its launches share no interactivity"
+    if found is not None:
         words = f"its launches cover {number(found[0])} to {number(found[1])} {X_UNIT}"
         if level is not None:
             words += f", all of it {'faster' if found[0] > level else 'slower'}"
     words += f"; without {curved.left_out}" if curved.left_out else ""
-    return replace(curved.entrant, reason="out_of_range", detail=words)
+    return replace(curved.entrant, reason="out_of_range", detail=words), 0.0

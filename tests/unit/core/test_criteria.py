@@ -1,10 +1,10 @@
 """Stacks at equal interactivity, fronts and weights, on results made up of whole numbers.
 
-With ten tokens an answer and ``c`` streams, ``a`` and ``b`` give these tok/s/user and tok/s:
+With ten tokens an answer, ``a`` and ``b`` give these tok/s/user and tok/s:
 
-          2 streams     8 streams     at 50 tok/s/user, in log-log
-    a     80, 80        40, 160       6400 / 50 = 128
-    b     62.5, 100     25, 200       100 * 1.25 ** (ln 2 / ln 2.5) = 118.4
+         2 streams     4 streams     8 streams     at 50 tok/s/user
+    a    80, 80        60, 120       40, 160       5.6 streams, 140
+    b    62.5, 100     41.7, 150     25, 200       3 streams, 128.6
 
 so ``b`` is ahead by a quarter at equal concurrency, and behind where a user is served equally fast.
 """
@@ -18,8 +18,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from inferometer.analyze import analyze
-from inferometer.criteria.curves import NOWHERE, levels
+from inferometer.analyze import analyze, gather
+from inferometer.cells import build_cells, build_models
+from inferometer.contests import Field
+from inferometer.criteria.curves import NOWHERE, at_equal_interactivity, levels
+from inferometer.criteria.fronts import build_fronts
+from inferometer.gate import Refusal
 from inferometer.records import LaunchRecord
 from inferometer.store import Store, decode, encode
 from inferometer.testing.results import Fixture, write_results
@@ -30,18 +34,23 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Comparison, Front, Ranking
 
-A = {2: (137.5, 12.5), 8: (275.0, 25.0)}
-B = {2: (56.0, 16.0), 8: (40.0, 40.0)}
-FAST = {2: (5.0, 5.0), 8: (10.0, 10.0)}
+A = {2: (137.5, 12.5), 4: (550 / 3, 50 / 3), 8: (275.0, 25.0)}
+B = {2: (56.0, 16.0), 4: (152 / 3, 24.0), 8: (40.0, 40.0)}
+"""By streams: ms to the first token, and between tokens."""
+FAST = {2: (5.0, 5.0), 4: (20 / 3, 20 / 3), 8: (10.0, 10.0)}
 """Covers 100 to 200 tok/s/user."""
-B_AT_50 = 100 * 1.25 ** (log(2) / log(2.5))
+LOW = {2: (10.0, 20.0), 4: (10.0, 30.0), 8: (10.0, 50.0)}
+"""50 tok/s/user and 105.3 tok/s; 20 and 173.9 at 8 streams, where ``b`` has more of both."""
+B_AT_50 = 3 / (20 / 1000 * (1 + 1 / 6))
+"""Streams over stream-seconds for each token."""
 NOISE = {("a", 0): 1.001, ("b", 1): 0.999, ("a", 2): 0.9995}
 
 
 def made(tmp_path: Path, stacks: dict[str, dict[int, tuple[float, float]]], **options: Any) -> Path:
+    streams = options.pop("streams", (2, 4, 8))
     given = {
         "rates": dict.fromkeys(stacks, 1.0),
-        "paces": {c: {name: paces[c] for name, paces in stacks.items()} for c in (2, 8)},
+        "paces": {c: {name: paces[c] for name, paces in stacks.items()} for c in streams},
         "drift": NOISE,
         **options,
     }
@@ -76,20 +85,36 @@ def order(ranking: Ranking) -> list[tuple[str, int]]:
 def test_the_order_at_equal_interactivity_is_not_that_at_equal_concurrency(tmp_path: Path) -> None:
     seen = analyze(made(tmp_path, {"a": A, "b": B}))
     loads = [r for r in seen.rankings if r.at == "load" and r.objective == "throughput"]
-    assert [order(r) for r in loads] == [[("b", 1), ("a", 2)]] * 2
+    assert [order(r) for r in loads] == [[("b", 1), ("a", 2)]] * 3
     (found,) = at_equal(seen)
     assert (found.load, found.interactivity) == ("50 tok/s/user", 50.0)
     assert order(found) == [("a", 1), ("b", 2)]
     assert found.separated
     first, second = found.entries
-    assert first.value.value == pytest.approx(128, rel=2e-3)
-    assert second.ratio_to_best.value == pytest.approx(B_AT_50 / 128, rel=2e-3)
+    assert first.value.value == pytest.approx(140, rel=2e-3)
+    assert second.ratio_to_best.value == pytest.approx(B_AT_50 / 140, rel=3e-3)
+    assert (second.verdict, second.probability_best) == ("behind", None)
+    assert max(found.slack.values()) < 2e-3  # both are engines that the curve has exactly
     assert (first.cell, first.value.n, found.n_rounds) == ("", 3, 3)
     (dollars,) = at_equal(seen, "cost")  # 3.6 USD an hour: 1000 over tok/s
-    assert dollars.entries[0].value.value == pytest.approx(1000 / 128, rel=2e-3)
+    assert dollars.entries[0].value.value == pytest.approx(1000 / 140, rel=2e-3)
+    assert dollars.slack == pytest.approx(found.slack)
     assert dollars.follows_throughput
     (joules,) = at_equal(seen, "energy")  # 80 W for both
-    assert joules.entries[0].value.value == pytest.approx(80 / 128, rel=2e-3)
+    assert joules.entries[0].value.value == pytest.approx(80 / 140, rel=2e-3)
+
+
+def test_two_load_points_leave_the_order_open(tmp_path: Path) -> None:
+    (found,) = at_equal(analyze(made(tmp_path, {"a": A, "b": B}, streams=(2, 8))))
+    assert order(found) == [("a", 1), ("b", 1)]
+    assert not found.separated
+    assert [(p.stack, p.verdict) for p in found.pairs] == [("a", "undecided")]
+    first, second = found.entries
+    assert (first.place_low, first.place_high, second.verdict) == (1, 2, "undecided")
+    # From 80 to 160 tok/s is all that the two load points of a say.
+    assert found.slack["a"] == pytest.approx(log(140 / 80), rel=0.01)
+    assert first.value.low == pytest.approx(80, rel=0.02)
+    assert first.value.detail.endswith("; interpolated to within 75 %")
 
 
 def test_a_stack_that_does_not_reach_there_says_how_far_it_does(tmp_path: Path) -> None:
@@ -130,7 +155,7 @@ def test_where_stacks_are_compared() -> None:
 
 
 def test_a_load_point_that_failed_a_check_is_in_no_curve(tmp_path: Path) -> None:
-    root = made(tmp_path, {"a": A, "b": B, "fast": FAST})
+    root = made(tmp_path, {"a": A, "b": B, "fast": FAST}, streams=(2, 8))
 
     def starved(record: LaunchRecord) -> LaunchRecord:
         slow = {"loop_lag_p99_ms": 1000.0} if record.stack["id"] == "b" else {}
@@ -149,6 +174,24 @@ def test_a_load_point_that_failed_a_check_is_in_no_curve(tmp_path: Path) -> None
         ("b", "2 streams", "starved")
     ]
     assert "b/dense/small/2" not in {point.cell for point in front.points}
+
+
+def test_a_stack_refused_at_the_gate_is_in_no_curve_and_no_front(tmp_path: Path) -> None:
+    evidence = gather(Store(made(tmp_path, {"a": A, "b": B, "low": LOW}, streams=(2, 8))))
+    models = build_models(evidence)
+    refused = {("low", "dense"): Refusal("parity_failed", "its answers differ")}
+    field = Field.of(evidence, build_cells(evidence, models), refused)
+    found = next(r for r in at_equal_interactivity(field, models) if r.objective == "throughput")
+    assert {entry.stack for entry in found.entries} == {"a", "b"}
+    assert [(it.stack, it.reason, it.detail) for it in found.unranked] == [
+        ("low", "parity_failed", "2 streams: its answers differ")
+    ]
+    front = next(it for it in build_fronts(field, models, {}) if it.objective == "throughput")
+    assert {point.stack for point in front.points} == {"a", "b"}
+    assert [(it.stack, it.load) for it in front.left_out] == [
+        ("low", "2 streams"),
+        ("low", "8 streams"),
+    ]
 
 
 def test_simulated_stacks_have_curves_and_fronts_of_their_own(tmp_path: Path) -> None:
@@ -174,7 +217,7 @@ def test_simulated_stacks_have_curves_and_fronts_of_their_own(tmp_path: Path) ->
 def test_a_sequential_study_decides_there_too(tmp_path: Path) -> None:
     given = Fixture(
         rates={"a": 1.0, "b": 1.0},
-        paces={c: {"a": A[c], "b": B[c]} for c in (2, 8)},
+        paces={c: {"a": A[c], "b": B[c]} for c in (2, 4, 8)},
         drift=NOISE,
         rounds=4,
     )
@@ -198,8 +241,7 @@ def fronts(seen: Comparison, objective: str = "throughput") -> list[Front]:
 
 
 def test_a_front_by_hand(tmp_path: Path) -> None:
-    low = {2: (10.0, 20.0), 8: (10.0, 50.0)}  # 50, 105.3 and 20, 173.9
-    seen = analyze(made(tmp_path, {"a": A, "b": B, "low": low}))
+    seen = analyze(made(tmp_path, {"a": A, "b": B, "low": LOW}, streams=(2, 8)))
     (front,) = fronts(seen)
     assert (front.per, front.kind, front.meter) == ("machine", "simulated", None)
     assert [(p.stack, p.load, p.on_front) for p in front.points] == [
@@ -227,7 +269,7 @@ def test_one_round_gives_no_probability(tmp_path: Path) -> None:
 
 def test_joules_have_a_front_by_each_meter(tmp_path: Path) -> None:
     power = {"a": 80.0, "b": 160.0}
-    seen = analyze(made(tmp_path, {"a": A, "b": B}, power_w=power))
+    seen = analyze(made(tmp_path, {"a": A, "b": B}, power_w=power, streams=(2, 8)))
     (front,) = fronts(seen, "energy")
     assert (front.meter, front.primary) == ("fixture", True)
     # a: 1 J/token at 80 tok/s/user, 0.5 at 40; b: 1.6 at 62.5, 0.8 at 25.
@@ -240,7 +282,7 @@ def test_joules_have_a_front_by_each_meter(tmp_path: Path) -> None:
 
 
 def test_throughput_is_per_accelerator_where_that_is_known(tmp_path: Path) -> None:
-    root = made(tmp_path, {"a": A, "b": B})
+    root = made(tmp_path, {"a": A, "b": B}, streams=(2, 8))
     store = Store(root)
     with store.writing():
         store.put_host({**store.host(), "gpus": ["H200", "H200"]})
@@ -261,7 +303,9 @@ def test_throughput_is_per_accelerator_where_that_is_known(tmp_path: Path) -> No
 
 def test_weights_by_hand(tmp_path: Path) -> None:
     # At 2 streams b has 1.25 times the tokens, at twice the watts 1.6 times the joules a token.
-    seen = analyze(made(tmp_path, {"a": A, "b": B}, power_w={"a": 80.0, "b": 160.0}), weights=True)
+    power = {"a": 80.0, "b": 160.0}
+    root = made(tmp_path, {"a": A, "b": B}, power_w=power, streams=(2, 8))
+    seen = analyze(root, weights=True)
     assert seen.weights is not None
     one, other = seen.weights
     assert (one.load, one.criteria, one.left_out) == ("2 streams", ["throughput", "energy"], [])

@@ -1,51 +1,9 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 
-from inferometer.uncertainty.interactivity import at, by_round, frontier, shared_range
 from inferometer.uncertainty.pareto import front, nondominated, weights_map
-
-CURVE = [(10.0, 1000.0), (100.0, 10.0)]
-
-
-def test_a_line_in_log_log_is_read_as_one() -> None:
-    assert at(CURVE, math.sqrt(1000)) == pytest.approx(100)
-    assert at(CURVE, 10) == pytest.approx(1000)
-    assert at(CURVE, 9.9) is None
-    assert at([(20.0, 5.0)], 20) == 5
-    with pytest.raises(ValueError, match="logarithm"):
-        at([(0.0, 5.0)], 20)
-
-
-def test_beaten_load_points_do_not_bend_the_curve() -> None:
-    beaten = [*CURVE, (9.0, 900.0), (50.0, 9.0)]
-    assert frontier(beaten) == CURVE
-    assert at(beaten, 9.5) is None
-    joules = [(10.0, 1.0), (100.0, 5.0), (50.0, 7.0)]
-    assert frontier(joules, higher_is_better=False) == [(10.0, 1.0), (100.0, 5.0)]
-
-
-def test_interpolation_stays_between_its_neighbours() -> None:
-    curve = [(1.0, 100.0), (2.0, 99.0), (3.0, 20.0), (4.0, 19.0)]
-    read = [at(curve, x) for x in np.linspace(1, 4, 40)]
-    values = [value for value in read if value is not None]
-    assert values == sorted(values, reverse=True)
-    assert len(values) == 40
-
-
-def test_readings_are_paired_by_round() -> None:
-    curves = {
-        "a": {0: CURVE, 1: [(10.0, 2000.0), (100.0, 20.0)]},
-        "b": {0: [(10.0, 500.0), (20.0, 50.0)]},
-    }
-    seen = by_round(curves, math.sqrt(1000))
-    assert seen == {"a": {0: pytest.approx(100), 1: pytest.approx(200)}}
-    assert shared_range(curves) == (10, 20)
-    assert shared_range({"a": {0: [(1.0, 1.0)]}, "b": {0: [(2.0, 1.0)]}}) is None
-    assert shared_range({}) is None
 
 
 def test_who_is_dominated() -> None:
