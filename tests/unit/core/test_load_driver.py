@@ -141,16 +141,16 @@ def test_the_streams_begin_evenly_over_half_a_residence_time(workers: int) -> No
             first.setdefault(request.stream, request.intended_ns)
     begins = [first[stream] for stream in range(4)]
     assert begins[0] >= warm_end  # it has drained
-    step_ns = residence_s * 0.5e9 / 4
-    for stream in (1, 2, 3):
-        assert begins[stream] - begins[0] == pytest.approx(stream * step_ns, abs=50e6)
-    # counted from the first send
-    assert result.start_ns - begins[0] == pytest.approx(residence_s * 1e9, abs=50e6)
+    # counted from the first send; a busy machine may be late for it, but not the schedule
+    anchor_ns = result.start_ns - residence_s * 1e9
+    for stream in range(4):
+        planned_ns = anchor_ns + stream * residence_s * 0.5e9 / 4
+        assert begins[stream] == pytest.approx(planned_ns, abs=30e6)
     assert {r.index for r in result.requests if r.stream in first} >= set(range(9))
 
 
 def test_unset_times_follow_from_the_residence_time() -> None:
-    assert [pace.window_s(r) for r in (1.0, 6.0, 12.0, 40.0)] == [60.0, 60.0, 120.0, 300.0]
+    assert [pace.window_s(r) for r in (1.0, 5.0, 12.0, 40.0)] == [60.0, 60.0, 138.0, 300.0]
     # at least 20 s, or a third of a short window, and a residence time in any case
     pairs = [(1.0, 60.0), (30.0, 300.0), (1.0, 9.0), (5.0, 9.0)]
     assert [pace.discard_s(*pair) for pair in pairs] == [20.0, 30.0, 3.0, 5.0]
