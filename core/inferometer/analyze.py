@@ -175,9 +175,10 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
     """
     study = study_of(store)
     tables, records = scan(store), store.launches()
+    slo = slo or (study.slo if isinstance(study.slo, Slo) else None)
     points = evaluate(
         tables,
-        slo=slo or (study.slo if isinstance(study.slo, Slo) else None),
+        slo=slo,
         energy=study.energy if isinstance(study.energy, Energy) else None,
         metrics=PHYSICAL,
     )
@@ -191,6 +192,7 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
         checks=hardware.judge(tables, records, points, validity.judge(tables)),
         looks=store.looks(),
         priors=store.priors(),
+        slo=slo,
     )
 
 

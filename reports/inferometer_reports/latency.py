@@ -25,6 +25,8 @@ ROWS = (
     "e2e_intended_p90_ms",
     "e2e_intended_p99_ms",
     "requests_s",
+    "goodput_requests_s",
+    "slo_attainment",
 )
 HEADLINES = ("ttft_intended_p90_ms", "ttft_intended_p50_ms", "ttft_intended_ms")
 """The first of which some stack has a number stands in the answer."""
@@ -107,10 +109,32 @@ def section(view: View) -> list[str]:
     for place in found:
         title = ARCHITECTURE_TITLES[place.cells[0].architecture]
         lines += [f"### {title}: {markdown(place.where)}", ""]
-        keys = [key for key in ROWS if any(key in cell.values for cell in place.cells)]
+        keys = [key for key in ROWS if any(_declared(cell, key) for cell in place.cells)]
         header = ["Metric", *(markdown(_name(view, cell)) for cell in place.cells)]
         lines += table(header, [_row(view, place.cells, key) for key in keys])
+        lines += _too_few(view, place.cells, keys)
     return lines
+
+
+def _declared(cell: Cell, key: str) -> bool:
+    return key in cell.values and cell.values[key].reason != "not_declared"
+
+
+def _too_few(view: View, cells: Sequence[Cell], keys: Sequence[str]) -> list[str]:
+    """Return how many requests it would have taken, one line a stack and need."""
+    needs: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        for key in keys:
+            value = cell.values.get(key)
+            if value is not None and value.reason == "too_few_samples" and value.detail:
+                titles = needs.setdefault((cell.stack, value.detail), [])
+                titles.append(view.metric_title(key, unit=False))
+    lines = [
+        f"- Too few samples: {markdown(view.label(stack))}: {markdown(detail)} "
+        f"({markdown('; '.join(titles))})."
+        for (stack, detail), titles in needs.items()
+    ]
+    return [*lines, ""] if lines else []
 
 
 def _name(view: View, cell: Cell) -> str:

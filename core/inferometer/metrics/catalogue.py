@@ -13,6 +13,7 @@ import polars as pl
 from inferometer.metrics.declaration import Metric
 from inferometer.metrics.joules import ENERGY
 from inferometer.metrics.money import COST
+from inferometer.uncertainty.percentiles import least_number
 
 _FINISHED = pl.col("finished")
 _INTENDED = " from intended send"
@@ -21,11 +22,6 @@ _INTENDED = " from intended send"
 def _mean(column: str) -> pl.Expr:
     """Return the mean over finished requests; the failed ones are told by ``error_rate``."""
     return pl.col(column).filter(_FINISHED).mean()
-
-
-def _quantile(column: str, p: float) -> pl.Expr:
-    """Return the p-quantile (an observed value, never between two); failures count as +inf."""
-    return pl.col(column).quantile(p, interpolation="higher")
 
 
 def _percentile(column: str, name: str, words: str, p: float) -> Metric:
@@ -37,8 +33,11 @@ def _percentile(column: str, name: str, words: str, p: float) -> Metric:
         direction="lower",
         grain="request",
         requires=(column,),
-        expression=_quantile(column, p),
-        formula=f"{short} over requests that ended in the window; a failed one counts as +inf",
+        expression=pl.col(column),
+        formula=f"least time that a share {p:g} of the requests that ended did not exceed; a "
+        f"failed one counts as +inf; told from {least_number(p)} requests times their design "
+        "effect, those of all launches together",
+        source="least number: MLPerf LoadGen's early stopping; interval: order statistics",
         percentile=p,
     )
 
@@ -95,6 +94,7 @@ THROUGHPUT = (
         formula="failed / (completed + failed) requests that ended in the window; "
         "a request cut by the end of the window is neither",
         positive=False,
+        hits="failed",
     ),
 )
 
@@ -121,6 +121,19 @@ GOODPUT = (
         expression=pl.col("met_tokens") / pl.col("window_s"),
         formula="output tokens (usage) of those requests / window length",
         positive=False,
+    ),
+    Metric(
+        id="slo_attainment",
+        title="Share of requests that met every SLO",
+        unit="1",
+        direction="higher",
+        grain="window",
+        requires=("met", "ended"),
+        expression=pl.col("met") / pl.col("ended"),
+        formula="those requests / all that ended in the window, failed ones among them",
+        source="interval: Wilson 1927, at the requests' design effect",
+        positive=False,
+        hits="met",
     ),
 )
 

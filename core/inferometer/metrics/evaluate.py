@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from inferometer.comparison import worst_kind
+from inferometer.metrics import distributions
 from inferometer.metrics import money as cost
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.goodput import good
 from inferometer.metrics.shares import by_meter
-from inferometer.metrics.windows import KEY, population, totals
+from inferometer.metrics.windows import KEY, totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.comparison import Kind
     from inferometer.declared import Energy, Slo
@@ -79,12 +80,17 @@ def evaluate(
         .join(priced, on=KEY, how="left", maintain_order="left")
         .join(good(tables, slo), on=KEY, how="left", maintain_order="left")
     )
-    ended = population(tables)
+    every = distributions.requests(tables, slo)
+    ended = every.filter(pl.col("phase") == "load")
+    by_window = distributions.by_window(every)
     metered = window
     if any(metric.grain == "meter" for metric in metrics):
         metered = window.join(by_meter(tables, energy), on=KEY, how="inner", maintain_order="left")
     rows: list[tuple[Any, ...]] = []
     for metric in metrics:
+        if metric.percentile is not None:
+            rows.extend(_percentiles(metric, window, by_window))
+            continue
         if metric.grain == "request":
             frame = window.join(
                 _aggregate(metric, ended), on=KEY, how="left", maintain_order="left"
@@ -104,22 +110,36 @@ def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _percentiles(
+    metric: Metric, window: pl.DataFrame, found: Mapping[tuple[str, int], pl.DataFrame]
+) -> Iterator[tuple[Any, ...]]:
+    for row in window.iter_rows(named=True):
+        seen = distributions.of_windows(metric, found, (row["launch"], row["load_point"]))
+        yield _point(metric, row, (seen.value, seen.reason, seen.detail))
+
+
 def _points(metric: Metric, frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
     for row in frame.iter_rows(named=True):
-        value, reason, detail = _outcome(metric, row)
-        yield (
-            row["launch"],
-            row["stack"],
-            row["model"],
-            row["round"],
-            row["load_point"],
-            metric.id,
-            row.get("meter"),
-            value,
-            _kind(metric, row),
-            reason,
-            detail,
-        )
+        yield _point(metric, row, _outcome(metric, row))
+
+
+def _point(
+    metric: Metric, row: dict[str, Any], outcome: tuple[float | None, str | None, str]
+) -> tuple[Any, ...]:
+    value, reason, detail = outcome
+    return (
+        row["launch"],
+        row["stack"],
+        row["model"],
+        row["round"],
+        row["load_point"],
+        metric.id,
+        row.get("meter"),
+        value,
+        _kind(metric, row),
+        reason,
+        detail,
+    )
 
 
 def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
@@ -141,14 +161,11 @@ def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | N
 
 
 def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
-    requests, value = row["_requests"] or 0, row["_value"]
-    if requests < metric.least_requests:
-        words = f"{requests} requests ended in the window, {metric.least_requests} are needed"
-        return None, "too_few_samples", words
+    value = row["_value"]
+    if not row["_requests"]:
+        return None, "too_few_samples", "no request ended in the window"
     if value is None or math.isnan(value):
         return None, "too_few_samples", "no request finished in the window"
-    if math.isinf(value) and metric.percentile is not None:
-        return None, "failed", "so many requests failed that this percentile was never reached"
     if math.isinf(value) or (metric.positive and value <= 0):
         return None, "too_few_samples", "the events of an answer came at once: no time between them"
     failed = row["_failed"]

@@ -133,15 +133,33 @@ def test_a_failed_request_is_unfinished_for_ever(tmp_path: Path) -> None:
 
 
 def test_a_shortened_request_is_a_request_and_has_no_latency(tmp_path: Path) -> None:
-    found = tables(tmp_path)
+    found = tables(tmp_path, window_s=20)
     short = pl.when(pl.col("index") < 8).then(pl.lit("stagger")).otherwise(pl.col("phase"))
     failed = pl.when(pl.col("index") == 7).then(pl.lit("error")).otherwise(pl.col("status"))
     found = replace(found, requests=found.requests.with_columns(phase=short, status=failed))
     points = evaluate(found)
-    assert number(points, "requests_s") == pytest.approx(3.9)  # 40 in 10 s, but for the failed one
-    assert number(points, "error_rate") == pytest.approx(1 / 40)
+    assert number(points, "requests_s") == pytest.approx(3.95)  # 80 in 20 s, but for the failed one
+    assert number(points, "error_rate") == pytest.approx(1 / 80)
     assert number(points, "ttft_p90_ms") == pytest.approx(100)
-    assert number(points, "ttft_p90_ms", "detail") == ""
+    worth = "72 requests, design effect 1; too few to bound it"
+    assert number(points, "ttft_p90_ms", "detail") == worth
+
+
+def test_too_few_requests_say_how_many_it_takes(tmp_path: Path) -> None:
+    points = evaluate(tables(tmp_path))
+    assert number(points, "ttft_p90_ms") is None
+    assert number(points, "ttft_p90_ms", "detail") == "p90 needs 64 requests, 40 ended"
+    found = tables(tmp_path / "uneven")
+    # eight requests in a row are slow, then eight quick: shares 0 1 0 1 0, 8 * 0.3 / 0.24 = 10
+    slow = ((pl.col("last_ns") - pl.col("last_ns").min()) // (2 * SECOND)) % 2 == 1
+    first = pl.when(slow).then(pl.col("first_ns") + SECOND // 2).otherwise(pl.col("first_ns"))
+    uneven = replace(found, requests=found.requests.with_columns(first_ns=first))
+    assert number(evaluate(uneven), "ttft_p50_ms", "detail") == (
+        "p50 needs 11 x 10 = 110 requests, 40 ended"
+    )
+    assert number(points, "ttft_p50_ms", "detail") == (
+        "40 requests, design effect 1; inside this launch 100 to 100 ms"
+    )
 
 
 def test_a_cut_request_is_neither_success_nor_error(tmp_path: Path) -> None:
@@ -224,5 +242,6 @@ def test_two_instruments_agree_or_are_disputed(
 def test_declarations_are_complete() -> None:
     assert len(BY_ID) == len(METRICS)
     assert all(metric.formula and metric.unit and metric.title for metric in METRICS)
-    assert BY_ID["ttft_p90_ms"].least_requests == 30
-    assert BY_ID["ttft_p99_ms"].least_requests == 300
+    assert BY_ID["ttft_p90_ms"].least_requests == 64
+    assert BY_ID["ttft_p99_ms"].least_requests == 662
+    assert all((metric.grain == "request") >= (metric.percentile is not None) for metric in METRICS)
