@@ -98,6 +98,53 @@ THROUGHPUT = (
     ),
 )
 
+PHASES = (
+    Metric(
+        id="prefill_tok_s",
+        title="Prefill throughput",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("prefill_tokens", "window_s"),
+        expression=pl.col("prefill_tokens") / pl.col("window_s"),
+        formula="prompt tokens that were computed, none from a cache, of requests whose first "
+        "token fell in the window / window length",
+    ),
+    Metric(
+        id="decode_tok_s",
+        title="Decode throughput",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("decode_tokens", "window_s"),
+        expression=pl.col("decode_tokens") / pl.col("window_s"),
+        formula="output tokens beyond each request's first whose event fell in the window / window "
+        "length",
+    ),
+    Metric(
+        id="prefill_busy_tok_s",
+        title="Prefill speed, per busy second",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("prefill_tokens", "window_s", "prefill_busy_share"),
+        expression=pl.col("prefill_tokens") / pl.col("window_s") / pl.col("prefill_busy_share"),
+        formula="prefill tok/s / share of the time that the engine counts as prefill",
+        source="seconds: the engine's own counters",
+    ),
+    Metric(
+        id="decode_busy_tok_s",
+        title="Decode speed, per busy second",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("decode_tokens", "window_s", "decode_busy_share"),
+        expression=pl.col("decode_tokens") / pl.col("window_s") / pl.col("decode_busy_share"),
+        formula="decode tok/s / share of the time that the engine counts as decode",
+        source="seconds: the engine's own counters",
+    ),
+)
+
 GOODPUT = (
     Metric(
         id="goodput_requests_s",
@@ -204,7 +251,7 @@ LATENCY = (
     ),
 )
 
-PHYSICAL: tuple[Metric, ...] = (*THROUGHPUT, *GOODPUT, *LATENCY, *ENERGY)
+PHYSICAL: tuple[Metric, ...] = (*THROUGHPUT, *PHASES, *GOODPUT, *LATENCY, *ENERGY)
 """What no price goes into."""
 METRICS: tuple[Metric, ...] = (*PHYSICAL, *COST)
 BY_ID = {metric.id: metric for metric in METRICS}

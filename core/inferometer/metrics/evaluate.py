@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from inferometer.comparison import worst_kind
-from inferometer.metrics import distributions
+from inferometer.metrics import distributions, phases
 from inferometer.metrics import money as cost
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.goodput import good
@@ -46,6 +46,8 @@ _ABSENT = {
     "in_flight": ("too_few_samples", "no request was in flight in the window"),
     "output_tokens": ("too_few_samples", "no output token was counted in the window"),
     "input_tokens": ("too_few_samples", "no first token fell in the window"),
+    "prefill_tokens": ("too_few_samples", "no first token fell in the window"),
+    "decode_tokens": ("too_few_samples", "no output token was counted in the window"),
     "completed": ("too_few_samples", "no request ended in the window"),
     "met": ("too_few_samples", "no request ended in the window"),
     "met_tokens": ("too_few_samples", "no request ended in the window"),
@@ -79,6 +81,8 @@ def evaluate(
         totals(tables)
         .join(priced, on=KEY, how="left", maintain_order="left")
         .join(good(tables, slo), on=KEY, how="left", maintain_order="left")
+        .join(phases.computed(tables), on=KEY, how="left", maintain_order="left")
+        .join(phases.busy(tables), on=KEY, how="left", maintain_order="left")
     )
     every = distributions.requests(tables, slo)
     ended = every.filter(pl.col("phase") == "load")
@@ -155,7 +159,7 @@ def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | N
     if value is None or not math.isfinite(value) or (metric.positive and value <= 0):
         return None, "too_few_samples", "nothing was counted in this window"
     details = [row.get(f"{column}_detail") or "" for column in metric.requires]
-    if "output_tokens" in metric.requires and row["tokens_known"] is False:
+    if {"output_tokens", "decode_tokens"} & set(metric.requires) and row["tokens_known"] is False:
         details.append(_APPORTIONED)
     return value, None, "; ".join(filter(None, details))
 

@@ -51,6 +51,8 @@ def test_whole_numbers(tmp_path: Path) -> None:
         "output_tok_s": 40,  # 4 streams, a token every 100 ms each
         "input_tok_s": 80,  # 4 requests a second of 20 prompt tokens
         "total_tok_s": 120,
+        "prefill_tok_s": 80,  # nothing came from a cache
+        "decode_tok_s": 36,  # nine of ten tokens: the first of an answer is its prefill's
         "requests_s": 4,
         "error_rate": 0,
         "ttft_ms": 100,
@@ -89,6 +91,38 @@ def test_value_and_reason_exclude_each_other(tmp_path: Path) -> None:
     assert (points["value"].is_null() == points["reason"].is_not_null()).all()
     assert number(points, "usd_per_mtok_output", "reason") == "no_price"
     assert number(points, "e2e_p99_ms", "reason") == "too_few_samples"
+
+
+@pytest.mark.parametrize(("cache", "computed"), [("cold", 80), ("warm", None)])
+def test_prompts_that_a_cache_may_have_held_count_only_where_that_is_told(
+    tmp_path: Path, cache: str, computed: float | None
+) -> None:
+    found = tables(tmp_path)
+    found = replace(found, windows=found.windows.with_columns(cache=pl.lit(cache)))
+    mute = found.requests.with_columns(cached_tokens=pl.lit(None, pl.Int64))
+    points = evaluate(replace(found, requests=mute))
+    assert number(points, "prefill_tok_s") == computed
+    assert number(points, "prefill_tok_s", "reason") == (None if computed else "not_told")
+    assert "cache" in number(points, "prefill_tok_s", "detail")
+    half = found.requests.with_columns(cached_tokens=pl.lit(10, pl.Int64))
+    told = evaluate(replace(found, requests=half))
+    assert number(told, "prefill_tok_s") == 40
+    assert number(told, "prefill_tok_s", "detail") == ""
+
+
+def test_an_engine_that_counts_its_busy_seconds_tells_how_quick_each_phase_is(
+    tmp_path: Path,
+) -> None:
+    found = tables(tmp_path)
+    assert number(evaluate(found), "prefill_busy_tok_s", "reason") == "not_told"
+    counting = found.windows.with_columns(
+        counters=pl.lit('{"prefill_busy_s": 2.0, "decode_busy_s": 5.0}'),
+        counters_start_ns="start_ns",
+        counters_end_ns="end_ns",
+    )
+    points = evaluate(replace(found, windows=counting))
+    assert number(points, "prefill_busy_tok_s") == pytest.approx(400)  # 80 in a fifth of the time
+    assert number(points, "decode_busy_tok_s") == pytest.approx(72)  # 36 in half of it
 
 
 def test_kinds(tmp_path: Path) -> None:
