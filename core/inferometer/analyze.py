@@ -25,6 +25,7 @@ from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
 from inferometer.moe_ratios import build_moe_ratios
+from inferometer.noise import build_noise
 from inferometer.parity import parities, worst
 from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
@@ -147,6 +148,7 @@ def _compared(
         differences=differences(evidence, models),
         tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
         meters=list(evidence.meters.values()),
+        noise=build_noise(evidence, rankings),
         phases=phases,
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, _accelerators(evidence, bills)),

@@ -4,6 +4,7 @@ declaration   what a metric is
 catalogue     the metrics there are; joules: those of energy
 windows       the grains ``window`` and ``request``
 phases        prefill and decode in a window
+steadiness    was a window steady, and how noisy
 goodput       the requests that met the study's objectives
 distributions percentiles and shares of requests, of one window or of all launches of a cell
 energy        joules of each meter

@@ -96,6 +96,19 @@ THROUGHPUT = (
         positive=False,
         hits="failed",
     ),
+    Metric(
+        id="window_noise_percent",
+        title="Noise inside a window",
+        unit="%",
+        direction="lower",
+        grain="window",
+        requires=("batch_noise",),
+        expression=pl.col("batch_noise") * 100,
+        formula="half the 95 % interval of the output throughput as five batches of one window "
+        "tell it (logarithms, t with 4 degrees of freedom); a diagnostic, never a stack's interval",
+        source="batch means: Law and Carson 1979",
+        positive=False,
+    ),
 )
 
 PHASES = (

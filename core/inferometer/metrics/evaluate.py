@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from inferometer.comparison import worst_kind
-from inferometer.metrics import distributions, phases
+from inferometer.metrics import distributions, phases, steadiness
 from inferometer.metrics import money as cost
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.goodput import good
@@ -83,6 +83,7 @@ def evaluate(
         .join(good(tables, slo), on=KEY, how="left", maintain_order="left")
         .join(phases.computed(tables), on=KEY, how="left", maintain_order="left")
         .join(phases.busy(tables), on=KEY, how="left", maintain_order="left")
+        .join(steadiness.noise(tables), on=KEY, how="left", maintain_order="left")
     )
     every = distributions.requests(tables, slo)
     ended = every.filter(pl.col("phase") == "load")

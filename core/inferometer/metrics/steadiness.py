@@ -1,0 +1,133 @@
+"""Was a window steady, and how far does its own noise reach? From its batches' output tokens.
+
+Both are about one window. What stacks are compared by is the spread over launches.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from inferometer.comparison import Check
+from inferometer.metrics.windows import KEY, batches, population
+from inferometer.tables import BATCHES
+from inferometer.uncertainty.batches import (
+    RESIDENCES,
+    SLOPE,
+    STEP,
+    batch_means,
+    heavy_tailed,
+    stationarity,
+)
+
+if TYPE_CHECKING:
+    from inferometer.tables import Tables
+
+Place = tuple[str, int]
+"""Launch and load point."""
+NAME = "steady state"
+RULE = (
+    f"over {BATCHES} batches of output tokens no slope above {SLOPE:.0%} of the window and no step "
+    f"above {STEP:.0%} that stands out of their own noise; else warn"
+)
+_SCHEMA: dict[str, Any] = {
+    "batch_noise": pl.Float64,
+    "batch_noise_reason": pl.String,
+    "batch_noise_detail": pl.String,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What one window's output was like: ``batches`` tokens in equal parts, in order of time.
+
+    ``residences``: its length in mean request times; both it and ``heavy`` (answers of very
+    different lengths) come from the requests that finished. Empty: the tokens are not known.
+    """
+
+    batches: tuple[float, ...] = ()
+    residences: float = 0.0
+    heavy: bool = False
+
+    @property
+    def told(self) -> bool:
+        """Say whether every batch has tokens to compare."""
+        return len(self.batches) == BATCHES and min(self.batches) > 0
+
+    @property
+    def honest(self) -> bool:
+        """Say whether the batches may tell how noisy the window is."""
+        return not self.heavy or self.residences >= RESIDENCES
+
+    @property
+    def sd(self) -> float:
+        """Return the standard deviation of the window's own mean, in log units."""
+        return float(np.log(self.batches).std(ddof=1)) / math.sqrt(BATCHES)
+
+
+def courses(tables: Tables) -> dict[Place, Course]:
+    """Return the course of every window."""
+    tokens: dict[Place, list[float]] = {}
+    rows = batches(tables).sort(*KEY, "batch").select(*KEY, "output_tokens").iter_rows()
+    for launch, point, seen in rows:
+        tokens.setdefault((launch, point), []).append(seen or 0.0)
+    finished = population(tables).filter("finished")
+    answers = {
+        (str(launch), int(str(point))): (
+            float(group["e2e_ms"].to_numpy().mean()),
+            heavy_tailed(group["output_tokens"].drop_nulls().to_list()),
+        )
+        for (launch, point), group in finished.group_by(KEY, maintain_order=True)
+    }
+    found = {}
+    columns = tables.windows.select(*KEY, ms=(pl.col("end_ns") - pl.col("start_ns")) / 1e6)
+    for launch, point, window_ms in columns.iter_rows():
+        mean_ms, heavy = answers.get((launch, point), (0.0, False))
+        found[launch, point] = Course(
+            batches=tuple(tokens.get((launch, point), ())),
+            residences=window_ms / mean_ms if mean_ms else 0.0,
+            heavy=heavy,
+        )
+    return found
+
+
+def judge(course: Course) -> Check:
+    """Say whether a window was steady; one that was not is told, and ranked all the same.
+
+    Stacks are compared by whole windows of equal age, and a change that all of them share cancels.
+    """
+    if not course.told:
+        words = "no output tokens were counted in some part of the window"
+        return Check(name=NAME, rule=RULE, value="unknown", verdict="unknown", detail=words)
+    seen = stationarity(course.batches)
+    if seen.steady:
+        slope, step = (round(change, 4) + 0.0 for change in (seen.slope, seen.step))  # never -0
+        value = f"slope {slope:+.2%}, largest step {step:+.2%}"
+        return Check(name=NAME, rule=RULE, value=value, verdict="pass")
+    words = "a longer discard or a longer window may reach one; some engines have none"
+    value = f"no steady state: {', '.join(seen.trends)}"
+    return Check(name=NAME, rule=RULE, value=value, verdict="warn", detail=words)
+
+
+def noise(tables: Tables) -> pl.DataFrame:
+    """Return one row a window: ``batch_noise``, what its mean output rate is uncertain by.
+
+    Half the width of the batch means' 95 % interval, as a share of the mean; null, with the reason,
+    where no interval from inside the window would be honest.
+    """
+    rows = [(*place, *_noise(course)) for place, course in courses(tables).items()]
+    keys = {name: tables.windows.schema[name] for name in KEY}
+    return pl.DataFrame(rows, schema=keys | _SCHEMA, orient="row")
+
+
+def _noise(course: Course) -> tuple[float | None, str | None, str]:
+    if not course.told:
+        return None, "too_few_samples", "some batch of the window has no output token"
+    seen = batch_means(course.batches, residences=course.residences, heavy_tailed=course.heavy)
+    if seen.high is None:
+        return None, seen.reason, seen.detail
+    return seen.high / seen.value - 1, None, ""
