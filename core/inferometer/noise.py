@@ -99,9 +99,7 @@ def _window_sd(ranking: Ranking, seen: Sequence[Course]) -> tuple[float | None, 
 
     Of tokens per second, and of what is a constant over them.
     """
-    if ranking.objective == "energy" or (
-        ranking.objective == "cost" and not ranking.follows_throughput
-    ):
+    if ranking.objective != "throughput" and not ranking.follows_throughput:
         return None, NO_BATCHES
     if not seen or not all(course.told for course in seen):
         return None, NO_TOKENS

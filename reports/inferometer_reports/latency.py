@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.numbers import point, with_interval
 from inferometer.reasons import reason_words
+from inferometer_reports import samples
 from inferometer_reports.escape import markdown, table
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, unit_name
 
@@ -112,29 +113,12 @@ def section(view: View) -> list[str]:
         keys = [key for key in ROWS if any(_declared(cell, key) for cell in place.cells)]
         header = ["Metric", *(markdown(_name(view, cell)) for cell in place.cells)]
         lines += table(header, [_row(view, place.cells, key) for key in keys])
-        lines += _too_few(view, place.cells, keys)
+        lines += samples.too_few(view, place.cells, keys)
     return lines
 
 
 def _declared(cell: Cell, key: str) -> bool:
     return key in cell.values and cell.values[key].reason != "not_declared"
-
-
-def _too_few(view: View, cells: Sequence[Cell], keys: Sequence[str]) -> list[str]:
-    """Return how many requests it would have taken, one line a stack and need."""
-    needs: dict[tuple[str, str], list[str]] = {}
-    for cell in cells:
-        for key in keys:
-            value = cell.values.get(key)
-            if value is not None and value.reason == "too_few_samples" and value.detail:
-                titles = needs.setdefault((cell.stack, value.detail), [])
-                titles.append(view.metric_title(key, unit=False))
-    lines = [
-        f"- Too few samples: {markdown(view.label(stack))}: {markdown(detail)} "
-        f"({markdown('; '.join(titles))})."
-        for (stack, detail), titles in needs.items()
-    ]
-    return [*lines, ""] if lines else []
 
 
 def _name(view: View, cell: Cell) -> str:

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 ABOUT = (
     "Launch noise: standard deviation from launch to launch of one stack, rounds taken out. Window "
-    "noise: that of one window inside a launch. Smallest detectable difference: smaller ones would "
-    "not have been seen once in five times or more often. Windows a launch: the number, each as "
-    "long as these were, with which equal stacks are soonest a tie."
+    "noise: that of one window inside a launch, as its batches tell it. Smallest detectable "
+    "difference: a true one of that size is found four times in five, smaller ones could not have "
+    "been seen. Windows a launch: the number, each as long as these were, with which equal stacks "
+    "are soonest a tie."
 )
 HEADER = (
     *("Ranking", "Launches", "Launch noise", "Window noise"),

@@ -112,7 +112,8 @@ def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, floa
     middle = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-    return max(low, 0.0), min(high, 1.0)
+    # none and all are exact ends, which rounding misses
+    return max(low, 0.0) if share else 0.0, min(high, 1.0) if share < 1 else 1.0
 
 
 def proportion(hits: ArrayLike, *, effect: float | None = None, level: float = LEVEL) -> Proportion:

@@ -111,6 +111,7 @@ def test_design_effect_by_hand() -> None:
 
 def test_wilson_by_hand() -> None:
     assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0.0, 7.3)[0] == 0
     assert wilson(1.0, 10) == pytest.approx((10 / (10 + 1.96**2), 1), abs=1e-4)
 
 
