@@ -33,11 +33,8 @@ WORST: dict[Verdict, int] = {"fail": 3, "warn": 2, "unknown": 1, "pass": 0}
 
 def judge(tables: Tables) -> dict[Point, list[Check]]:
     """Return the checks of every launch and load point that has a window."""
-    courses = steadiness.courses(tables)
-    return {
-        point: [*checks.judge(seen), steadiness.judge(courses[point])]
-        for point, seen in evidence(tables)
-    }
+    steady = steadiness.judge(tables)
+    return {point: [*checks.judge(seen), steady[point]] for point, seen in evidence(tables)}
 
 
 def combine(checks: Mapping[Point, Sequence[Check]]) -> list[Check]:

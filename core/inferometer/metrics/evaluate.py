@@ -57,6 +57,12 @@ _ABSENT = {
     "ended": ("too_few_samples", "no request ended in the window"),
 }
 """Reason and words for a column that is null and brings no reason of its own."""
+_ON_DEMAND = {
+    frozenset({"prefill_tokens"}): phases.computed,
+    frozenset({"prefill_busy_share", "decode_busy_share"}): phases.busy,
+    frozenset({"batch_noise"}): steadiness.noise,
+}
+"""Columns of a window that are made only where a metric asks for them."""
 DECLARED_WATTS = {"mean_power_w", "peak_power_w"}
 """What repeats the watts of a declared meter, so that it is declared and no estimate."""
 _APPORTIONED = "token times apportioned from usage"
@@ -77,34 +83,36 @@ def evaluate(
     """
     priced = cost.nothing(tables) if money is None else money
     priced = priced.cast({"launch": tables.windows.schema["launch"]})
-    window = (
-        totals(tables)
-        .join(priced, on=KEY, how="left", maintain_order="left")
-        .join(good(tables, slo), on=KEY, how="left", maintain_order="left")
-        .join(phases.computed(tables), on=KEY, how="left", maintain_order="left")
-        .join(phases.busy(tables), on=KEY, how="left", maintain_order="left")
-        .join(steadiness.noise(tables), on=KEY, how="left", maintain_order="left")
-    )
-    every = distributions.requests(tables, slo)
-    ended = every.filter(pl.col("phase") == "load")
-    by_window = distributions.by_window(every)
-    metered = window
+    asked = {column for metric in metrics for column in metric.requires}
+    parts = [priced, good(tables, slo)]
+    parts += [made(tables) for columns, made in _ON_DEMAND.items() if asked & columns]
+    window = totals(tables)
+    for part in parts:
+        window = window.join(part, on=KEY, how="left", maintain_order="left")
+    frames = {"window": window}
     if any(metric.grain == "meter" for metric in metrics):
-        metered = window.join(by_meter(tables, energy), on=KEY, how="inner", maintain_order="left")
+        energies = by_meter(tables, energy)
+        frames["meter"] = window.join(energies, on=KEY, how="inner", maintain_order="left")
     rows: list[tuple[Any, ...]] = []
+    of_requests = [metric for metric in metrics if metric.grain == "request"]
+    if of_requests:
+        rows += _of_requests(of_requests, window, distributions.requests(tables, slo))
+    for metric in metrics:
+        if metric.grain in frames:
+            rows += _points(metric, frames[metric.grain].with_columns(_value=metric.expression))
+    return pl.DataFrame(rows, schema=POINTS, orient="row")
+
+
+def _of_requests(
+    metrics: Sequence[Metric], window: pl.DataFrame, every: pl.DataFrame
+) -> Iterator[tuple[Any, ...]]:
+    full, by_window = every.filter(pl.col("phase") == "load"), distributions.by_window(every)
     for metric in metrics:
         if metric.percentile is not None:
-            rows.extend(_percentiles(metric, window, by_window))
+            yield from _percentiles(metric, window, by_window)
             continue
-        if metric.grain == "request":
-            frame = window.join(
-                _aggregate(metric, ended), on=KEY, how="left", maintain_order="left"
-            )
-        else:
-            base = metered if metric.grain == "meter" else window
-            frame = base.with_columns(_value=metric.expression)
-        rows.extend(_points(metric, frame))
-    return pl.DataFrame(rows, schema=POINTS, orient="row")
+        found = _aggregate(metric, full)
+        yield from _points(metric, window.join(found, on=KEY, how="left", maintain_order="left"))
 
 
 def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:

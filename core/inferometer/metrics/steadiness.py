@@ -32,7 +32,8 @@ Place = tuple[str, int]
 NAME = "steady state"
 RULE = (
     f"over {BATCHES} batches of output tokens no slope above {SLOPE:.0%} of the window and no step "
-    f"above {STEP:.0%} that stands out of their own noise; else warn"
+    f"above {STEP:.0%} that stands out of their own noise, nor a rise (or fall) throughout both "
+    "here and in the launch before; else warn"
 )
 _SCHEMA: dict[str, Any] = {
     "batch_noise": pl.Float64,
@@ -79,7 +80,7 @@ def courses(tables: Tables) -> dict[Place, Course]:
     answers = {
         (str(launch), int(str(point))): (
             float(group["e2e_ms"].to_numpy().mean()),
-            heavy_tailed(group["output_tokens"].drop_nulls().to_list()),
+            heavy_tailed(group["output_tokens"].drop_nulls().to_numpy()),
         )
         for (launch, point), group in finished.group_by(KEY, maintain_order=True)
     }
@@ -95,22 +96,43 @@ def courses(tables: Tables) -> dict[Place, Course]:
     return found
 
 
-def judge(course: Course) -> Check:
-    """Say whether a window was steady; one that was not is told, and ranked all the same.
+def judge(tables: Tables) -> dict[Place, Check]:
+    """Return the check of every window.
 
-    Stacks are compared by whole windows of equal age, and a change that all of them share cancels.
+    One without a steady state is told, and ranked all the same. Stacks are compared by windows of
+    equal age, so that a change they share cancels.
+    """
+    known = courses(tables)
+    found: dict[Place, Check] = {}
+    rows = tables.windows.sort("stack", "model", "load_point", "round", maintain_order=True)
+    before: tuple[tuple[str, str, int], bool] | None = None
+    columns = [*KEY, "stack", "model"]
+    for launch, point, stack, model in rows.select(columns).iter_rows():
+        same = (stack, model, point)
+        rising = before is not None and before[0] == same and before[1]
+        found[launch, point], monotone = judged(known[launch, point], monotone_before=rising)
+        before = (same, monotone)
+    return found
+
+
+def judged(course: Course, *, monotone_before: bool = False) -> tuple[Check, bool]:
+    """Return the check of one window, and whether its batches rise (or fall) throughout.
+
+    ``monotone_before``: those of the stack's launch before did.
     """
     if not course.told:
         words = "no output tokens were counted in some part of the window"
-        return Check(name=NAME, rule=RULE, value="unknown", verdict="unknown", detail=words)
-    seen = stationarity(course.batches)
+        said = Check(name=NAME, rule=RULE, value="unknown", verdict="unknown", detail=words)
+        return said, False
+    seen = stationarity(course.batches, monotone_before=monotone_before)
     if seen.steady:
         slope, step = (round(change, 4) + 0.0 for change in (seen.slope, seen.step))  # never -0
         value = f"slope {slope:+.2%}, largest step {step:+.2%}"
-        return Check(name=NAME, rule=RULE, value=value, verdict="pass")
+        return Check(name=NAME, rule=RULE, value=value, verdict="pass"), seen.monotone
     words = "a longer discard or a longer window may reach one; some engines have none"
     value = f"no steady state: {', '.join(seen.trends)}"
-    return Check(name=NAME, rule=RULE, value=value, verdict="warn", detail=words)
+    found = Check(name=NAME, rule=RULE, value=value, verdict="warn", detail=words)
+    return found, seen.monotone
 
 
 def noise(tables: Tables) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 
 from inferometer.analyze import analyze
 from inferometer.metrics.evaluate import evaluate
-from inferometer.metrics.steadiness import NAME, Course, courses, judge
+from inferometer.metrics.steadiness import NAME, Course, courses, judge, judged
 from inferometer.tables import Tables, scan
 from inferometer.testing.results import Fixture, write_results
 from inferometer.validity import judge as judge_all
@@ -37,8 +37,9 @@ def test_a_course_is_what_the_batches_of_a_window_hold(tables: Tables) -> None:
     assert course.batches == (80.0,) * 5  # 40 tok/s for 10 s
     assert course.residences == pytest.approx(10)  # a request takes a second
     assert not course.heavy
-    assert judge(course).verdict == "pass"
-    assert judge(course).value == "slope +0.00%, largest step +0.00%"
+    check, monotone = judged(course)
+    assert (check.verdict, monotone) == ("pass", False)
+    assert check.value == "slope +0.00%, largest step +0.00%"
 
 
 def test_a_window_that_speeds_up_has_no_steady_state(tables: Tables) -> None:
@@ -49,8 +50,17 @@ def test_a_window_that_speeds_up_has_no_steady_state(tables: Tables) -> None:
 
 
 def test_batches_without_tokens_tell_nothing() -> None:
-    assert judge(Course()).verdict == "unknown"
-    assert judge(Course(batches=(1.0, 1.0, 0.0, 1.0, 1.0))).verdict == "unknown"
+    assert judged(Course())[0].verdict == "unknown"
+    assert judged(Course(batches=(1.0, 1.0, 0.0, 1.0, 1.0)))[0].verdict == "unknown"
+
+
+def test_a_small_rise_counts_when_the_launch_before_had_it(tmp_path: Path) -> None:
+    fixture = Fixture(rates={"a": 40.0, "b": 40.0}, rounds=2)
+    found = judge(ramped(scan(write_results(tmp_path, fixture)), 1.001))
+    verdicts = sorted(check.verdict for check in found.values())
+    assert verdicts == ["pass", "pass", "warn", "warn"]
+    warned = next(check for check in found.values() if check.verdict == "warn")
+    assert warned.value.endswith("here and in the launch before")
 
 
 def test_noise_is_half_of_the_batch_means_interval(tables: Tables) -> None:
