@@ -8,32 +8,26 @@ from typing import TYPE_CHECKING
 
 from inferometer.cells import values
 from inferometer.comparison import Noise
-from inferometer.metrics import steadiness
-from inferometer.tables import model_name, stack_id
+from inferometer.stats import LEVEL, t_quantile
+from inferometer.tables import BATCHES, model_name, stack_id
 from inferometer.uncertainty.components import components, windows_per_launch
 from inferometer.uncertainty.decisions import cheapest_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import polars as pl
 
     from inferometer.cells import Evidence
     from inferometer.comparison import Ranking
-    from inferometer.metrics.steadiness import Course, Place
-
-NO_BATCHES = "joules are not counted by batches"
-HEAVY = "windows under ten request times of answers of very different lengths"
-NO_TOKENS = "some batch of a window has no output token"
 
 
 def build_noise(evidence: Evidence, rankings: Sequence[Ranking]) -> list[Noise]:
     """Return the variance components of every ranking at an offered load that has an order."""
-    courses = steadiness.courses(evidence.tables)
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
     points = {(point.workload.name, point.label): point.index for point in evidence.load_points}
     return [
-        _noise(evidence, ranking, points[ranking.workload, ranking.load], groups, courses)
+        _noise(evidence, ranking, points[ranking.workload, ranking.load], groups)
         for ranking in rankings
         if ranking.at == "load" and len(ranking.entries) > 1 and ranking.n_rounds > 1
     ]
@@ -44,20 +38,19 @@ def _noise(
     ranking: Ranking,
     point: int,
     groups: Mapping[tuple[object, ...], pl.DataFrame],
-    courses: Mapping[Place, Course],
 ) -> Noise:
     stacks = [entry.stack for entry in ranking.entries]
+    rows = [groups[stack, ranking.model, point] for stack in stacks]
     found = {
-        stack: values(groups[stack, ranking.model, point], ranking.metric, ranking.meter).by_round
-        for stack in stacks
+        stack: values(each, ranking.metric, ranking.meter).by_round
+        for stack, each in zip(stacks, rows, strict=True)
     }
     launches = [
         record
         for record in evidence.records
         if stack_id(record) in stacks and model_name(record) == ranking.model
     ]
-    seen = [courses[record.id, point] for record in launches if (record.id, point) in courses]
-    window_sd, why = _window_sd(ranking, seen)
+    window_sd, why = _window_sd(ranking, rows)
     parts = components(
         {stack: {r: [value] for r, value in rounds.items()} for stack, rounds in found.items()},
         window_sd=window_sd,
@@ -94,15 +87,18 @@ def _noise(
     )
 
 
-def _window_sd(ranking: Ranking, seen: Sequence[Course]) -> tuple[float | None, str]:
+def _window_sd(ranking: Ranking, rows: Iterable[pl.DataFrame]) -> tuple[float | None, str]:
     """Return one window's standard deviation (log units) as its batches tell it, or why not.
 
-    Of tokens per second, and of what is a constant over them.
+    Of joules per token by that meter; else of tokens per second, which cost is a constant over.
     """
-    if ranking.objective != "throughput" and not ranking.follows_throughput:
-        return None, NO_BATCHES
-    if not seen or not all(course.told for course in seen):
-        return None, NO_TOKENS
-    if not all(course.honest for course in seen):
-        return None, HEAVY
-    return math.sqrt(statistics.fmean(course.sd**2 for course in seen)), ""
+    metric = "energy_noise_percent" if ranking.meter else "window_noise_percent"
+    found = [values(each, metric, ranking.meter) for each in rows]
+    gone = [detail for one in found for _, detail in one.reasons]
+    if gone:
+        return None, gone[0]
+    halves = [math.log1p(half / 100) for one in found for half in one.by_round.values()]
+    if not halves:
+        return None, "no window"
+    quantile = t_quantile(0.5 + LEVEL / 2, BATCHES - 1)
+    return math.sqrt(statistics.fmean(half**2 for half in halves)) / quantile, ""

@@ -5,18 +5,15 @@ Both are about one window. What stacks are compared by is the spread over launch
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from inferometer.comparison import Check
 from inferometer.metrics.windows import KEY, batches, population
 from inferometer.tables import BATCHES
 from inferometer.uncertainty.batches import (
-    RESIDENCES,
     SLOPE,
     STEP,
     batch_means,
@@ -60,14 +57,15 @@ class Course:
         return len(self.batches) == BATCHES and min(self.batches) > 0
 
     @property
-    def honest(self) -> bool:
-        """Say whether the batches may tell how noisy the window is."""
-        return not self.heavy or self.residences >= RESIDENCES
+    def refusal(self) -> tuple[str, str] | None:
+        """Return reason and words why the batches cannot tell the window's noise; None: they can.
 
-    @property
-    def sd(self) -> float:
-        """Return the standard deviation of the window's own mean, in log units."""
-        return float(np.log(self.batches).std(ddof=1)) / math.sqrt(BATCHES)
+        As :func:`inferometer.uncertainty.batches.batch_means` has it.
+        """
+        if not self.told:
+            return "too_few_samples", "some batch of the window has no output token"
+        seen = batch_means(self.batches, residences=self.residences, heavy_tailed=self.heavy)
+        return None if seen.reason is None else (seen.reason, seen.detail)
 
 
 def courses(tables: Tables) -> dict[Place, Course]:
@@ -147,9 +145,8 @@ def noise(tables: Tables) -> pl.DataFrame:
 
 
 def _noise(course: Course) -> tuple[float | None, str | None, str]:
-    if not course.told:
-        return None, "too_few_samples", "some batch of the window has no output token"
+    if course.refusal is not None:
+        return None, *course.refusal
     seen = batch_means(course.batches, residences=course.residences, heavy_tailed=course.heavy)
-    if seen.high is None:
-        return None, seen.reason, seen.detail
+    assert seen.high is not None
     return seen.high / seen.value - 1, None, ""

@@ -420,7 +420,7 @@ def noise() -> list[Noise]:
         window_s=60.0,
         windows=2,
     )
-    why = "joules are not counted by batches"
+    why = "a fifth of it holds fewer than 10 values of the sensor"
     energy = replace(
         told,
         objective="energy",
