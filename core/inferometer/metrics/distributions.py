@@ -105,7 +105,7 @@ def _percentile(metric: Metric, samples: Sequence[NDArray[np.float64]], failed: 
 def _needed(metric: Metric, needed: int, effect: float, n: int) -> str:
     floor = f"{metric.least_requests:,}"
     if effect > 1:
-        floor = f"{floor} x {effect:.3g} = {needed:,}"
+        floor = f"{floor} x {effect:.4g} = {needed:,}"
     return f"p{round((metric.percentile or 0) * 100)} needs {floor} requests, {n:,} ended"
 
 
