@@ -25,6 +25,7 @@ from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
 from inferometer.moe_ratios import build_moe_ratios
+from inferometer.noise import build_noise
 from inferometer.parity import parities, worst
 from inferometer.phases import build_phases
 from inferometer.searches import build_tuning
@@ -147,6 +148,7 @@ def _compared(
         differences=differences(evidence, models),
         tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
         meters=list(evidence.meters.values()),
+        noise=build_noise(evidence, rankings),
         phases=phases,
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, _accelerators(evidence, bills)),
@@ -175,9 +177,10 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
     """
     study = study_of(store)
     tables, records = scan(store), store.launches()
+    slo = slo or (study.slo if isinstance(study.slo, Slo) else None)
     points = evaluate(
         tables,
-        slo=slo or (study.slo if isinstance(study.slo, Slo) else None),
+        slo=slo,
         energy=study.energy if isinstance(study.energy, Energy) else None,
         metrics=PHYSICAL,
     )
@@ -191,6 +194,7 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
         checks=hardware.judge(tables, records, points, validity.judge(tables)),
         looks=store.looks(),
         priors=store.priors(),
+        slo=slo,
     )
 
 

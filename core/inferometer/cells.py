@@ -13,6 +13,7 @@ from inferometer import precision, redact, stats, validity
 from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
 from inferometer.gate import Server
 from inferometer.lifetimes import OF_LAUNCHES, of_launches
+from inferometer.metrics import distributions
 from inferometer.metrics.catalogue import METRICS
 from inferometer.plan import decided
 from inferometer.tables import is_simulated, model_name, stack_id
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.comparison import Check, Kind
+    from inferometer.declared import Slo
     from inferometer.metrics.declaration import Metric
     from inferometer.plan import LoadPoint, Plan
     from inferometer.records import LaunchRecord, Look, MeterInfo, Prior
@@ -58,6 +60,8 @@ class Evidence:
     """Of a sequential study, in order."""
     priors: Sequence[Prior] = ()
     """What earlier studies said when it began."""
+    slo: Slo | None = None
+    """What a good request meets."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:
@@ -84,6 +88,13 @@ class Evidence:
     def recorded(self) -> list[LaunchRecord]:
         """Return whole launches, then failed ones."""
         return [*self.records, *self.failures]
+
+
+class _Rows(NamedTuple):
+    """One cell's rows of the long table, and its requests that ended, one frame a launch."""
+
+    points: pl.DataFrame | None
+    ended: list[pl.DataFrame]
 
 
 class Values(NamedTuple):
@@ -154,12 +165,15 @@ def served(record: LaunchRecord) -> str:
 
 def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
     """Return a cell for every planned stack, known model and load point, with data or without."""
-    groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
+    keys = ["stack", "model", "load_point"]
+    groups = evidence.points.partition_by(keys, as_dict=True)
+    ended = distributions.requests(evidence.tables, evidence.slo).partition_by(keys, as_dict=True)
     return [
-        _cell(evidence, stack, model, point, groups.get((stack, model.name, point.index)))
+        _cell(evidence, stack, model, point, _Rows(groups.get(key), _launches(ended.get(key))))
         for model in models
         for point in evidence.load_points
         for stack in evidence.stacks
+        for key in [(stack, model.name, point.index)]
     ]
 
 
@@ -262,9 +276,7 @@ def _fields(stack: Stack) -> dict[str, Any]:
     return {name: getattr(stack, name) for name in stack.__struct_fields__}
 
 
-def _cell(
-    evidence: Evidence, stack: str, model: Model, point: LoadPoint, rows: pl.DataFrame | None
-) -> Cell:
+def _cell(evidence: Evidence, stack: str, model: Model, point: LoadPoint, rows: _Rows) -> Cell:
     whole = [r for r in evidence.records if (stack_id(r), model_name(r)) == (stack, model.name)]
     here = [r for r in whole if point.index not in {out.load_point for out in r.left_out}]
     keys = [(record.id, point.index) for record in here]
@@ -283,10 +295,7 @@ def _cell(
         load=point.label,
         loop="closed" if point.load.closed else "open",
         launches=[record.id for record in here],
-        values={
-            key: value_of(metric, values(rows, metric.id, meter) if rows is not None else None, why)
-            for key, metric, meter in columns(evidence)
-        }
+        values={key: _value(metric, meter, rows, why) for key, metric, meter in columns(evidence)}
         | {info.id: of_launches(info, whole, why) for info in OF_LAUNCHES},
         checks=checks,
         valid=validity.valid(checks),
@@ -294,6 +303,28 @@ def _cell(
         precision=served(whole[0]) if whole else "",
         weights_bytes=precision.served_bytes(whole[0]) if whole else None,
         decided=decided(evidence.looks).get((stack, model.name, point.index)),
+    )
+
+
+def _launches(ended: pl.DataFrame | None) -> list[pl.DataFrame]:
+    return [] if ended is None else ended.partition_by("launch", maintain_order=True)
+
+
+def _value(metric: Metric, meter: str | None, rows: _Rows, why: tuple[str, str]) -> Value:
+    found = values(rows.points, metric.id, meter) if rows.points is not None else None
+    told = found is not None and (metric.percentile is not None or found.by_round)
+    if found is None or not told or not rows.ended or not metric.of_requests:
+        return value_of(metric, found, why)
+    seen = distributions.outcome(metric, rows.ended)
+    return Value(
+        value=seen.value,
+        unit=metric.unit,
+        kind=found.kind,
+        n=seen.n if seen.value is not None else 0,
+        low=seen.low,
+        high=seen.high,
+        reason=seen.reason,
+        detail="; ".join([seen.detail, *(found.details if metric.hits else ())]),
     )
 
 

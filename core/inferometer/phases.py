@@ -10,8 +10,9 @@ from inferometer.comparison import PhaseParts, PhaseSplit, Value, worst_kind
 from inferometer.energy import split, starved
 from inferometer.energy.split import Fit, Stretch
 from inferometer.metrics.energy import read_meters
+from inferometer.metrics.phases import UNKNOWN_CACHE, uncached
 from inferometer.metrics.shares import baselines
-from inferometer.metrics.windows import KEY, load_requests
+from inferometer.metrics.windows import KEY
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
     from inferometer.energy.idle import Baseline
     from inferometer.energy.split import Term
     from inferometer.records import LaunchRecord, MeterInfo, Window
-    from inferometer.tables import Tables
-
-UNKNOWN_CACHE = (
-    "not_told",
-    "prompts share beginnings, and the engine does not say how many tokens its cache held",
-)
 
 
 class _Group(NamedTuple):
@@ -77,36 +72,6 @@ def _groups(record: LaunchRecord, meters: Mapping[str, MeterInfo]) -> Iterator[_
             for load, workloads in loads.items():
                 if len(workloads) > 1:
                     yield _Group(stack_id(record), model_name(record), name, load)
-
-
-def uncached(tables: Tables) -> dict[tuple[str, int], float | None]:
-    """Return the prompt tokens that each window computed; None where the cache's are not told.
-
-    A prompt counts where its first token fell, like input throughput. One whose usage never came
-    (it was cut) is taken to be cached as the others were; in a cold window none is.
-    """
-    warm = tables.windows.select(*KEY, warm=pl.col("cache") == "warm")
-    first = pl.col("first_ns")
-    prompt = pl.coalesce("input_tokens", "input_tokens_expected")
-    told = pl.col("cached_tokens").is_not_null()
-    rows = (
-        load_requests(tables)
-        .filter((first >= pl.col("start_ns")) & (first < pl.col("window_end_ns")))
-        .join(warm, on=KEY, how="left")
-        .group_by(KEY, maintain_order=True)
-        .agg(
-            pl.col("warm").first(),
-            told=prompt.filter(told).sum(),
-            cached=pl.col("cached_tokens").sum(),
-            mute=prompt.filter(~told).sum(),
-        )
-    )
-    found: dict[tuple[str, int], float | None] = {}
-    for launch, point, is_warm, known, cached, mute in rows.iter_rows():
-        share = cached / known if known else 0.0
-        rest = mute * (1 - share) if is_warm else mute
-        found[launch, point] = None if is_warm and not known else known - cached + rest
-    return found
 
 
 def _split(

@@ -1,6 +1,7 @@
 """Is a number worth ranking? The checks of each launch and load point, from the tables.
 
-The checks themselves are :mod:`inferometer.checks`, which ``bench`` shares. A cell (all launches of
+The checks themselves are :mod:`inferometer.checks`, which ``bench`` shares, but for the steady
+state, which takes the analysis' own counts. A cell (all launches of
 a stack at one load point) shows the worst verdict of each check over its launches, and is valid
 when none failed.
 """
@@ -15,6 +16,7 @@ from msgspec import json, structs
 from inferometer import checks
 from inferometer.checks import Call, Evidence
 from inferometer.comparison import Check
+from inferometer.metrics import steadiness
 from inferometer.metrics.windows import KEY, load_requests, population, within
 from inferometer.records import Window
 
@@ -31,7 +33,8 @@ WORST: dict[Verdict, int] = {"fail": 3, "warn": 2, "unknown": 1, "pass": 0}
 
 def judge(tables: Tables) -> dict[Point, list[Check]]:
     """Return the checks of every launch and load point that has a window."""
-    return {point: checks.judge(seen) for point, seen in evidence(tables)}
+    steady = steadiness.judge(tables)
+    return {point: [*checks.judge(seen), steady[point]] for point, seen in evidence(tables)}
 
 
 def combine(checks: Mapping[Point, Sequence[Check]]) -> list[Check]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer.numbers import point, with_interval
 from inferometer.reasons import reason_words
+from inferometer_reports import samples
 from inferometer_reports.escape import markdown, table
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, unit_name
 
@@ -25,6 +26,8 @@ ROWS = (
     "e2e_intended_p90_ms",
     "e2e_intended_p99_ms",
     "requests_s",
+    "goodput_requests_s",
+    "slo_attainment",
 )
 HEADLINES = ("ttft_intended_p90_ms", "ttft_intended_p50_ms", "ttft_intended_ms")
 """The first of which some stack has a number stands in the answer."""
@@ -107,10 +110,15 @@ def section(view: View) -> list[str]:
     for place in found:
         title = ARCHITECTURE_TITLES[place.cells[0].architecture]
         lines += [f"### {title}: {markdown(place.where)}", ""]
-        keys = [key for key in ROWS if any(key in cell.values for cell in place.cells)]
+        keys = [key for key in ROWS if any(_declared(cell, key) for cell in place.cells)]
         header = ["Metric", *(markdown(_name(view, cell)) for cell in place.cells)]
         lines += table(header, [_row(view, place.cells, key) for key in keys])
+        lines += samples.too_few(view, place.cells, keys)
     return lines
+
+
+def _declared(cell: Cell, key: str) -> bool:
+    return key in cell.values and cell.values[key].reason != "not_declared"
 
 
 def _name(view: View, cell: Cell) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.numbers import number, with_interval
 from inferometer.reasons import reason_words
-from inferometer_reports import instruments, words
+from inferometer_reports import instruments, samples, words
 from inferometer_reports.escape import block, markdown, table
 from inferometer_reports.verdicts import span
 from inferometer_reports.view import ARCHITECTURE_TITLES
@@ -46,7 +46,9 @@ def _details(view: View, cells: Sequence[Cell]) -> list[str]:
     if silent:
         titles = dict.fromkeys(view.metric_title(key, unit=False) for key in silent)
         lines += [f"Not declared in the study, so n/a: {markdown(', '.join(titles))}.", ""]
-    return [OFFERED, "", *lines] if cells[0].loop == "open" else lines
+    if cells[0].loop == "open":  # what these had too few of stands beside their latency
+        return [OFFERED, "", *lines]
+    return [*lines, *samples.too_few(view, cells, keys)]
 
 
 def _told(view: View, key: str) -> bool:

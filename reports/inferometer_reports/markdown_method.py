@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import number, point
 from inferometer.reasons import listing
+from inferometer_reports import markdown_noise
 from inferometer_reports.escape import block, fence, line, markdown, table
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, leaders, unit_name
 
@@ -212,8 +213,8 @@ def _scalar(item: object) -> str:
 
 
 def method(view: View) -> list[str]:
-    """Return the definitions and the models."""
-    lines = ["## Method", ""]
+    """Return what could be seen, the definitions and the models."""
+    lines = ["## Method", "", *markdown_noise.section(view)]
     rows = [
         [
             markdown(metric.title),

@@ -20,6 +20,7 @@ from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
 from inferometer.comparison.ranks import Architecture as Architecture
 from inferometer.comparison.ranks import At as At
 from inferometer.comparison.ranks import Dropped as Dropped
+from inferometer.comparison.ranks import Noise as Noise
 from inferometer.comparison.ranks import Objective as Objective
 from inferometer.comparison.ranks import Pair as Pair
 from inferometer.comparison.ranks import Prior as Prior
@@ -335,6 +336,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     """Every meter once, in the study's order."""
     phases: list[PhaseSplit] = []
     costs: Costs | None = None
+    noise: list[Noise] = []
+    """Of every ranking with an order, what its launches differ by."""
     stopped: Stopped | None = None
     """None where the number of rounds was fixed."""
     fronts: list[Front] = []

@@ -141,3 +141,30 @@ class Ranking(Struct, frozen=True, kw_only=True):
     interactivity: float | None = None
     slack: dict[str, float] = {}
     """Stack -> how far off (log units) what was interpolated may be; it is in every interval."""
+
+
+class Noise(Struct, frozen=True, kw_only=True):
+    """Where the values of one ranking's launches differ; None is what the data do not tell.
+
+    ``launch_sd_percent`` is from launch to launch, ``window_sd_percent`` of a window inside one.
+    ``beside_s`` are the seconds a launch took beside its windows, ``window_s`` those of all its
+    windows. ``windows``: the cheapest number of windows a launch, each as long as now.
+    """
+
+    objective: Objective
+    metric: str
+    meter: str | None
+    model: str
+    workload: str
+    load: str
+    profile: str
+    launches: int
+    launch_sd_percent: float | None
+    window_sd_percent: float | None
+    window_sd_reason: str
+    """In words; empty where it is known."""
+    detectable_percent: float | None
+    """The least difference that would have been seen four times in five."""
+    beside_s: float
+    window_s: float
+    windows: int | None

@@ -23,8 +23,8 @@ import polars as pl
 
 from inferometer.comparison.costs import Division
 from inferometer.contests import primary_meter
+from inferometer.metrics.phases import uncached
 from inferometer.metrics.windows import KEY, load_requests
-from inferometer.phases import uncached
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:

@@ -50,9 +50,4 @@ def _good_share(scene: Scene, cell: Cell) -> float | None:
     """Return the share of the requests that ended which met every objective; 1 without any."""
     if _slo(scene) is None:
         return 1.0
-    good, done, failed = (
-        cell.values[name].value for name in ("goodput_requests_s", "requests_s", "error_rate")
-    )
-    if good is None or not done or failed is None or failed >= 1:
-        return None
-    return good / (done / (1 - failed))
+    return cell.values["slo_attainment"].value

@@ -13,6 +13,7 @@ import polars as pl
 from inferometer.metrics.declaration import Metric
 from inferometer.metrics.joules import ENERGY
 from inferometer.metrics.money import COST
+from inferometer.uncertainty.percentiles import least_number
 
 _FINISHED = pl.col("finished")
 _INTENDED = " from intended send"
@@ -21,11 +22,6 @@ _INTENDED = " from intended send"
 def _mean(column: str) -> pl.Expr:
     """Return the mean over finished requests; the failed ones are told by ``error_rate``."""
     return pl.col(column).filter(_FINISHED).mean()
-
-
-def _quantile(column: str, p: float) -> pl.Expr:
-    """Return the p-quantile (an observed value, never between two); failures count as +inf."""
-    return pl.col(column).quantile(p, interpolation="higher")
 
 
 def _percentile(column: str, name: str, words: str, p: float) -> Metric:
@@ -37,8 +33,11 @@ def _percentile(column: str, name: str, words: str, p: float) -> Metric:
         direction="lower",
         grain="request",
         requires=(column,),
-        expression=_quantile(column, p),
-        formula=f"{short} over requests that ended in the window; a failed one counts as +inf",
+        expression=pl.col(column),
+        formula=f"least time that a share {p:g} of the requests that ended did not exceed; a "
+        f"failed one counts as +inf; told from {least_number(p)} requests times their design "
+        "effect, those of all launches together",
+        source="least number: MLPerf LoadGen's early stopping; interval: order statistics",
         percentile=p,
     )
 
@@ -95,6 +94,67 @@ THROUGHPUT = (
         formula="failed / (completed + failed) requests that ended in the window; "
         "a request cut by the end of the window is neither",
         positive=False,
+        hits="failed",
+    ),
+    Metric(
+        id="window_noise_percent",
+        title="Noise inside a window",
+        unit="%",
+        direction="lower",
+        grain="window",
+        requires=("batch_noise",),
+        expression=pl.col("batch_noise") * 100,
+        formula="half the 95 % interval of the output throughput as five batches of one window "
+        "tell it (logarithms, t with 4 degrees of freedom); a diagnostic, never a stack's interval",
+        source="batch means: Law and Carson 1979",
+        positive=False,
+    ),
+)
+
+PHASES = (
+    Metric(
+        id="prefill_tok_s",
+        title="Prefill throughput",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("prefill_tokens", "window_s"),
+        expression=pl.col("prefill_tokens") / pl.col("window_s"),
+        formula="prompt tokens that were computed, none from a cache, of requests whose first "
+        "token fell in the window / window length",
+    ),
+    Metric(
+        id="decode_tok_s",
+        title="Decode throughput",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("decode_tokens", "window_s"),
+        expression=pl.col("decode_tokens") / pl.col("window_s"),
+        formula="output tokens beyond each request's first whose event fell in the window / window "
+        "length",
+    ),
+    Metric(
+        id="prefill_busy_tok_s",
+        title="Prefill speed, per busy second",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("prefill_tokens", "window_s", "prefill_busy_share"),
+        expression=pl.col("prefill_tokens") / pl.col("window_s") / pl.col("prefill_busy_share"),
+        formula="prefill tok/s / share of the time that the engine counts as prefill",
+        source="seconds: the engine's own counters",
+    ),
+    Metric(
+        id="decode_busy_tok_s",
+        title="Decode speed, per busy second",
+        unit="tok/s",
+        direction="higher",
+        grain="window",
+        requires=("decode_tokens", "window_s", "decode_busy_share"),
+        expression=pl.col("decode_tokens") / pl.col("window_s") / pl.col("decode_busy_share"),
+        formula="decode tok/s / share of the time that the engine counts as decode",
+        source="seconds: the engine's own counters",
     ),
 )
 
@@ -121,6 +181,19 @@ GOODPUT = (
         expression=pl.col("met_tokens") / pl.col("window_s"),
         formula="output tokens (usage) of those requests / window length",
         positive=False,
+    ),
+    Metric(
+        id="slo_attainment",
+        title="Share of requests that met every SLO",
+        unit="1",
+        direction="higher",
+        grain="window",
+        requires=("met", "ended"),
+        expression=pl.col("met") / pl.col("ended"),
+        formula="those requests / all that ended in the window, failed ones among them",
+        source="interval: Wilson 1927, at the requests' design effect",
+        positive=False,
+        hits="met",
     ),
 )
 
@@ -191,7 +264,7 @@ LATENCY = (
     ),
 )
 
-PHYSICAL: tuple[Metric, ...] = (*THROUGHPUT, *GOODPUT, *LATENCY, *ENERGY)
+PHYSICAL: tuple[Metric, ...] = (*THROUGHPUT, *PHASES, *GOODPUT, *LATENCY, *ENERGY)
 """What no price goes into."""
 METRICS: tuple[Metric, ...] = (*PHYSICAL, *COST)
 BY_ID = {metric.id: metric for metric in METRICS}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from inferometer.comparison import MetricInfo
+from inferometer.uncertainty.percentiles import least_number
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,9 +20,11 @@ of one window; ``meter``: those totals with one meter's joules."""
 class Metric:
     """One metric. ``expression`` gives one number a window from the columns in ``requires``.
 
-    ``percentile`` (0..1) sets the least number of requests: 3 / (1 - p), so p90 needs 30, p95 60,
-    p99 300. ``positive`` is False where 0 is an ordinary value, so that no logarithm is taken.
-    A column ``x`` may bring ``x_reason`` (why it is null), ``x_detail`` and ``x_kind``.
+    ``percentile`` (0..1): it is that of the expression's values, one a request, and
+    :mod:`inferometer.metrics.distributions` computes it. ``hits``: it is a share of requests, those
+    of this yes/no column, and over launches it is that of all of them. ``positive`` is False where
+    0 is an ordinary value, so that no logarithm is taken. A column ``x`` may bring ``x_reason``
+    (why it is null), ``x_detail`` and ``x_kind``.
     """
 
     id: str
@@ -34,14 +37,18 @@ class Metric:
     formula: str
     source: str = ""
     percentile: float | None = None
+    hits: str | None = None
     positive: bool = True
 
     @property
     def least_requests(self) -> int:
-        """Return the least number of requests this metric may be computed from."""
-        if self.percentile is None:
-            return 1
-        return round(3 / (1 - self.percentile))
+        """Return the least number of independent requests this metric may be computed from."""
+        return 1 if self.percentile is None else least_number(self.percentile)
+
+    @property
+    def of_requests(self) -> bool:
+        """Say whether the requests of all launches together tell it, and no mean over launches."""
+        return self.percentile is not None or self.hits is not None
 
     @property
     def info(self) -> MetricInfo:

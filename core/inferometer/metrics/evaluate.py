@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from inferometer.comparison import worst_kind
+from inferometer.metrics import distributions, phases, steadiness
 from inferometer.metrics import money as cost
 from inferometer.metrics.catalogue import METRICS
 from inferometer.metrics.goodput import good
 from inferometer.metrics.shares import by_meter
-from inferometer.metrics.windows import KEY, population, totals
+from inferometer.metrics.windows import KEY, totals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.comparison import Kind
     from inferometer.declared import Energy, Slo
@@ -45,6 +46,8 @@ _ABSENT = {
     "in_flight": ("too_few_samples", "no request was in flight in the window"),
     "output_tokens": ("too_few_samples", "no output token was counted in the window"),
     "input_tokens": ("too_few_samples", "no first token fell in the window"),
+    "prefill_tokens": ("too_few_samples", "no first token fell in the window"),
+    "decode_tokens": ("too_few_samples", "no output token was counted in the window"),
     "completed": ("too_few_samples", "no request ended in the window"),
     "met": ("too_few_samples", "no request ended in the window"),
     "met_tokens": ("too_few_samples", "no request ended in the window"),
@@ -54,6 +57,12 @@ _ABSENT = {
     "ended": ("too_few_samples", "no request ended in the window"),
 }
 """Reason and words for a column that is null and brings no reason of its own."""
+_ON_DEMAND = {
+    frozenset({"prefill_tokens"}): phases.computed,
+    frozenset({"prefill_busy_share", "decode_busy_share"}): phases.busy,
+    frozenset({"batch_noise"}): steadiness.noise,
+}
+"""Columns of a window that are made only where a metric asks for them."""
 DECLARED_WATTS = {"mean_power_w", "peak_power_w"}
 """What repeats the watts of a declared meter, so that it is declared and no estimate."""
 _APPORTIONED = "token times apportioned from usage"
@@ -74,26 +83,36 @@ def evaluate(
     """
     priced = cost.nothing(tables) if money is None else money
     priced = priced.cast({"launch": tables.windows.schema["launch"]})
-    window = (
-        totals(tables)
-        .join(priced, on=KEY, how="left", maintain_order="left")
-        .join(good(tables, slo), on=KEY, how="left", maintain_order="left")
-    )
-    ended = population(tables)
-    metered = window
+    asked = {column for metric in metrics for column in metric.requires}
+    parts = [priced, good(tables, slo)]
+    parts += [made(tables) for columns, made in _ON_DEMAND.items() if asked & columns]
+    window = totals(tables)
+    for part in parts:
+        window = window.join(part, on=KEY, how="left", maintain_order="left")
+    frames = {"window": window}
     if any(metric.grain == "meter" for metric in metrics):
-        metered = window.join(by_meter(tables, energy), on=KEY, how="inner", maintain_order="left")
+        energies = by_meter(tables, energy)
+        frames["meter"] = window.join(energies, on=KEY, how="inner", maintain_order="left")
     rows: list[tuple[Any, ...]] = []
+    of_requests = [metric for metric in metrics if metric.grain == "request"]
+    if of_requests:
+        rows += _of_requests(of_requests, window, distributions.requests(tables, slo))
     for metric in metrics:
-        if metric.grain == "request":
-            frame = window.join(
-                _aggregate(metric, ended), on=KEY, how="left", maintain_order="left"
-            )
-        else:
-            base = metered if metric.grain == "meter" else window
-            frame = base.with_columns(_value=metric.expression)
-        rows.extend(_points(metric, frame))
+        if metric.grain in frames:
+            rows += _points(metric, frames[metric.grain].with_columns(_value=metric.expression))
     return pl.DataFrame(rows, schema=POINTS, orient="row")
+
+
+def _of_requests(
+    metrics: Sequence[Metric], window: pl.DataFrame, every: pl.DataFrame
+) -> Iterator[tuple[Any, ...]]:
+    full, by_window = every.filter(pl.col("phase") == "load"), distributions.by_window(every)
+    for metric in metrics:
+        if metric.percentile is not None:
+            yield from _percentiles(metric, window, by_window)
+            continue
+        found = _aggregate(metric, full)
+        yield from _points(metric, window.join(found, on=KEY, how="left", maintain_order="left"))
 
 
 def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:
@@ -104,22 +123,36 @@ def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def _percentiles(
+    metric: Metric, window: pl.DataFrame, found: Mapping[tuple[str, int], pl.DataFrame]
+) -> Iterator[tuple[Any, ...]]:
+    for row in window.iter_rows(named=True):
+        seen = distributions.of_windows(metric, found, (row["launch"], row["load_point"]))
+        yield _point(metric, row, (seen.value, seen.reason, seen.detail))
+
+
 def _points(metric: Metric, frame: pl.DataFrame) -> Iterator[tuple[Any, ...]]:
     for row in frame.iter_rows(named=True):
-        value, reason, detail = _outcome(metric, row)
-        yield (
-            row["launch"],
-            row["stack"],
-            row["model"],
-            row["round"],
-            row["load_point"],
-            metric.id,
-            row.get("meter"),
-            value,
-            _kind(metric, row),
-            reason,
-            detail,
-        )
+        yield _point(metric, row, _outcome(metric, row))
+
+
+def _point(
+    metric: Metric, row: dict[str, Any], outcome: tuple[float | None, str | None, str]
+) -> tuple[Any, ...]:
+    value, reason, detail = outcome
+    return (
+        row["launch"],
+        row["stack"],
+        row["model"],
+        row["round"],
+        row["load_point"],
+        metric.id,
+        row.get("meter"),
+        value,
+        _kind(metric, row),
+        reason,
+        detail,
+    )
 
 
 def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
@@ -135,20 +168,17 @@ def _outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | N
     if value is None or not math.isfinite(value) or (metric.positive and value <= 0):
         return None, "too_few_samples", "nothing was counted in this window"
     details = [row.get(f"{column}_detail") or "" for column in metric.requires]
-    if "output_tokens" in metric.requires and row["tokens_known"] is False:
+    if {"output_tokens", "decode_tokens"} & set(metric.requires) and row["tokens_known"] is False:
         details.append(_APPORTIONED)
     return value, None, "; ".join(filter(None, details))
 
 
 def _request_outcome(metric: Metric, row: dict[str, Any]) -> tuple[float | None, str | None, str]:
-    requests, value = row["_requests"] or 0, row["_value"]
-    if requests < metric.least_requests:
-        words = f"{requests} requests ended in the window, {metric.least_requests} are needed"
-        return None, "too_few_samples", words
+    value = row["_value"]
+    if not row["_requests"]:
+        return None, "too_few_samples", "no request ended in the window"
     if value is None or math.isnan(value):
         return None, "too_few_samples", "no request finished in the window"
-    if math.isinf(value) and metric.percentile is not None:
-        return None, "failed", "so many requests failed that this percentile was never reached"
     if math.isinf(value) or (metric.positive and value <= 0):
         return None, "too_few_samples", "the events of an answer came at once: no time between them"
     failed = row["_failed"]

@@ -16,12 +16,27 @@ _LATENCIES = {"ttft_ms": "ttft_intended_ms", "tpot_ms": "tpot_ms", "e2e_ms": "e2
 """Objective -> column of the population; a one-token answer has no TPOT, and so meets any."""
 
 
+def judged(tables: Tables, slo: Slo | None) -> pl.DataFrame:
+    """Return :func:`timed` with ``met`` (every objective; null without any) and ``failed``.
+
+    All that are counted as completed are judged, a stream's shortened first request as well: its
+    joules are in the window, too.
+    """
+    found = timed(tables).with_columns(failed=pl.col("finished").not_())
+    if slo is None:
+        return found.with_columns(met=pl.lit(None, dtype=pl.Boolean))
+    every = [pl.col(_LATENCIES[name]).fill_null(0.0) <= x for name, x in _limits(slo).items()]
+    return found.with_columns(met=pl.col("finished") & pl.all_horizontal(every))
+
+
+def _limits(slo: Slo) -> dict[str, float]:
+    return {name: getattr(slo, name) for name in _LATENCIES if getattr(slo, name) is not None}
+
+
 def good(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     """Return one row a window: ``met`` requests, their ``met_tokens``, and ``good``.
 
-    All that are counted as completed are judged, a stream's shortened first request as well: its
-    joules are in the window, too. ``good`` is ``met`` where it is not 0, so that nothing is divided
-    by it then.
+    ``good`` is ``met`` where it is not 0, so that nothing is divided by it then.
     """
     keys = tables.windows.select(*KEY)
     if slo is None:
@@ -35,14 +50,12 @@ def good(tables: Tables, slo: Slo | None) -> pl.DataFrame:
                 for part, text in (("reason", "not_declared"), ("detail", "the study has no [slo]"))
             },
         )
-    limits = {name: getattr(slo, name) for name in _LATENCIES if getattr(slo, name) is not None}
-    every = [pl.col(_LATENCIES[name]).fill_null(0.0) <= limit for name, limit in limits.items()]
-    met = pl.col("finished") & pl.all_horizontal(every)
     words = ", ".join(
-        f"{name.removesuffix('_ms').upper()} <= {x:g} ms" for name, x in limits.items()
+        f"{name.removesuffix('_ms').upper()} <= {x:g} ms" for name, x in _limits(slo).items()
     )
+    met = pl.col("met")
     found = (
-        timed(tables)
+        judged(tables, slo)
         .group_by(KEY, maintain_order=True)
         .agg(met=met.sum().cast(pl.Int64), met_tokens=pl.col("output_tokens").filter(met).sum())
     )

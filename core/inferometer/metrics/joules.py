@@ -132,6 +132,20 @@ ENERGY = (
         positive=False,
     ),
     Metric(
+        id="energy_noise_percent",
+        title="Noise of the energy per token inside a window",
+        unit="%",
+        direction="lower",
+        grain="meter",
+        requires=("energy_noise",),
+        expression=pl.col("energy_noise") * 100,
+        formula="half the 95 % interval of joules per output token as five batches of one window "
+        "tell it (sum of joules / sum of tokens, delta method, t with 4 degrees of freedom); a "
+        "diagnostic, never a stack's interval",
+        source="batch means: Law and Carson 1979",
+        positive=False,
+    ),
+    Metric(
         id="net_bare_j_per_output_token",
         title="Energy per output token, net of bare idle",
         unit="J/token",

@@ -1,4 +1,4 @@
-"""What belongs to a meter's joules in a window: peak, idle, the host's part, carbon.
+"""What belongs to a meter's joules in a window: peak, idle, the host's part, carbon, noise.
 
 Each column comes with ``_reason`` (null where there is a number) and ``_detail``; ``_kind`` where a
 declared value made it an estimate.
@@ -6,14 +6,19 @@ declared value made it an estimate.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
 
 from inferometer.energy import carbon, idle, power
 from inferometer.energy.account import counted
+from inferometer.energy.edges import LEAST_UPDATES, plain
 from inferometer.metrics.energy import energies, read_meters
+from inferometer.metrics.steadiness import courses
 from inferometer.metrics.windows import KEY
+from inferometer.tables import batch_edges
+from inferometer.uncertainty.batches import ratio_of_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,11 +26,12 @@ if TYPE_CHECKING:
     from inferometer.declared import Energy
     from inferometer.energy.idle import Baseline
     from inferometer.energy.series import Series
-    from inferometer.metrics.energy import Meters
+    from inferometer.metrics.energy import Meters, Place
+    from inferometer.metrics.steadiness import Course
     from inferometer.records import MeterInfo
     from inferometer.tables import Tables
 
-_COLUMNS = ("peak_w", "net_bare_j", "net_loaded_j", "host_j", "carbon_g")
+_COLUMNS = ("peak_w", "net_bare_j", "net_loaded_j", "host_j", "carbon_g", "energy_noise")
 _SCHEMA: dict[str, Any] = {
     f"{name}{part}": pl.Float64 if part == "" else pl.String
     for name in _COLUMNS
@@ -41,6 +47,8 @@ class _Around(NamedTuple):
     meters: Meters
     bases: Mapping[tuple[str, str, str], Baseline]
     declared: Energy | None
+    courses: Mapping[Place, Course]
+    """Of the tokens in each window."""
 
 
 class _Found(NamedTuple):
@@ -60,7 +68,7 @@ def by_meter(tables: Tables, declared: Energy | None = None) -> pl.DataFrame:
     meters = read_meters(tables)
     columns = tables.windows.select(*KEY, "start_ns", "end_ns").iter_rows()
     bounds = {(launch, point): (start, end) for launch, point, start, end in columns}
-    around = _Around(bounds, meters, baselines(tables, meters), declared)
+    around = _Around(bounds, meters, baselines(tables, meters), declared, courses(tables))
     places: dict[tuple[str, int], list[dict[str, Any]]] = {}
     for row in frame.iter_rows(named=True):
         places.setdefault((row["launch"], row["load_point"]), []).append(row)
@@ -114,6 +122,7 @@ def _row(
     found.append(_host(row, beside, window_s, around.declared))
     carbon_g = carbon.grams(joules, row["scope"], around.declared)
     found.append(_Found(*carbon_g, kind="estimated"))
+    found.append(_noise(info, around, launch, row["load_point"]))
     return tuple(part for one in found for part in one)
 
 
@@ -125,6 +134,32 @@ def _peak(
     if watts is None:
         return _Found(None, "coverage_low", "no reading in every second of the window")
     return _Found(watts, detail="mean of the highest second")
+
+
+def _noise(info: MeterInfo, around: _Around, launch: str, load_point: int) -> _Found:
+    """Return half the 95 % interval of joules per token as the window's batches tell it, relative.
+
+    Between batches nobody watches for ticks, so each of them must hold many of the sensor's values.
+    """
+    course, bounds = around.courses[launch, load_point], around.bounds[launch, load_point]
+    wrong = course.refusal
+    if wrong is not None:
+        return _Found(None, *wrong)
+    coarse_s = max(info.update_ms or 0.0, info.averaged_ms or 0.0) / 1e3
+    edges_ns = batch_edges(*bounds)
+    if (edges_ns[1] - edges_ns[0]) / 1e9 < LEAST_UPDATES * coarse_s:
+        words = f"a fifth of it holds fewer than {LEAST_UPDATES} values of the sensor"
+        return _Found(None, "window_short", words)
+    found = around.meters.series.get((launch, info.name), {})
+    devices = [found[name][0] for name in counted(info, found) if name in found]
+    joules = [
+        sum(plain(device, start, end).energy_j or 0.0 for device in devices)
+        for start, end in pairwise(edges_ns)
+    ]
+    if min(joules) <= 0:
+        return _Found(None, "bad_reading", "no joules in a fifth of the window")
+    seen = ratio_of_sums(joules, course.batches)
+    return _Found(((seen.high or seen.value) - seen.value) / seen.value)
 
 
 def _host(

@@ -85,18 +85,27 @@ def totals(tables: Tables) -> pl.DataFrame:
     ``output_tokens`` is null where an event's tokens are unknown or no event fell in the window;
     ``input_tokens`` uses the pinned length for a request whose usage never came (the prompt was
     sent whole; the check of prompt lengths proves the pinned length on those that ended).
+    ``decode_tokens`` are the output tokens beyond each request's first.
     ``ended`` = ``completed`` + ``failed``, null when none did.
     """
     simulated = tables.launches.select("launch", "simulated")
     return (
         tables.windows.join(simulated, on="launch", how="left", maintain_order="left")
         .join(_output(tables), on=KEY, how="left", maintain_order="left")
-        .join(_input(tables), on=KEY, how="left", maintain_order="left")
+        .join(_first(tables), on=KEY, how="left", maintain_order="left")
         .join(_ended(tables), on=KEY, how="left", maintain_order="left")
         .join(in_flight(tables), on=KEY, how="left", maintain_order="left")
         .with_columns(window_s=(pl.col("end_ns") - pl.col("start_ns")) / 1e9)
-        .with_columns(window_s=pl.when(pl.col("window_s") > 0).then(pl.col("window_s")))
+        .with_columns(
+            window_s=pl.when(pl.col("window_s") > 0).then(pl.col("window_s")),
+            decode_tokens=pl.col("output_tokens") - pl.col("first_tokens").fill_null(0),
+        )
     )
+
+
+def first_tokens(tables: Tables) -> pl.DataFrame:
+    """Return the rows of :func:`load_requests` whose first token fell in the window."""
+    return load_requests(tables).filter(_inside("first_ns"))
 
 
 def in_flight(tables: Tables) -> pl.DataFrame:
@@ -169,13 +178,12 @@ def _output(tables: Tables) -> pl.DataFrame:
     return found.with_columns(output_tokens=pl.when(some).then(pl.col("output_tokens")))
 
 
-def _input(tables: Tables) -> pl.DataFrame:
+def _first(tables: Tables) -> pl.DataFrame:
     prompt = pl.coalesce("input_tokens", "input_tokens_expected")
     return (
-        load_requests(tables)
-        .filter(_inside("first_ns"))
+        first_tokens(tables)
         .group_by(KEY, maintain_order=True)
-        .agg(input_tokens=prompt.sum())
+        .agg(input_tokens=prompt.sum(), first_tokens=pl.len())
     )
 
 

@@ -20,7 +20,7 @@ from inferometer.stats import LEVEL, Estimate, t_quantile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 RESIDENCES = 10.0
 """Residence times a window of heavy-tailed answers must last for an interval of its own."""
@@ -110,7 +110,7 @@ def ratio_of_sums(
     return Estimate(value=theta, low=theta - half, high=theta + half, n=b)
 
 
-def heavy_tailed(lengths: Sequence[float]) -> bool:
+def heavy_tailed(lengths: ArrayLike) -> bool:
     """Say whether output lengths spread so far that long answers set the pace."""
     found = np.asarray(lengths, dtype=float)
     return bool(len(found) > 1 and found.std(ddof=1) > HEAVY_TAIL * found.mean())
@@ -120,10 +120,9 @@ def stationarity(batches: Sequence[float], *, monotone_before: bool = False) -> 
     """Judge a window by its batches (at least five, in order of time, positive).
 
     Not steady when one of these holds: the batches rise (or fall) from first to last, and did so
-    in the window before (``monotone_before``); the fitted line changes by more than 1 % over the
+    in the launch before (``monotone_before``); the fitted line changes by more than 1 % over the
     window; the means before and after some batch differ by more than 3 %. A slope or a step also
     has to stand out of the batches' own noise, or noisy windows would all be called unsteady.
-    The caller extends a window that fails once, then reports that there was no steady state.
 
     Raises:
         ValueError: fewer than five batches, or one that is not positive.
@@ -137,7 +136,7 @@ def stationarity(batches: Sequence[float], *, monotone_before: bool = False) -> 
     step, step_sure = _step(logs)
     trends = []
     if monotone and monotone_before:
-        trends.append("the batches rise or fall throughout, twice in a row")
+        trends.append("the batches rise or fall throughout, here and in the launch before")
     if abs(slope) > SLOPE and slope_sure:
         trends.append(f"a slope of {slope * 100:+.2g} % over the window")
     if abs(step) > STEP and step_sure:

@@ -16,6 +16,8 @@ from scipy import special
 from inferometer.stats import LEVEL, t_quantile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike
 
 BATCHES = 5
@@ -34,6 +36,18 @@ class Proportion:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dependence:
+    """How many samples of one or more launches are worth one.
+
+    ``inside``: for what windows resolve, from the spread of their batches. ``counted``: for an
+    interval over all launches, which also knows how they differ, and how few tell of it.
+    """
+
+    inside: float
+    counted: float
+
+
 def design_effect(hits: ArrayLike, *, batches: int = BATCHES) -> float:
     """Return how many of these dependent yes/no samples (in order of time) are worth one.
 
@@ -42,25 +56,51 @@ def design_effect(hits: ArrayLike, *, batches: int = BATCHES) -> float:
     batches it is itself uncertain by a factor of about two. 1 where nothing varies or a batch
     would hold fewer than two samples.
     """
-    seen = np.asarray(hits, dtype=float)
-    m = len(seen) // batches
-    if m < 2:
-        return 1.0
-    cut = seen[len(seen) - m * batches :].reshape(batches, m)
-    share = float(cut.mean())
-    if share in {0.0, 1.0}:
-        return 1.0
-    return max(1.0, m * float(cut.mean(axis=1).var(ddof=1)) / (share * (1 - share)))
+    return dependence([hits], batches=batches).inside
 
 
-def widened(effect: float, *, level: float = LEVEL, batches: int = BATCHES) -> float:
+def dependence(
+    launches: Sequence[ArrayLike], *, level: float = LEVEL, batches: int = BATCHES
+) -> Dependence:
+    """Return the design effects of yes/no samples, each launch's in order of time.
+
+    Inside: :func:`design_effect` with the spread of the batches about their own launch, over all
+    launches, so that ``launches * (batches - 1)`` degrees of freedom tell it. Between:
+    ``N var / (share (1 - share))`` with ``var`` that of the common share as the launches' own
+    have it. Both are widened for the degrees of freedom they come from, and the greater counts.
+    """
+    seen = [np.asarray(hits, dtype=float) for hits in launches]
+    sizes = np.array([len(hits) for hits in seen])
+    total = int(sizes.sum())
+    share = float(sum(hits.sum() for hits in seen)) / total if total else 0.0
+    usable = [hits for hits in seen if len(hits) >= 2 * batches]
+    free = batches - 1
+    if share in {0.0, 1.0} or not usable:
+        return Dependence(inside=1.0, counted=widened(1.0, level=level, df=free * len(seen)))
+    cut = [hits[len(hits) - len(hits) // batches * batches :] for hits in usable]
+    parts = [hits.reshape(batches, -1) for hits in cut]
+    spread = sum(part.shape[1] * float(part.mean(axis=1).var(ddof=1)) for part in parts)
+    common = float(np.concatenate(cut).mean())
+    unit = common * (1 - common)
+    inside = max(spread / len(parts) / unit, 1.0) if unit else 1.0
+    counted = widened(inside, level=level, df=free * len(parts))
+    if len(seen) > 1:
+        means = np.array([hits.mean() if len(hits) else share for hits in seen])
+        n = len(seen)
+        variance = float(((sizes / total * (means - share)) ** 2).sum()) * n / (n - 1)
+        between = total * variance / (share * (1 - share))
+        counted = max(counted, widened(between, level=level, df=n - 1))
+    return Dependence(inside=inside, counted=counted)
+
+
+def widened(effect: float, *, level: float = LEVEL, df: int = BATCHES - 1) -> float:
     """Return the design effect an interval has to count with when ``effect`` was measured.
 
-    Its own uncertainty is Student's: ``effect (t / z)^2`` with ``batches - 1`` degrees of freedom,
-    twice the effect for five batches. With ``effect`` as it is, 95 % intervals held 88 to 90 %.
+    Its own uncertainty is Student's: ``effect (t / z)^2`` with ``df`` degrees of freedom, twice
+    the effect for five batches. With ``effect`` as it is, 95 % intervals held 88 to 90 %.
     """
     p = 0.5 + level / 2
-    return effect * (t_quantile(p, batches - 1) / float(special.ndtri(p))) ** 2
+    return effect * (t_quantile(p, df) / float(special.ndtri(p))) ** 2
 
 
 def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, float]:
@@ -72,7 +112,8 @@ def wilson(share: float, n: float, *, level: float = LEVEL) -> tuple[float, floa
     middle = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     low, high = (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
-    return max(low, 0.0), min(high, 1.0)
+    # none and all are exact ends, which rounding misses
+    return max(low, 0.0) if share else 0.0, min(high, 1.0) if share < 1 else 1.0
 
 
 def proportion(hits: ArrayLike, *, effect: float | None = None, level: float = LEVEL) -> Proportion:
@@ -81,14 +122,26 @@ def proportion(hits: ArrayLike, *, effect: float | None = None, level: float = L
     The interval counts ``n / deff`` samples; without ``effect`` it is measured on the hits, and
     the interval allows for that.
     """
-    seen = np.asarray(hits, dtype=bool)
-    n = len(seen)
+    return pooled_proportion([hits], effect=effect, level=level)
+
+
+def pooled_proportion(
+    launches: Sequence[ArrayLike], *, effect: float | None = None, level: float = LEVEL
+) -> Proportion:
+    """Return the share of hits in all launches together, each launch's in order of time.
+
+    Wilson's interval with ``n / deff``: the requests of a batch share their fate, and so do those
+    of a launch (:func:`dependence`).
+    """
+    seen = [np.asarray(hits, dtype=bool) for hits in launches]
+    n = sum(map(len, seen))
     if n == 0:
         return Proportion(
             value=None, low=None, high=None, n=0, design_effect=1.0, reason="too_few_samples"
         )
-    known = max(design_effect(seen) if effect is None else effect, 1.0)
-    counted = widened(known, level=level) if effect is None else known
-    share = float(seen.mean())
-    low, high = wilson(share, max(n / counted, 1.0), level=level)
-    return Proportion(value=share, low=low, high=high, n=n, design_effect=known)
+    known = dependence(seen, level=level)
+    if effect is not None:
+        known = Dependence(inside=max(effect, 1.0), counted=max(effect, 1.0))
+    share = float(sum(hits.sum() for hits in seen)) / n
+    low, high = wilson(share, max(n / known.counted, 1.0), level=level)
+    return Proportion(value=share, low=low, high=high, n=n, design_effect=known.inside)

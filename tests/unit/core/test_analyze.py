@@ -131,7 +131,7 @@ def test_a_deleted_file_never_becomes_a_zero(tmp_path: Path, name: str) -> None:
     for cell in seen.cells:
         for key, value in cell.values.items():
             assert (value.value is None) == (value.reason is not None), key
-            assert value.value != 0 or key == "error_rate", key
+            assert value.value != 0 or key == "error_rate" or "noise_percent" in key, key
     if name == "readings":
         assert [u.reason for u in ranking(seen, "energy").unranked] == ["coverage_low"] * 2
         assert len(ranking(seen, "throughput").entries) == 2
@@ -331,3 +331,31 @@ def test_a_stack_with_a_checkpoint_of_its_own_is_pooled_with_the_model(
     seen = analyze(store.root)
     assert seen.models[0].sha256 == "0" * 64
     assert {e.stack: e.compression for e in ranking(seen, "cost").entries} == {"a": 1.0, "b": 4.0}
+
+
+def test_ratios_of_joules_and_dollars_are_paired_by_round(tmp_path: Path) -> None:
+    both = {(stack, 1): 1.25 for stack in TWO}  # a round in which everything is quicker
+    seen = analyze(make(tmp_path, models=("dense", "moe"), drift=both).root)
+    for objective in ("throughput", "energy", "cost"):
+        entry = ranking(seen, objective).entries[1]
+        twice = 0.5 if objective == "throughput" else 2
+        ratio = entry.ratio_to_best
+        assert (ratio.value, ratio.low, ratio.high) == pytest.approx((twice,) * 3)
+        assert entry.value.low is not None
+        assert entry.value.high is not None
+        assert entry.value.high / entry.value.low > 1.5  # the launches themselves differ
+    assert {found.metric for found in seen.moe_ratios} == {
+        *("output_tok_s", "energy_j_per_output_token", "bill_usd_per_mtok_output")
+    }
+    for found in seen.moe_ratios:
+        twice = 0.5 if found.metric == "output_tok_s" else 2
+        assert (found.ratio.value, found.ratio.low, found.ratio.high) == pytest.approx((twice,) * 3)
+        assert found.ratio.n == 3
+
+
+def test_a_paired_ratio_is_the_geometric_mean_of_the_rounds_own(tmp_path: Path) -> None:
+    drift = {("b", 0): 0.5, ("b", 1): 2.0, ("a", 2): 1.0}
+    entry = ranking(analyze(make(tmp_path, drift=drift).root), "energy").entries[1]
+    assert entry.stack == "a"
+    # J/token of a over b: 1, 4 and 2 by round, whose geometric mean is 2
+    assert entry.ratio_to_best.value == pytest.approx(2)

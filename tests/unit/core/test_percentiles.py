@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import special
 
 from inferometer.uncertainty.batches import (
     batch_means,
@@ -11,8 +12,15 @@ from inferometer.uncertainty.batches import (
     ratio_of_sums,
     stationarity,
 )
-from inferometer.uncertainty.percentiles import least_number, percentile, ranks
-from inferometer.uncertainty.proportions import design_effect, proportion, widened, wilson
+from inferometer.uncertainty.percentiles import least_number, percentile, pooled, ranks
+from inferometer.uncertainty.proportions import (
+    dependence,
+    design_effect,
+    pooled_proportion,
+    proportion,
+    widened,
+    wilson,
+)
 
 
 def test_least_numbers_are_those_of_loadgens_early_stopping() -> None:
@@ -43,6 +51,47 @@ def test_below_the_floor_there_is_no_number() -> None:
     assert percentile([], 0.5).reason == "too_few_samples"
 
 
+def test_the_floor_may_be_met_by_several_launches_together() -> None:
+    launches = [start + 2 * (np.arange(331) * 3 % 331) for start in (0, 1)]  # 0 to 661, mixed
+    assert percentile(launches[0], 0.99).reason == "too_few_samples"
+    seen = pooled(launches, 0.99)
+    assert (seen.value, seen.n, seen.design_effect) == (655, 662, 1)
+    assert pooled([[], []], 0.5).needed == 11
+
+
+def test_launches_that_differ_widen_the_interval_and_not_the_floor() -> None:
+    launches = [[10.0 + k + i / 1000 for i in range(100)] for k in range(3)]
+    seen = pooled(launches, 0.5)
+    assert (seen.value, seen.reason) == (11.049, None)
+    # no sample bounds the median of three levels: logs of the rests 11, 11 and 12 would, by t
+    assert seen.low is not None
+    assert seen.high is not None
+    assert (seen.low < 10, seen.high > 12.1) == (True, True)
+    endless = [[*launch[:80], *[math.inf] * 20] for launch in launches[:2]]
+    assert pooled([*endless, [math.inf] * 100], 0.5).high == math.inf
+
+
+def test_dependence_by_hand() -> None:
+    # each launch in five batches of four with shares 1 0 1 0 1 or 0 1 0 1 0: variance 0.3 in both;
+    # 4 * 0.3 / (0.5 * 0.5) = 4.8, told by eight degrees of freedom
+    one = ([1] * 4 + [0] * 4) * 2 + [1] * 4
+    both = dependence([one, [1 - hit for hit in one]])
+    assert both.inside == pytest.approx(4.8)
+    # shares 0.6 and 0.4 about 0.5: 40 * 2 * (0.05^2 + 0.05^2) / 0.25 = 1.6, by one degree
+    assert both.counted == pytest.approx(widened(1.6, df=1))
+    assert dependence([[1] * 40, [1] * 40]).inside == 1
+
+
+def test_a_share_of_several_launches_is_that_of_all_requests() -> None:
+    seen = pooled_proportion([[True] * 30, [True] * 6 + [False] * 4])
+    assert (seen.value, seen.n) == (0.9, 40)
+    alone = pooled_proportion([[True] * 36 + [False] * 4])
+    assert seen.low is not None
+    assert alone.low is not None
+    assert seen.low < alone.low  # the launches differ, and two tell little
+    assert pooled_proportion([]).reason == "too_few_samples"
+
+
 def test_failures_stay_in_the_distribution() -> None:
     seen = percentile([*range(90), *[math.inf] * 10], 0.9, effect=1)
     assert (seen.value, seen.high) == (89, math.inf)
@@ -62,6 +111,7 @@ def test_design_effect_by_hand() -> None:
 
 def test_wilson_by_hand() -> None:
     assert wilson(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0.0, 7.3)[0] == 0
     assert wilson(1.0, 10) == pytest.approx((10 / (10 + 1.96**2), 1), abs=1e-4)
 
 
@@ -84,6 +134,33 @@ def test_intervals_cover_where_requests_share_their_fate(p: float) -> None:
         held["percentile"] += bool(seen.low and seen.high and seen.low <= p <= seen.high)
         held["share"] += bool(share.low and share.high and share.low <= p <= share.high)
     assert min(held.values()) >= 182  # 91 %; taking them for independent holds about two thirds
+
+
+@pytest.mark.parametrize("sd", [0.0, 0.1])
+@pytest.mark.parametrize(("p", "each"), [(0.5, 200), (0.9, 300)])
+def test_intervals_of_three_launches_cover_what_launches_and_batches_do(
+    p: float, each: int, sd: float
+) -> None:
+    rng = np.random.default_rng(7)
+    truth = math.exp(math.hypot(0.5, sd) * float(special.ndtri(p)))
+    held = {"percentile": 0, "share": 0}
+    told = 0
+    for _ in range(200):
+        launches = [
+            np.exp(
+                math.sqrt(0.175) * np.repeat(rng.standard_normal(each // 10), 10)
+                + math.sqrt(0.075) * rng.standard_normal(each)
+                + sd * rng.standard_normal()
+            )
+            for _ in range(3)
+        ]
+        seen = pooled(launches, p)
+        share = pooled_proportion([samples <= truth for samples in launches])
+        told += seen.value is not None
+        held["percentile"] += bool(seen.low and seen.high and seen.low <= truth <= seen.high)
+        held["share"] += bool(share.low and share.high and share.low <= p <= share.high)
+    assert told >= 190
+    assert min(held["percentile"] / told, held["share"] / 200) >= 0.93
 
 
 def test_batch_means_by_hand() -> None:

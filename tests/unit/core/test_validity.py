@@ -19,7 +19,7 @@ CLOSED = {
     *("same work", "prompt length", "output length", "fresh prompts", "cold cache", "errors"),
     *("token counting", "retokenised sample", "tokens per chunk", "window length"),
     *("closed under load", "delivered concurrency", "lost requests", "little's law", "one clock"),
-    *("loop lag", "send lag", "client cpu"),
+    *("loop lag", "send lag", "client cpu", "steady state"),
 }
 """The checks of a closed loop's window."""
 

@@ -232,3 +232,24 @@ def test_a_peak_is_the_highest_second_of_all_devices() -> None:
     assert power.peak_w([counter], 0, 10 * SECOND) == pytest.approx(300, rel=0.08)
     slow = series(np.array([0, 5, 10]) * SECOND, [100.0, 100.0, 100.0], "W")
     assert power.peak_w([slow], 0, 10 * SECOND) is None
+
+
+def test_joules_per_token_scatter_as_their_batches_do(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    assert value(evaluate(found), "energy_noise_percent") == pytest.approx(0, abs=1e-6)
+    # a tenth more watts in the second batch of two seconds: 16 J more than 160 J
+    late = pl.col("t_ns") - (START + 2 * SECOND)
+    more = 8.0 * (late.clip(0, 2 * SECOND) / SECOND)
+    warm = replace(found, readings=found.readings.with_columns(value=pl.col("value") + more))
+    # joules 160, 176, 160, ...: sd 16 / sqrt(5), mean 163.2; t(0.975; 4) 2.776 / sqrt(5) of both
+    assert value(evaluate(warm), "energy_noise_percent") == pytest.approx(
+        2.7764 * 16 / 5 / 163.2 * 100, rel=1e-3
+    )
+
+
+def test_a_sensor_too_coarse_for_a_batch_tells_no_noise(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    coarse = replace(found, meters=found.meters.with_columns(update_ms=pl.lit(201.0)))
+    seen = row(evaluate(coarse), "energy_noise_percent")
+    assert (seen["value"], seen["reason"]) == (None, "window_short")
+    assert "fewer than 10 values" in seen["detail"]

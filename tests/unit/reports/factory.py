@@ -28,6 +28,7 @@ from inferometer.comparison import (
     Missing,
     Model,
     MoeRatio,
+    Noise,
     Objective,
     Parity,
     PhaseParts,
@@ -322,6 +323,7 @@ def comparison() -> Comparison:
         ],
         meters=meters(),
         phases=phases(),
+        noise=noise(),
         costs=factory_costs.costs(),
     )
 
@@ -398,6 +400,37 @@ def phases() -> list[PhaseSplit]:
         workloads=3,
     )
     return [told, refused]
+
+
+def noise() -> list[Noise]:
+    told = Noise(
+        objective="throughput",
+        metric="output_tok_s",
+        meter=None,
+        model=MODELS["dense"],
+        workload=POINT[0],
+        load=POINT[1],
+        profile="defaults",
+        launches=6,
+        launch_sd_percent=0.9,
+        window_sd_percent=1.2,
+        window_sd_reason="",
+        detectable_percent=6.0,
+        beside_s=180.0,
+        window_s=60.0,
+        windows=2,
+    )
+    why = "a fifth of it holds fewer than 10 values of the sensor"
+    energy = replace(
+        told,
+        objective="energy",
+        metric=JOULES,
+        meter="rapl",
+        window_sd_percent=None,
+        window_sd_reason=why,
+        windows=None,
+    )
+    return [told, energy]
 
 
 def unranked(name: str) -> Unranked:

@@ -13,6 +13,7 @@ from inferometer_reports.view import View
 
 LOAD = "2 requests/s, Poisson"
 KEY = "ttft_intended_p90_ms"
+NEED = "p90 needs 64 x 2 = 128 requests, 100 ended"
 INFO = MetricInfo(
     id=KEY,
     title="Time to first token from intended send, p90",
@@ -23,7 +24,7 @@ INFO = MetricInfo(
 
 
 def opened(cell: Cell, load: str, wait_ms: float | None, *, failed: bool = False) -> Cell:
-    value = Value(value=None, unit="ms", kind="measured", reason="too_few_samples")
+    value = Value(value=None, unit="ms", kind="measured", reason="too_few_samples", detail=NEED)
     if wait_ms is not None:
         value = figures.value(wait_ms, "ms")
     wrong = [Check(name="growing queue", rule="r", value="v", verdict="fail")] if failed else []
@@ -67,6 +68,9 @@ def test_many_open_loops_are_counted_in_the_answer_and_all_in_the_tables() -> No
     section = report[report.index("## Latency at offered loads") : report.index("## MoE to dense")]
     assert section.count("### Dense: smol-135m, chat, ") == 5
     assert "| 40.0 (38.4 to 41.6) | n/a (too few samples) |" in section
+    title = "Time to first token from intended send, p90"
+    assert section.count(f"- Too few samples: transformers 5.19.0: {NEED} ({title}).") == 5
+    assert "n/a (not declared)" not in section
     assert report.count("Open loop: throughput and cost are those of the offered load") == 5
 
 
