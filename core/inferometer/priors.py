@@ -68,10 +68,10 @@ def _refuse_unlike(study: Study, store: Store, here: Mapping[str, object]) -> No
                 f"here {here.get(key)}",
                 hint=_LEAVE_OUT,
             )
-    if plan.protocol.window_s != study.protocol.window_s:
+    windows = [protocol.window_s or "unset" for protocol in (plan.protocol, study.protocol)]
+    if windows[0] != windows[1]:
         raise UsageError(
-            f"{store.root}: protocol.window_s is {plan.protocol.window_s}, "
-            f"in this study {study.protocol.window_s}",
+            f"{store.root}: protocol.window_s is {windows[0]}, in this study {windows[1]}",
             hint=_LEAVE_OUT,
         )
 

@@ -88,9 +88,7 @@ def banner(view: View) -> str | None:
 
 def how_sure(view: View) -> Statement:
     """Return the rounds and the smallest difference each objective could have shown."""
-    design = (
-        f"{_rounds(view)}, every stack launched anew in each; windows of {_window(view)}."
-    )
+    design = f"{_rounds(view)}, every stack launched anew in each; windows of {_window(view)}."
     seen = [part for objective in OBJECTIVES if (part := _detectable(view, objective))]
     if not seen:
         return Statement("How sure:", f"{design} The smallest detectable difference is not known.")

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from inferometer import looks, plan
 from inferometer.analyze import analyze
+from inferometer.errors import UsageError
 from inferometer.looking import deciding, look, next_min
 from inferometer.looks import Looks
 from inferometer.progress import Silent
@@ -245,6 +246,21 @@ def test_a_look_that_fails_stops_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(looks, "MODULE", "inferometer.no_such_module")
     assert not Looks.of(asked, store, Silent()).behind(3)
     assert store.looks() == []
+
+
+def test_a_look_that_failed_is_not_made_behind_a_later_one(tmp_path: Path) -> None:
+    store = made(tmp_path, rounds=8, absent=absent(4))
+    store.put_looks([Look(rounds=4, undecided=["a and b"])])
+    asked = parse(store.study_text(), "study")
+    assert not Looks.of(asked, store, Silent()).behind(3)
+    assert [found.rounds for found in store.looks()] == [4]
+
+
+def test_damaged_looks_are_named(tmp_path: Path) -> None:
+    store = made(tmp_path, absent=absent(3))
+    (store.root / "looks.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match=r"looks\.jsonl: not readable as Look"):
+        analyze(store.root)
 
 
 def test_a_study_of_fixed_rounds_is_never_looked_at(tmp_path: Path) -> None:
