@@ -83,5 +83,6 @@ class Looks:
         points = sum(len(one.load_points) for one in look.decided if one.stack not in look.ended)
         if points:
             said.append(f"decided at {points} load points, measured there no more")
-        said.append(WORDS[look.stop] if look.stop else f"open: {len(look.undecided)} pairs")
+        going = f"open: {len(look.undecided)} pairs" if look.undecided else "nothing can be ranked"
+        said.append(WORDS[look.stop] if look.stop else going)
         self.progress.note("; ".join(said))

@@ -61,17 +61,18 @@ def learn(study: Study, text: str, results: Store) -> list[Prior] | None:
 def _refuse_unlike(study: Study, store: Store, here: Mapping[str, object]) -> None:
     """Raise unless launches there spread as they would here: same machine, same window."""
     there, plan = store.host(), store.plan()
-    for key in provenance.IDENTITY:
+    for words, key in provenance.MACHINE.items():
         if there.get(key) != here.get(key):
+            seen = ["not known" if host.get(key) is None else host[key] for host in (there, here)]
             raise UsageError(
-                f"{store.root}: measured on another machine: {key} is {there.get(key)}, "
-                f"here {here.get(key)}",
+                f"{store.root}: measured on another machine: {words} ({key} in host.json): "
+                f"{seen[0]}, here {seen[1]}",
                 hint=_LEAVE_OUT,
             )
-    if plan.protocol.window_s != study.protocol.window_s:
+    windows = [protocol.window_s or "unset" for protocol in (plan.protocol, study.protocol)]
+    if windows[0] != windows[1]:
         raise UsageError(
-            f"{store.root}: protocol.window_s is {plan.protocol.window_s}, "
-            f"in this study {study.protocol.window_s}",
+            f"{store.root}: protocol.window_s is {windows[0]}, in this study {windows[1]}",
             hint=_LEAVE_OUT,
         )
 

@@ -20,6 +20,19 @@ import inferometer
 
 IDENTITY = ("cpu_model", "cores", "memory_gib", "gpus", "os")
 """Fields that must be equal for launches to be compared; a new kernel is no new machine."""
+MACHINE = {
+    "accelerators": "gpus",
+    "accelerator driver": "gpu_driver",
+    "processor": "cpu_model",
+    "processors": "cores",
+    "processor quota": "cores_quota",
+    "memory (GiB)": "memory_gib",
+    "operating system": "os",
+    "architecture": "machine",
+    "clock governor": "governor",
+    "virtual machine": "hypervisor",
+}
+"""What a host must share with another, by its name here and in ``host.json``."""
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve")
 """Processor features that change how fast, or whether, an engine's CPU build runs."""
 CONTAINERS = ("docker", "containerd", "kubepods", "libpod", "lxc")

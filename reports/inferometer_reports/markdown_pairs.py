@@ -67,8 +67,7 @@ def _row(view: View, ranking: Ranking, pair: Pair, stopped: Stopped | None) -> l
 
 def _sequential(view: View, stopped: Stopped) -> list[str]:
     """Return how a sequential study went: its end, what was left out, what is open, its priors."""
-    end = words.ended(stopped)
-    said = [f"{end[:1].upper()}{end[1:]}."] if stopped.reason else ["It goes on."]
+    said = [f"Stopped {words.ended(stopped)}." if stopped.reason else "It goes on."]
     said += [
         f"{view.label(stack)} was launched no more after round {rounds}."
         for stack, rounds in stopped.ended.items()
@@ -88,7 +87,7 @@ def _priors(view: View, stopped: Stopped) -> list[str]:
     """Return what earlier launches the verdicts began with, and where there were too few."""
     if not stopped.earlier:
         return []
-    contested = [ranking for ranking in view.comparison.rankings if ranking.pairs]
+    contested = [one for one in view.comparison.rankings if one.pairs and one.at == "load"]
     groups: dict[tuple[int, int], list[float]] = {}
     for ranking in contested:
         if ranking.prior is not None:

@@ -50,8 +50,8 @@ def answers(view: View) -> list[Statement]:
 def context(view: View) -> list[Statement]:
     """Return what stands right below the answers: how sure, what is missing, MoE to dense."""
     same_speed = Statement("Equal interactivity:", equal.sentence(view))
-    found = [how_sure(view), same_speed, *energy(view), price(view), by_construction(view)]
-    found += [not_measured(view), moe_to_dense(view)]
+    found = [how_sure(view), *sequential(view), same_speed, *energy(view), price(view)]
+    found += [by_construction(view), not_measured(view), moe_to_dense(view)]
     return [*(statement for statement in found if statement), checks(view)]
 
 
@@ -88,10 +88,7 @@ def banner(view: View) -> str | None:
 
 def how_sure(view: View) -> Statement:
     """Return the rounds and the smallest difference each objective could have shown."""
-    design = (
-        f"{_rounds(view)}, every stack launched anew in each; windows of "
-        f"{_window(view)}.{_stopped(view)}"
-    )
+    design = f"{_rounds(view)}, every stack launched anew in each; windows of {_window(view)}."
     seen = [part for objective in OBJECTIVES if (part := _detectable(view, objective))]
     if not seen:
         return Statement("How sure:", f"{design} The smallest detectable difference is not known.")
@@ -120,25 +117,25 @@ def _rounds(view: View) -> str:
     return f"{comparison.rounds_complete} of at most {stopped.most_rounds} rounds"
 
 
-def _stopped(view: View) -> str:
-    """Return why a sequential study stopped, after what, and what it left open."""
+def sequential(view: View) -> list[Statement]:
+    """Return why a sequential study stopped, after what, what it decided on the way, what not."""
     stopped = view.comparison.stopped
     if stopped is None:
-        return ""
-    parts = [
+        return []
+    parts = [ended(stopped)] if stopped.reason else []
+    parts += [
         f"{view.label(stack)} was launched no more after round {rounds}: all its pairs were decided"
         for stack, rounds in stopped.ended.items()
         if rounds < stopped.rounds
     ]
     parts += _dropped(view, stopped)
-    if stopped.reason:
-        parts.insert(0, ended(stopped))
     if prior := _prior(view):
         parts.append(prior)
+    found = [Statement("Stopped:" if stopped.reason else "Goes on:", f"{'; '.join(parts)}.")]
     if stopped.undecided:
-        parts.append(f"undecided: {_most(stopped.undecided)}")
-    said = "; ".join(parts)
-    return f" {said[:1].upper()}{said[1:]}." if said else ""
+        pairs = plural(len(stopped.undecided), "pair")
+        found.append(Statement("Undecided:", f"{pairs}: {_most(stopped.undecided)}."))
+    return found if parts else found[1:]
 
 
 def _prior(view: View) -> str:
@@ -159,9 +156,10 @@ def studies(count_: int) -> str:
 def ended(stopped: Stopped) -> str:
     """Return what ended a sequential study, and what it had cost by then."""
     limit = "" if stopped.minutes_allowed is None else f" of {stopped.minutes_allowed:g} allowed"
-    spent = f"{stopped.minutes:.0f} machine-minutes{limit}"
+    rounds = f"{stopped.rounds} of at most {stopped.most_rounds} rounds"
+    spent = f"{stopped.minutes:.{0 if stopped.minutes >= 10 else 1}f} machine-minutes{limit}"
     reason = STOPS[stopped.reason] if stopped.reason else "it goes on"
-    return f"stopped after {spent}: {reason}"
+    return f"after {rounds} and {spent}: {reason}"
 
 
 def _dropped(view: View, stopped: Stopped) -> list[str]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import inferometer
 from inferometer.comparison.several import Several
 from inferometer.errors import UsageError
+from inferometer.provenance import MACHINE
 from inferometer.several import manifest
 from inferometer.several.beside import apart, because, side_by_side
 from inferometer.several.groups import Asked, found_of, lost_of
-from inferometer.several.manifest import MACHINE, SAME_HOST
+from inferometer.several.manifest import SAME_HOST
 from inferometer.store import Store
 
 if TYPE_CHECKING:

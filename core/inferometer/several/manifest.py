@@ -16,6 +16,7 @@ from inferometer.energy.account import counting
 from inferometer.engine import LaunchSpec
 from inferometer.errors import UsageError
 from inferometer.plan import stack_ids
+from inferometer.provenance import MACHINE
 from inferometer.tables import NOT_ENGINES, environment_sha256, model_name, stack_id
 
 if TYPE_CHECKING:
@@ -26,19 +27,6 @@ if TYPE_CHECKING:
     from inferometer.store import Store
     from inferometer.study import EngineEntry, Study
 
-MACHINE = {
-    "accelerators": "gpus",
-    "accelerator driver": "gpu_driver",
-    "processor": "cpu_model",
-    "processors": "cores",
-    "processor quota": "cores_quota",
-    "memory (GiB)": "memory_gib",
-    "operating system": "os",
-    "architecture": "machine",
-    "clock governor": "governor",
-    "virtual machine": "hypervisor",
-}
-"""What a host must share with another, by its name here and in ``host.json``."""
 SAME_HOST = "machine"
 """The hash that launches carry of it."""
 UNSHAPING = ("rounds", "seed", "port", "ready_timeout_s")

@@ -163,7 +163,8 @@ def test_another_machine_is_refused_by_what_differs(
     before.put_host({"gpus": ["NVIDIA A100"], "cores": 8})
     monkeypatch.setattr(provenance, "describe_host", lambda: {"gpus": ["NVIDIA H200"], "cores": 8})
     store = sequential(tmp_path / "r", before.root)
-    with pytest.raises(UsageError, match=r"earlier: .*gpus is \['NVIDIA A100'\], here \['NVIDIA H"):
+    words = r"accelerators \(gpus in host\.json\): \['NVIDIA A100'\], here \['NVIDIA H200'\]"
+    with pytest.raises(UsageError, match=rf"earlier: measured on another machine: {words}"):
         priors.learn(*study_of(store), Store(tmp_path / "new"))
 
 

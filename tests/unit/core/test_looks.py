@@ -12,10 +12,12 @@ from msgspec.structs import replace
 
 from inferometer import looks, plan
 from inferometer.analyze import analyze
+from inferometer.errors import UsageError
 from inferometer.looking import deciding, look, next_min
 from inferometer.looks import Looks
 from inferometer.progress import Silent
-from inferometer.records import Decided, LeftOut, Look
+from inferometer.records import Decided, LaunchRecord, LeftOut, Look
+from inferometer.runner import measure_all
 from inferometer.store import Store
 from inferometer.study import parse
 from inferometer.testing.results import Fixture, write_launch, write_results
@@ -245,6 +247,42 @@ def test_a_look_that_fails_stops_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(looks, "MODULE", "inferometer.no_such_module")
     assert not Looks.of(asked, store, Silent()).behind(3)
     assert store.looks() == []
+
+
+def test_a_look_that_failed_is_not_made_behind_a_later_one(tmp_path: Path) -> None:
+    store = made(tmp_path, rounds=8, absent=absent(4))
+    store.put_looks([Look(rounds=4, undecided=["a and b"])])
+    asked = parse(store.study_text(), "study")
+    assert not Looks.of(asked, store, Silent()).behind(3)
+    assert [found.rounds for found in store.looks()] == [4]
+
+
+def test_a_resumed_run_makes_again_what_an_earlier_round_lacks(tmp_path: Path) -> None:
+    fixture = Fixture(rates={"a": 40.0, "b": 80.0}, rounds=4)
+    store = made(tmp_path, rates=fixture.rates, absent=absent(2) | {("a", 1)})
+    planned = store.plan()
+    store.put_looks([Look(rounds=3, ended=["a", "b"], stop="decided")])
+    again: list[tuple[str, int]] = []
+
+    class Writing:
+        results, progress = store, Silent()
+
+        def measure(self, launch: plan.Launch) -> LaunchRecord:
+            again.append((launch.stack, launch.round))
+            write_launch(store, fixture, planned, launch)
+            return next(record for record in store.launches() if record.id == launch.id)
+
+    asked = parse(store.study_text(), "study")
+    bench: Any = Writing()
+    assert measure_all(bench, planned, Looks.of(asked, store, Silent()), {}) == 0
+    assert sorted(again) == [("a", 1), ("a", 2), ("b", 2)]
+
+
+def test_damaged_looks_are_named(tmp_path: Path) -> None:
+    store = made(tmp_path, absent=absent(3))
+    (store.root / "looks.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match=r"looks\.jsonl: not readable as Look"):
+        analyze(store.root)
 
 
 def test_a_study_of_fixed_rounds_is_never_looked_at(tmp_path: Path) -> None:

@@ -9,7 +9,18 @@ from markdown_it import MarkdownIt
 from msgspec.structs import replace
 from tests.unit.reports import factory, test_fronts
 
-from inferometer.comparison import Comparison, Costs, Front, LeftOut, Missing, Weighing, Weights
+from inferometer.comparison import (
+    Comparison,
+    Costs,
+    Dropped,
+    Front,
+    LeftOut,
+    Missing,
+    Pair,
+    Stopped,
+    Weighing,
+    Weights,
+)
 from inferometer_reports import console, escape, markdown
 
 NAME = "<script>|`\n\x1b[31m*x*[a](javascript:b)_y_\u202e&lt;\r\n| --- |\n```\n# Heading\n[bold]"
@@ -41,9 +52,23 @@ def hostile() -> Comparison:
         )
         for ranking in [*base.rankings, test_fronts.at(20.0)]
     ]
+    pair = Pair(
+        stack=NAME, other=NAME, verdict="better", ratio=rankings[0].entries[0].ratio_to_best
+    )
+    rankings[0] = replace(rankings[0], follows_throughput=None, pairs=[pair])
     return replace(
         base,
         title=NAME,
+        stopped=Stopped(
+            reason="rounds",
+            rounds=5,
+            most_rounds=8,
+            looks=3,
+            minutes=9.0,
+            ended={NAME: 3},
+            dropped=[Dropped(stack="a", model=NAME, workload=NAME, load=NAME, rounds=3)],
+            undecided=[NAME],
+        ),
         stacks=[stack, base.stacks[1]],
         models=[replace(model, name=NAME, sha256=NAME) for model in base.models],
         metrics=[replace(metric, title=NAME, formula=NAME) for metric in base.metrics],

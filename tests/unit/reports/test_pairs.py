@@ -66,7 +66,7 @@ def test_the_level_is_of_one_ranking_and_every_pair_is_there() -> None:
 def test_a_sequential_study_says_all_that_its_looks_did() -> None:
     found = said(compared(STOPPED, priors=True))
     assert "all its pairs and all its looks at once" in found
-    assert "- Stopped after 41 machine-minutes of 45 allowed: the next round would not" in found
+    assert "and 41 machine-minutes of 45 allowed: the next round would not" in found
     where = "m, chat, 8 streams"
     assert f"was decided at {where} after round 3 and measured there no more." in found
     assert f"- Undecided: vllm and sglang: energy, {where}." in found

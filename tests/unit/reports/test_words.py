@@ -220,12 +220,18 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
     assert words.label(view).text.startswith("5 of at most 8 rounds, ")
     text = words.how_sure(view).text
     assert text.startswith("5 of at most 8 rounds, every stack launched anew in each")
-    assert "Stopped after 41 machine-minutes of 45 allowed: the next round would not" in text
+    stop, undecided = words.sequential(view)
+    assert stop.lead == "Stopped:"
+    assert [it.lead for it in words.context(view)][:3] == ["How sure:", "Stopped:", "Undecided:"]
+    assert stop.text.startswith(
+        "after 5 of at most 8 rounds and 41 machine-minutes of 45 allowed: the next round would not"
+    )
+    assert undecided == ("Undecided:", "one pair: a and b: cost, dense, short, 8 streams.")
+    text = stop.text
     assert "prior from" not in text
     where = "dense, short, 8 streams after round 4"
     assert f"decided and measured no more: {where} (sglang and other)" in text
     assert "was launched no more after round 3: all its pairs were decided" in text
-    assert "undecided: a and b: cost, dense, short, 8 streams" in text
 
 
 def test_the_answers_are_those_of_load_points() -> None:
@@ -255,7 +261,10 @@ def test_a_prior_is_named_with_the_launches_it_rests_on() -> None:
     )
     few, many = (Prior(launches=n, studies=2, variance=1e-4, df=6) for n in (12, 15))
     rankings = [replace(base.rankings[0], prior=few), replace(base.rankings[1], prior=many)]
-    told = words.how_sure(View(replace(base, stopped=stopped, rankings=rankings))).text
-    assert "every pair is decided; prior from at least 12 launches in two earlier studies." in told
-    alone = words.how_sure(View(replace(base, stopped=stopped, rankings=rankings[:1]))).text
-    assert "; prior from 12 launches in two earlier studies." in alone
+    (told,) = words.sequential(View(replace(base, stopped=stopped, rankings=rankings)))
+    assert (
+        "every pair is decided; prior from at least 12 launches in two earlier studies."
+        in told.text
+    )
+    (alone,) = words.sequential(View(replace(base, stopped=stopped, rankings=rankings[:1])))
+    assert "; prior from 12 launches in two earlier studies." in alone.text
