@@ -88,7 +88,9 @@ def _priors(view: View, stopped: Stopped) -> list[str]:
     """Return what earlier launches the verdicts began with, and where there were too few."""
     if not stopped.earlier:
         return []
-    contested = [ranking for ranking in view.comparison.rankings if ranking.pairs]
+    # Earlier launches are of load points; where curves are read between them there is no prior.
+    points = [ranking for ranking in view.comparison.rankings if ranking.at == "load"]
+    contested = [ranking for ranking in points if ranking.pairs]
     groups: dict[tuple[int, int], list[float]] = {}
     for ranking in contested:
         if ranking.prior is not None:
