@@ -72,7 +72,11 @@ def test_a_sequential_study_says_all_that_its_looks_did() -> None:
     assert f"- Undecided: vllm and sglang: energy, {where}." in found
     words = "12 launches in two earlier studies: one launch's standard deviation 1.00 %"
     assert f"- Prior from {words}, in one ranking." in found
-    assert "- No prior, for want of ten earlier launches, in one ranking." in found
+    words = "- No prior, for want of ten earlier launches, in one ranking."
+    assert words in found
+    both = compared(STOPPED, priors=True)
+    between = [replace(one, at="interactivity") for one in both.rankings]
+    assert words in said(replace(both, rankings=[*both.rankings, *between]))
     rows = [line for line in found.splitlines() if line.startswith("| vllm")]
     assert [row.removesuffix(" |").split(" | ")[-1] for row in rows] == ["3", "not decided"]
 
