@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 import inferometer
-from inferometer import hardware, remarks, validity
+from inferometer import capacities, hardware, remarks, validity
+from inferometer.capacity_ranks import build_slo_rankings
 from inferometer.cells import Evidence, build_cells, build_models, build_stacks, servers
 from inferometer.comparison import Comparison
 from inferometer.contests import Field, build_rankings
@@ -119,7 +120,13 @@ def _compared(
     refused = refusals(parity, servers(evidence))
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     field = Field.of(evidence, cells, refused)
-    rankings = [*build_rankings(field, models), *at_equal_interactivity(field, models)]
+    # Pooled directories have no capacity together: each has its own, beside the others.
+    searches = capacities.read(stores[0], evidence) if len(stores) == 1 else {}
+    rankings = [
+        *build_rankings(field, models),
+        *at_equal_interactivity(field, models),
+        *build_slo_rankings(field, models, searches),
+    ]
     study = evidence.study
     return Comparison(
         title=study.name,
@@ -135,7 +142,11 @@ def _compared(
         price=evidence.price,
         stacks=stacks,
         models=models,
-        metrics=[*(metric.info for metric in METRICS), *OF_LAUNCHES],
+        metrics=[
+            *(metric.info for metric in METRICS),
+            *OF_LAUNCHES,
+            *([capacities.RATE] if searches else []),
+        ],
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells, parity),
@@ -148,6 +159,9 @@ def _compared(
         tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
         meters=list(evidence.meters.values()),
         phases=phases,
+        capacities=[]
+        if len(stores) > 1
+        else capacities.build_capacities(evidence, models, searches),
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, _accelerators(evidence, bills)),
         weights=build_weights(field, models) if weights else None,
