@@ -120,8 +120,7 @@ def _compared(
     refused = refusals(parity, servers(evidence))
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     field = Field.of(evidence, cells, refused)
-    # Pooled directories have no capacity together: each has its own, beside the others.
-    searches = capacities.read(stores[0], evidence) if len(stores) == 1 else {}
+    searches = capacities.read(stores, evidence)
     rankings = [
         *build_rankings(field, models),
         *at_equal_interactivity(field, models),
@@ -142,11 +141,7 @@ def _compared(
         price=evidence.price,
         stacks=stacks,
         models=models,
-        metrics=[
-            *(metric.info for metric in METRICS),
-            *OF_LAUNCHES,
-            *([capacities.RATE] if searches else []),
-        ],
+        metrics=[*(m.info for m in METRICS), *OF_LAUNCHES, *capacities.metrics(searches)],
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells, parity),
@@ -159,9 +154,7 @@ def _compared(
         tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
         meters=list(evidence.meters.values()),
         phases=phases,
-        capacities=[]
-        if len(stores) > 1
-        else capacities.build_capacities(evidence, models, searches),
+        capacities=capacities.build_capacities(evidence, models, searches),
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, _accelerators(evidence, bills)),
         weights=build_weights(field, models) if weights else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,6 @@ from inferometer.reasons import listing
 from inferometer.tables import is_simulated, model_name, read_rows, stack_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from inferometer.cells import Evidence
     from inferometer.comparison import Kind, Model
     from inferometer.comparison.capacities import Flag
@@ -64,35 +63,43 @@ def _rate(probe: CapacityProbe) -> float:
 
 Key = tuple[str, str, str]
 """Stack, model, workload."""
+Searches = Mapping[Key, Sequence[Found]]
 
 
-def read(found: Store, evidence: Evidence) -> dict[Key, list[Found]]:
-    """Return every stored search of whole launches.
+def read(stores: Sequence[Store], evidence: Evidence) -> Searches | None:
+    """Return every stored search of whole launches; None of pooled directories.
+
+    Capacity is not pooled: rates are certified launch by launch, and each directory has its own.
 
     Raises:
         UsageError: a file is damaged.
     """
+    if len(stores) > 1 or evidence.plan.capacity is None:
+        return None
     every: dict[Key, list[Found]] = {}
     for record in evidence.records:
-        for search in read_rows(found.folder(record.id), "capacity", CapacitySearch):
+        for search in read_rows(stores[0].folder(record.id), "capacity", CapacitySearch):
             key = (stack_id(record), model_name(record), search.workload)
             every.setdefault(key, []).append(Found(record=record, search=search))
     return every
 
 
+def metrics(every: Searches | None) -> list[MetricInfo]:
+    """Return the metrics of what was searched."""
+    return [RATE] if every else []
+
+
 def build_capacities(
-    evidence: Evidence, models: Sequence[Model], every: Mapping[Key, Sequence[Found]]
+    evidence: Evidence, models: Sequence[Model], every: Searches | None
 ) -> list[Capacity]:
     """Return what was found of each stack, model and workload that was to be searched."""
     planned = evidence.plan.capacity
-    if planned is None:
+    if planned is None or every is None:
         return []
     return [
-        _capacity(
-            evidence, stack, model, workload.name, every.get((stack, model.name, workload.name), ())
-        )
+        _capacity(evidence, stack, model, work.name, every.get((stack, model.name, work.name), ()))
         for model in models
-        for workload in planned.workloads
+        for work in planned.workloads
         for stack in evidence.stacks
     ]
 

@@ -22,9 +22,9 @@ from inferometer.ranking import Contest, Entrant
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from inferometer.capacities import Found, Key
+    from inferometer.capacities import Found, Searches
     from inferometer.cells import Evidence
     from inferometer.comparison import Check, Kind, Model, Objective, Ranking
     from inferometer.contests import Field
@@ -38,7 +38,7 @@ SAME_PRICE = 1e-6
 
 
 def build_slo_rankings(
-    field: Field, models: Sequence[Model], every: Mapping[Key, Sequence[Found]]
+    field: Field, models: Sequence[Model], every: Searches | None
 ) -> list[Ranking]:
     """Return the rankings at the SLO: by capacity, and there by energy and by cost.
 
@@ -74,7 +74,7 @@ class _AtSlo:
     """Everybody who could take part, and what their probes used."""
 
     field: Field
-    every: Mapping[Key, Sequence[Found]]
+    every: Searches
     joules: Joules
 
     @property
@@ -208,7 +208,7 @@ def _price(evidence: Evidence, record: LaunchRecord) -> Value:
     return _none("USD/h", "estimated", "no_price", text)
 
 
-def _joules(evidence: Evidence, every: Mapping[Key, Sequence[Found]]) -> Joules:
+def _joules(evidence: Evidence, every: Searches) -> Joules:
     """Return what every meter saw while each launch's highest certified rate was on."""
     known = read_meters(evidence.tables)
     told: Joules = {}

@@ -15,19 +15,19 @@ from inferometer.records import Request
 from inferometer.store import Store, read_lines
 from inferometer.testing.engine import write_model
 
-SLOTS, SERVICE_MS = 20, 60 + 7 * 20
+SLOTS, SERVICE_MS = 10, 30 + 7 * 10
 SATURATED = SLOTS / SERVICE_MS * 1000
-"""Requests/s: 20 are answered at once, each for 200 ms (8 tokens, the first after 60 ms)."""
+"""Requests/s: 10 are answered at once, each for 100 ms (8 tokens, the first after 30 ms)."""
 
 
 def text_of(folder: Path) -> str:
-    slots = ("--capacity", str(SLOTS), "--ttft-ms", "60", "--itl-ms", "20")
+    slots = ("--capacity", str(SLOTS), "--ttft-ms", "30", "--itl-ms", "10")
     return written(
         "Capacity",
         protocol={"rounds": 1, "window_s": 1.0, "discard_s": 0.2, "probe": False},
         price=PRICE,
-        slo={"ttft_ms": 300.0, "tpot_ms": 60.0},
-        capacity={"low": 40.0, "high": 160.0, "minutes": 0.2, "tolerance": 0.6},
+        slo={"ttft_ms": 150.0, "tpot_ms": 60.0},
+        capacity={"low": 40.0, "high": 490.0, "minutes": 0.3, "tolerance": 1.0},
         engines=[oracle(*slots)],
         models=[{"name": "dense", "path": folder / "dense"}],
         workloads=[SHORT],
@@ -55,9 +55,9 @@ def search_of(folder: Path) -> CapacitySearch:
 
 def test_the_bracket_lies_around_what_the_server_can_do(folder: Path) -> None:
     found = search_of(folder)
-    assert found.limits == {"ttft_ms": 300.0, "tpot_ms": 60.0}
-    assert found.passes is None or found.passes < 1.25 * SATURATED
-    assert found.fails is None or found.fails > 0.8 * SATURATED
+    assert found.limits == {"ttft_ms": 150.0, "tpot_ms": 60.0}
+    assert found.passes is None or found.passes < SATURATED
+    assert found.fails is None or found.fails > SATURATED
     if found.flag != "starved":  # a busy machine says so, and certifies nothing too high
         assert found.passes is not None
         assert found.fails is not None
@@ -74,7 +74,7 @@ def test_rates_that_were_told_early_were_cut_early_and_their_requests_are_kept(
     rows = read_lines(results.folder(record.id) / "capacity_requests.jsonl", Request)
     for probe in found.probes:
         window = probe.window
-        assert window.end_ns - window.start_ns < 5e9  # of 12 s a third, and a look
+        assert window.end_ns - window.start_ns < 7e9  # of 18 s a third, and a look
         mine = [row for row in rows if row.load_point == window.load_point]
         assert len(mine) >= probe.good + probe.bad
         assert window.rate == probe.rate
@@ -88,7 +88,7 @@ def test_the_report_says_what_was_certified(folder: Path) -> None:
     seen = analyze(folder / "r")
     (one,) = seen.capacities
     found = search_of(folder)
-    assert one.slo == "TTFT <= 300 ms and TPOT <= 60 ms"
+    assert one.slo == "TTFT <= 150 ms and TPOT <= 60 ms"
     assert [rate.rate for rate in one.launches[0].rates] == [p.rate for p in found.probes]
     at_slo = [ranking for ranking in seen.rankings if ranking.at == "slo"]
     assert {ranking.objective for ranking in at_slo} == {"throughput", "energy", "cost"}

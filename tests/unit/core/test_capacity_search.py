@@ -168,11 +168,11 @@ def test_one_burst_fails_nobody() -> None:
 
 
 def test_requests_in_flight_share_their_fate() -> None:
-    # Of 40 in flight at once, the 60 good requests of a chunk are worth 6.
+    # Of 40 in flight at once, the 60 good requests of a chunk are worth 3.
     alone, _ = run(RULES, lambda _: Told(good=60, bad=0))
     together, _ = run(RULES, lambda _: Told(good=60, bad=0, in_flight=40.0))
     assert (alone.probes[0].seconds, together.probes[0].seconds > 100) == (30, True)
-    assert together.design_effect == 10
+    assert together.design_effect == 20
 
 
 def test_time_runs_out() -> None:
