@@ -113,7 +113,7 @@ class Probe:
 class Capacity:
     """The answer. ``passes``/``fails`` are certified rates in requests/s, None where none is.
 
-    ``gap`` is ``fails / passes - 1``. ``flag``: ``ill_posed`` (a gap above the limit, the share
+    ``design_effect`` is the one with which a rate passed last. ``gap`` is ``fails / passes - 1``. ``flag``: ``ill_posed`` (a gap above the limit, the share
     hardly depends on the rate there; or below 0, it does not fall with the rate), ``below_range``
     and ``above_range`` (the lowest rate fails, the highest passes), ``budget`` (time or probes ran
     out before the bracket closed), ``starved`` (the client could not offer more, and nothing that
@@ -161,6 +161,8 @@ class _Search:
     freedom: int = 0
     crowd: float = 0.0
     """Requests in flight at the rate that is on."""
+    used: float | None = None
+    """The design effect with which a rate passed last."""
 
     def upper(self) -> float | None:
         """Return the lowest rate that failed, certified or not, or could not be offered."""
@@ -265,7 +267,7 @@ class _Search:
 
     def note(self, rate: float, outcome: Outcome, *, certify: bool) -> None:
         if outcome == "pass":
-            self.passes = max(rate, self.passes or 0.0)
+            self.passes, self.used = max(rate, self.passes or 0.0), self.effect()
         elif outcome == "fail":
             self.fails = min(rate, self.fails or math.inf)
         elif outcome == "hopeless":
@@ -350,6 +352,6 @@ class _Search:
             gap=gap,
             seconds=self.seconds,
             flag=flag,
-            design_effect=self.effect(),
+            design_effect=self.used or self.effect(),
             probes=tuple(self.probes),
         )
