@@ -113,11 +113,11 @@ class Probe:
 class Capacity:
     """The answer. ``passes``/``fails`` are certified rates in requests/s, None where none is.
 
-    ``design_effect`` is the one with which a rate passed last. ``gap`` is ``fails / passes - 1``. ``flag``: ``ill_posed`` (a gap above the limit, the share
-    hardly depends on the rate there; or below 0, it does not fall with the rate), ``below_range``
-    and ``above_range`` (the lowest rate fails, the highest passes), ``budget`` (time or probes ran
-    out before the bracket closed), ``starved`` (the client could not offer more, and nothing that
-    it could offer failed).
+    ``gap`` is ``fails / passes - 1``; ``design_effect`` the one with which a rate passed last.
+    ``flag``: ``ill_posed`` (a gap above the limit, the share hardly depends on the rate there; or
+    below 0, it does not fall with the rate), ``below_range`` and ``above_range`` (the lowest rate
+    fails, the highest passes), ``budget`` (time or probes ran out before the bracket closed),
+    ``starved`` (the client could not offer more, and nothing that it could offer failed).
     """
 
     passes: float | None

@@ -327,6 +327,6 @@ def _open(call: Call) -> Seen:
 
 def _ended(row: Request, index: int) -> Seen:
     tokens = row.output_tokens_expected if row.output_tokens is None else row.output_tokens
-    state: Literal["ok", "error"] = "ok" if row.status == "ok" else "error"
+    state: Literal["ok", "error"] = "ok" if row.status == "ok" and row.first_ns else "error"
     times = (row.intended_ns, row.sent_ns, row.first_ns or 0, row.last_ns or 0)
     return Seen(index, *times, tokens, state)

@@ -230,6 +230,8 @@ class Conductor:
         await asyncio.Event().wait()
 
     async def _ended_early(self, phases: asyncio.Task[list[Part]]) -> list[Part]:
+        if self.over:  # by itself, in the same moment
+            return await phases
         phases.cancel()
         whole = await self._salvage()
         self.over = True

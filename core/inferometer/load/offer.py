@@ -76,7 +76,8 @@ class Seen(NamedTuple):
     """One request of the load while the load is on. Times are monotonic ns; 0 means never.
 
     ``place`` is that in the source. ``state``: ``waiting`` for the first byte of an answer,
-    ``answering``, ``undecoded`` when it has ended and it is not known yet how, or how it ended.
+    ``answering``, ``undecoded`` when it has ended and it is not known yet how, or how it ended; an
+    answer without content is an ``error``.
     """
 
     place: int
