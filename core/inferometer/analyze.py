@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 import inferometer
-from inferometer import hardware, remarks, validity
+from inferometer import capacities, hardware, remarks, validity
+from inferometer.capacity_ranks import build_slo_rankings
 from inferometer.cells import Evidence, build_cells, build_models, build_stacks, servers
 from inferometer.comparison import Comparison
 from inferometer.contests import Field, build_rankings
@@ -120,7 +121,12 @@ def _compared(
     refused = refusals(parity, servers(evidence))
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     field = Field.of(evidence, cells, refused)
-    rankings = [*build_rankings(field, models), *at_equal_interactivity(field, models)]
+    searches = capacities.read(stores, evidence)
+    rankings = [
+        *build_rankings(field, models),
+        *at_equal_interactivity(field, models),
+        *build_slo_rankings(field, models, searches),
+    ]
     study = evidence.study
     return Comparison(
         title=study.name,
@@ -136,7 +142,7 @@ def _compared(
         price=evidence.price,
         stacks=stacks,
         models=models,
-        metrics=[*(metric.info for metric in METRICS), *OF_LAUNCHES],
+        metrics=[*(m.info for m in METRICS), *OF_LAUNCHES, *capacities.metrics(searches)],
         cells=cells,
         rankings=rankings,
         moe_ratios=build_moe_ratios(evidence, models, cells, parity),
@@ -150,6 +156,7 @@ def _compared(
         meters=list(evidence.meters.values()),
         noise=build_noise(evidence, rankings),
         phases=phases,
+        capacities=capacities.build_capacities(evidence, models, searches),
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, _accelerators(evidence, bills)),
         weights=build_weights(field, models) if weights else None,

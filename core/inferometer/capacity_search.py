@@ -1,9 +1,9 @@
 """The highest rate that still meets an SLO: a certified bracket, whatever drives it.
 
 Bisection in which a rate counts as a pass or a fail only when a confidence sequence says so. The
-answer is a rate certified to meet the target share of good requests, a rate certified to miss it,
-and a flag where the question has no sharp answer. It is a state machine in plain arithmetic: a
-driver is told which rate to offer for how long, and says how many requests were good and bad.
+answer is a rate certified to meet the target share of good requests, one certified to miss it, and
+a flag where the question has no sharp answer. A state machine in plain arithmetic: a driver is told
+which rate to offer for how long, and says how many requests were good and bad.
 
     search = capacity_search.search(Rules(target=0.9, low=1, high=64))
     ask = next(search)
@@ -14,9 +14,7 @@ driver is told which rate to offer for how long, and says how many requests were
             capacity = ended.value
             break
 
-Sources: Robbins, Ann. Math. Stat. 41, 1970, for the mixture that allows looking at any time;
-uniform mixture over the share, so its Bayes factor is a ratio of beta functions. Requests share
-their fate, so counts are divided by the design effect first (Kish 1965).
+Requests share their fate, so counts are divided by the design effect first (Kish 1965).
 """
 
 from __future__ import annotations
@@ -25,13 +23,15 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from inferometer.capacity_evidence import divergence, evidence
+
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-Outcome = Literal["pass", "fail", "undecided", "hopeless"]
-Flag = Literal["ill_posed", "below_range", "above_range", "budget"]
-NEAR = 20.0
-"""Requests the mixture's narrow part is worth."""
+Outcome = Literal["pass", "fail", "undecided", "hopeless", "starved"]
+Flag = Literal["ill_posed", "below_range", "above_range", "budget", "starved"]
+FEW = 10
+"""From so many chunks on, no one of them can decide alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,8 @@ class Rules:
 
     ``target``: share of requests that must be good. ``low``/``high``: rates in requests/s.
     ``tolerance``: gap (fail / pass - 1) at which the search ends. ``steps``: how far to step out
-    from a rate that stays undecided. ``design_effect``: at least so many requests are worth one.
+    from a rate that stays undecided. ``design_effect``: at least so many requests are worth one,
+    or this ``shared`` part of those in flight.
     ``confidence``: that no certificate of the whole search is false. ``settle_s``: offered, not
     counted, after a change of rate; ``chunk_s``: between two looks; ``least_s``/``most_s``: of one
     rate. ``budget_s``: of the whole search. ``ill_posed``: the gap above which it is flagged.
@@ -52,13 +53,14 @@ class Rules:
     tolerance: float = 0.1
     steps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4)
     design_effect: float = 4.0
+    shared: float = 0.5
     confidence: float = 0.95
     settle_s: float = 5.0
     chunk_s: float = 10.0
     least_s: float = 20.0
     most_s: float = 360.0
     patience: float = 0.1
-    refine_s: float = 720.0
+    refine_s: float = 780.0
     budget_s: float = 2400.0
     ill_posed: float = 0.25
     most_probes: int = 12
@@ -84,12 +86,16 @@ class Ask:
 class Told:
     """Requests that met every SLO, and those that did not (failed ones, and late ones still out).
 
-    ``growing``: the queue and the time to first token both rose throughout.
+    ``growing``: the queue and the time to first token both rose throughout; the rate does not pass
+    while they do. ``starved``: the client was too slow to tell, so nothing counts. ``in_flight``:
+    requests that were out at the same time, on average; 0 where that is not known.
     """
 
     good: int
     bad: int
     growing: bool = False
+    starved: bool = False
+    in_flight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +113,11 @@ class Probe:
 class Capacity:
     """The answer. ``passes``/``fails`` are certified rates in requests/s, None where none is.
 
-    ``gap`` is ``fails / passes - 1``. ``flag``: ``ill_posed`` (a gap above the limit, the share
-    hardly depends on the rate there; or below 0, it does not fall with the rate), ``below_range``
-    and ``above_range`` (the lowest rate fails, the highest passes), ``budget`` (time or probes ran
-    out before the bracket closed).
+    ``gap`` is ``fails / passes - 1``; ``design_effect`` the one with which a rate passed last.
+    ``flag``: ``ill_posed`` (a gap above the limit, the share hardly depends on the rate there; or
+    below 0, it does not fall with the rate), ``below_range`` and ``above_range`` (the lowest rate
+    fails, the highest passes), ``budget`` (time or probes ran out before the bracket closed),
+    ``starved`` (the client could not offer more, and nothing that it could offer failed).
     """
 
     passes: float | None
@@ -120,63 +127,6 @@ class Capacity:
     flag: Flag | None
     design_effect: float
     probes: tuple[Probe, ...]
-
-
-def evidence(good: float, bad: float, target: float, *, passing: bool) -> float:
-    """Return the log Bayes factor of "a share above (``passing``) or below" against ``target``.
-
-    Of a beta(a, b) mixture cut off at the target, with ``N = good + bad`` and ``Q`` the part of a
-    beta distribution on the side asked about:
-    ``ln B(good+a, bad+b) Q(good+a, bad+b) / (B(a, b) Q(a, b)) - good ln p - bad ln(1-p)``; here the
-    mean of the uniform mixture and of one worth 20 requests around ``p``, which is quicker to tell
-    shares near the target. Whenever it passes ``ln(1/alpha)`` the share lies on that side, with at
-    most ``alpha`` chance of ever saying so wrongly.
-    """
-    null = good * math.log(target) + bad * math.log1p(-target)
-    parts = [
-        _log_beta(good + a, bad + b)
-        - _log_beta(a, b)
-        + log_part(target, good + a, bad + b, above=passing)
-        - log_part(target, a, b, above=passing)
-        for a, b in ((1.0, 1.0), (NEAR * target, NEAR * (1 - target)))
-    ]
-    top = max(parts)
-    return top + math.log(sum(math.exp(part - top) for part in parts) / 2) - null
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def log_part(x: float, a: float, b: float, *, above: bool) -> float:
-    """Return the log of the part of a beta(a, b) distribution above or below ``x``, 0 < x < 1.
-
-    Written out because what measures loads no array library, and in logs because the part may be
-    smaller than any number. Continued fraction 8.17.22 of the NIST Digital Library of Mathematical
-    Functions by Lentz' method; it converges quickly left of the mean, so the right is mirrored.
-    """
-    if x > (a + 1) / (a + b + 2):
-        return log_part(1 - x, b, a, above=not above)
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    value = d
-    for m in range(1, 1000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
-            d, c = 1 / (1 + term * d), 1 + term / c
-            value *= c * d
-        if abs(c * d - 1) < 1e-14:
-            break
-    front = a * math.log(x) + b * math.log1p(-x) - math.log(a) - _log_beta(a, b)
-    below = min(front + math.log(value), -1e-300)
-    return math.log1p(-math.exp(below)) if above and below < -1e-16 else below
-
-
-def divergence(share: float, target: float) -> float:
-    """Return the evidence each independent request adds on average, when ``share`` is true."""
-    bad = 1 - share
-    found = share * math.log(share / target) if share else 0.0
-    return found + (bad * math.log(bad / (1 - target)) if bad else 0.0)
 
 
 def search(rules: Rules) -> Generator[Ask, Told, Capacity]:
@@ -202,15 +152,21 @@ class _Search:
     fails: float | None = None
     hopeless: float = math.inf
     """Lowest rate at which the queue grew, which no confidence sequence has certified."""
+    ceiling: float = math.inf
+    """Lowest rate that the client could not offer."""
     seconds: float = 0.0
     probes: list[Probe] = field(default_factory=list)
     squares: float = 0.0
     """Pearson's statistic of chunks inside their probes, over ``freedom`` degrees."""
     freedom: int = 0
+    crowd: float = 0.0
+    """Requests in flight at the rate that is on."""
+    used: float | None = None
+    """The design effect with which a rate passed last."""
 
     def upper(self) -> float | None:
-        """Return the lowest rate that failed, certified or not."""
-        known = min(self.hopeless, self.fails or math.inf)
+        """Return the lowest rate that failed, certified or not, or could not be offered."""
+        known = min(self.hopeless, self.fails or math.inf, self.ceiling)
         return known if math.isfinite(known) else None
 
     def spent(self) -> bool:
@@ -233,9 +189,10 @@ class _Search:
     def effect(self) -> float:
         """Return the design effect: the assumed one, or the chunks' own where it is surely more.
 
-        Surely: by two standard errors, ``sqrt(2 / freedom)`` each.
+        Surely: by two standard errors, ``sqrt(2 / freedom)`` each. Assumed is at least a share of
+        the requests in flight: they are batched together, and slow or quick together.
         """
-        assumed = max(self.rules.design_effect, 1.0)
+        assumed = max(self.rules.design_effect, self.crowd * self.rules.shared, 1.0)
         if not self.freedom:
             return assumed
         seen = self.squares / self.freedom
@@ -261,11 +218,16 @@ class _Search:
         """Return the evidence that certifies one rate: each probe has its part of the error."""
         return math.log(self.rules.most_probes / (1 - self.rules.confidence))
 
-    def certainty(self, good: int, bad: int) -> Outcome:
-        """Say what the counts of one rate certify."""
+    def certainty(self, chunks: list[Told]) -> Outcome:
+        """Say what the counts of one rate certify.
+
+        Of few chunks, whichever is left out: a burst or a lull is no evidence by itself.
+        """
+        good, bad = sum(t.good for t in chunks), sum(t.bad for t in chunks)
         passing = good > self.rules.target * (good + bad)
-        if self.seen(good, bad, passing=passing) <= self.bar():
-            return "undecided"
+        for out in chunks if len(chunks) < FEW else (Told(good=0, bad=0),):
+            if self.seen(good - out.good, bad - out.bad, passing=passing) <= self.bar():
+                return "undecided"
         return "pass" if passing else "fail"
 
     def seen(self, good: int, bad: int, *, passing: bool) -> float:
@@ -281,28 +243,37 @@ class _Search:
             settle = 0.0 if chunks else rules.settle_s
             told = yield Ask(rate=rate, seconds=rules.chunk_s, settle_s=settle)
             chunks.append(told)
+            self.crowd = sum(t.in_flight for t in chunks) / len(chunks)
             spent += rules.chunk_s
             self.seconds += rules.chunk_s + settle
             good, bad = sum(t.good for t in chunks), sum(t.bad for t in chunks)
             grew = grew + 1 if told.growing else 0
             if grew >= 2 and good < rules.target * (good + bad) and not certify:
                 outcome = "hopeless"
-            if spent >= rules.least_s and (said := self.certainty(good, bad)) != "undecided":
+            if spent >= rules.least_s and (said := self.certainty(chunks)) != "undecided":
                 outcome = said
+            if outcome == "pass" and told.growing:
+                outcome = "undecided"
+            if told.starved:
+                outcome = "starved"
             if outcome == "undecided" and self.futile(good, bad, spent):
                 break
-        self.learn(chunks)
+        # While a queue grows the chunks differ for that, and not because requests share their fate.
+        steady = outcome != "starved" and not any(told.growing for told in chunks)
+        self.learn(chunks if steady else [])
         self.probes.append(Probe(rate=rate, good=good, bad=bad, seconds=spent, outcome=outcome))
         self.note(rate, outcome, certify=certify)
         return outcome
 
     def note(self, rate: float, outcome: Outcome, *, certify: bool) -> None:
         if outcome == "pass":
-            self.passes = max(rate, self.passes or 0.0)
+            self.passes, self.used = max(rate, self.passes or 0.0), self.effect()
         elif outcome == "fail":
             self.fails = min(rate, self.fails or math.inf)
         elif outcome == "hopeless":
             self.hopeless = min(rate, self.hopeless)
+        elif outcome == "starved":
+            self.ceiling = min(rate, self.ceiling)
         if certify and outcome != "hopeless":
             self.hopeless = math.inf
 
@@ -354,12 +325,8 @@ class _Search:
             open_ = [
                 p.rate for p in self.probes if p.outcome == "undecided" and low < p.rate < high
             ]
-            ends = (
-                (low, min(open_, default=high))
-                if side == "down"
-                else (max(open_, default=low), high)
-            )
-            middle = math.sqrt(ends[0] * ends[1])
+            below, above = min(open_, default=high), max(open_, default=low)
+            middle = math.sqrt(low * below if side == "down" else above * high)
             if (yield from self.probe(middle)) == "undecided":
                 sides.discard(side)
 
@@ -373,6 +340,8 @@ class _Search:
             flag = "below_range"
         elif passes is not None and passes >= self.rules.high:
             flag = "above_range"
+        elif fails is None and math.isfinite(self.ceiling):
+            flag = "starved"
         elif self.spent():
             flag = "budget"
         else:
@@ -383,6 +352,6 @@ class _Search:
             gap=gap,
             seconds=self.seconds,
             flag=flag,
-            design_effect=self.effect(),
+            design_effect=self.used or self.effect(),
             probes=tuple(self.probes),
         )

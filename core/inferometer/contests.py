@@ -273,7 +273,7 @@ def _entrant(
     if objective == "energy" and meter is None:
         reason, detail = no_meter(evidence.meters)
         return Entrant(stack=cell.stack, cell=cell.id, reason=reason, detail=detail)
-    elsewhere = other_boundary(evidence, cell, meter) if meter else ""
+    elsewhere = other_boundary(evidence, cell.launches, meter) if meter else ""
     if elsewhere:
         return Entrant(stack=cell.stack, cell=cell.id, reason="other_boundary", detail=elsewhere)
     found = values(rows, METRIC[objective], meter)
@@ -283,15 +283,15 @@ def _entrant(
     return Entrant(stack=cell.stack, cell=cell.id, by_round=found.by_round, kind=found.kind)
 
 
-def other_boundary(evidence: Evidence, cell: Cell, meter: str) -> str:
-    """Say where a cell's launches were metered otherwise than the first; empty: all alike.
+def other_boundary(evidence: Evidence, launches: Sequence[str], meter: str) -> str:
+    """Say where ``launches`` were metered otherwise than the first; empty: all alike.
 
     Joules of a board and of the module that holds it, or of two scopes, share no rank.
     """
     known = evidence.meters.get(meter)
     for record in evidence.records:
         for info in record.meters:
-            if known is None or info.name != meter or record.id not in cell.launches:
+            if known is None or info.name != meter or record.id not in launches:
                 continue
             if info.reason is None and boundary_words(info) != boundary_words(known):
                 return f"{meter} covers {boundary_words(info)} here, {boundary_words(known)} there"

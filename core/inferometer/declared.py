@@ -49,6 +49,24 @@ class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_de
     e2e_ms: Positive | None = None
 
 
+class Capacity(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[capacity]``: search each stack for the highest rate at which enough requests are good.
+
+    Rates are in requests/s, Poisson arrivals. ``share`` of the requests must meet the whole
+    ``[slo]``. Every workload is searched, but conversations.
+    """
+
+    low: Positive
+    high: Annotated[float, Meta(gt=0, le=10_000)]
+    share: Annotated[float, Meta(gt=0, lt=1)] = 0.9
+    minutes: Positive = 15.0
+    """Of one search; the probe that is on when they are over is finished."""
+    tolerance: Positive = 0.1
+    """The search ends when the bracket is so narrow: failing rate / passing rate - 1."""
+    rounds: Annotated[int, Meta(ge=1)] | None = None
+    """In how many rounds each stack is searched; unset means all."""
+
+
 class Sequential(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """``[sequential]``: look after each round from the third on, and end what is decided.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer import cooling, precision, prepare, redact, scoring, store, told, tuning
+from inferometer import capacity, cooling, precision, prepare, redact, scoring, store, told, tuning
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
@@ -251,6 +251,7 @@ class Bench:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
                 set_ahead = sampler.watch.window_set
                 seen.windows.append(points.measure(live, point, self.plan.protocol, set_ahead))
+            capacity.search_all(live, self.plan, self.progress.stage)
 
     def _score(self, live: Live) -> None:
         """Store how likely the engine finds fixed texts, where it can tell."""

@@ -120,7 +120,7 @@ def _incomparable(
             seen.setdefault(round_, set()).add(work)
     if any(len(works) > 1 for works in seen.values()):
         return "unequal_work", "the models got different prompts"
-    elsewhere = [other_boundary(evidence, cell, meter) for cell in cells] if meter else []
+    elsewhere = [other_boundary(evidence, cell.launches, meter) for cell in cells] if meter else []
     return next((("other_boundary", words) for words in elsewhere if words), None)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, UnsetType
 
 from inferometer import pace
+from inferometer.declared import Capacity, Slo
 from inferometer.engine import Setting
 from inferometer.records import LeftOut
 from inferometer.study import (
@@ -81,6 +82,18 @@ class Search(Struct, frozen=True, kw_only=True):
         return self.tuning.window_s or protocol.window_s or pace.SHORTEST_S
 
 
+class PlannedCapacity(Struct, frozen=True, kw_only=True):
+    """The searches for capacity at the end of each launch, one a workload."""
+
+    asked: Capacity
+    slo: Slo
+    workloads: tuple[WorkloadEntry, ...]
+
+    def wanted(self, launch: Launch) -> bool:
+        """Say whether ``launch`` is of a round in which stacks are searched."""
+        return self.asked.rounds is None or launch.round < self.asked.rounds
+
+
 class Plan(Struct, frozen=True, kw_only=True):
     """The launches in running order. ``sha256`` covers the study, so it names the plan."""
 
@@ -89,6 +102,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     protocol: Protocol
     launches: tuple[Launch, ...]
     searches: tuple[Search, ...] = ()
+    capacity: PlannedCapacity | None = None
 
 
 def digest(value: object) -> str:
@@ -146,7 +160,7 @@ def expand(study: Study) -> Plan:
     over each pair.
     """
     sha256 = digest(study)
-    points = load_points(study)
+    points, capacity = load_points(study), planned_capacity(study)
     pairs = [
         (stack, engine, model)
         for stack, engine in zip(stack_ids(study), study.engines, strict=True)
@@ -160,6 +174,7 @@ def expand(study: Study) -> Plan:
         for stack, engine, model in order:
             body: tuple[object, ...] = (round_, engine, model, points, study.protocol)
             body += (study.tuning,) if engine.profile == "tuned" else ()
+            body += (capacity,) if capacity else ()
             launches.append(
                 Launch(
                     id=f"r{round_ + 1}-{stack}-{model.name}-{digest(body)[:8]}",
@@ -177,7 +192,16 @@ def expand(study: Study) -> Plan:
         protocol=study.protocol,
         launches=tuple(launches),
         searches=searches(study),
+        capacity=capacity,
     )
+
+
+def planned_capacity(study: Study) -> PlannedCapacity | None:
+    """Return what is searched at the end of each launch, if anything."""
+    if not isinstance(study.capacity, Capacity) or not isinstance(study.slo, Slo):
+        return None
+    works = tuple(work for work in study.workloads if work.turns is None)
+    return PlannedCapacity(asked=study.capacity, slo=study.slo, workloads=works)
 
 
 Point = tuple[str, str, int]

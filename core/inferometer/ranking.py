@@ -46,6 +46,8 @@ class Contest:
     """Of a sequential study: the round after which it is looked for the last time."""
     priors: Sequence[Prior] = ()
     """What earlier launches say of their variance: measured ones, simulated ones, or both."""
+    slack: float = 0.0
+    """By how much (log units) the values of a pair may be off together, beside their scatter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant])
             last = contest.looks_until
             result = by_looks(values, higher_is_better=higher, last=last, prior=prior)
         else:
-            result = order(values, higher_is_better=higher)
+            result = order(values, higher_is_better=higher, slack=contest.slack)
     entries = _entries(contest, {e.stack: e for e in ranked}, result) if result else []
     best = next((e for e in ranked if result and e.stack == result.names[0]), None)
     unranked = [_unranked(contest, entrant, best) for entrant in (*unfit, *left_out)]

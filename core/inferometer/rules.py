@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from inferometer import problems, redact
+from inferometer import capacity_rules, problems, redact
 from inferometer.engine import LaunchSpec
 from inferometer.workloads import rules as workload_rules
 
@@ -39,6 +39,7 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _loads(document)
     yield from _pairings(document)
     yield from _tuning(document)
+    yield from capacity_rules.problems(document)
     yield from _sequential(document)
     yield from _secrets(document)
 

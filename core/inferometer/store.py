@@ -21,6 +21,8 @@ Layout::
         conditions.jsonl    one Condition a line, where a meter tells the state of its devices
         probes.jsonl        one Probe a line (first round)
         scores.jsonl        one Score a line (first round, of engines that can tell)
+        capacity.jsonl      one CapacitySearch a line, where capacity is searched
+        capacity_requests.jsonl   the Requests of those searches, which no load point counts
         server.log          the engine's output
       failed/<id>-<k>/      the k-th failed attempt, same files as far as they got
       tuning/<stack>/<model>/   the search of a `tuned` stack; nothing in it is ever ranked
@@ -44,6 +46,7 @@ from typing import TYPE_CHECKING, TypeVar
 import filelock
 import msgspec
 
+from inferometer.capacity_records import CapacitySearch
 from inferometer.errors import StorageError, UsageError
 from inferometer.plan import Plan
 from inferometer.records import CHUNK, LaunchRecord, Look, Prior, Probe, Reading, Request
@@ -321,6 +324,11 @@ def readings(folder: Path) -> Sequence[Reading]:
 def probes(folder: Path) -> Sequence[Probe]:
     """Return a launch's parity probes."""
     return read_lines(folder / "probes.jsonl", Probe)
+
+
+def capacities(folder: Path) -> Sequence[CapacitySearch]:
+    """Return a launch's searches for capacity."""
+    return read_lines(folder / "capacity.jsonl", CapacitySearch)
 
 
 def encode(value: object) -> bytes:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from inferometer import rules, tomlfile
-from inferometer.declared import Energy, Positive, Price, Sequential, Slo, Text
+from inferometer.declared import Capacity, Energy, Positive, Price, Sequential, Slo, Text
 from inferometer.engine import Profile, Speculative
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
@@ -271,6 +271,7 @@ class Study(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price: Price | None = None
     energy: Energy | UnsetType = UNSET
     slo: Slo | UnsetType = UNSET
+    capacity: Capacity | UnsetType = UNSET
     sequential: Sequential | UnsetType = UNSET
     """Left out of a plan's hash when absent, like ``tuning``."""
     engines: Annotated[tuple[EngineEntry, ...], Meta(min_length=1)]

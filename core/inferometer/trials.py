@@ -109,7 +109,7 @@ def _bench(bench: Bench, search: Search, store: Store) -> Bench:
     protocol = msgspec.structs.replace(
         protocol, window_s=search.window_s(protocol), idle_s=0.0, soak_s=0.0
     )
-    plan = msgspec.structs.replace(bench.plan, protocol=protocol)
+    plan = msgspec.structs.replace(bench.plan, protocol=protocol, capacity=None)
     return replace(bench, plan=plan, results=store)
 
 

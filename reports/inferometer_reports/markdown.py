@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferometer_reports import (
+    capacity,
     latency,
     markdown_cost,
     markdown_energy,
@@ -49,6 +50,7 @@ def _lines(comparison: Comparison) -> list[str]:
     return [
         *_head(view),
         *markdown_rankings.rankings(view),
+        *capacity.section(view),
         *markdown_pairs.section(view),
         *markdown_fronts.sections(view),
         *latency.section(view),

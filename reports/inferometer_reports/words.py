@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import percent, point, times
 from inferometer.reasons import listing, reason_words
-from inferometer_reports import equal, instruments, latency
+from inferometer_reports import capacity, equal, instruments, latency
 from inferometer_reports.verdicts import answer
 from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_name
 
@@ -44,7 +44,8 @@ def answers(view: View) -> list[Statement]:
         for architecture in ARCHITECTURES
         for profile in view.profiles or ["defaults"]
     ]
-    return verdicts + [Statement(lead, text) for lead, text in latency.answers(view)]
+    others = [*capacity.answers(view), *latency.answers(view)]
+    return verdicts + [Statement(lead, text) for lead, text in others]
 
 
 def context(view: View) -> list[Statement]:

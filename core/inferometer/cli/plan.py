@@ -76,7 +76,16 @@ def estimate_s(plan: Plan, idle: float) -> float:
     # before the engine and behind it, of a server that runs already behind it only
     stretches = sum(2 if launch.engine.url is None else 1 for launch in plan.launches)
     launches = sum(_launch_s(plan, launch) for launch in plan.launches)
-    return searches + launches + stretches * idle * (1 + SETTLE)
+    return searches + launches + stretches * idle * (1 + SETTLE) + capacity_s(plan)
+
+
+def capacity_s(plan: Plan) -> float:
+    """Return the most seconds of offered load that the searches for capacity may take in all."""
+    planned = plan.capacity
+    if planned is None:
+        return 0.0
+    launches = sum(map(planned.wanted, plan.launches))
+    return launches * len(planned.workloads) * planned.asked.minutes * 60
 
 
 def search_s(plan: Plan, search: Search) -> float:
@@ -133,6 +142,7 @@ def _lines(
         *([""] if plan.searches else []),
         *columns(rows),
         "",
+        *_capacity_lines(plan),
         *(f"{stack}: {place}" for stack, place in places.items()),
         *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
         *([f"in each launch {idle:g} s without load, before and behind the start"] if idle else []),
@@ -155,6 +165,20 @@ def _search_line(plan: Plan, search: Search) -> str:
     )
 
 
+def _capacity_lines(plan: Plan) -> list[str]:
+    from inferometer.progress import duration
+
+    planned = plan.capacity
+    if planned is None:
+        return []
+    asked = planned.asked
+    names = ", ".join(work.name for work in planned.workloads)
+    launches = sum(map(planned.wanted, plan.launches))
+    each = f"at most about {asked.minutes:g} min for each workload ({names})"
+    range_ = f"{asked.low:g} to {asked.high:g} requests/s in {launches} launches"
+    return [f"capacity at the SLO: {range_}, {each}, {duration(capacity_s(plan))} in all"]
+
+
 def _document(
     plan: Plan,
     idle: float,
@@ -171,6 +195,7 @@ def _document(
         "protocol": plan.protocol,
         "not_run": left_out,
         "searches": plan.searches,
+        "capacity": plan.capacity,
         "launches": plan.launches,
         "runs_in": places,
         "unsupported": {

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from inferometer.comparison.capacities import Capacity as Capacity
+from inferometer.comparison.capacities import LaunchCapacity as LaunchCapacity
 from inferometer.comparison.costs import Costs as Costs
 from inferometer.comparison.fronts import Front as Front
 from inferometer.comparison.fronts import FrontPoint as FrontPoint
@@ -338,6 +340,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     costs: Costs | None = None
     noise: list[Noise] = []
     """Of every ranking with an order, what its launches differ by."""
+    capacities: list[Capacity] = []
+    """Of each stack, model and workload; none where the study has no ``[capacity]``."""
     stopped: Stopped | None = None
     """None where the number of rounds was fixed."""
     fronts: list[Front] = []

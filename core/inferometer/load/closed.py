@@ -6,20 +6,21 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from inferometer.errors import LaunchError
 from inferometer.load.alarm import Alarm
 from inferometer.load.answer import Answer, Call
 from inferometer.load.deal import Share, Unit
 from inferometer.load.http import Client, Target, frame
+from inferometer.load.offer import Progress, Seen
 from inferometer.load.shelf import Row, Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from inferometer.load.offer import Body, LoadPlan
-    from inferometer.records import Phase
+    from inferometer.records import Phase, Request
 
 TICK_S = 0.010
 DEAD_AFTER = 3
@@ -108,6 +109,7 @@ class ClosedLoop:
         self.retries = 0
         self.task: asyncio.Task[None] | None = None
         self.failed = asyncio.Event()
+        self.told_rows = self.told_lags = 0
 
     # -- phases ----------------------------------------------------------------------------------
 
@@ -177,6 +179,20 @@ class ClosedLoop:
         pulse = self.pulse
         cpu_s = pulse.end_s - pulse.start_s
         return Part(self.shelf.rows, self.shelf.whole, pulse.lags, cpu_s, self.retries)
+
+    async def progress(self) -> Progress:
+        """Return what became of the load since it was last asked.
+
+        Requests whose answer is not decoded yet are among the open ones.
+        """
+        as_of_ns, rows, lags = time.monotonic_ns(), self.shelf.rows, self.pulse.lags
+        new = [row for row, _ in rows[self.told_rows :] if row.phase == "load"]
+        ended = [_ended(row, row.index - self.plan.first_index) for row in new]
+        late = [lag for _, lag in lags[self.told_lags :]]
+        self.told_rows, self.told_lags = len(rows), len(lags)
+        still = [call for call in (*self.open, *self.shelf.undecoded()) if call.phase == "load"]
+        cpu_s = time.process_time() - self.pulse.start_s
+        return Progress(as_of_ns, ended, [*map(_open, still)], late, cpu_s)
 
     async def salvage(self, end_ns: int) -> Part | None:
         """Stop in the middle of a window and return what there was until ``end_ns``."""
@@ -297,3 +313,20 @@ class ClosedLoop:
             reason="failed",
             stage="serve",
         )
+
+
+def _open(call: Call) -> Seen:
+    exchange = call.exchange
+    state: Literal["waiting", "answering", "undecoded"]
+    state = "answering" if exchange.packets else "waiting"
+    if exchange.outcome != "open":
+        state = "undecoded"
+    times = (call.intended_ns, exchange.sent_ns)
+    return Seen(call.index, *times, 0, 0, call.output_tokens, state)
+
+
+def _ended(row: Request, index: int) -> Seen:
+    tokens = row.output_tokens_expected if row.output_tokens is None else row.output_tokens
+    state: Literal["ok", "error"] = "ok" if row.status == "ok" and row.first_ns else "error"
+    times = (row.intended_ns, row.sent_ns, row.first_ns or 0, row.last_ns or 0)
+    return Seen(index, *times, tokens, state)

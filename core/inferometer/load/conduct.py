@@ -19,7 +19,7 @@ from inferometer.load.alarm import Alarm
 from inferometer.load.answer import Chunks, percentile
 from inferometer.load.arrivals import most_within
 from inferometer.load.deal import Share
-from inferometer.load.offer import SAMPLE, LoadResult
+from inferometer.load.offer import SAMPLE, LoadResult, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +60,9 @@ class Sender(Protocol):
     async def finish(self) -> Part:
         """Return everything."""
 
+    async def progress(self) -> Progress:
+        """Return what became of its share since it was last asked."""
+
     async def salvage(self, end_ns: int) -> Part | None:
         """Stop in the middle and return what there was until then; None when it is lost."""
 
@@ -88,6 +91,7 @@ class Conductor:
         """Wall minus monotonic time at both bounds."""
         self.residence_s: float | None = None
         self.over = False
+        self.windowed = asyncio.Event()
 
     async def run(self) -> LoadResult:
         """Run every phase; return what came of them."""
@@ -96,16 +100,19 @@ class Conductor:
     async def run_parts(self) -> list[Part]:
         """Run every phase; return what each sender leaves behind."""
         phases = asyncio.create_task(self._phases())
-        tasks = [phases, asyncio.create_task(self._poll())]
+        looks = asyncio.create_task(self._looking())
+        tasks = [phases, looks, asyncio.create_task(self._poll())]
         tasks += [asyncio.create_task(sender.watch()) for sender in self.senders]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {phases}:
                 task.result()
-            return phases.result()
+            return phases.result() if phases in done else await self._ended_early(phases)
         except BaseException:  # Ctrl-C among them
             phases.cancel()
-            await self._salvage()
+            whole = await self._salvage()
+            if whole is not None:
+                self.hooks.on_broken_off(self._merged(whole))
             raise
         finally:
             for task in tasks:
@@ -156,6 +163,7 @@ class Conductor:
         self.bounds = Bounds(start_ns, start_ns + round(window_s * 1e9))
         spread_ns = round(plan.spread * request_s * 1e9)
         self.hooks.on_window_set(*self.bounds)
+        self.windowed.set()
         with Alarm() as alarm:
             await asyncio.gather(
                 self._call_hooks(alarm),
@@ -206,19 +214,50 @@ class Conductor:
         later_s = [time_s for index, time_s in times_s.items() if index] or list(times_s.values())
         return sum(later_s) / len(later_s) if later_s else None
 
-    async def _salvage(self) -> None:
-        """Tell what an unfinished window holds: it then ends now, and what is in flight is cut."""
+    async def _looking(self) -> None:
+        """Ask every ``look_s`` of the window whether it has lasted long enough; end when it has."""
+        look_s, number = self.hooks.look_s, 0
+        await self.windowed.wait()
+        while look_s:
+            number += 1
+            due_ns = self.bounds.start_ns + round(number * look_s * 1e9)
+            await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) * 1e-9))
+            parts = await asyncio.gather(*(sender.progress() for sender in self.senders))
+            if self.over:
+                break
+            if self.hooks.enough(_together(parts)):
+                return
+        await asyncio.Event().wait()
+
+    async def _ended_early(self, phases: asyncio.Task[list[Part]]) -> list[Part]:
+        if self.over:  # by itself, in the same moment
+            return await phases
+        phases.cancel()
+        whole = await self._salvage()
+        self.over = True
+        if whole is None:
+            raise LaunchError(
+                "a load worker was lost when the load ended",
+                hint="Is there enough memory? Measure again.",
+                stage="serve",
+            )
+        return whole
+
+    async def _salvage(self) -> list[Part] | None:
+        """Return what an unfinished window holds: it then ends now, and what is in flight is cut.
+
+        None where there is none, or a sender cannot tell.
+        """
         start_ns, now_ns = self.bounds.start_ns, time.monotonic_ns()
         if self.over or not 0 < start_ns < now_ns:
-            return
+            return None
         end_ns = now_ns + self.lead_ns
         parts = await asyncio.gather(*(sender.salvage(end_ns) for sender in self.senders))
         if not self.wall_end_ns:
             self.bounds = Bounds(start_ns, end_ns)
             self._closed()
         whole = [part for part in parts if part is not None]
-        if len(whole) == len(parts):
-            self.hooks.on_broken_off(self._merged(whole))
+        return whole if len(whole) == len(parts) else None
 
     async def _poll(self) -> None:
         while True:
@@ -260,3 +299,15 @@ class Conductor:
 def _wall_ns() -> int:
     """Return wall minus monotonic time; the best of three, for a pause between the two is lag."""
     return max(time.time_ns() - time.monotonic_ns() for _ in range(3))
+
+
+def _together(parts: Sequence[Progress]) -> Progress:
+    """Return the progress of all senders as one."""
+    return Progress(
+        as_of_ns=min(part.as_of_ns for part in parts),
+        ended=[seen for part in parts for seen in part.ended],
+        open=[seen for part in parts for seen in part.open],
+        lags_ms=[lag for part in parts for lag in part.lags_ms],
+        cpu_s=sum(part.cpu_s for part in parts),
+        workers=len(parts),
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,6 +72,40 @@ class LoadPlan:
         return self.concurrency + 1 if self.warmup_requests is None else self.warmup_requests
 
 
+class Seen(NamedTuple):
+    """One request of the load while the load is on. Times are monotonic ns; 0 means never.
+
+    ``place`` is that in the source. ``state``: ``waiting`` for the first byte of an answer,
+    ``answering``, ``undecoded`` when it has ended and it is not known yet how, or how it ended; an
+    answer without content is an ``error``.
+    """
+
+    place: int
+    intended_ns: int
+    sent_ns: int
+    first_ns: int
+    last_ns: int
+    """First and last content event of one that ended."""
+    output_tokens: int
+    """As asked for; of one that ended well as ``usage`` says, where it does."""
+    state: Literal["waiting", "answering", "undecoded", "ok", "error"]
+
+
+class Progress(NamedTuple):
+    """What a sender can tell in the middle of a load, or all senders together."""
+
+    as_of_ns: int
+    """Up to this moment everything is known."""
+    ended: list[Seen]
+    """Since it was last asked."""
+    open: list[Seen]
+    lags_ms: list[float]
+    """Of the client's ticker, since it was last asked."""
+    cpu_s: float
+    """Processor time since the window opened, over all processes."""
+    workers: int = 1
+
+
 def ignore(_t_ns: int) -> None:
     """Do nothing at a bound of the window."""
 
@@ -82,6 +116,11 @@ def ignore_bounds(_start_ns: int, _end_ns: int) -> None:
 
 def ignore_result(_result: LoadResult) -> None:
     """Let what a broken load has measured go."""
+
+
+def not_yet(_progress: Progress) -> bool:
+    """Let the window run its length."""
+    return False
 
 
 def never() -> str | None:
@@ -98,6 +137,9 @@ class Hooks:
     millisecond of it. ``should_stop`` is polled every 0.2 s; a text ends the load with a
     LaunchError. ``on_broken_off`` gets what was measured until then when the load ends by an error
     or Ctrl-C inside the window; its ``end_ns`` is that moment, and what was in flight is ``cut``.
+
+    ``enough`` is asked every ``look_s`` of the window (0: never) with what there was since it was
+    last asked; when it says so, the window ends there and then, and the load with it.
     """
 
     on_window_set: Callable[[int, int], None] = ignore_bounds
@@ -105,6 +147,8 @@ class Hooks:
     on_window_end: Callable[[int], None] = ignore
     on_broken_off: Callable[[LoadResult], None] = ignore_result
     should_stop: Callable[[], str | None] = never
+    look_s: float = 0.0
+    enough: Callable[[Progress], bool] = not_yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

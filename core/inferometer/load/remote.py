@@ -17,7 +17,7 @@ from inferometer.load.deal import Dealer, Share, stock_size
 if TYPE_CHECKING:
     from inferometer.load.closed import Part, Warm
     from inferometer.load.http import Target
-    from inferometer.load.offer import LoadPlan
+    from inferometer.load.offer import LoadPlan, Progress
     from inferometer.load.shelf import Row
 
 HANG_S = 60.0
@@ -47,6 +47,7 @@ class Remote:
         self._asked = ""
         """Name of the call that ``_answer`` belongs to."""
         self._answer: asyncio.Future[Any] | None = None
+        self._progress: asyncio.Future[Progress] | None = None
         self._listening: asyncio.Task[None] | None = None
         self._failed = asyncio.Event()
         self._failure: Exception | None = None
@@ -84,6 +85,13 @@ class Remote:
         """Return everything."""
         part: Part = await self._call("finish")
         return part._replace(rows=self._rows)
+
+    async def progress(self) -> Progress:
+        """Return what became of its share since it was last asked."""
+        assert self._channel is not None
+        self._progress = asyncio.get_running_loop().create_future()
+        self._channel.post("progress")
+        return await self._progress
 
     async def salvage(self, end_ns: int) -> Part | None:
         """Have it stop in the middle of a call; None from a worker that is gone or hangs."""
@@ -186,6 +194,9 @@ class Remote:
                 # of a call that was given up for a salvage the result may still come
                 if self._answer is not None and name == self._asked and not self._answer.done():
                     self._answer.set_result(result)
+            case "progress":
+                if self._progress is not None and not self._progress.done():
+                    self._progress.set_result(content[0])
             case "failed":
                 self._fail(content[0])
             case "broken":

@@ -78,6 +78,10 @@ class Shelf:
             self._keep(call)
         return bool(self._ended)
 
+    def undecoded(self) -> list[Call]:
+        """Return the ended calls that have no row yet."""
+        return [call for call, _ in self._ended]
+
     def cut_at(self, end_ns: int) -> None:
         """Forget what comes after ``end_ns``, which has not passed yet."""
         self._end_ns = end_ns

@@ -103,6 +103,8 @@ class Worker:
                     if content[0] == "salvage" and self.call is not None:
                         self.call.cancel()
                     self.call = self._start(self._call(*content))
+                elif kind == "progress":
+                    self._start(self._progress())
                 else:
                     units, ended = content
                     self.stock.put(units, ended=ended)
@@ -116,6 +118,9 @@ class Worker:
         if name in {"finish", "salvage"}:
             result = await self._rows(result)
         await self.channel.send("done", name, result)
+
+    async def _progress(self) -> None:
+        await self.channel.send("progress", await self.sender.progress())
 
     async def _rows(self, part: Part) -> Part:
         """Send the rows in messages of their own, so that none of them is large."""

@@ -47,8 +47,13 @@ class Order:
     looks: int = 0
 
 
-def order(values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool) -> Order:
+def order(
+    values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool, slack: float = 0.0
+) -> Order:
     """Order stacks by their values (stack -> round -> value) over the rounds all of them have.
+
+    ``slack`` (log units) widens every interval of a pair: by so much the values of two stacks may
+    be off together, beside their scatter.
 
     Raises:
         ValueError: there is no such round.
@@ -57,7 +62,10 @@ def order(values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool) 
     if not rounds:
         raise ValueError("no round is complete for all stacks")
     logs = np.log(np.array([[values[name][r] for name in values] for r in rounds], dtype=float))
-    spread = stats.spread(logs)
+    found = stats.spread(logs)
+    spread = replace(
+        found, half_width=found.half_width + slack, detectable=found.detectable + slack
+    )
     means = logs.mean(axis=0)
     sign = 1.0 if higher_is_better else -1.0
     by_merit = sorted(range(len(means)), key=lambda i: (-sign * means[i], list(values)[i]))

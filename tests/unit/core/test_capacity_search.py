@@ -8,16 +8,8 @@ import pytest
 from scipy import special
 from tests.benchmarks import decisions as benchmark
 
-from inferometer.capacity_search import (
-    Ask,
-    Capacity,
-    Rules,
-    Told,
-    divergence,
-    evidence,
-    log_part,
-    search,
-)
+from inferometer.capacity_evidence import divergence, evidence, log_part
+from inferometer.capacity_search import Ask, Capacity, Rules, Told, search
 
 RULES = Rules(target=0.9, low=1, high=64, design_effect=1)
 
@@ -142,6 +134,45 @@ def test_a_surprise_beside_an_undecided_rate_goes_on_with_bisection() -> None:
     assert found.fails is not None
     assert found.passes < 5 <= found.fails
     assert (found.gap or 1) <= 0.1
+
+
+def test_a_rate_that_the_client_cannot_offer_is_gone_below_and_never_certified() -> None:
+    def answer(ask: Ask) -> Told:
+        return Told(good=1000, bad=0, starved=ask.rate > 20)
+
+    found, _ = run(RULES, answer)
+    assert (found.fails, found.flag) == (None, "starved")
+    assert found.passes is not None
+    assert 17 < found.passes < 20
+    assert {p.outcome for p in found.probes if p.rate > 20} == {"starved"}
+
+
+def test_a_rate_does_not_pass_while_its_queue_grows() -> None:
+    def answer(ask: Ask) -> Told:
+        return Told(good=1000, bad=0, growing=ask.rate > 10)
+
+    found, _ = run(RULES, answer)
+    assert found.fails is None
+    assert found.passes is not None
+    assert found.passes < 10
+
+
+def test_one_burst_fails_nobody() -> None:
+    quiet = iter([Told(good=100, bad=0), Told(good=0, bad=100)])
+
+    def answer(_: Ask) -> Told:
+        return next(quiet, Told(good=1000, bad=0))
+
+    found, _ = run(RULES, answer)
+    assert found.probes[0].outcome == "pass"
+
+
+def test_requests_in_flight_share_their_fate() -> None:
+    # Of 40 in flight at once, the 60 good requests of a chunk are worth 3.
+    alone, _ = run(RULES, lambda _: Told(good=60, bad=0))
+    together, _ = run(RULES, lambda _: Told(good=60, bad=0, in_flight=40.0))
+    assert (alone.probes[0].seconds, together.probes[0].seconds > 100) == (30, True)
+    assert together.design_effect == 20
 
 
 def test_time_runs_out() -> None:

@@ -15,7 +15,8 @@ from scipy import stats
 from inferometer.errors import LaunchError, UsageError
 from inferometer.load import address
 from inferometer.load.arrivals import Arrivals, most_within
-from inferometer.load.driver import Body, LoadPlan, Target, drive
+from inferometer.load.driver import Body, Hooks, LoadPlan, Target, drive
+from inferometer.load.offer import Progress
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:
@@ -356,3 +357,37 @@ def test_unusable_addresses_are_refused_without_repeating_secrets(
 
 def test_the_query_of_a_url_is_not_shown() -> None:
     assert address.shown("https://h/v1?key=s3cret") == "https://h/v1"
+
+
+# -- ended early ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_load_ends_when_somebody_has_seen_enough(workers: int) -> None:
+    looks: list[Progress] = []
+
+    def enough(progress: Progress) -> bool:
+        looks.append(progress)
+        return len(looks) == 2
+
+    plan = LoadPlan(
+        concurrency=2,
+        warmup_requests=2,
+        discard_s=0.1,
+        window_s=60,
+        arrivals=Arrivals(kind="constant", rate=50),
+        workers=workers,
+        first_index=1000,
+    )
+    with Oracle(Options(ttft_ms=2, itl_ms=0)) as oracle:
+        target = Target("127.0.0.1", oracle.port)
+        result = drive(target, source, plan, Hooks(look_s=0.5, enough=enough))
+    assert 1.0 <= (result.end_ns - result.start_ns) * 1e-9 < 3
+    assert [look.workers for look in looks] == [workers] * 2
+    told = [one.place for look in looks for one in look.ended]
+    assert len(told) == len(set(told))  # each once
+    stored = {row.index - 1000 for row in load(result)}
+    assert set(told) <= stored
+    assert len(told) >= 40  # of about 55
+    assert {one.state for look in looks for one in look.ended} == {"ok"}
+    assert all(one.output_tokens == TOKENS for look in looks for one in look.ended)

@@ -7,7 +7,7 @@ from collections import Counter
 import msgspec
 import pytest
 
-from inferometer import plan
+from inferometer import declared, plan
 from inferometer.study import (
     EngineEntry,
     LoadEntry,
@@ -135,3 +135,21 @@ def test_the_budget_is_part_of_the_plan_and_of_the_launches_that_it_tunes() -> N
     assert {launch.stack for launch in two.launches if launch.id in ids} == set(
         plan.stack_ids(tuned())[1:]
     )
+
+
+def test_capacity_is_searched_with_every_workload_of_single_requests() -> None:
+    study = make()
+    asked = declared.Capacity(low=1.0, high=8.0, rounds=2)
+    slo = declared.Slo(ttft_ms=500.0)
+    talk = WorkloadEntry(name="talk", input_tokens=1, output_tokens=2, turns=3, cache="warm")
+    works = (*study.workloads, talk)
+    searched = msgspec.structs.replace(study, capacity=asked, slo=slo, workloads=works)
+    made = plan.expand(searched)
+    assert made.capacity is not None
+    assert [work.name for work in made.capacity.workloads] == ["short", "long"]
+    rounds = [launch.round for launch in made.launches if made.capacity.wanted(launch)]
+    assert sorted(set(rounds)) == [0, 1]
+    assert plan.expand(study).capacity is None
+    # what is searched makes a launch another one
+    other = msgspec.structs.replace(searched, capacity=declared.Capacity(low=1.0, high=9.0))
+    assert {it.id for it in made.launches}.isdisjoint(it.id for it in plan.expand(other).launches)

@@ -740,6 +740,7 @@ def test_the_reference_has_every_key_with_its_default() -> None:
         "price": declared.Price,
         "energy": declared.Energy,
         "slo": declared.Slo,
+        "capacity": declared.Capacity,
         "sequential": declared.Sequential,
         "engines": study.EngineEntry,
         "models": study.ModelEntry,
@@ -889,3 +890,39 @@ def test_two_alike_need_a_name_each() -> None:
     assert "is also engines[0]" in dict(found(text % (one + one)))["engines[1].alias"]
     taken = twice + twice + 'alias = "vllm"\n'
     assert "is the name of an engine here" in dict(found(text % taken))["engines[1].alias"]
+
+
+SEARCHED = """
+[slo]
+ttft_ms = 500
+[capacity]
+low = 1
+high = 64
+"""
+
+
+def test_a_search_for_capacity_and_its_defaults() -> None:
+    got = study.parse(GOOD + SEARCHED, "s")
+    assert got.capacity == declared.Capacity(
+        low=1.0, high=64.0, share=0.9, minutes=15.0, tolerance=0.1, rounds=None
+    )
+    assert study.parse(study.dump(got), "s") == got
+    assert "[capacity]" not in study.dump(study.parse(GOOD, "s"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where", "what"),
+    [
+        ("[slo]\nttft_ms = 500\n", "", "capacity", "needs [slo] with ttft_ms or e2e_ms"),
+        ("ttft_ms = 500", "tpot_ms = 50", "capacity", "requests that wait ever longer"),
+        ("low = 1", "low = 64", "capacity.low", "64 must be below high, 64"),
+        ("low = 1", "low = 0", "capacity.low", "must be greater than 0"),
+        ("low = 1\n", "", "capacity.low", "missing"),
+        ("high = 64", "high = 64\nshare = 1.0", "capacity.share", "must be less than 1"),
+        ("high = 64", "high = 64\nshare = 0", "capacity.share", "must be greater than 0"),
+        ("high = 64", "high = 64\nrounds = 9", "capacity.rounds", "9 is more than the 2"),
+        ("high = 64", "high = 64\nminute = 9", "capacity.minute", "did you mean 'minutes'"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused(old: str, new: str, where: str, what: str) -> None:
+    assert what in dict(found(GOOD + SEARCHED.replace(old, new)))[where]
