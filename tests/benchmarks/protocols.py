@@ -16,7 +16,7 @@ elsewhere. Then, for the published rules: what each would have to ask of a diffe
 most 5 %, in each world, and its score when it asks for the most of these. AIPerf has such a level;
 the others would need somebody who knows how far launches differ, which one launch does not show.
 It is set on the same studies, which favours the rule. Then, how many of the stated 95 % intervals
-of tok/s hold the truth, on a machine without drift; shares of pairs rightly decided; and errors of
+of tok/s hold the truth of equal stacks, on a machine without drift; shares of pairs rightly decided; and errors of
 each rule's window. Exit status 1 when ours names a winner among equals in more than 5 %, or
 scores less than a published rule that does not.
 """
@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from tests.benchmarks.decisions import WORLDS
 from tests.benchmarks.protocol_banks import Bank, Key, Stack, bank, stretched
-from tests.benchmarks.protocol_rules import RULES, STREAMS, Steady
+from tests.benchmarks.protocol_rules import RULES, STREAMS, Steady, Whole
 from tests.benchmarks.protocol_studies import FIRST, SCENES, Case, Outcome, play
 
 from inferometer_plugins.simulator.loads import WORKLOADS, Closed
@@ -53,9 +53,10 @@ STUDIED = ("chat", "8k/1k")
 """Workloads of the studies; bias is measured on reasoning, too."""
 OTHER = "reasoning"
 DECODE = Stack("decode")
-WORKS = 60
-FRESH = 120
-"""Sets of prompts in a bank: of a rule that sends the same to all, and of ours."""
+WORKS, FRESH, LONG = 40, 60, 20
+"""Sets of prompts in a bank: of a rule that sends the same to all, of ours, of runs of 600 s."""
+FEWER = 4
+"""Times as few studies as of equal stacks are replayed of all else, where no share is near 5 %."""
 MOST = 0.05
 """False winners."""
 
@@ -120,13 +121,15 @@ def wanted(rules: Iterable[Rule]) -> dict[Key, tuple[int, int]]:
     for rule in rules:
         each = rule.runs * rule.launches
         works = FRESH if isinstance(rule.window, Steady) else WORKS
+        if isinstance(rule.window, Whole) and rule.window.least_s:
+            works = LONG
         for stacks in SCENES.values():
             for stack in stacks:
                 for workload in STUDIED:
                     key = Key(rule.window, stack, workload)
                     want(key, works, each * stacks.count(stack))
         for stack in (FIRST, DECODE):
-            want(Key(rule.window, stack, OTHER), WORKS, 1)
+            want(Key(rule.window, stack, OTHER), works, 1)
     return found
 
 
@@ -154,10 +157,11 @@ class Error(NamedTuple):
         return f"{self.mean:+.2f} +- {self.error:.2f}"
 
 
-def _error(off: np.ndarray) -> Error:
+def _error(off: np.ndarray, true_error: float) -> Error:
     """Return the mean of rows of one set of prompts each, which share its fate."""
-    each = 100 * off.mean(axis=1)
-    return Error(float(each.mean()), float(each.std(ddof=1) / math.sqrt(len(each))))
+    each = off.mean(axis=1)
+    error = math.hypot(float(each.std(ddof=1)) / math.sqrt(len(each)), true_error)
+    return Error(100 * float(each.mean()), 100 * error)
 
 
 def biases(
@@ -169,9 +173,12 @@ def biases(
     count = min(one.works, other.works)
     lead = other.tok_s[:count].mean(axis=1) - one.tok_s[:count].mean(axis=1)
     return (
-        _error(np.exp(one.tok_s) / first.tok_s - 1),
-        _error(np.exp(one.j_per_token) / first.j_per_token - 1),
-        _error((lead - math.log(second.tok_s / first.tok_s))[:, None]),
+        _error(np.exp(one.tok_s) / first.tok_s - 1, first.tok_s_error),
+        _error(np.exp(one.j_per_token) / first.j_per_token - 1, first.j_per_token_error),
+        _error(
+            (lead - math.log(second.tok_s / first.tok_s))[:, None],
+            math.hypot(first.tok_s_error, second.tok_s_error),
+        ),
     )
 
 
@@ -239,8 +246,11 @@ class Line(NamedTuple):
 
 def line(rule: Rule, true: Mapping[tuple[str, str], Truth], count: int, pool: Pool) -> Line:
     """Replay a rule in all worlds and scenes."""
+    fewer = -(-count // FEWER)
     found = {
-        (scene, workload, name): studies(rule, scene, workload, world, true, count, pool)
+        (scene, workload, name): studies(
+            rule, scene, workload, world, true, count if scene == "equal" else fewer, pool
+        )
         for scene in SCENES
         for workload in STUDIED
         for name, world in WORLDS.items()
@@ -249,7 +259,7 @@ def line(rule: Rule, true: Mapping[tuple[str, str], Truth], count: int, pool: Po
     for workload in STUDIED if rule.interval != "none" else ():
         for world in WORLDS.values():
             still = replace(world, drift_per_hour=0.0, walk_per_root_hour=0.0)
-            runs = studies(rule, "equal", workload, still, true, count, pool)
+            runs = studies(rule, "equal", workload, still, true, fewer, pool)
             share = float(np.mean([it for run in runs for it in run.held]))
             held.setdefault(workload, []).append(share)
     tallies: dict[tuple[str, str], list[Tally]] = {}
@@ -322,7 +332,7 @@ def check() -> None:
 def main(argv: list[str] | None = None) -> int:
     """Replay, print, judge."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.protocols")
-    parser.add_argument("--studies", type=int, default=1000)
+    parser.add_argument("--studies", type=int, default=1000, help="of equal stacks, each world")
     parser.add_argument("--only", default="", help="rules whose name holds this")
     parser.add_argument("--length", type=float, default=LENGTH_S, help="of each of 4 true runs")
     parser.add_argument("--check", action="store_true", help="only what putting together costs")
@@ -340,7 +350,8 @@ def main(argv: list[str] | None = None) -> int:
     with multiprocessing.Pool(2, initializer=_hold, initargs=(banks,)) as pool:
         for rule in rules:
             lines.append(line(rule, true, asked.studies, pool))
-            print(f"{rule.name} after {time.perf_counter() - began:.0f} s", flush=True)
+            after_s = time.perf_counter() - began
+            print(f"{rule.name} after {after_s:.0f} s: {_shares(lines[-1].false)}", flush=True)
     show(lines)
     show_bias(rules, banks, true)
     return verdict(lines)

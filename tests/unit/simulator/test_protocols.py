@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.benchmarks.decisions import WORLDS
 from tests.benchmarks.protocol_banks import Key, Stack, bank, enough, stretched
-from tests.benchmarks.protocol_rules import RULES
+from tests.benchmarks.protocol_rules import RULES, Whole
 from tests.benchmarks.protocol_studies import FIRST, SCENES, Case, Claim, Outcome, compared, play
 from tests.benchmarks.protocols import Found, Tally, biases, score, strict, wanted
 
@@ -19,11 +19,16 @@ DECODE = Stack("decode")
 AROUND_100 = [98.0, 99.0, 100.0, 101.0, 102.0]
 
 
-def case(name: str, logs: tuple[float, ...] = (0.0, 0.0, 0.0), **sizes: int) -> Case:
+def case(name: str, works: int, draws: int) -> Case:
     """Return a rule at work on equal stacks in chat."""
     key = Key(RULES[name].window, FIRST, "chat")
-    banks = {key: bank(key, **sizes)} if sizes else {}
-    return Case(rule=RULES[name], stacks=SCENES["equal"], workload="chat", banks=banks, logs=logs)
+    return Case(
+        rule=RULES[name],
+        stacks=SCENES["equal"],
+        workload="chat",
+        banks={key: bank(key, works, draws)},
+        logs=(0.0, 0.0, 0.0),
+    )
 
 
 def false_winners(it: Case, world: str, count: int) -> float:
@@ -37,10 +42,10 @@ def true_chat(preset: str) -> Truth:
 
 
 def test_one_launch_each_names_winners_among_equals_and_ours_hardly_ever_does() -> None:
-    assert false_winners(case("InferenceX", works=4, draws=3), "quiet", 50) == 1
-    aiperf = case("AIPerf", works=4, draws=15)
+    assert false_winners(case("InferenceX", 4, 3), "quiet", 50) == 1
+    aiperf = case("AIPerf", 4, 15)
     assert false_winners(aiperf, "usual", 100) > 0.5
-    ours = case("Inferometer", works=12, draws=3)
+    ours = case("Inferometer", 12, 3)
     # 5 % of 100 and twice the standard deviation of that
     assert false_winners(ours, "usual", 100) <= 0.09
 
@@ -83,7 +88,8 @@ def test_what_is_claimed_of_two_stacks(
     name: str, runs: tuple[list[float], list[float]], claimed: bool
 ) -> None:
     # the second stack is truly 5 % better
-    it = case(name, logs=(math.log(100), math.log(105)))
+    logs = (math.log(100), math.log(105))
+    it = Case(rule=RULES[name], stacks=(FIRST, DECODE), workload="chat", banks={}, logs=logs)
     found = compared(it, [np.asarray(values) for values in runs], 60)
     right = name != "MLPerf, best of 3"  # whose best run is the worse stack's
     assert found.right == (claimed and right)
@@ -118,8 +124,9 @@ def test_every_published_rule_names_its_sources_and_fills_its_length() -> None:
         assert rule.sources
         assert rule.reading
     mlperf = RULES["MLPerf Offline"].window
+    assert isinstance(mlperf, Whole)
     key = Key(mlperf, FIRST, "chat")
-    assert enough(mlperf, FIRST, "chat") > 4388  # type: ignore[arg-type]
+    assert enough(mlperf, FIRST, "chat") > 4388
     sizes = wanted([RULES["MLPerf Offline"], RULES["MLPerf, best of 3"]])
     assert sizes[key][1] == 9  # three launches of three equal stacks
 
