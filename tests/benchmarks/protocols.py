@@ -16,9 +16,9 @@ elsewhere. Then, for the published rules: what each would have to ask of a diffe
 most 5 %, in each world, and its score when it asks for the most of these. AIPerf has such a level;
 the others would need somebody who knows how far launches differ, which one launch does not show.
 It is set on the same studies, which favours the rule. Then, how many of the stated 95 % intervals
-of tok/s hold the truth of equal stacks, on a machine without drift; shares of pairs rightly decided; and errors of
-each rule's window. Exit status 1 when ours names a winner among equals in more than 5 %, or
-scores less than a published rule that does not.
+of tok/s hold the truth of equal stacks, on a machine without drift; shares of pairs rightly
+decided; and errors of each rule's window. Exit status 1 when ours names a winner among equals in
+more than 5 %, or scores less than a published rule that does not.
 """
 
 from __future__ import annotations
