@@ -38,22 +38,22 @@ BATCHES = 5
 
 class Read(NamedTuple):
     """One window: logarithms of tok/s and J/token, machine seconds with start and drain, and the
-    squared deviations of the logarithms of its batches."""
+    logarithms of the tokens of its batches."""
 
     tok_s: float
     j_per_token: float
     seconds: float
-    squares: float
+    batches: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bank:
-    """Windows by set of prompts (rows) and draw of noise (columns)."""
+    """Windows by set of prompts (rows) and draw of noise (columns); batches along a third axis."""
 
     tok_s: Floats
     j_per_token: Floats
     seconds: Floats
-    squares: Floats
+    batches: Floats
 
     @property
     def works(self) -> int:
@@ -144,17 +144,23 @@ def _figures(ran: Trace, start_s: float, stop_s: float, seconds: float) -> Read:
     seen = ran.figures(start_s, stop_s)
     edges = np.linspace(start_s, stop_s, BATCHES + 1)
     batches = [ran.tokens(*pair) for pair in pairwise(edges.tolist())]
-    squares = BATCHES * float(np.var(np.log(np.maximum(batches, 1))))
-    return Read(math.log(seen.tok_s), math.log(seen.j_per_token), seconds, squares)
+    logs = tuple(np.log(np.maximum(batches, 1)).tolist())
+    return Read(math.log(seen.tok_s), math.log(seen.j_per_token), seconds, logs)
 
 
 def bank(key: Key, works: int, draws: int, pool: Pool | None = None) -> Bank:
     """Simulate a bank."""
     places = [(key, work, draw) for work in range(works) for draw in range(draws)]
     rows = pool.starmap(read, places, chunksize=8) if pool else [read(*it) for it in places]
-    table = np.asarray(rows).reshape(works, draws, 4)
-    names = ("tok_s", "j_per_token", "seconds", "squares")
-    return Bank(**{name: table[:, :, number] for number, name in enumerate(names)})
+    tok_s, j_per_token, seconds, batches = (
+        np.asarray(column, float).reshape(works, draws, -1) for column in zip(*rows, strict=True)
+    )
+    return Bank(
+        tok_s=tok_s[:, :, 0],
+        j_per_token=j_per_token[:, :, 0],
+        seconds=seconds[:, :, 0],
+        batches=batches,
+    )
 
 
 def stretched(key: Key, slower: float, works: int) -> tuple[float, float]:

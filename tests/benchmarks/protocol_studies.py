@@ -187,12 +187,16 @@ def stated(rule: Rule, runs: Runs) -> list[tuple[float, float]]:
 
 
 class Rounds(decisions.Machine):
-    """Rounds of launches whose windows come from a bank, fresh prompts for each window."""
+    """Rounds of launches whose windows come from a bank, fresh prompts for each window.
+
+    A window's noise is taken from what its batches differ by between stacks: what the prompts do to
+    a batch they do to all, and it is no part of a difference. Batches of one stack alone would have
+    it more than twice as great in chat, and a prior rescaled with that would be far too small.
+    """
 
     def __init__(self, world: Launches, rng: np.random.Generator, case: Case) -> None:
         super().__init__(world, rng)
         self.case, self.host = case, Host(world, rng)
-        self.seconds = 0.0
         self._stacks = {f"stack{number}": it for number, it in enumerate(case.stacks)}
 
     def round_of(
@@ -201,22 +205,30 @@ class Rounds(decisions.Machine):
         """Return stack -> windows of one round."""
         first = self.case.bank(self.case.stacks[0])
         works = self.rng.choice(first.works, windows, replace=False).tolist()
-        draws = self.rng.permutation(first.draws)
-        found = {}
+        draws = self.rng.permutation(first.draws).tolist()
+        found, batches = {}, []
         for name, draw in zip(names, draws, strict=False):
             bank = self.case.bank(self._stacks.get(name, self.case.stacks[0]))
-            found[name] = self._windows(bank, works, int(draw) % bank.draws)
+            found[name] = self._windows(bank, works, draw % bank.draws)
+            batches.append(bank.batches[works, draw % bank.draws])
+        self._noise(np.asarray(batches))
         self.seconds = self.host.seconds
         return found
 
     def _windows(self, bank: Bank, works: Sequence[int], draw: int) -> list[float]:
-        own, found = self.host.launch(), []
-        for work in works:
-            seen = self.host.read(own + bank.tok_s[work, draw], bank.seconds[work, draw])
-            self.squares += float(bank.squares[work, draw])
-            self.freedom += 4
-            found.append(math.exp(seen))
-        return found
+        own = self.host.launch()
+        return [
+            math.exp(self.host.read(own + bank.tok_s[work, draw], bank.seconds[work, draw]))
+            for work in works
+        ]
+
+    def _noise(self, batches: Runs) -> None:
+        """Add what is left of logs by stack, window and batch when the means of both are out."""
+        stacks, windows, count = batches.shape
+        left = batches - batches.mean(axis=2, keepdims=True)
+        left -= left.mean(axis=0)
+        self.squares += float((left**2).sum())
+        self.freedom += (stacks - 1) * windows * (count - 1)
 
 
 def ours(seed: np.random.SeedSequence, case: Case, world: Launches) -> Outcome:
