@@ -7,9 +7,18 @@ import math
 import numpy as np
 import pytest
 from tests.benchmarks.decisions import WORLDS
-from tests.benchmarks.protocol_banks import Key, Stack, bank, enough, stretched
+from tests.benchmarks.protocol_banks import Bank, Key, Stack, bank, enough, stretched
 from tests.benchmarks.protocol_rules import RULES, Whole
-from tests.benchmarks.protocol_studies import FIRST, SCENES, Case, Claim, Outcome, compared, play
+from tests.benchmarks.protocol_studies import (
+    FIRST,
+    SCENES,
+    Case,
+    Claim,
+    Outcome,
+    Rounds,
+    compared,
+    play,
+)
 from tests.benchmarks.protocols import Found, Tally, biases, score, strict, wanted
 
 from inferometer_plugins.simulator.loads import CHAT, Closed
@@ -94,6 +103,24 @@ def test_what_is_claimed_of_two_stacks(
     right = name != "MLPerf, best of 3"  # whose best run is the worse stack's
     assert found.right == (claimed and right)
     assert found.false == (claimed and not right)
+
+
+def test_noise_is_what_batches_of_the_same_prompts_differ_by() -> None:
+    key = Key(RULES["Inferometer"].window, FIRST, "chat")
+    zero = np.zeros((1, 2))
+    prompts = np.asarray([9.0, 5.0, 7.0, 6.0, 8.0])
+    noise = np.asarray([1.0, -1.0, 0.0, 0.0, 0.0])
+    batches = np.asarray([[prompts + noise, prompts - noise]])
+    made = Bank(tok_s=zero, j_per_token=zero, seconds=zero + 60, batches=batches)
+    stacks = (FIRST, FIRST)
+    it = Case(
+        rule=RULES["Inferometer"], stacks=stacks, workload="chat", banks={key: made}, logs=(0, 0)
+    )
+    machine = Rounds(WORLDS["quiet"], np.random.default_rng(1), it)
+    machine.round_of(["stack0", "stack1"], {"stack0": 1.0, "stack1": 1.0}, 1)
+    # 1 + 1 from each stack over 4 degrees of freedom; one of five batches counts a fifth
+    assert machine.window_sd == pytest.approx(math.sqrt(4 / 4 / 5))
+    assert machine.seconds == 2 * (180 + 60)
 
 
 def test_a_score_is_right_decisions_in_an_hour() -> None:
