@@ -46,12 +46,12 @@ engines: install
 lane-sglang: install
 	$(BIN)/python -m pytest tests/lanes/sglang/lane_flags.py tests/lanes/sglang/lane.py
 
-# Timings, so on an otherwise idle machine; three quarters of an hour, and once the peers' installation.
+# Timings, so on an otherwise idle machine; an hour, and once the peers' installation.
 # All of them run, also behind one that missed a target.
 benchmarks: install
 	@missed=0; for name in oracle_table arrivals load_scenes faults energy_faults \
-	  energy_traces phase_split meter_overhead simulator_speed window_bias decisions percentile_coverage \
-	  large_analysis pooled_directories; do \
+	  energy_traces phase_split meter_overhead simulator_speed window_bias decisions \
+	  percentile_coverage protocols large_analysis pooled_directories; do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
 	done; exit $$missed
 

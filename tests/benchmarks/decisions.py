@@ -26,7 +26,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -145,6 +145,8 @@ class Study:
 
     looks: tuple[tuple[float, float, float, bool], ...]
     stop: str
+    values: dict[str, dict[int, float]]
+    """Stack -> round -> value."""
 
     @property
     def minutes(self) -> float:
@@ -182,6 +184,19 @@ class Machine:
             found.append(math.exp(log_mean + own + drift + self.walk + float(batches.mean())))
         return found
 
+    def round_of(
+        self, names: Sequence[str], means: dict[str, float], windows: int
+    ) -> dict[str, list[float]]:
+        """Return stack -> windows of one round; the first of ``means`` may be uneven."""
+        effect, world = float(self.rng.normal(0, self.world.round_sd)), self.world
+        first = next(iter(means))
+        return {
+            name: self.launch(
+                math.log(means[name]) + effect, windows, world.uneven if name == first else 1.0
+            )
+            for name in names
+        }
+
     @property
     def window_sd(self) -> float:
         """What batch means say of one window's noise."""
@@ -196,20 +211,6 @@ def order(names: list[str], round_: int, rng: np.random.Generator, last: list[st
     return [str(n) for n in rng.permutation(names)] if round_ % 2 == 0 else last[::-1]
 
 
-def round_of(
-    machine: Machine, names: Iterable[str], means: dict[str, float], windows: int
-) -> dict[str, list[float]]:
-    """Return stack -> windows of one round."""
-    effect = float(machine.rng.normal(0, machine.world.round_sd))
-    first = next(iter(means))
-    return {
-        name: machine.launch(
-            math.log(means[name]) + effect, windows, machine.world.uneven if name == first else 1.0
-        )
-        for name in names
-    }
-
-
 def means_of(windows: Windows) -> dict[str, dict[int, float]]:
     """Return stack -> round -> geometric mean of the windows."""
     return {
@@ -218,14 +219,14 @@ def means_of(windows: Windows) -> dict[str, dict[int, float]]:
     }
 
 
-def earlier(world: Launches, rng: np.random.Generator) -> tuple[components.Prior, int]:
+def earlier(machine: Machine) -> tuple[components.Prior, int]:
     """Return the prior that an earlier study of equal size gives, and the windows it advises."""
-    names, machine = ["x", "y", "z"], Machine(world, rng)
+    names, world, rng = ["x", "y", "z"], machine.world, machine.rng
     seen: Windows = {name: {} for name in names}
     turn: list[str] = []
     for round_ in range(EARLIER):
         turn = order(names, round_, rng, turn)
-        for name, values in round_of(machine, turn, dict.fromkeys(names, 1.0), 1).items():
+        for name, values in machine.round_of(turn, dict.fromkeys(names, 1.0), 1).items():
             seen[name][round_] = values
     parts = components.components(seen, window_sd=machine.window_sd)
     known = components.prior([means_of(seen)])
@@ -244,12 +245,16 @@ def advised(parts: components.Components, world: Launches, known: components.Pri
 
 
 def replay(
-    seed: np.random.SeedSequence, world: Launches, truth: tuple[float, ...], prior: bool
+    seed: np.random.SeedSequence,
+    world: Launches,
+    truth: tuple[float, ...],
+    prior: bool,
+    launched: Callable[[Launches, np.random.Generator], Machine] = Machine,
 ) -> Study:
     """Run one study as the protocol does: a round, the verdicts, the drops, until it stops."""
     rng = np.random.default_rng(seed)
-    known, windows = earlier(world, rng) if prior else (None, 1)
-    machine = Machine(world, rng)
+    known, windows = earlier(launched(world, rng)) if prior else (None, 1)
+    machine = launched(world, rng)
     names = [f"stack{i}" for i in range(len(truth))]
     means = dict(zip(names, truth, strict=True))
     seen: Windows = {name: {} for name in names}
@@ -258,7 +263,7 @@ def replay(
     while stop is None:
         turn = order(names, round_, rng, turn)
         going = [name for name in turn if name in active]
-        for name, values in round_of(machine, going, means, windows).items():
+        for name, values in machine.round_of(going, means, windows).items():
             seen[name][round_] = values
         round_ += 1
         said = decisions.decide(means_of(seen), higher_is_better=True, prior=known, draws=0)
@@ -268,7 +273,7 @@ def replay(
         if round_ == 3 and known is None:
             parts = components.components(seen, window_sd=machine.window_sd)
             windows = advised(parts, world, None)
-    return Study(looks=tuple(looks), stop=stop)
+    return Study(looks=tuple(looks), stop=stop, values=means_of(seen))
 
 
 def judge(said: decisions.Decision, means: dict[str, float]) -> tuple[float, float, bool]:
