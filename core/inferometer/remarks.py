@@ -298,7 +298,7 @@ def _loops(evidence: Evidence) -> Iterator[str]:
         "is, at equal offered work, by meters that see the load."
     )
     yield "Latency of open loops counts from intended send; it is shown and not ranked."
-    if not any(load.closed for load in loads):
+    if not any(load.closed for load in loads) and evidence.plan.capacity is None:
         yield "Capacity was not measured: that takes a closed loop ([[loads]] concurrency)."
 
 
