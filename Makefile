@@ -50,8 +50,8 @@ lane-sglang: install
 # All of them run, also behind one that missed a target.
 benchmarks: install
 	@missed=0; for name in oracle_table arrivals load_scenes faults energy_faults \
-	  energy_traces phase_split meter_overhead simulator_speed window_bias decisions percentile_coverage \
-	  large_analysis pooled_directories; do \
+	  energy_traces phase_split meter_overhead simulator_speed window_bias decisions \
+	  percentile_coverage large_analysis pooled_directories; do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
 	done; exit $$missed
 
