@@ -8,28 +8,31 @@ from typing import TYPE_CHECKING
 
 from inferometer.cells import values
 from inferometer.comparison import Noise
-from inferometer.stats import LEVEL, t_quantile
-from inferometer.tables import BATCHES, model_name, stack_id
-from inferometer.uncertainty.components import components, windows_per_launch
+from inferometer.metrics.steadiness import courses
+from inferometer.tables import model_name, stack_id
+from inferometer.uncertainty.components import components, shared_windows, windows_per_launch
 from inferometer.uncertainty.decisions import cheapest_windows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
     from inferometer.cells import Evidence
     from inferometer.comparison import Ranking
+    from inferometer.metrics.steadiness import Course, Place
+    from inferometer.records import LaunchRecord
 
 
 def build_noise(evidence: Evidence, rankings: Sequence[Ranking]) -> list[Noise]:
     """Return the variance components of every ranking at an offered load that has an order."""
     groups = evidence.points.partition_by("stack", "model", "load_point", as_dict=True)
     points = {(point.workload.name, point.label): point.index for point in evidence.load_points}
+    fit = [r for r in rankings if r.at == "load" and len(r.entries) > 1 and r.n_rounds > 1]
+    known = courses(evidence.tables) if fit else {}
     return [
-        _noise(evidence, ranking, points[ranking.workload, ranking.load], groups)
-        for ranking in rankings
-        if ranking.at == "load" and len(ranking.entries) > 1 and ranking.n_rounds > 1
+        _noise(evidence, ranking, points[ranking.workload, ranking.load], groups, known)
+        for ranking in fit
     ]
 
 
@@ -38,6 +41,7 @@ def _noise(
     ranking: Ranking,
     point: int,
     groups: Mapping[tuple[object, ...], pl.DataFrame],
+    known: Mapping[Place, Course],
 ) -> Noise:
     stacks = [entry.stack for entry in ranking.entries]
     rows = [groups[stack, ranking.model, point] for stack in stacks]
@@ -50,7 +54,7 @@ def _noise(
         for record in evidence.records
         if stack_id(record) in stacks and model_name(record) == ranking.model
     ]
-    window_sd, why = _window_sd(ranking, rows)
+    window_sd, why = _window_sd(ranking, launches, point, known)
     parts = components(
         {stack: {r: [value] for r, value in rounds.items()} for stack, rounds in found.items()},
         window_sd=window_sd,
@@ -87,18 +91,35 @@ def _noise(
     )
 
 
-def _window_sd(ranking: Ranking, rows: Iterable[pl.DataFrame]) -> tuple[float | None, str]:
-    """Return one window's standard deviation (log units) as its batches tell it, or why not.
+def _window_sd(
+    ranking: Ranking,
+    launches: Sequence[LaunchRecord],
+    point: int,
+    known: Mapping[Place, Course],
+) -> tuple[float | None, str]:
+    """Return one window's standard deviation (log units), or in words why it is not known.
 
-    Of joules per token by that meter; else of tokens per second, which cost is a constant over.
+    Of tokens per second, which cost is a constant over.
     """
-    metric = "energy_noise_percent" if ranking.meter else "window_noise_percent"
-    found = [values(each, metric, ranking.meter) for each in rows]
-    gone = [detail for one in found for _, detail in one.reasons]
-    if gone:
-        return None, gone[0]
-    halves = [math.log1p(half / 100) for one in found for half in one.by_round.values()]
-    if not halves:
-        return None, "no window"
-    quantile = t_quantile(0.5 + LEVEL / 2, BATCHES - 1)
-    return math.sqrt(statistics.fmean(half**2 for half in halves)) / quantile, ""
+    if ranking.objective == "energy":
+        return None, "told for tokens only"
+    rounds: dict[int, list[LaunchRecord]] = {}
+    for record in launches:
+        if (record.id, point) in known:
+            rounds.setdefault(record.round, []).append(record)
+    batches = []
+    for together in rounds.values():
+        if len({_length_ns(record, point) for record in together}) > 1:
+            return None, "the windows of a round differ in length"
+        batches.append([known[record.id, point] for record in together])
+    refused = [one.refusal[1] for courses_ in batches for one in courses_ if one.refusal]
+    if refused:
+        return None, refused[0]
+    found = shared_windows([[one.batches for one in courses_] for courses_ in batches])
+    return (None, "no round has two stacks") if found is None else (math.sqrt(found[0]), "")
+
+
+def _length_ns(record: LaunchRecord, point: int) -> int:
+    """Return the length of a launch's window to the millisecond, in ns."""
+    spans = [w.end_ns - w.start_ns for w in record.windows if w.load_point == point]
+    return round(sum(spans), -6)

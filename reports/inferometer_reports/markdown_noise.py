@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from inferometer_reports.view import View
 
 ABOUT = (
-    "Launch noise: standard deviation from launch to launch of one stack, rounds taken out. Window "
-    "noise: that of one window inside a launch, as its batches tell it. Smallest detectable "
+    "Launch noise: standard deviation from launch to launch of one stack, rounds taken out, and "
+    "the window's own noise where it is known. Window noise: that of one window inside a launch, "
+    "as the batches of stacks that got the same requests tell it. Smallest detectable "
     "difference: a true one of that size is found four times in five, smaller ones could not have "
     "been seen. Windows a launch: the number, each as long as these were, with which equal stacks "
     "are soonest a tie."

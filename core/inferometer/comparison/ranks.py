@@ -146,7 +146,8 @@ class Ranking(Struct, frozen=True, kw_only=True):
 class Noise(Struct, frozen=True, kw_only=True):
     """Where the values of one ranking's launches differ; None is what the data do not tell.
 
-    ``launch_sd_percent`` is from launch to launch, ``window_sd_percent`` of a window inside one.
+    ``launch_sd_percent`` is from launch to launch, without ``window_sd_percent``, of a window
+    inside one, where that is known.
     ``beside_s`` are the seconds a launch took beside its windows, ``window_s`` those of all its
     windows. ``windows``: the cheapest number of windows a launch, each as long as now.
     """

@@ -84,6 +84,27 @@ def components(
     )
 
 
+def shared_windows(rounds: Sequence[Sequence[Sequence[float]]]) -> tuple[float, int] | None:
+    """Return the variance of one window's mean (log units) and its degrees of freedom.
+
+    Of each round the batches of every stack's window: rows of equal length, in the order of time,
+    all positive. Stacks of a round get the same requests, so what those do to a batch they do to
+    all of it; it is taken out with each launch's own level, for the comparison of stacks never sees
+    it. One stack's batches alone overstate the noise: in long-tailed work by twice and more. None
+    where no round has two stacks, or no more than one batch.
+    """
+    left, df, batches = 0.0, 0, 1
+    for rows in rounds:
+        if len(rows) < 2 or len(rows[0]) < 2:
+            continue
+        logs = np.log(np.asarray(rows, dtype=float))
+        own = logs - logs.mean(axis=0) - logs.mean(axis=1, keepdims=True) + logs.mean()
+        left += float((own**2).sum())
+        df += (logs.shape[0] - 1) * (logs.shape[1] - 1)
+        batches = logs.shape[1]
+    return (left / df / batches, df) if df else None
+
+
 def _usable(values: Sequence[float]) -> bool:
     if not len(values) or min(values) <= 0:
         raise ValueError("every launch needs a window, and every value must be positive")

@@ -15,6 +15,7 @@ from inferometer.uncertainty.components import (
     prior,
     rescaled,
     residual,
+    shared_windows,
     windows_per_launch,
 )
 
@@ -120,3 +121,18 @@ def test_a_prior_goes_with_the_number_of_windows() -> None:
     half = rescaled(Prior(variance=0.0008), known, measured=1, wanted=3)
     assert half.variance == pytest.approx(0.0004)
     assert rescaled(Prior(variance=2.0), parts(0, 0), measured=1, wanted=3).variance == 2
+
+
+def test_what_shared_requests_do_to_a_batch_is_no_noise_of_the_window() -> None:
+    rng = np.random.default_rng(5)
+    rounds: list[list[list[float]]] = []
+    for _ in range(200):
+        requests = rng.normal(0, 0.3, 5)
+        own = rng.normal(0, 0.05, (3, 1)) + rng.normal(0, 0.02, (3, 5))
+        rounds.append(np.exp(requests + own).tolist())
+    found = shared_windows(rounds)
+    assert found is not None
+    assert found[1] == 200 * 2 * 4
+    assert math.sqrt(found[0]) == pytest.approx(0.02 / math.sqrt(5), rel=0.05)
+    assert shared_windows([rows[:1] for rows in rounds]) is None
+    assert shared_windows([[[1.0], [2.0]]]) is None
