@@ -146,6 +146,16 @@ def test_accelerators_with_the_same_numbers_are_one_machine(tmp_path: Path) -> N
     assert group.machine == "one"
 
 
+def test_other_accelerators_of_the_same_host_are_another_machine(tmp_path: Path) -> None:
+    roots = []
+    for index in range(2):
+        device = Device(name=f"GPU-{index}", model="H100", power_limit_w=700.0)
+        meter = msgspec.structs.replace(METER, devices=[device])
+        roots.append(write(tmp_path / f"day{index}", index + 1, DAYS[index], meter=meter))
+    (group,) = analyze_several(roots).groups
+    assert group.machine == "not shown to be one"
+
+
 def test_one_seed_twice_is_remarked(tmp_path: Path) -> None:
     roots = [write(tmp_path / f"day{i + 1}", 1, DAYS[i]) for i in range(2)]
     for record_path in roots[1].glob("launches/*/launch.json"):
@@ -187,6 +197,7 @@ def test_days_on_which_nothing_or_one_stack_ran_cost_the_others_nothing(tmp_path
         ({"host": OTHER, "host_sha256": "1" * 64}, {"accelerators"}),
         ({"host": {**HOST, "gpu_driver": "570.1"}}, {"accelerator driver"}),
         ({"host": {**HOST, "inferometer_version": "9"}}, {"inferometer"}),
+        ({"host": {**HOST, "cpu_flags": ["avx2"]}}, {"processor features"}),
         ({"host_sha256": "1" * 64}, {"machine"}),
         ({"environments": {"b": "e" * 64}}, {"environment of b"}),
         ({"window_s": 20}, {"protocol.window_s"}),
@@ -266,6 +277,25 @@ def test_a_study_that_stops_by_its_own_looks_is_pooled_with_none(tmp_path: Path)
         roots.append(store.root)
     several = analyze_several(roots)
     assert set(what_differs(several)) == {"looks"}
+
+
+def test_workloads_in_another_order_are_other_load_points(tmp_path: Path) -> None:
+    class Reversed(Fixture):
+        def study_text(self) -> str:
+            head, *tables = super().study_text().split("[[workloads]]")
+            small, (other, sign, loads) = tables[0], tables[1].partition("[[loads]]")
+            return f"{head}[[workloads]]{other}[[workloads]]{small}{sign}{loads}"
+
+    roots = [
+        write_results(
+            tmp_path / name,
+            make(rates={"a": 40.0, "b": 42.0}, seed=seed, host=HOST, workloads={"long": (20, 50)}),
+        ).root
+        for name, seed, make in (("x", 1, Fixture), ("y", 2, Reversed))
+    ]
+    assert what_differs(analyze_several(roots)) == {
+        "workloads, in order": ["small, long", "long, small"]
+    }
 
 
 def test_a_backend_that_an_engine_chose_keeps_directories_apart(tmp_path: Path) -> None:
