@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,20 +65,25 @@ def found_of(heads: Sequence[Head], asked: Asked, lost: list[Missing]) -> Found:
     )
     if len(read) < 2:
         return single
-    evidence = pooling.pool(parts)
+    machine = manifest.one_machine(kept)
+    evidence = replace(pooling.pool(parts), one_machine=machine)
     pooled = _compared(kept, evidence, case, asked)
     tests = pooling.disagreements(parts, evidence, pooled.rankings)
     least = min((p * len(tests) for _, p in tests), default=None)
     if least is not None and least <= LEVEL:
         ranking = min(tests, key=lambda test: test[1])[0]
         return single._replace(why=not_alike(kept, alone, ranking))
-    return Found([_group(kept, alone, pooled, least)], kept[:1])
+    return Found([_group(kept, alone, pooled, least, machine=machine)], kept[:1])
 
 
 def _group(
-    heads: Sequence[Head], alone: Sequence[Comparison], pooled: Comparison, least: float | None
+    heads: Sequence[Head],
+    alone: Sequence[Comparison],
+    pooled: Comparison,
+    least: float | None,
+    *,
+    machine: bool,
 ) -> Group:
-    machine = manifest.one_machine(heads)
     names = [head.name for head in heads]
     return Group(
         name=" + ".join(names),

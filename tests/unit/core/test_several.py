@@ -134,6 +134,29 @@ def test_values_of_what_is_not_shown_to_be_one_machine_have_no_interval(tmp_path
     )
 
 
+def test_costs_of_what_is_not_shown_to_be_one_machine_go_over_no_interval(tmp_path: Path) -> None:
+    price = 'contract = "negotiated"\nsource = "made up"\ndate = "2026-01-01"\n'
+    hours = f'[[hours]]\nname = "h"\nprice = 5.0\nper = "machine"\n{price}'
+    api = '[[apis]]\nname = "p"\ninput_per_mtok = 1.0\noutput_per_mtok = 2.0\n'
+    scenario = tmp_path / "cost.toml"
+    scenario.write_text(hours + api + price.partition("\n")[2])
+    rates = {"a": 50.0, "b": 42.0}
+    one = write(tmp_path / "one", 1, rates=rates)
+    for boot, known in (("one", True), ("two", False)):
+        host = {**HOST, "boot_sha256": boot}
+        two = write(tmp_path / boot / "x", 2, DAYS[1], rates=rates, host=host)
+        (group,) = analyze_several([one, two], scenario).groups
+        costs = group.comparison.costs
+        assert costs is not None
+        assert {even.ratio.low is not None for even in costs.apis} == {known}
+        assert {
+            not swing.assumed
+            for tornado in costs.tornados
+            for swing in tornado.swings
+            if swing.input in {"throughput", "requests_s"}
+        } == {known}
+
+
 def test_accelerators_with_the_same_numbers_are_one_machine(tmp_path: Path) -> None:
     device = Device(name="GPU-1", model="H100", power_limit_w=700.0)
     meter = msgspec.structs.replace(METER, devices=[device])
