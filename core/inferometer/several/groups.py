@@ -52,7 +52,7 @@ def found_of(heads: Sequence[Head], asked: Asked, lost: list[Missing]) -> Found:
     for head in heads:
         try:
             read.append((head, Named(head.name, gather(head.store, case.slo))))
-        except UsageError as error:
+        except (UsageError, OSError) as error:
             lost.append(lost_of(head.name, error))
     kept, parts = [head for head, _ in read], [part for _, part in read]
     alone = [_compared([head], part.evidence, case, asked) for head, part in read]
@@ -140,8 +140,11 @@ def _parts(heads: Sequence[Head]) -> list[Part]:
     return found
 
 
-def lost_of(name: str, error: UsageError) -> Missing:
+def lost_of(name: str, error: UsageError | OSError) -> Missing:
     """Return what a report says of a directory that cannot be read."""
-    return Missing(
-        what=f"results directory {name}", reason="failed", detail=error.message, fix=error.hint
-    )
+    if isinstance(error, UsageError):
+        detail, fix = error.message, error.hint
+    else:
+        detail = f"{error.filename or name}: cannot be read: {error.strerror or error}"
+        fix = "Fix its permissions or restore it, then report again."
+    return Missing(what=f"results directory {name}", reason="failed", detail=detail, fix=fix)

@@ -397,8 +397,18 @@ def test_a_damaged_directory_is_named_and_the_others_are_reported(
     assert json.loads((out / "report.json").read_text())["schema"] == "inferometer/several/1"
 
 
+def test_a_file_that_cannot_be_opened_is_damage_too(tmp_path: Path) -> None:
+    roots = two_days(tmp_path)
+    path = min(roots[1].glob("launches/*/launch.json"))
+    path.unlink()
+    path.mkdir()
+    several = analyze_several(roots)
+    assert [group.name for group in several.groups] == ["day1"]
+    assert several.left_out[0].detail == f"{path}: cannot be read: Is a directory"
+
+
 def test_nothing_that_can_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a results directory"):
+    with pytest.raises(UsageError, match=r"x: no plan.json, .*; .*y: no plan.json"):
         analyze_several([tmp_path / "x", tmp_path / "y"])
 
 

@@ -72,7 +72,7 @@ def test_cells_say_places_within_a_column_and_why_there_is_none() -> None:
         "10.0 (9.0 to 11.0) by rapl, places 1 to 2 of 2",
         "10.0 (9.0 to 11.0), not ranked: answers differ",
         "n/a (failed)",
-        "n/a (not planned here)",
+        "n/a (not compared here)",
     ]
 
 
