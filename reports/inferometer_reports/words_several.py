@@ -45,7 +45,8 @@ def pooled(group: Group) -> list[str]:
     if group.agreement is not None:
         p = number(group.agreement, figures=2)
         agree = [f"Nothing shows that the ratios of stacks differ between them (p = {p})."]
-    return [f"Pooled: {rounds}.", *agree, *group.remarks]
+    host = f"The host named under Provenance is that of {group.parts[0].name}."
+    return [f"Pooled: {rounds}.", *agree, *group.remarks, host]
 
 
 def _rounds(part: Part) -> str:
