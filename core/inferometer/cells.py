@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import polars as pl
+from msgspec import structs
 
 from inferometer import precision, redact, stats, validity
 from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
@@ -62,6 +63,9 @@ class Evidence:
     """What earlier studies said when it began."""
     slo: Slo | None = None
     """What a good request meets."""
+    one_machine: bool = True
+    """False of directories that nothing shows to be of one machine: then no cell has an interval,
+    and nothing that is made of one."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:
@@ -295,7 +299,10 @@ def _cell(evidence: Evidence, stack: str, model: Model, point: LoadPoint, rows: 
         load=point.label,
         loop="closed" if point.load.closed else "open",
         launches=[record.id for record in here],
-        values={key: _value(metric, meter, rows, why) for key, metric, meter in columns(evidence)}
+        values=shown(
+            evidence,
+            {key: _value(metric, meter, rows, why) for key, metric, meter in columns(evidence)},
+        )
         | {info.id: of_launches(info, whole, why) for info in OF_LAUNCHES},
         checks=checks,
         valid=validity.valid(checks),
@@ -326,6 +333,13 @@ def _value(metric: Metric, meter: str | None, rows: _Rows, why: tuple[str, str])
         reason=seen.reason,
         detail="; ".join([seen.detail, *(found.details if metric.hits else ())]),
     )
+
+
+def shown(evidence: Evidence, found: dict[str, Value]) -> dict[str, Value]:
+    """Return the values of a cell: without intervals where machines may differ."""
+    if evidence.one_machine:
+        return found
+    return {key: structs.replace(value, low=None, high=None) for key, value in found.items()}
 
 
 def cell_id(stack: str, model: str, point: LoadPoint) -> str:

@@ -24,6 +24,7 @@ MACHINE = {
     "accelerators": "gpus",
     "accelerator driver": "gpu_driver",
     "processor": "cpu_model",
+    "processor features": "cpu_flags",
     "processors": "cores",
     "processor quota": "cores_quota",
     "memory (GiB)": "memory_gib",

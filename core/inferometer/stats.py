@@ -90,7 +90,7 @@ def paired_ratio(
     return estimate([numerator[round_] / denominator[round_] for round_ in rounds])
 
 
-def complete_rounds(values: Mapping[str, Mapping[int, float]]) -> list[int]:
+def complete_rounds(values: Mapping[str, Mapping[int, object]]) -> list[int]:
     """Return the rounds in which every one of ``values`` has a number, ascending."""
     if not values:
         return []

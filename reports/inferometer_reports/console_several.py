@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from inferometer.comparison.several import Group, Several, SideBySide
 
 
+COLUMNS = 5
+"""So many fit beside each other; more stand in a table below."""
+
+
 def print_head(several: Several, console: Console, width: int) -> None:
     """Print what is apart and why, and a table for each question."""
     console.print(Text(line(several.title), style="bold"))
@@ -49,12 +53,13 @@ def _print_tables(
     several: Several, tables: Sequence[SideBySide], console: Console, width: int
 ) -> None:
     for one in tables:
-        console.print(_table(several, one, width))
+        for first in range(0, len(one.columns), COLUMNS):
+            console.print(_table(several, one, width, slice(first, first + COLUMNS)))
     if tables:
         console.print(Text(f"{words.SCOPE}\n"))
 
 
-def _table(several: Several, one: SideBySide, width: int) -> Table:
+def _table(several: Several, one: SideBySide, width: int, shown: slice) -> Table:
     table = Table(
         box=SIMPLE_HEAD,
         title=Text(line(words.title(several, one)), style="bold"),
@@ -62,9 +67,10 @@ def _table(several: Several, one: SideBySide, width: int) -> Table:
         width=width,
         pad_edge=False,
     )
-    for header in ("Operating point", "Stack", *one.columns):
+    for header in ("Operating point", "Stack", *one.columns[shown]):
         table.add_column(Text(line(header)), ratio=2, overflow="fold")
     for each in one.lines:
-        cells = [words.place(each), each.stack, *(words.cell(figure) for figure in each.figures)]
+        figures = [words.cell(figure) for figure in each.figures[shown]]
+        cells = [words.place(each), each.stack, *figures]
         table.add_row(*(Text(line(text)) for text in cells))
     return table

@@ -109,7 +109,7 @@ def _named(view: View, points: Sequence[FrontPoint]) -> str:
 def _sure(front: Front) -> str:
     """Return a sentence where no chance is known."""
     if any(point.probability is None for point in front.points):
-        return " A cell has one launch alone, so nothing says how sure this is."
+        return " They share one round alone, so nothing says how sure this is."
     return ""
 
 

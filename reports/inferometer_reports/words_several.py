@@ -24,7 +24,7 @@ def head(several: Several) -> list[Statement]:
     found = [Statement(f"{count(read + len(several.left_out)).upper()} GIVEN:", size)]
     found += [Statement("Apart:", text) for text in several.why]
     found += [
-        Statement("LEFT OUT:", f"{item.what}: {item.detail} {item.fix}".rstrip())
+        Statement("LEFT OUT:", f"{item.what}: {item.detail.rstrip('. ')}. {item.fix}".rstrip())
         for item in several.left_out
     ]
     return found
@@ -45,7 +45,8 @@ def pooled(group: Group) -> list[str]:
     if group.agreement is not None:
         p = number(group.agreement, figures=2)
         agree = [f"Nothing shows that the ratios of stacks differ between them (p = {p})."]
-    return [f"Pooled: {rounds}.", *agree, *group.remarks]
+    host = f"The host named under Provenance is that of {group.parts[0].name}."
+    return [f"Pooled: {rounds}.", *agree, *group.remarks, host]
 
 
 def _rounds(part: Part) -> str:
@@ -84,7 +85,7 @@ def place(line: Line) -> str:
 def cell(figure: Figure | None) -> str:
     """Return ``1020 (1010 to 1030), place 1 of 2``, or why there is none."""
     if figure is None:
-        return "n/a (not planned here)"
+        return "n/a (not compared here)"
     by = f" by {figure.meter}" if figure.meter else ""
     seen = f"{with_interval(figure.value)}{by}"
     if figure.place_low is None or figure.place_high is None:

@@ -22,8 +22,8 @@ class LeftOut(Struct, frozen=True, kw_only=True):
 class FrontPoint(Struct, frozen=True, kw_only=True):
     """One cell in the plane, and whether no other is at least as good in both and better in one.
 
-    ``probability`` is the share of draws of the launches' means in which that is so; None when a
-    point of the plane has one launch alone.
+    ``probability`` is the share of draws of the launches' means in which that is so; None when the
+    points of the plane share one round alone.
     """
 
     cell: str

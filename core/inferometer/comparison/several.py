@@ -48,7 +48,10 @@ class Figure(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True):
-    """One stack at one operating point in every column; None where it was not planned there."""
+    """One stack at one operating point in every column; None where it was not compared there.
+
+    A load point that was not planned, or an interactivity at which no two stacks meet.
+    """
 
     model: str
     workload: str

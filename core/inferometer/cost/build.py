@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import polars as pl
 
-from inferometer.cells import value_of, values
+from inferometer.cells import shown, value_of, values
 from inferometer.comparison.costs import Costs, Hour, PricedCell
 from inferometer.cost import answers, crossings, misfits, objectives, pricing, reading, serving
 from inferometer.cost.division import divide
@@ -154,7 +154,8 @@ def _values(scene: Scene, terms: Terms, cell: Cell, point: LoadPoint) -> dict[st
         pl.col("load_point") == point.index,
     )
     why = ("failed", "the launch has no window here")
-    return {metric.id: value_of(metric, values(rows, metric.id, None), why) for metric in COST}
+    found = {metric.id: value_of(metric, values(rows, metric.id, None), why) for metric in COST}
+    return shown(scene.evidence, found)
 
 
 def _notes(scene: Scene) -> list[str]:

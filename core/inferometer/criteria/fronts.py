@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace as renewed
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from inferometer import stats
 from inferometer.comparison import Front, FrontPoint, LeftOut, Value, worst_kind
 from inferometer.contests import METRIC, by_profile, subjects
-from inferometer.criteria.places import X_UNIT, by_workload, paired, speeds
+from inferometer.criteria.places import X_UNIT, by_workload, paired, speeds, together
 from inferometer.metrics.catalogue import BY_ID
 from inferometer.uncertainty import pareto
 
@@ -105,6 +106,13 @@ def _fronts(
     found: list[Front] = []
     for simulated in (False, True):
         group = [one for one in places if isinstance(one, Placed) and one.simulated is simulated]
+        kept, out = together({one.cell: one.by_round for one in group})
+        left_out += [
+            LeftOut(stack=one.stack, load=one.load, reason="too_few_samples", detail=out[one.cell])
+            for one in group
+            if one.cell in out
+        ]
+        group = [renewed(one, by_round=kept[one.cell]) for one in group if one.cell in kept]
         if len(group) > 1:
             found.append(_front(replace(base, left_out=left_out), group, accelerators))
             left_out = []

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from inferometer.comparison import OBJECTIVES, LeftOut, Weighing, Weights, worst_kind
 from inferometer.contests import METRIC, by_profile, subjects
+from inferometer.criteria.places import together
 from inferometer.metrics.catalogue import BY_ID
 from inferometer.uncertainty import pareto
 
@@ -97,7 +98,7 @@ def _left_out(stack: str, three: Three) -> LeftOut:
 
 
 def _weighed(base: Weighing, stacks: Mapping[str, Three]) -> Weighing:
-    """Return the map over the rounds in which a stack has every criterion."""
+    """Return the map over the rounds in which all stacks have every criterion."""
     points: dict[str, dict[int, list[float]]] = {}
     out = list(base.left_out)
     for stack, three in stacks.items():
@@ -108,6 +109,11 @@ def _weighed(base: Weighing, stacks: Mapping[str, Three]) -> Weighing:
         else:
             words = "no launch has all the criteria"
             out.append(LeftOut(stack=stack, reason="too_few_samples", detail=words))
+    points, unpaired = together(points)
+    out += [
+        LeftOut(stack=stack, reason="too_few_samples", detail=words)
+        for stack, words in unpaired.items()
+    ]
     kind = worst_kind(three[o].kind for three in stacks.values() for o in base.criteria)
     base = replace(base, left_out=out, kind=kind)
     if len(base.criteria) < 2:

@@ -57,7 +57,7 @@ def analyze_several(
     found = [found_of(group, asked, lost) for group in alike.values()]
     groups = [group for one in found for group in one.groups]
     if not groups:
-        raise UsageError(lost[0].detail, hint=lost[0].fix)
+        raise UsageError("; ".join(one.detail for one in lost), hint=lost[0].fix)
     first = {
         group.name: _keys(head, asked)
         for one in found
@@ -97,7 +97,7 @@ def _heads(roots: Sequence[Path], lost: list[Missing]) -> list[Head]:
     for name, root in zip(names(roots), roots, strict=True):
         try:
             found.append(manifest.head(name, Store(root)))
-        except UsageError as error:
+        except (UsageError, OSError) as error:
             lost.append(lost_of(name, error))
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -51,7 +52,7 @@ def found_of(heads: Sequence[Head], asked: Asked, lost: list[Missing]) -> Found:
     for head in heads:
         try:
             read.append((head, Named(head.name, gather(head.store, case.slo))))
-        except UsageError as error:
+        except (UsageError, OSError) as error:
             lost.append(lost_of(head.name, error))
     kept, parts = [head for head, _ in read], [part for _, part in read]
     alone = [_compared([head], part.evidence, case, asked) for head, part in read]
@@ -64,20 +65,25 @@ def found_of(heads: Sequence[Head], asked: Asked, lost: list[Missing]) -> Found:
     )
     if len(read) < 2:
         return single
-    evidence = pooling.pool(parts)
+    machine = manifest.one_machine(kept)
+    evidence = replace(pooling.pool(parts), one_machine=machine)
     pooled = _compared(kept, evidence, case, asked)
     tests = pooling.disagreements(parts, evidence, pooled.rankings)
     least = min((p * len(tests) for _, p in tests), default=None)
     if least is not None and least <= LEVEL:
         ranking = min(tests, key=lambda test: test[1])[0]
         return single._replace(why=not_alike(kept, alone, ranking))
-    return Found([_group(kept, alone, pooled, least)], kept[:1])
+    return Found([_group(kept, alone, pooled, least, machine=machine)], kept[:1])
 
 
 def _group(
-    heads: Sequence[Head], alone: Sequence[Comparison], pooled: Comparison, least: float | None
+    heads: Sequence[Head],
+    alone: Sequence[Comparison],
+    pooled: Comparison,
+    least: float | None,
+    *,
+    machine: bool,
 ) -> Group:
-    machine = manifest.one_machine(heads)
     names = [head.name for head in heads]
     return Group(
         name=" + ".join(names),
@@ -134,8 +140,11 @@ def _parts(heads: Sequence[Head]) -> list[Part]:
     return found
 
 
-def lost_of(name: str, error: UsageError) -> Missing:
+def lost_of(name: str, error: UsageError | OSError) -> Missing:
     """Return what a report says of a directory that cannot be read."""
-    return Missing(
-        what=f"results directory {name}", reason="failed", detail=error.message, fix=error.hint
-    )
+    if isinstance(error, UsageError):
+        detail, fix = error.message, error.hint
+    else:
+        detail = f"{error.filename or name}: cannot be read: {error.strerror or error}"
+        fix = "Fix its permissions or restore it, then report again."
+    return Missing(what=f"results directory {name}", reason="failed", detail=detail, fix=fix)

@@ -128,12 +128,14 @@ def keys(head: Head, *, price: bool) -> dict[str, Key]:
 def one_machine(heads: Sequence[Head]) -> bool:
     """Say whether it is known that all come from one machine.
 
-    By the accelerators' own numbers, else by the hash of one and the same boot.
+    By the accelerators' own numbers; where none is known, by the hash of one and the same boot:
+    one host can hold several accelerators, which differ as those of several hosts do.
     """
     devices = {_devices(head.records) for head in heads}
     boots = {head.host.get("boot_sha256") for head in heads}
-    known = len(devices) == 1 and devices != {frozenset()}
-    return len(heads) == 1 or known or (len(boots) == 1 and None not in boots)
+    if devices != {frozenset()}:
+        return len(devices) == 1
+    return len(heads) == 1 or (len(boots) == 1 and None not in boots)
 
 
 def _devices(records: Sequence[LaunchRecord]) -> frozenset[str]:
@@ -226,6 +228,8 @@ def _study(study: Study, *, price: bool) -> dict[str, Key]:
         found[f"model {model.name}"] = Key(str(model.twin_of), "")
     for workload in study.workloads:
         found[f"workload {workload.name}"] = Key(_text(workload), "")
+    # Launches know a load point by its number, which follows from the order of both.
+    found["workloads, in order"] = _key([workload.name for workload in study.workloads])
     labels = ", ".join(load.label for load in study.loads)
     found["loads"] = Key(_text(study.loads), labels)
     for meter in study.meters:

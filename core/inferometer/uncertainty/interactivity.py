@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+_ROUNDING = 1e-9
+"""Interactivities this near each other, relatively, differ by floating-point rounding."""
+
+
 class Load(NamedTuple):
     """One load point of one launch; ``value`` is tok/s, or a cost for each token."""
 
@@ -50,12 +54,17 @@ def frontier(curve: Curve, *, higher_is_better: bool = True) -> list[Load]:
     """Return the points that no other beats in both, by rising interactivity.
 
     A load point that is slower for the user and worse in value says nothing that the better one
-    does not; without it the curve is monotone.
+    does not; without it the curve is monotone. Two that serve users equally fast but for rounding
+    are one, the better.
     """
     kept: list[Load] = []
     sign = 1.0 if higher_is_better else -1.0
     for load in sorted(curve, key=lambda it: (-it.interactivity, -sign * it.value)):
-        if not kept or sign * load.value > sign * kept[-1].value:
+        if kept and sign * load.value <= sign * kept[-1].value:
+            continue
+        if kept and math.isclose(load.interactivity, kept[-1].interactivity, rel_tol=_ROUNDING):
+            kept[-1] = load._replace(interactivity=kept[-1].interactivity)
+        else:
             kept.append(load)
     return kept[::-1]
 

@@ -262,6 +262,30 @@ def test_a_front_by_hand(tmp_path: Path) -> None:
     assert dollars.per is None
 
 
+def test_a_front_is_of_rounds_that_all_its_points_have(tmp_path: Path) -> None:
+    # Three slow rounds for both, of which b has one: over rounds of its own it would be ahead.
+    slow = {(stack, index): 0.5 for stack in "ab" for index in (2, 3, 4)}
+    absent = frozenset({("b", 3), ("b", 4)})
+    near = {streams: (first * 1.01, gap * 1.01) for streams, (first, gap) in A.items()}
+    root = made(tmp_path, {"a": A, "b": near}, rounds=5, drift=slow, absent=absent)
+    (front,) = fronts(analyze(root))
+    assert {p.value.n for p in front.points} == {3}
+    assert [(p.stack, p.on_front) for p in front.points] == [("a", True), ("b", False)] * len(A)
+    seen = analyze(root, weights=True)
+    assert seen.weights is not None
+    assert {one.first.get("a") for one in seen.weights} == {1.0}
+
+
+def test_a_point_with_too_few_rounds_leaves_the_others_theirs(tmp_path: Path) -> None:
+    absent = frozenset({("b", 1), ("b", 2)})
+    (front,) = fronts(analyze(made(tmp_path, {"a": A, "b": B, "c": B}, absent=absent)))
+    assert {(p.stack, p.value.n) for p in front.points} == {("a", 3), ("c", 3)}
+    assert [(out.stack, out.load, out.detail) for out in front.left_out] == [
+        ("b", load, "1 round, too few shared with the others")
+        for load in ("2 streams", "4 streams", "8 streams")
+    ]
+
+
 def test_one_round_gives_no_probability(tmp_path: Path) -> None:
     (front,) = fronts(analyze(made(tmp_path, {"a": A, "b": B}, rounds=1)))
     assert {point.probability for point in front.points} == {None}

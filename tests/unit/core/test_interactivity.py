@@ -6,7 +6,7 @@ An engine with ``n`` streams that needs ``10 + n`` ms for a token of each gives
 
 from __future__ import annotations
 
-from math import log
+from math import log, nextafter
 
 import numpy as np
 import pytest
@@ -98,3 +98,12 @@ def test_the_range_is_that_of_every_launch() -> None:
     assert shared_range(curves) == (10, 19)
     assert shared_range({"a": {0: [Load(1, 1.0, 1.0)]}, "b": {0: [Load(1, 2.0, 1.0)]}}) is None
     assert shared_range({}) is None
+
+
+def test_interactivities_that_differ_by_rounding_are_one() -> None:
+    under = nextafter(50.0, 0.0)
+    curve = [Load(1, 50.0, 100.0), Load(2, under, 200.0), Load(4, 25.0, 400.0)]
+    assert frontier(curve) == [Load(4, 25.0, 400.0), Load(2, 50.0, 200.0)]
+    found = read(curve, 40.0)
+    assert found is not None
+    assert 200 < found.value < 400

@@ -134,6 +134,29 @@ def test_values_of_what_is_not_shown_to_be_one_machine_have_no_interval(tmp_path
     )
 
 
+def test_costs_of_what_is_not_shown_to_be_one_machine_go_over_no_interval(tmp_path: Path) -> None:
+    price = 'contract = "negotiated"\nsource = "made up"\ndate = "2026-01-01"\n'
+    hours = f'[[hours]]\nname = "h"\nprice = 5.0\nper = "machine"\n{price}'
+    api = '[[apis]]\nname = "p"\ninput_per_mtok = 1.0\noutput_per_mtok = 2.0\n'
+    scenario = tmp_path / "cost.toml"
+    scenario.write_text(hours + api + price.partition("\n")[2])
+    rates = {"a": 50.0, "b": 42.0}
+    one = write(tmp_path / "one", 1, rates=rates)
+    for boot, known in (("one", True), ("two", False)):
+        host = {**HOST, "boot_sha256": boot}
+        two = write(tmp_path / boot / "x", 2, DAYS[1], rates=rates, host=host)
+        (group,) = analyze_several([one, two], scenario).groups
+        costs = group.comparison.costs
+        assert costs is not None
+        assert {even.ratio.low is not None for even in costs.apis} == {known}
+        assert {
+            not swing.assumed
+            for tornado in costs.tornados
+            for swing in tornado.swings
+            if swing.input in {"throughput", "requests_s"}
+        } == {known}
+
+
 def test_accelerators_with_the_same_numbers_are_one_machine(tmp_path: Path) -> None:
     device = Device(name="GPU-1", model="H100", power_limit_w=700.0)
     meter = msgspec.structs.replace(METER, devices=[device])
@@ -144,6 +167,16 @@ def test_accelerators_with_the_same_numbers_are_one_machine(tmp_path: Path) -> N
     ]
     (group,) = analyze_several(roots).groups
     assert group.machine == "one"
+
+
+def test_other_accelerators_of_the_same_host_are_another_machine(tmp_path: Path) -> None:
+    roots = []
+    for index in range(2):
+        device = Device(name=f"GPU-{index}", model="H100", power_limit_w=700.0)
+        meter = msgspec.structs.replace(METER, devices=[device])
+        roots.append(write(tmp_path / f"day{index}", index + 1, DAYS[index], meter=meter))
+    (group,) = analyze_several(roots).groups
+    assert group.machine == "not shown to be one"
 
 
 def test_one_seed_twice_is_remarked(tmp_path: Path) -> None:
@@ -187,6 +220,7 @@ def test_days_on_which_nothing_or_one_stack_ran_cost_the_others_nothing(tmp_path
         ({"host": OTHER, "host_sha256": "1" * 64}, {"accelerators"}),
         ({"host": {**HOST, "gpu_driver": "570.1"}}, {"accelerator driver"}),
         ({"host": {**HOST, "inferometer_version": "9"}}, {"inferometer"}),
+        ({"host": {**HOST, "cpu_flags": ["avx2"]}}, {"processor features"}),
         ({"host_sha256": "1" * 64}, {"machine"}),
         ({"environments": {"b": "e" * 64}}, {"environment of b"}),
         ({"window_s": 20}, {"protocol.window_s"}),
@@ -268,6 +302,25 @@ def test_a_study_that_stops_by_its_own_looks_is_pooled_with_none(tmp_path: Path)
     assert set(what_differs(several)) == {"looks"}
 
 
+def test_workloads_in_another_order_are_other_load_points(tmp_path: Path) -> None:
+    class Reversed(Fixture):
+        def study_text(self) -> str:
+            head, *tables = super().study_text().split("[[workloads]]")
+            small, (other, sign, loads) = tables[0], tables[1].partition("[[loads]]")
+            return f"{head}[[workloads]]{other}[[workloads]]{small}{sign}{loads}"
+
+    roots = [
+        write_results(
+            tmp_path / name,
+            make(rates={"a": 40.0, "b": 42.0}, seed=seed, host=HOST, workloads={"long": (20, 50)}),
+        ).root
+        for name, seed, make in (("x", 1, Fixture), ("y", 2, Reversed))
+    ]
+    assert what_differs(analyze_several(roots)) == {
+        "workloads, in order": ["small, long", "long, small"]
+    }
+
+
 def test_a_backend_that_an_engine_chose_keeps_directories_apart(tmp_path: Path) -> None:
     roots = two_days(tmp_path)
     for root, backend in zip(roots, ("flash", "triton"), strict=True):
@@ -344,8 +397,18 @@ def test_a_damaged_directory_is_named_and_the_others_are_reported(
     assert json.loads((out / "report.json").read_text())["schema"] == "inferometer/several/1"
 
 
+def test_a_file_that_cannot_be_opened_is_damage_too(tmp_path: Path) -> None:
+    roots = two_days(tmp_path)
+    path = min(roots[1].glob("launches/*/launch.json"))
+    path.unlink()
+    path.mkdir()
+    several = analyze_several(roots)
+    assert [group.name for group in several.groups] == ["day1"]
+    assert several.left_out[0].detail == f"{path}: cannot be read: Is a directory"
+
+
 def test_nothing_that_can_be_read_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="not a results directory"):
+    with pytest.raises(UsageError, match=r"x: no plan.json, .*; .*y: no plan.json"):
         analyze_several([tmp_path / "x", tmp_path / "y"])
 
 

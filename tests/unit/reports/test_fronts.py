@@ -163,7 +163,7 @@ def test_a_front_of_joules_has_its_instrument_and_one_launch_no_chance() -> None
     joules = replace(joules, points=points, kind="simulated", follows_throughput="one wattage")
     text = section(replace(factory.comparison(), fronts=[joules]), "Pareto fronts")
     assert "### Energy against interactivity, simulated, dense" in text
-    assert "A cell has one launch alone" in text
+    assert "They share one round alone" in text
     assert "**Not independent:** one wattage." in text
     assert text.count(" uncorroborated |") == 2
     assert text.count("| n/a |") == 2

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 from markdown_it import MarkdownIt
+from msgspec import structs
 from tests.unit.reports import factory
 from tests.unit.reports.test_hostile import NAME, OWN_HTML, hostile
 
@@ -72,8 +73,19 @@ def test_cells_say_places_within_a_column_and_why_there_is_none() -> None:
         "10.0 (9.0 to 11.0) by rapl, places 1 to 2 of 2",
         "10.0 (9.0 to 11.0), not ranked: answers differ",
         "n/a (failed)",
-        "n/a (not planned here)",
+        "n/a (not compared here)",
     ]
+
+
+def test_many_columns_stand_in_tables_below_each_other() -> None:
+    names = [f"day{index:02}" for index in range(40)]
+    ten = Figure(value=Value(value=10.0, unit="tok/s", kind="measured", n=1))
+    line = Line(model="m", workload="w", load="l", stack="s", figures=[ten] * 40)
+    wide = structs.replace(table(names, "s"), lines=[line])
+    found = structs.replace(several(factory.comparison()), tables=[wide])
+    shown = console.render_several(found)["report.txt"].decode()
+    assert [name for name in names if name not in shown] == []
+    assert len(re.findall(r"^ m, w, l ", shown, re.MULTILINE)) == 8
 
 
 def test_the_machine_is_said_in_a_few_words() -> None:
