@@ -115,6 +115,7 @@ def load_plan(
         discard_s=protocol.discard_s,
         window_s=protocol.window_s or window_s,
         spread=pace.SPREAD,
+        think_s=point.workload.think_s or 0.0,
         request_timeout_s=protocol.request_timeout_s,
         load_point=point.index,
         first_index=point.index * INDEX_STEP,
