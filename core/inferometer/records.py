@@ -298,8 +298,11 @@ class Look(Struct, frozen=True, kw_only=True):
     """What later launches leave out, as this look decided it; one with nothing left is not made."""
     undecided: list[str] = []
     """Stacks of the pairs that are open, in words: ``a and b: throughput, dense, 8 streams``."""
-    stop: Literal["decided", "rounds", "budget"] | None = None
-    """Why no further round begins; None: go on."""
+    stop: Literal["decided", "failed", "rounds", "budget"] | None = None
+    """Why no further round begins; None: go on. ``failed``: of each open pair a stack did."""
+    launches: int | None = None
+    """Whole launches of the rounds behind it, as it found them. Null in looks before it was
+    recorded."""
     spent_min: float = 0.0
     """Machine-minutes of all launches so far."""
 
