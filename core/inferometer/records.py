@@ -74,8 +74,8 @@ class Window(Struct, frozen=True, kw_only=True):
     discarded_ns: int
     """From the first send of the load to ``start_ns``."""
     residence_s: float | None = None
-    """Mean duration of the warm-up's requests after the first: what unset times followed from. Null
-    without a warm-up, and in results before it was recorded."""
+    """Mean duration of the warm-up's answers after the first (of the first, if it is the only one):
+    what unset times followed from. Null without any, and in results before it was recorded."""
     work_sha256: str
     """Hash of the prompts' token ids and pinned lengths: equal across stacks or not comparable."""
     prompts: int
