@@ -15,6 +15,7 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 
 from inferometer.analyze import analyze
+from inferometer.looks import first, launches
 from inferometer.plan import decided, wanted
 from inferometer.records import Decided, Look
 from inferometer.store import Store
@@ -36,9 +37,12 @@ def look(root: Path, rounds: int) -> Look:
 
     A load point of a stack on a model is decided when each of its pairs is, in every ranking that
     must be; a stack is ended when all of its pairs are. What is in no ranking (failed, invalid, an
-    open loop) keeps nothing open.
+    open loop) keeps nothing open. A pair of which one stack failed on the model keeps only that one
+    open, for a later run: this one does not try it again.
     """
     store = Store(root)
+    plan, before = store.plan(), [past for past in store.looks() if past.rounds < rounds]
+    lost = _lost(store, plan, before, rounds)
     asked = parse(store.study_text(), str(root)).sequential
     assert not isinstance(asked, UnsetType), "only a sequential study is looked at"
     comparison = analyze(root)
@@ -46,21 +50,40 @@ def look(root: Path, rounds: int) -> Look:
     open_ = [
         (pair.stack, pair.other, ranking) for ranking in rankings for pair in _undecided(ranking)
     ]
-    going = {name for one, other, _ in open_ for name in (one, other)}
+    going = {(name, ranking.model) for ranking in rankings for name in _going(ranking, lost)}
     ranked = {entry.stack for ranking in rankings for entry in ranking.entries}
-    before = store.looks()
     found = Look(
         rounds=rounds,
-        ended=sorted(ranked - going - {stack for past in before for stack in past.ended}),
-        decided=_decided(store.plan(), rankings, before),
+        ended=sorted(
+            ranked
+            - {name for name, _ in going}
+            - {stack for past in before for stack in past.ended}
+        ),
+        decided=_decided(plan, rankings, before, lost),
         undecided=[words(one, other, ranking) for one, other, ranking in open_],
+        launches=launches(store, rounds),
         spent_min=spent_min(store),
     )
-    stop = _stop(store, comparison, asked, found, over=bool(rankings) and not open_)
-    return replace(found, stop=stop)
+    if rankings and going <= lost and rounds >= first(store):
+        return replace(found, stop="failed" if open_ else "decided")
+    return replace(found, stop=_stop(store, comparison, asked, [*before, found]))
 
 
-def _decided(plan: Plan, rankings: Sequence[Ranking], before: Sequence[Look]) -> list[Decided]:
+def _lost(store: Store, plan: Plan, before: Sequence[Look], rounds: int) -> set[tuple[str, str]]:
+    """Return each stack and model of which a launch that was to be made is not whole."""
+    return {
+        (launch.stack, launch.model.name)
+        for launch in wanted(plan, before)
+        if launch.round < rounds and not store.finished(launch.id)
+    }
+
+
+def _decided(
+    plan: Plan,
+    rankings: Sequence[Ranking],
+    before: Sequence[Look],
+    lost: set[tuple[str, str]],
+) -> list[Decided]:
     """Return the load points that no earlier look ended and nothing keeps open any more.
 
     All of a launch's where nothing that it is ranked by is open, those in no ranking among them.
@@ -68,8 +91,7 @@ def _decided(plan: Plan, rankings: Sequence[Ranking], before: Sequence[Look]) ->
     ranked: dict[tuple[str, str], dict[tuple[str, str], bool]] = {}
     for ranking in rankings:
         at = (ranking.workload, ranking.load)
-        open_ = _undecided(ranking)
-        names = {name for pair in open_ for name in (pair.stack, pair.other)}
+        names = _going(ranking, lost)
         for entry in ranking.entries:
             places = ranked.setdefault((entry.stack, ranking.model), {})
             places[at] = places.get(at, False) or entry.stack in names
@@ -84,6 +106,15 @@ def _decided(plan: Plan, rankings: Sequence[Ranking], before: Sequence[Look]) ->
         ]
         new = [index for index in indices if (stack, model, index) not in past]
         found += [Decided(stack=stack, model=model, load_points=new)] if new else []
+    return found
+
+
+def _going(ranking: Ranking, lost: set[tuple[str, str]]) -> set[str]:
+    """Return the stacks that an open pair keeps going: of one with a stack that failed, that."""
+    found: set[str] = set()
+    for pair in _undecided(ranking):
+        names = {pair.stack, pair.other}
+        found |= {name for name in names if (name, ranking.model) in lost} or names
     return found
 
 
@@ -154,15 +185,14 @@ def _expected_ns(launch: Launch, records: Sequence[LaunchRecord]) -> float:
 
 
 def _stop(
-    store: Store, comparison: Comparison, asked: Sequential, found: Look, *, over: bool
+    store: Store, comparison: Comparison, asked: Sequential, looks: Sequence[Look]
 ) -> decisions.Stop | None:
-    if over:
-        return "decided"
+    found = looks[-1]
     return decisions.stop(
         [],
         rounds=found.rounds,
         spent_min=found.spent_min,
-        next_min=next_min(store, [*store.looks(), found]),
+        next_min=next_min(store, looks),
         budget_min=asked.minutes,
         rules=replaced(decisions.RULES, last=comparison.rounds_planned),
     )

@@ -1,7 +1,8 @@
 """How long a load takes where nobody says: counted in residence times.
 
 The residence time R is how long a request spends in the server. A window has to see a load many
-times over, and the beginning of a load lasts about as long as one request.
+times over, and the beginning of a load lasts about as long as one request. Where a stream pauses
+between two requests, both take the pause besides.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Live:
     target: Target
     tokenizer: Path
     windows: Mapping[int, float]
-    """Length of each load point's window in s, where an earlier round decided on it."""
+    """Length of each load point's window in s, where an earlier launch decided on it."""
 
 
 def measure(
@@ -95,14 +95,19 @@ def measure(
 
 
 def known_windows(results: Store, launch: Launch) -> dict[int, float]:
-    """Return how long each load point's window was in the first round of this stack and model."""
+    """Return how long each load point's window was in the first round of this stack and model.
+
+    That of an open loop is any stack's: all of them are to see the same arrivals.
+    """
+    known: dict[int, float] = {}
     for record in results.launches():
-        same = (record.stack["id"], record.model["name"]) == (launch.stack, launch.model.name)
-        if same and record.round < launch.round:
-            return {
-                seen.load_point: (seen.end_ns - seen.start_ns) * 1e-9 for seen in record.windows
-            }
-    return {}
+        if record.model["name"] != launch.model.name:
+            continue
+        own = record.stack["id"] == launch.stack and record.round < launch.round
+        for seen in record.windows:
+            if own or seen.arrivals:
+                known.setdefault(seen.load_point, (seen.end_ns - seen.start_ns) * 1e-9)
+    return known
 
 
 def load_plan(
@@ -115,6 +120,7 @@ def load_plan(
         discard_s=protocol.discard_s,
         window_s=protocol.window_s or window_s,
         spread=pace.SPREAD,
+        think_s=point.workload.think_s or 0.0,
         request_timeout_s=protocol.request_timeout_s,
         load_point=point.index,
         first_index=point.index * INDEX_STEP,

@@ -74,8 +74,7 @@ class Window(Struct, frozen=True, kw_only=True):
     discarded_ns: int
     """From the first send of the load to ``start_ns``."""
     residence_s: float | None = None
-    """Mean duration of the warm-up's requests after the first: what unset times followed from. Null
-    without a warm-up, and in results before it was recorded."""
+    """Mean duration of the warm-up's answers after the first (of it, if alone); null without."""
     work_sha256: str
     """Hash of the prompts' token ids and pinned lengths: equal across stacks or not comparable."""
     prompts: int
@@ -297,9 +296,11 @@ class Look(Struct, frozen=True, kw_only=True):
     decided: list[Decided] = []
     """What later launches leave out, as this look decided it; one with nothing left is not made."""
     undecided: list[str] = []
-    """Stacks of the pairs that are open, in words: ``a and b: throughput, dense, 8 streams``."""
-    stop: Literal["decided", "rounds", "budget"] | None = None
-    """Why no further round begins; None: go on."""
+    """Pairs that are open, in words: ``a and b: throughput, dense, 8 streams``."""
+    stop: Literal["decided", "failed", "rounds", "budget"] | None = None
+    """Why no further round begins; None: go on. ``failed``: of each open pair a stack did."""
+    launches: int | None = None
+    """Whole ones of the rounds behind it, as it found them; null before it was recorded."""
     spent_min: float = 0.0
     """Machine-minutes of all launches so far."""
 
@@ -394,7 +395,6 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     meters: list[MeterInfo] = []
     idles: list[Idle] = []
     soak: Soak | None = None
-    """None where there was none, and in results before it was recorded."""
     cooling: Cooling | None = None
-    """None where no temperature could be read, and in results before it was recorded."""
+    """None where there was no soak, no temperature to be read, and before they were recorded."""
     host_sha256: str = ""

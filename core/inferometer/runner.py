@@ -70,6 +70,8 @@ def run(
             store.put_host({**host, **provenance.clock_pair()})
             bench = Bench(plan, prepared, meters, store, identity, progress)
             failed = measure_all(bench, plan, looks, tune(bench))
+        else:
+            looks.last(plan.protocol.rounds)
     progress.done()
     planned = looks.wanted(plan)
     finished = sum(store.finished(launch.id) for launch in planned)

@@ -62,6 +62,7 @@ def soak(
             concurrency=planned.streams,
             warmup_requests=planned.warmup,
             spread=pace.SPREAD,
+            think_s=point.workload.think_s or 0.0,
             request_timeout_s=protocol.request_timeout_s,
         ),
         Patience(least_s, max(least_s, MOST_S)),

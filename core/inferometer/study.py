@@ -48,7 +48,8 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     rounds: Count = 5
     window_s: Positive | None = None
-    """Unset: as each stack's first round shows at each load point, and so in every later round."""
+    """Unset: as each stack's first round shows at each load point, and so in every later round; in
+    an open loop as the first stack's does."""
     discard_s: Annotated[float, Meta(ge=0)] | None = None
     warmup_requests: Annotated[int, Meta(ge=0)] | None = None
     """Requests answered before the load begins; unset means one alone, then one per stream (or

@@ -103,6 +103,7 @@ def _window(view: View) -> str:
 
 STOPS = {
     "decided": "every pair is decided",
+    "failed": "of every pair left open a stack has failed",
     "rounds": "the last round is done",
     "budget": "the next round would not have fitted into the minutes",
 }

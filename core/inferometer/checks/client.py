@@ -50,6 +50,10 @@ def under_load(seen: Evidence) -> Check | None:
         return None
     if seen.open_at_end:
         return check(name, rule, f"{seen.open_at_end} in flight at the end", "pass")
+    end_ns = seen.window.end_ns
+    pausing = sum(since <= end_ns < until for since, until in _pauses(seen))
+    if pausing:
+        return check(name, rule, f"{pausing} streams between two turns at the end", "pass")
     detail = "the load ended before the window did"
     sends = sum(seen.inside(c.sent_ns) for c in seen.load)
     if seen.closed or not sends:
@@ -82,12 +86,24 @@ def concurrency(seen: Evidence) -> Check | None:
 
 def _thinking(seen: Evidence, start_ns: int, end_ns: int) -> float:
     """Return the mean number of streams that pause before a turn, no longer than they should."""
-    think_ns = round(seen.window.think_s * 1e9)
-    paused = 0
-    for before, after in _chains(seen) if think_ns else ():
-        done = before.done_ns or 0
-        paused += max(0, min(after.sent_ns, done + think_ns, end_ns) - max(done, start_ns))
+    paused = sum(
+        max(0, min(until, end_ns) - max(since, start_ns)) for since, until in _pauses(seen)
+    )
     return paused / max(1, end_ns - start_ns)
+
+
+def _pauses(seen: Evidence) -> Iterator[tuple[int, int]]:
+    """Yield when each pause before a turn began and was over, or would have been."""
+    think_ns = round(seen.window.think_s * 1e9)
+    if not think_ns:
+        return
+    for before, after in _chains(seen):
+        done = before.done_ns or 0
+        yield done, min(after.sent_ns, done + think_ns)
+    # with a conversation's last answer the next one begins, so who sends no more pauses
+    for last in (calls[-1] for calls in _streams(seen)):
+        if last.status == "ok" and last.done_ns is not None:
+            yield last.done_ns, last.done_ns + think_ns
 
 
 def achieved_rate(seen: Evidence) -> Check | None:
@@ -247,11 +263,16 @@ def _disordered(c: Call) -> bool:
 
 def _chains(seen: Evidence) -> Iterator[tuple[Call, Call]]:
     """Yield each finished request with the next one of its stream, or of its connection."""
+    for calls in _streams(seen):
+        yield from (pair for pair in pairwise(calls) if pair[0].status == "ok")
+
+
+def _streams(seen: Evidence) -> list[list[Call]]:
+    """Return the requests of each stream in the order they were sent."""
     streams: dict[int, list[Call]] = {}
     for c in sorted(seen.load, key=lambda c: c.sent_ns):
         streams.setdefault(c.stream, []).append(c)
-    for calls in streams.values():
-        yield from (pair for pair in pairwise(calls) if pair[0].status == "ok")
+    return list(streams.values())
 
 
 def loop_lag(seen: Evidence) -> Check:

@@ -24,7 +24,8 @@ PROBE_S = 20.0
 """Assumed: the 16 fixed texts of the first round."""
 ASSUMED = (
     f"estimate: {START_S:.0f} s to start an engine, {WARM_S:.0f} s to warm up each load point, "
-    f"{PROBE_S:.0f} s to probe in the first round; engine environments are built once before that"
+    f"{PROBE_S:.0f} s to probe in the first round, {pace.SHORTEST_S:.0f} s for each window whose "
+    "length is not set; engine environments are built once before that"
 )
 
 LEFT_OUT = "conversations need a closed loop: a next turn waits for the answer"
@@ -70,12 +71,15 @@ def estimate_s(plan: Plan, idle: float) -> float:
 
     ``idle`` is that of :func:`idle_s`.
     """
+    from inferometer import environment
     from inferometer.metering import SETTLE
+    from inferometer.soak import soak_s
 
+    soak = soak_s(plan.protocol, environment.current_platform().accelerator)
     searches = sum(search_s(plan, search) for search in plan.searches)
     # before the engine and behind it, of a server that runs already behind it only
     stretches = sum(2 if launch.engine.url is None else 1 for launch in plan.launches)
-    launches = sum(_launch_s(plan, launch) for launch in plan.launches)
+    launches = sum(_launch_s(plan, launch, soak) for launch in plan.launches)
     return searches + launches + stretches * idle * (1 + SETTLE) + capacity_s(plan)
 
 
@@ -96,10 +100,11 @@ def search_s(plan: Plan, search: Search) -> float:
     return min(by_trials, tuning.minutes * 60 + trial_s if tuning.minutes else math.inf)
 
 
-def _launch_s(plan: Plan, launch: Launch) -> float:
+def _launch_s(plan: Plan, launch: Launch, soak_s: float) -> float:
+    """Return how long a launch is assumed to take; ``soak_s`` is the least of a soak."""
     protocol = plan.protocol
     probe = PROBE_S if protocol.probe and launch.round == 0 else 0.0
-    soak = protocol.soak_s or 0.0
+    soak = soak_s if any(point.load.closed for point in launch.points) else 0.0
     window_s = protocol.window_s or pace.SHORTEST_S
     return START_S + probe + soak + len(launch.points) * _point_s(plan, window_s)
 

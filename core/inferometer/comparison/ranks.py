@@ -79,7 +79,7 @@ class Dropped(Struct, frozen=True, kw_only=True):
 class Stopped(Struct, frozen=True, kw_only=True):
     """How a sequential study ended, or that it goes on."""
 
-    reason: Literal["decided", "rounds", "budget"] | None
+    reason: Literal["decided", "failed", "rounds", "budget"] | None
     rounds: int
     most_rounds: int
     looks: int

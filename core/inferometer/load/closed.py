@@ -41,7 +41,7 @@ class Warm(NamedTuple):
 
     requests: int
     times_s: list[tuple[int, float]]
-    """``(index, duration)`` of the complete ones."""
+    """``(index, duration)`` of those that were answered."""
     error: str | None
     """Of the last one, where every one failed."""
 
@@ -133,8 +133,8 @@ class ClosedLoop:
         answered = any(status != "error" for status, _ in verdicts)
         times_s = [
             (call.index, (call.exchange.end_ns - call.exchange.sent_ns) * 1e-9)
-            for call in self.calls
-            if call.exchange.outcome == "complete"
+            for call, (status, _) in zip(self.calls, verdicts, strict=True)
+            if status == "ok"  # a server that refuses does so in no time
         ]
         error = verdicts[-1][1] if verdicts and not answered else None
         return Warm(len(verdicts), times_s, error)

@@ -150,18 +150,22 @@ class Conductor:
     async def _window(self, request_s: float) -> None:
         """Begin the load; discard, measure, cut, while it goes on."""
         plan = self.plan
-        window_s = pace.window_s(request_s) if plan.window_s is None else plan.window_s
+        round_s = request_s + plan.think_s
+        window_s = pace.window_s(round_s) if plan.window_s is None else plan.window_s
         discard_s = plan.discard_s
         if discard_s is None:
             # a load that begins with requests of one age takes twice as long to settle
-            discard_s = pace.discard_s(request_s * plan.spread / pace.SPREAD, window_s)
+            discard_s = pace.discard_s(
+                request_s * plan.spread / pace.SPREAD + plan.think_s, window_s
+            )
         if plan.arrivals is not None:
             end_s = discard_s + window_s + SLACK_S
             await self._schedule(plan.arrivals.until(end_s), request_s)
         anchor_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
         start_ns = anchor_ns + round(discard_s * 1e9)
         self.bounds = Bounds(start_ns, start_ns + round(window_s * 1e9))
-        spread_ns = round(plan.spread * request_s * 1e9)
+        # every stream has begun when the window does, however short the discard that was asked for
+        spread_ns = round(min(plan.spread * request_s + plan.think_s, discard_s) * 1e9)
         self.hooks.on_window_set(*self.bounds)
         self.windowed.set()
         with Alarm() as alarm:

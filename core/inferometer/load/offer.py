@@ -41,8 +41,10 @@ class LoadPlan:
     ``warmup_requests`` None means one alone, then one per stream. The mean E2E of those after the
     first is the residence time R; ``window_s`` and ``discard_s`` None follow from it as in
     :mod:`inferometer.pace`. In a closed loop with a window the streams begin one after the other,
-    evenly over ``spread`` times R. ``requests`` set means: exactly that many and no window.
-    ``first_index`` numbers the first request within its launch.
+    evenly over ``spread`` times R (and ``think_s``, the pause between two turns of a conversation,
+    for a stream comes round once in R + ``think_s``), but never later than the window does.
+    ``requests`` set means: exactly that many and no window. ``first_index`` numbers the first
+    request within its launch.
 
     ``arrivals`` set means an open loop: ``concurrency`` then is the streams of the warm-up, and
     ``requests`` at most the length of a trace. ``max_in_flight`` caps it (None: no cap); a request
@@ -57,6 +59,7 @@ class LoadPlan:
     discard_s: float | None = None
     spread: float = 1.0
     """Where first requests are of all ages already, :data:`inferometer.pace.SPREAD` will do."""
+    think_s: float = 0.0
     warmup_requests: int | None = None
     requests: int | None = None
     request_timeout_s: float = 600.0

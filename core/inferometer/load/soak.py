@@ -83,7 +83,7 @@ class Soak(Conductor):
         """Begin as before any window; end it when the rates agree, or patience does."""
         anchor_ns = time.monotonic_ns()
         end_ns = anchor_ns + round((self.patience.most_s + LOOK_S) * 1e9)
-        spread_ns = round(self.plan.spread * request_s * 1e9)
+        spread_ns = round((self.plan.spread * request_s + self.plan.think_s) * 1e9)
         load = asyncio.create_task(self.listener.window(anchor_ns, anchor_ns, end_ns, spread_ns))
         try:
             await self._look(anchor_ns * 1e-9)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     """Stack -> round -> value, all positive; a round may lack stacks."""
 
 Verdict = Literal["better", "tie", "undecided"]
-Stop = Literal["decided", "rounds", "budget"]
+Stop = Literal["decided", "failed", "rounds", "budget"]
 DRAWS = 4000
 
 
@@ -354,7 +354,7 @@ def stop(
     budget_min: float | None = None,
     rules: Rules = RULES,
 ) -> Stop | None:
-    """Return why no further round is started, or None: go on.
+    """Return why no further round is started, or None: go on; ``failed`` is for the caller to say.
 
     ``decided``: every pair of every contest. ``rounds``: the last look was made. ``budget``: the
     next round, of ``next_min`` machine minutes, would not fit into what is left.

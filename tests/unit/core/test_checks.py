@@ -181,6 +181,19 @@ def test_streams_that_think_count_as_busy_and_their_pauses_are_no_skew() -> None
     assert not {"delivered concurrency", "one clock"} & failing(found)
 
 
+def test_a_pause_that_the_end_of_a_window_cuts_short_is_one_too() -> None:
+    rows = [call(i, START + i * 5500 * MS, 1000.0, stream=0) for i in range(2)]
+    loop = {**CLOSED, "concurrency": 1, "conversations": True}
+    found = open_loop(rows, **loop, think_s=4.5)
+    assert not {"delivered concurrency", "closed under load"} & failing(found)
+    assert found["closed under load"].value == "1 streams between two turns at the end"
+    # a stream that has not sent for longer than it should pause has ended
+    assert failing(open_loop(rows, **loop, think_s=1.0)) >= {
+        "delivered concurrency",
+        "closed under load",
+    }
+
+
 def test_stamps_of_another_clock_are_seen() -> None:
     streams = [
         call(index, START + index * 10 * MS, 9.9, stream=0, end_ns=START + index * 10 * MS + 9 * MS)

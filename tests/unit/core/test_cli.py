@@ -20,7 +20,7 @@ import pytest
 from tests.runtimes import Runtimes
 
 import inferometer
-from inferometer import analyze, cli, errors, plan, plugins, quickstart, runner, study
+from inferometer import analyze, cli, environment, errors, plan, plugins, quickstart, runner, study
 from inferometer.cli import init as init_command
 from inferometer.cli import report as report_command
 from inferometer.cli import run as run_command
@@ -193,6 +193,12 @@ def test_init_leaves_an_existing_file_alone(path: Path, capsys: Capture) -> None
     assert capsys.readouterr().err.startswith(f"error: {path}: exists\n")
 
 
+@pytest.fixture
+def no_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "accelerator", lambda: "cpu")
+
+
+@pytest.mark.usefixtures("no_accelerator")
 def test_plan_prints_launches_count_estimate_and_hash(path: Path, capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["plan", str(path)]) == 0
@@ -219,6 +225,19 @@ cache = "warm"
 """
 
 
+def test_plan_counts_the_soak_of_an_accelerator(
+    path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for accelerator in ("cpu", "cuda"):
+        monkeypatch.setattr(environment, "accelerator", lambda known=accelerator: known)
+        capsys.readouterr()
+        assert cli.main(["plan", str(path), "--json"]) == 0
+        found.append(estimate_s(json.loads(capsys.readouterr().out)))
+    assert found[1] - found[0] == 10 * 20  # launches, and the least of a soak
+
+
+@pytest.mark.usefixtures("no_accelerator")
 def test_plan_shows_open_loops_and_what_is_not_run(path: Path, capsys: Capture) -> None:
     path.write_text(path.read_text() + OPEN)
     capsys.readouterr()
@@ -280,10 +299,11 @@ def test_plan_says_where_each_stack_runs(
 
 
 def estimate_s(document: dict[str, Any]) -> float:
-    """Return an estimate but for the stretches without load, which sensors of this machine add."""
+    """Return an estimate but for the stretches without load, which sensors of a machine add."""
     return float(document["estimate_s"] - 10 * 2 * 1.2 * document["idle_s"])
 
 
+@pytest.mark.usefixtures("no_accelerator")
 def test_plan_counts_stretches_without_load(path: Path, capsys: Capture) -> None:
     path.write_text(path.read_text().replace("[protocol]", "[protocol]\nidle_s = 5", 1))
     capsys.readouterr()
@@ -298,6 +318,7 @@ def test_plan_counts_stretches_without_load(path: Path, capsys: Capture) -> None
     assert json.loads(capsys.readouterr().out)["idle_s"] == 0
 
 
+@pytest.mark.usefixtures("no_accelerator")
 def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
     capsys.readouterr()
     assert cli.main(["plan", str(path), "--json"]) == 0
@@ -306,6 +327,7 @@ def test_plan_as_json_is_one_document(path: Path, capsys: Capture) -> None:
     assert [launch["position"] for launch in document["launches"]] == list(range(10))
 
 
+@pytest.mark.usefixtures("no_accelerator")
 def test_plan_shows_searches_and_their_time(path: Path, capsys: Capture) -> None:
     text = path.read_text().replace('name = "vllm"', 'name = "vllm"\nprofile = "tuned"', 1)
     text = text.replace("[price]", "[tuning]\ntrials = 6\nwindow_s = 30\n\n[price]", 1)

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -167,6 +168,42 @@ def test_first_requests_of_one_age_are_spread_wider_and_discarded_longer() -> No
         result = drive(Target("127.0.0.1", oracle.port), source, plan)
     assert result.residence_s is not None
     assert result.discarded_ns == pytest.approx(2 * result.residence_s * 1e9, abs=50e6)
+
+
+def test_streams_that_pause_between_turns_begin_spread_over_the_pause_too() -> None:
+    def talk(index: int) -> Body:
+        body = source(index)
+        number = None if index < 5 else (index - 5) // 3
+        return replace(body, conversation=number, think_s=0.6)
+
+    with Oracle(Options(ttft_ms=100, itl_ms=0)) as oracle:
+        plan = LoadPlan(concurrency=4, window_s=1.4, spread=0.5, think_s=0.6)
+        result = drive(Target("127.0.0.1", oracle.port), talk, plan)
+    assert result.residence_s is not None
+    first: dict[int, int] = {}
+    for request in result.requests:
+        if request.phase == "load":
+            first.setdefault(request.stream, request.intended_ns)
+    step_ns = (0.5 * result.residence_s + 0.6) * 1e9 / 4
+    for stream in (1, 2, 3):
+        assert first[stream] - first[0] == pytest.approx(stream * step_ns, abs=50e6)
+    assert result.discarded_ns == pytest.approx((result.residence_s + 0.6) * 1e9, abs=50e6)
+
+
+def test_every_stream_has_begun_when_the_window_does() -> None:
+    with Oracle(Options(ttft_ms=600, itl_ms=0)) as oracle:
+        plan = LoadPlan(concurrency=4, window_s=0.7, discard_s=0.1)  # spread over 0.6 s, if it may
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    sent = [r.sent_ns for r in result.requests if r.phase == "load"][:4]
+    assert max(sent) <= result.start_ns
+
+
+def test_what_a_server_refuses_in_the_warm_up_says_nothing_of_residence() -> None:
+    with Oracle(Options(ttft_ms=200, itl_ms=0, fault="503", fault_every=2)) as oracle:
+        plan = LoadPlan(concurrency=4, window_s=0.2, discard_s=0.1)
+        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert result.residence_s is not None
+    assert result.residence_s >= 0.2
 
 
 def test_a_window_without_a_send_has_no_send_lag() -> None:

@@ -15,9 +15,10 @@ from inferometer.analyze import analyze
 from inferometer.errors import UsageError
 from inferometer.looking import deciding, look, next_min
 from inferometer.looks import Looks
+from inferometer.plugins import Registry
 from inferometer.progress import Silent
 from inferometer.records import Decided, LaunchRecord, LeftOut, Look
-from inferometer.runner import measure_all
+from inferometer.runner import measure_all, run
 from inferometer.store import Store
 from inferometer.study import parse
 from inferometer.testing.results import Fixture, write_launch, write_results
@@ -82,6 +83,55 @@ def test_no_round_begins_that_would_not_fit(
     found = look(store.root, 3)
     assert found.spent_min == pytest.approx(6 * 11 / 60)  # 1.1, and 0.37 for each further round
     assert found.stop == stop
+
+
+@pytest.mark.parametrize(("minutes", "stop"), [(0.74, None), (0.73, "budget")])
+def test_a_budget_stops_a_study_before_verdicts_are_due(
+    tmp_path: Path, minutes: float, stop: str | None
+) -> None:
+    store = made(tmp_path, rounds=8, absent=absent(1), **OPEN)  # 22 s a round
+    path = store.root / "study.toml"
+    path.write_text(f"{path.read_text()}minutes = {minutes}\n")
+    seen = Looks.of(parse(store.study_text(), "study"), store, Silent())
+    assert seen.behind(1) is (stop is not None)
+    (only,) = store.looks()
+    assert (only.rounds, only.stop, only.ended, only.decided) == (1, stop, [], [])
+
+
+FAILED: dict[str, Any] = {"rounds": 8, "failed": frozenset({("c", 1)})}
+
+
+def test_a_stack_that_failed_holds_nobody_up_and_is_not_decided(tmp_path: Path) -> None:
+    gone = absent(3) | {("c", 2)}
+    found = look(made(tmp_path, absent=gone, **FAILED).root, 3)
+    assert (found.stop, found.ended) == ("failed", ["a", "b"])
+    assert {one.stack for one in found.decided} == {"a", "b"}
+    assert len(found.undecided) == 6  # c and each of the others, three objectives
+    assert found.launches == 7
+
+
+def test_what_is_made_good_after_a_look_is_looked_at(tmp_path: Path) -> None:
+    fixture: dict[str, Any] = {"rounds": 8, "absent": absent(3) | {("c", 1), ("c", 2)}}
+    store = made(tmp_path, **fixture)
+    asked = parse(store.study_text(), "study")
+    assert Looks.of(asked, store, Silent()).behind(3)
+    assert [one.stop for one in store.looks()] == ["failed"]
+    base = Fixture(rates={"a": 40.0, "b": 80.0, "c": 88.0}, rounds=8, drift=NOISE)
+    planned = store.plan()
+    again = [n for n in plan.wanted(planned, store.looks()) if not store.finished(n.id)]
+    assert [(n.stack, n.round) for n in again] == [("c", 1), ("c", 2)]
+    for launch in again:
+        write_launch(store, base, planned, launch)
+    assert Looks.of(asked, store, Silent()).behind(3)
+    (only,) = store.looks()
+    assert (only.stop, only.ended, only.undecided) == ("decided", ["a", "b", "c"], [])
+
+
+def test_a_run_killed_before_its_last_look_is_looked_at_by_the_next(tmp_path: Path) -> None:
+    store = made(tmp_path, rounds=3, meter=None, **OPEN)
+    study = parse(store.study_text(), "study")
+    run(study, store.study_text(), store.root, Registry(), Silent())
+    assert [(one.rounds, one.stop) for one in store.looks()] == [(3, "rounds")]
 
 
 def test_what_looks_leave_out_is_not_wanted_and_not_missing(tmp_path: Path) -> None:

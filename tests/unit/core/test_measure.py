@@ -9,11 +9,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
 from inferometer.launch import Server, unforeseen
 from inferometer.measure import Bench
-from inferometer.point import hushed, phased, wrapped
+from inferometer.point import hushed, known_windows, phased, wrapped
 from inferometer.prepare import PreparedStack, container
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
@@ -23,8 +25,6 @@ from inferometer.work import staggered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pytest
 
 
 def test_each_stream_s_first_request_has_another_age() -> None:
@@ -43,6 +43,29 @@ def test_lengths_that_differ_are_staggered_each_by_itself() -> None:
 
 def test_past_the_last_prompt_the_ordinary_ones_come_again() -> None:
     assert [wrapped(index, 6, 3) for index in range(10)] == [0, 1, 2, 3, 4, 5, 3, 4, 5, 3]
+
+
+def test_windows_are_as_long_as_the_first_round_s_and_an_open_loop_s_alike_for_all() -> None:
+    def made(stack: str, round_: int, closed_s: int, open_s: int, model: str = "m") -> Any:
+        windows = [
+            SimpleNamespace(load_point=i, arrivals=kind, start_ns=5, end_ns=5 + s * 10**9)
+            for i, (kind, s) in enumerate((("", closed_s), ("poisson", open_s)))
+        ]
+        return SimpleNamespace(
+            stack={"id": stack}, model={"name": model}, round=round_, windows=windows
+        )
+
+    records = [made("a", 0, 1, 9, model="n"), made("a", 0, 70, 100), made("b", 0, 80, 100)]
+    store: Any = SimpleNamespace(launches=lambda: records)
+
+    def known(stack: str, round_: int) -> dict[int, float]:
+        launch: Any = SimpleNamespace(stack=stack, round=round_, model=SimpleNamespace(name="m"))
+        return known_windows(store, launch)
+
+    assert known("b", 1) == pytest.approx({0: 80.0, 1: 100.0})
+    assert known("c", 0) == pytest.approx({1: 100.0})
+    records.append(made("b", 1, 90, 110))
+    assert known("b", 2) == pytest.approx({0: 80.0, 1: 100.0})
 
 
 def request(index: int) -> Request:
