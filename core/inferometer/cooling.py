@@ -1,4 +1,4 @@
-"""Between two launches accelerators cool down: a hot one draws more power at equal work."""
+"""Before a launch accelerators cool down: a hot one draws more power at equal work."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LOOK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """How warm every accelerator was before a launch, by device, and how that is read."""
+    """How warm every accelerator is before a launch, by device, and how that is read."""
 
     start_c: Temperatures
     until_c: Temperatures
-    """Before the round's first launch."""
+    """When the round's first launch began."""
     look: Callable[[], Temperatures]
 
     def cool_down(self, say: Callable[[str], None]) -> Cooling | None:
@@ -63,7 +63,7 @@ def heat(
     results: Store,
     launch: Launch,
 ) -> Heat:
-    """Look before ``launch`` is started; of accelerators that are not here nothing is seen."""
+    """Look before ``launch`` begins; of accelerators that are not here nothing is seen."""
     platform, address = prepared.platform, None
     if isinstance(known := prepared.stacks[launch.stack].environment, Environment):
         address = known.address
@@ -80,10 +80,10 @@ def heat(
 
 
 def before_round(results: Store, round_: int) -> Temperatures:
-    """Return how warm it was before the first launch of a round, if that was seen."""
+    """Return how warm it was when the first launch of a round began, if that was seen."""
     made = [*results.launches(), *results.failures()]
     records = sorted((r for r in made if r.round == round_), key=lambda r: r.position)
-    return next((r.cooling.start_c for r in records if r.cooling is not None), {})
+    return next((r.cooling.end_c for r in records if r.cooling is not None), {})
 
 
 def temperatures(meters: Sequence[Opened]) -> dict[str, float]:

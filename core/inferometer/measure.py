@@ -109,6 +109,7 @@ class Bench:
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
         heat = cooling.heat(self.plan.protocol, self.prepared, self.meters, self.results, launch)
+        seen.cooling = heat.cool_down(self.progress.stage)
         failure = None
         try:
             self._run(launch, folder, seen)
@@ -123,7 +124,6 @@ class Bench:
             said = redact.capped(redact.without(msgspec.to_builtins(failure), hidden))
             failure = msgspec.convert(said, Failure)
             self.progress.warn(f"{launch.id}: {failure.message}")
-        seen.cooling = heat.cool_down(self.progress.stage)
         record = self._record(launch, seen, failure, started_ns)
         self.results.close_launch(folder, record)
         return record

@@ -230,14 +230,14 @@ class Soak(Struct, frozen=True, kw_only=True):
 
 
 class Cooling(Struct, frozen=True, kw_only=True):
-    """The wait behind a launch: ``launch.json``, ``cooling``. Temperatures are in degrees C."""
+    """The wait before a launch: ``launch.json``, ``cooling``. Temperatures are in degrees C."""
 
     seconds: float
     start_c: dict[str, float]
-    """Of each accelerator before the engine was started."""
+    """Of each accelerator when the wait began."""
     end_c: dict[str, float]
     warm: list[str] = []
-    """Those that were still more than 3 degrees warmer than before the round's first launch."""
+    """Those that were still more than 3 degrees warmer than when the round's first one began."""
 
 
 class Probe(Struct, frozen=True, kw_only=True):

@@ -68,7 +68,7 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     read, else none."""
     soak_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
     """Load each engine for at least so long before its first load point; 0: neither that, nor a
-    wait for it to cool down afterwards. Left out of a plan's hash when absent: then 20 s where
+    wait to cool down before it is started. Left out of a plan's hash when absent: then 20 s where
     there is an accelerator, else none."""
 
 

@@ -130,7 +130,7 @@ def heat(*said: dict[str, float], start: dict[str, float], until: dict[str, floa
     return cooling.Heat(start, until, lambda: rest.pop(0))
 
 
-def test_the_next_launch_waits_until_no_device_is_three_degrees_warmer(
+def test_a_launch_waits_until_no_device_is_three_degrees_warmer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cooling, "LOOK_S", 0.01)
@@ -169,8 +169,8 @@ class Meter:
         return Sensor({"GPU-0": self.said.pop(0)})
 
 
-def record(round_: int, position: int, start_c: float | None) -> LaunchRecord:
-    seen = None if start_c is None else Cooling(seconds=0, start_c={"GPU-0": start_c}, end_c={})
+def record(round_: int, position: int, end_c: float | None) -> LaunchRecord:
+    seen = None if end_c is None else Cooling(seconds=0, start_c={}, end_c={"GPU-0": end_c})
     return LaunchRecord(
         id=f"r{round_}-{position}",
         plan_sha256="",
