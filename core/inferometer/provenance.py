@@ -12,11 +12,14 @@ import platform
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 import inferometer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 IDENTITY = ("cpu_model", "cores", "memory_gib", "gpus", "os")
 """Fields that must be equal for launches to be compared; a new kernel is no new machine."""
@@ -37,6 +40,19 @@ MACHINE = {
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8", "asimd", "sve")
 """Processor features that change how fast, or whether, an engine's CPU build runs."""
 CONTAINERS = ("docker", "containerd", "kubepods", "libpod", "lxc")
+
+
+def file_hashes(paths: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 (hex) of each file by its path as given.
+
+    Raises:
+        OSError: one cannot be read.
+    """
+    found = {}
+    for path in sorted(set(paths)):
+        with Path(path).open("rb") as file:
+            found[path] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def describe_host(root: Path = Path("/")) -> dict[str, Any]:

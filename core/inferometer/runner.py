@@ -18,6 +18,7 @@ from inferometer.metering import chosen_meters
 from inferometer.prepare import prepare
 from inferometer.store import Store
 from inferometer.trials import tune
+from inferometer.workloads import requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,7 +68,9 @@ def run(
             host = provenance.describe_host()
             identity = provenance.host_sha256(host)
             refuse_another_machine(plan, store, prepared, identity)
-            store.put_host({**host, **provenance.clock_pair()})
+            files = provenance.file_hashes(work_files(plan))
+            refuse_other_files(store, files)
+            store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
             bench = Bench(plan, prepared, meters, store, identity, progress)
             failed = measure_all(bench, plan, looks, tune(bench))
         else:
@@ -100,6 +103,28 @@ def refuse_another_machine(plan: Plan, store: Store, prepared: Prepared, host_sh
                     f"{store.root}: launch {record.id} was measured with another {what}",
                     hint="Give another directory with --results, or restore what was there.",
                 )
+
+
+def work_files(plan: Plan) -> list[str]:
+    """Return the files that lengths and arrivals come from."""
+    points = plan.launches[0].points
+    traces = [point.load.trace for point in points if point.load.trace]
+    return [*traces, *(file for point in points for file in requests.files(point.workload))]
+
+
+def refuse_other_files(store: Store, files: Mapping[str, str]) -> None:
+    """Refuse to add to launches whose work came from files that have changed since.
+
+    Raises:
+        UsageError: names the file.
+    """
+    known = store.host().get("workload_files") if store.launches() else None
+    for path, digest in known.items() if isinstance(known, dict) else ():
+        if files.get(path, digest) != digest:
+            raise UsageError(
+                f"{path}: not the file that the launches in {store.root} were measured with",
+                hint="Give another directory with --results, or restore the file.",
+            )
 
 
 def measure_all(

@@ -152,6 +152,9 @@ def _devices(records: Sequence[LaunchRecord]) -> frozenset[str]:
 
 def _machine(head: Head) -> dict[str, Key]:
     found = {name: _key(head.host.get(field)) for name, field in MACHINE.items()}
+    files = head.host.get("workload_files")
+    for path, digest in files.items() if isinstance(files, dict) else ():
+        found[f"content of {path}"] = Key(str(digest), str(digest)[:12])
     seen = sorted({_accelerators(record) for record in head.records} - {""})
     found["metered accelerators"] = _key("; ".join(seen) or None)
     hashes = sorted({record.host_sha256 for record in head.records})

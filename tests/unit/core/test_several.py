@@ -321,6 +321,16 @@ def test_workloads_in_another_order_are_other_load_points(tmp_path: Path) -> Non
     }
 
 
+def test_a_workload_file_of_other_content_keeps_directories_apart(tmp_path: Path) -> None:
+    roots = two_days(tmp_path)
+    for root, content in zip(roots, ("1a", "2b"), strict=True):
+        path = root / "host.json"
+        known = json.loads(path.read_text()) | {"workload_files": {"lengths.csv": content * 32}}
+        path.write_text(json.dumps(known))
+    words = ["1a1a1a1a1a1a", "2b2b2b2b2b2b"]
+    assert what_differs(analyze_several(roots)) == {"content of lengths.csv": words}
+
+
 def test_a_backend_that_an_engine_chose_keeps_directories_apart(tmp_path: Path) -> None:
     roots = two_days(tmp_path)
     for root, backend in zip(roots, ("flash", "triton"), strict=True):
