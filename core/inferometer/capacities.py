@@ -178,7 +178,9 @@ def why(evidence: Evidence, stack: str, model: str, found: Sequence[Found]) -> t
             return "not_run", "no launch was searched"
         return absent(evidence, stack, model)
     flag = flag_of(found) or "ill_posed"
-    return flag, f"in {sum(one.bracket is None for one in found)} of {len(found)} launches"
+    words = f"in {sum(one.bracket is None for one in found)} of {len(found)} launches"
+    failures = [one.search.failure for one in found if one.search.failure and flag == "failed"]
+    return flag, f"{words}: {failures[0]}" if failures else words
 
 
 def _launch(one: Found) -> LaunchCapacity:

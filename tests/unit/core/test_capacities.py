@@ -89,9 +89,7 @@ def searched(ends: Ends, start_ns: int) -> CapacitySearch:
     )
 
 
-def results(
-    root: Path, *, rounds: int = 2, meter: MeterInfo = METER, **ends: list[Ends]
-) -> Store:
+def results(root: Path, *, rounds: int = 2, meter: MeterInfo = METER, **ends: list[Ends]) -> Store:
     """Write results of these rounds with these searches, by stack."""
     made = {(stack, round_): it for stack, rows in ends.items() for round_, it in enumerate(rows)}
     rates = dict.fromkeys(ends, 100.0)
@@ -190,6 +188,19 @@ def test_brackets_count_in_the_rounds_that_are_compared(tmp_path: Path) -> None:
     assert [entry.place for entry in found.entries] == [1, 1]
 
 
+def test_a_search_that_broke_off_says_at_which_rate_and_why(tmp_path: Path) -> None:
+    store = results(tmp_path / "r", a=[(10, 11, None)] * 2, b=[(4, None, "failed")] * 2)
+    for record in store.launches():
+        if record.stack["id"] == "b":
+            path = store.folder(record.id) / "capacity.jsonl"
+            (one,) = read_lines(path, CapacitySearch)
+            path.unlink()
+            append_lines(path, [structs.replace(one, failure="at 8 requests/s: it died")])
+    (unranked,) = ranked(analyze(store.root), "throughput").unranked
+    assert (unranked.stack, unranked.reason) == ("b", "failed")
+    assert unranked.detail == "in 2 of 2 launches: at 8 requests/s: it died"
+
+
 @pytest.mark.parametrize("ends", [(-4.0, 5.0, None), (5.0, 4.0, None), (5.0, 5.0, None)])
 def test_ends_that_are_no_bracket_are_none(tmp_path: Path, ends: Ends) -> None:
     seen = compared(tmp_path, a=[(10, 11, None)] * 2, b=[ends] * 2)
@@ -199,7 +210,9 @@ def test_ends_that_are_no_bracket_are_none(tmp_path: Path, ends: Ends) -> None:
 
 
 def test_joules_of_a_meter_whose_clock_stepped_are_refused_at_the_slo_too(tmp_path: Path) -> None:
-    meter = structs.replace(METER, kind="measured", instrument="power")
+    meter = structs.replace(
+        METER, kind="measured", instrument="counter", period_s=1.0, update_ms=50.0
+    )
     store = results(tmp_path / "r", meter=meter, a=[(10, 11, None)] * 2, b=[(20, 22, None)] * 2)
     assert {e.stack for e in ranked(analyze(store.root), "energy").entries} == {"a", "b"}
     for record in store.launches():
