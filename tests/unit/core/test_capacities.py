@@ -89,7 +89,14 @@ def searched(ends: Ends, start_ns: int) -> CapacitySearch:
     )
 
 
-def results(root: Path, *, rounds: int = 2, meter: MeterInfo = METER, **ends: list[Ends]) -> Store:
+def results(root: Path, **ends: list[Ends]) -> Store:
+    """Write results of two rounds with these searches, by stack."""
+    return stored(root, ends)
+
+
+def stored(
+    root: Path, ends: Mapping[str, list[Ends]], *, rounds: int = 2, meter: MeterInfo = METER
+) -> Store:
     """Write results of these rounds with these searches, by stack."""
     made = {(stack, round_): it for stack, rows in ends.items() for round_, it in enumerate(rows)}
     rates = dict.fromkeys(ends, 100.0)
@@ -179,7 +186,7 @@ def test_brackets_count_in_the_rounds_that_are_compared(tmp_path: Path) -> None:
     # b has a bracket in rounds 0 and 1 alone, and a's of those rounds reach beyond it
     a: list[Ends] = [(10, 12, None)] * 2 + [(10, 10.1, None)] * 3
     b: list[Ends] = [(11.9, 11.95, None)] * 2 + [(4, 9, "ill_posed")] * 3
-    store = results(tmp_path / "r", rounds=5, a=a, b=b)
+    store = stored(tmp_path / "r", {"a": a, "b": b}, rounds=5)
     for record in store.launches():
         if record.stack["id"] == "b" and record.round > 2:
             (store.folder(record.id) / "capacity.jsonl").unlink()
@@ -213,7 +220,8 @@ def test_joules_of_a_meter_whose_clock_stepped_are_refused_at_the_slo_too(tmp_pa
     meter = structs.replace(
         METER, kind="measured", instrument="counter", period_s=1.0, update_ms=50.0
     )
-    store = results(tmp_path / "r", meter=meter, a=[(10, 11, None)] * 2, b=[(20, 22, None)] * 2)
+    ends: dict[str, list[Ends]] = {"a": [(10, 11, None)] * 2, "b": [(20, 22, None)] * 2}
+    store = stored(tmp_path / "r", ends, meter=meter)
     assert {e.stack for e in ranked(analyze(store.root), "energy").entries} == {"a", "b"}
     for record in store.launches():
         path = store.folder(record.id) / "capacity.jsonl"
