@@ -121,7 +121,8 @@ class Capacity:
     ``flag``: ``ill_posed`` (a gap above the limit, the share hardly depends on the rate there; or
     below 0, it does not fall with the rate), ``below_range`` and ``above_range`` (the lowest rate
     fails, the highest passes), ``budget`` (time or probes ran out before the bracket closed),
-    ``starved`` (the client could not offer more, and nothing that it could offer failed),
+    ``starved`` (the client could not offer more, and nothing that it could offer failed, or only
+    what is too far above),
     ``failed`` (the load broke off: the last of ``probes`` was not finished).
     """
 
@@ -346,10 +347,12 @@ class _Search:
         passes, fails = self.passes, self.fails
         gap = fails / passes - 1 if passes and fails else None
         flag: Flag | None = None
+        wide: Flag
         if self.broken:
             flag = "failed"
         elif gap is not None:
-            flag = None if 0 < gap <= self.rules.ill_posed else "ill_posed"
+            wide = "starved" if gap > 0 and self.ceiling < (fails or 0) else "ill_posed"
+            flag = None if 0 < gap <= self.rules.ill_posed else wide
         elif fails is not None and fails <= self.rules.low:
             flag = "below_range"
         elif passes is not None and passes >= self.rules.high:

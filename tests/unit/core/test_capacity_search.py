@@ -99,6 +99,18 @@ def test_a_rate_whose_prompts_were_sent_twice_does_not_pass_but_may_fail() -> No
     assert (failed.passes, failed.fails, failed.flag) == (None, 1, "below_range")
 
 
+def test_a_bracket_that_the_client_left_wide_is_not_the_server_s_doing() -> None:
+    def answer(ask: Ask) -> Told:
+        told = share(lambda rate: 1.0 if rate < 22 else 0.0)(ask)
+        return Told(good=told.good, bad=told.bad, starved=9 < ask.rate < 20)
+
+    found, _ = run(RULES, answer)
+    assert found.passes is not None
+    assert found.passes < 9
+    assert found.fails == pytest.approx(8**1.5)
+    assert found.flag == "starved"
+
+
 def test_a_search_that_breaks_off_says_so_and_keeps_what_it_certified() -> None:
     def answer(ask: Ask) -> Told:
         if ask.rate > 10:
