@@ -48,7 +48,9 @@ class Found:
     def bracket(self) -> tuple[float, float] | None:
         """Return both ends, where there are both and no flag."""
         passes, fails = self.search.passes, self.search.fails
-        return (passes, fails) if passes and fails and self.search.flag is None else None
+        if passes is None or fails is None or self.search.flag is not None:
+            return None
+        return (passes, fails) if 0 < passes < fails else None  # a file says what it likes
 
     @property
     def best(self) -> CapacityProbe | None:
@@ -163,7 +165,7 @@ def _within(rate: Value, passes: Value, fails: Value) -> Value:
 
 def flag_of(found: Sequence[Found]) -> Flag | None:
     """Return the commonest flag where no more than half of the launches have a bracket."""
-    flags = Counter(one.search.flag for one in found if one.search.flag is not None)
+    flags = Counter(one.search.flag or "ill_posed" for one in found if one.bracket is None)
     if not flags or 2 * flags.total() < len(found):
         return None
     return flags.most_common(1)[0][0]
@@ -176,7 +178,9 @@ def why(evidence: Evidence, stack: str, model: str, found: Sequence[Found]) -> t
             return "not_run", "no launch was searched"
         return absent(evidence, stack, model)
     flag = flag_of(found) or "ill_posed"
-    return flag, f"in {sum(one.bracket is None for one in found)} of {len(found)} launches"
+    words = f"in {sum(one.bracket is None for one in found)} of {len(found)} launches"
+    failures = [one.search.failure for one in found if one.search.failure and flag == "failed"]
+    return flag, f"{words}: {failures[0]}" if failures else words
 
 
 def _launch(one: Found) -> LaunchCapacity:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferometer import capacity_search, point, scores, store
+from inferometer import capacity_search, point, redact, scores, store
 from inferometer.capacity_records import CapacityProbe, CapacitySearch
 from inferometer.capacity_search import Rules
 from inferometer.capacity_watch import Watching, limits
+from inferometer.errors import LaunchError
 from inferometer.load.address import secrets
 from inferometer.load.arrivals import Arrivals
 from inferometer.load.driver import Hooks, LoadPlan, drive
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from inferometer.workloads.datasets import Pair
 
 MOST_TOKENS = 4_000_000
-"""Prompt tokens prepared for one rate: most rates are decided long before their time is over."""
+"""Prompt tokens prepared for one rate: most rates are decided long before their time is over. One
+that is not when they have all been sent does not pass: a cache may answer what comes after."""
 LEAST = 64
 LONGEST_S = 60.0
 USUAL_S = 900.0
@@ -47,8 +49,8 @@ USUAL_S = 900.0
 def search_all(live: Live, plan: Plan, say: Callable[[str], None]) -> None:
     """Search the capacity of a live server with each workload, and store it.
 
-    Raises:
-        LaunchError: the server is gone, or answers nothing but errors.
+    A server that does not outlive a search has been measured at its load points all the same: the
+    search then says ``failed``.
     """
     planned = plan.capacity
     if planned is None or not planned.wanted(live.launch):
@@ -114,9 +116,20 @@ class Search:
         ask, found = next(asking), None
         while found is None:
             watching = Watching(asking=asking, ask=ask, wanted=self.wanted, first=self._warmup())
-            self.probes.append(self._offer(ask, watching))
+            try:
+                self.probes.append(self._offer(ask, watching))
+            except LaunchError as error:
+                found = watching.broke()
+                return self._told(found, self._why(ask, error))
             ask, found = watching.ask or ask, watching.found
         return self._told(found)
+
+    def _why(self, ask: Ask, error: LaunchError) -> str:
+        """Return what broke a load off, as it is stored: a server may repeat a key."""
+        said = redact.without(error.message, secrets(self.live.target))
+        why = f"at {ask.rate:.3g} requests/s: {redact.capped(redact.text(said))}"
+        self.say(f"capacity, {self.workload.name}: broken off {why}")
+        return why
 
     # -- one rate --------------------------------------------------------------------------------
 
@@ -132,6 +145,7 @@ class Search:
         work = self._work(ask.rate)
         lengths = list(work.output_tokens)
         live = self.live
+        watching.fresh = len(lengths)
         bodies = request_bodies(live.engine, live.model, work.prompts, lengths, seed=live.seed)
         result = drive(
             live.target,
@@ -236,10 +250,11 @@ class Search:
 
     # -- what came of it -------------------------------------------------------------------------
 
-    def _told(self, found: Capacity) -> CapacitySearch:
+    def _told(self, found: Capacity, failure: str = "") -> CapacitySearch:
+        whole = found.probes[: len(self.probes)]  # not the one that broke off
         probes = [
             msgspec.structs.replace(probe, outcome=said.outcome, good=said.good, bad=said.bad)
-            for probe, said in zip(self.probes, found.probes, strict=True)
+            for probe, said in zip(self.probes, whole, strict=True)
         ]
         return CapacitySearch(
             workload=self.workload.name,
@@ -253,7 +268,8 @@ class Search:
             seconds=found.seconds,
             passes=found.passes,
             fails=found.fails,
-            flag=found.flag,
+            flag="failed" if failure else found.flag,
+            failure=failure,
             design_effect=found.design_effect,
             probes=probes,
         )

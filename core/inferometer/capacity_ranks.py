@@ -15,9 +15,8 @@ from inferometer.cells import served
 from inferometer.comparison import Value, worst_kind
 from inferometer.contests import METRIC, by_profile, no_meter, other_boundary, subjects, why_invalid
 from inferometer.energy import agreement
-from inferometer.energy.account import account
 from inferometer.metrics.catalogue import BY_ID
-from inferometer.metrics.energy import read_meters
+from inferometer.metrics.energy import early_meters, read_meters, stretch_accounts
 from inferometer.ranking import Contest, Entrant
 from inferometer.tables import is_simulated, model_name, stack_id
 
@@ -52,7 +51,7 @@ def build_slo_rankings(
         return []
     served_at = _AtSlo(field, every, _joules(evidence, every))
     return [
-        found
+        _at_slo(one, found)
         for model in models
         for workload in planned.workloads
         for objective, meter, primary, follows in subjects(evidence)
@@ -65,7 +64,7 @@ def build_slo_rankings(
                 profile=profile,
             )
         ]
-        for found in map(_at_slo, ranking.rank(one, [served_at.entrant(one, it) for it in stacks]))
+        for found in ranking.rank(one, [served_at.entrant(one, it) for it in stacks])
     ]
 
 
@@ -92,7 +91,9 @@ class _AtSlo:
         metric = RATE if objective == "throughput" else BY_ID[METRIC[objective]].info
         planned = self.evidence.plan.capacity
         assert planned is not None
-        halves = [_half(self.every.get((stack, model.name, workload), ())) for stack in stacks]
+        halves = {
+            stack: _halves(self.every.get((stack, model.name, workload), ())) for stack in stacks
+        }
         share = f"{planned.asked.share:.4%}".rstrip("0%").rstrip(".")
         return Contest(
             objective=objective,
@@ -104,7 +105,7 @@ class _AtSlo:
             architecture=model.architecture,
             workload=workload,
             load=f"at the SLO: {share} % of requests within {words(limits_of(planned.slo))}",
-            slack=0.0 if objective == "energy" else 2 * max(halves, default=0.0),
+            slack={} if objective == "energy" else halves,
         )
 
     def entrant(self, one: Contest, stack: str) -> Entrant:
@@ -177,16 +178,33 @@ def _over(whole: Value, amount: float, unit: str, kind: Kind) -> Value:
     )
 
 
-def _half(found: Sequence[Found]) -> float:
-    """Return half of the mean bracket of a stack, in log units."""
-    gaps = [math.log(one.bracket[1] / one.bracket[0]) / 2 for one in found if one.bracket]
-    return sum(gaps) / len(gaps) if gaps else 0.0
+def _halves(found: Sequence[Found]) -> dict[int, float]:
+    """Return half of a stack's bracket in each round that has one, in log units."""
+    ends = {one.record.round: one.bracket for one in found}
+    return {r: math.log(it[1] / it[0]) / 2 for r, it in ends.items() if it is not None}
 
 
-def _at_slo(found: Ranking) -> Ranking:
+def _at_slo(contest: Contest, found: Ranking) -> Ranking:
     """Return a ranking as one at the SLO; where in its bracket a stack lies is not known."""
-    entries = [msgspec.structs.replace(entry, probability_best=None) for entry in found.entries]
+    entries = [
+        msgspec.structs.replace(
+            entry, probability_best=None, value=_anywhere(contest, entry.stack, entry.value)
+        )
+        for entry in found.entries
+    ]
     return msgspec.structs.replace(found, at="slo", entries=entries)
+
+
+def _anywhere(contest: Contest, stack: str, value: Value) -> Value:
+    """Return a capacity with an interval that holds the mean bracket; others as they are."""
+    halves = contest.slack.get(stack)
+    if contest.objective != "throughput" or not halves or value.value is None:
+        return value
+    half = sum(halves.values()) / len(halves)
+    low, high = value.value * math.exp(-half), value.value * math.exp(half)
+    return msgspec.structs.replace(
+        value, low=min(low, value.low or low), high=max(high, value.high or high)
+    )
 
 
 def _price(evidence: Evidence, record: LaunchRecord) -> Value:
@@ -211,6 +229,7 @@ def _price(evidence: Evidence, record: LaunchRecord) -> Value:
 def _joules(evidence: Evidence, every: Searches) -> Joules:
     """Return what every meter saw while each launch's highest certified rate was on."""
     known = read_meters(evidence.tables)
+    early = early_meters(evidence.tables, known)
     told: Joules = {}
     for (stack, model, _), searches in every.items():
         for one in searches:
@@ -218,16 +237,13 @@ def _joules(evidence: Evidence, every: Searches) -> Joules:
             if probe is None:
                 continue
             window, launch = probe.window, one.record.id
-            accounts = [
-                account(
-                    info,
-                    known.series.get((launch, info.name), {}),
-                    window.start_ns,
-                    window.end_ns,
-                    others=known.most[stack, model, info.name],
-                )
-                for info in known.infos.get(launch, ())
-            ]
+            accounts = stretch_accounts(
+                known,
+                early,
+                (launch, stack, model),
+                (window.start_ns, window.end_ns),
+                window.clock_step_ms,
+            )
             seconds = (window.end_ns - window.start_ns) * 1e-9
             for each in agreement.settle(accounts, seconds):
                 told[launch, window.load_point, each.info.name] = _spent(each, one.record)

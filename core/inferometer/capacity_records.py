@@ -51,6 +51,8 @@ class CapacitySearch(Struct, frozen=True, kw_only=True):
     passes: float | None
     """Highest rate certified to meet the SLO, requests/s; None: none was."""
     fails: float | None
-    flag: Literal["ill_posed", "below_range", "above_range", "budget", "starved"] | None
+    flag: Literal["ill_posed", "below_range", "above_range", "budget", "starved", "failed"] | None
+    failure: str = ""
+    """Of a search that broke off (``failed``): at which rate and why. That rate is no probe."""
     design_effect: float
     probes: list[CapacityProbe]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 Outcome = Literal["pass", "fail", "undecided", "hopeless", "starved"]
-Flag = Literal["ill_posed", "below_range", "above_range", "budget", "starved"]
+Flag = Literal["ill_posed", "below_range", "above_range", "budget", "starved", "failed"]
 FEW = 10
 """From so many chunks on, no one of them can decide alone."""
 
@@ -87,14 +87,18 @@ class Told:
     """Requests that met every SLO, and those that did not (failed ones, and late ones still out).
 
     ``growing``: the queue and the time to first token both rose throughout; the rate does not pass
-    while they do. ``starved``: the client was too slow to tell, so nothing counts. ``in_flight``:
-    requests that were out at the same time, on average; 0 where that is not known.
+    while they do. ``starved``: the client was too slow to tell, so nothing counts. ``reused``:
+    prompts were sent twice, which a cache may have answered, so the rate does not pass any more.
+    ``broken``: the load broke off and no other can be offered; nothing else of it counts.
+    ``in_flight``: requests that were out at the same time, on average; 0 where that is not known.
     """
 
     good: int
     bad: int
     growing: bool = False
     starved: bool = False
+    reused: bool = False
+    broken: bool = False
     in_flight: float = 0.0
 
 
@@ -117,7 +121,9 @@ class Capacity:
     ``flag``: ``ill_posed`` (a gap above the limit, the share hardly depends on the rate there; or
     below 0, it does not fall with the rate), ``below_range`` and ``above_range`` (the lowest rate
     fails, the highest passes), ``budget`` (time or probes ran out before the bracket closed),
-    ``starved`` (the client could not offer more, and nothing that it could offer failed).
+    ``starved`` (the client could not offer more, and nothing that it could offer failed, or only
+    what is too far above),
+    ``failed`` (the load broke off: the last of ``probes`` was not finished).
     """
 
     passes: float | None
@@ -163,6 +169,7 @@ class _Search:
     """Requests in flight at the rate that is on."""
     used: float | None = None
     """The design effect with which a rate passed last."""
+    broken: bool = False
 
     def upper(self) -> float | None:
         """Return the lowest rate that failed, certified or not, or could not be offered."""
@@ -170,7 +177,8 @@ class _Search:
         return known if math.isfinite(known) else None
 
     def spent(self) -> bool:
-        return self.seconds >= self.rules.budget_s or len(self.probes) >= self.rules.most_probes
+        over = self.seconds >= self.rules.budget_s or len(self.probes) >= self.rules.most_probes
+        return over or self.broken
 
     def next_rate(self) -> float | None:
         """Return the rate to bisect at, an end of the range once all else is known, or None."""
@@ -242,6 +250,9 @@ class _Search:
         while outcome == "undecided" and spent < rules.most_s:
             settle = 0.0 if chunks else rules.settle_s
             told = yield Ask(rate=rate, seconds=rules.chunk_s, settle_s=settle)
+            if told.broken:
+                self.broken = True
+                break
             chunks.append(told)
             self.crowd = sum(t.in_flight for t in chunks) / len(chunks)
             spent += rules.chunk_s
@@ -252,15 +263,17 @@ class _Search:
                 outcome = "hopeless"
             if spent >= rules.least_s and (said := self.certainty(chunks)) != "undecided":
                 outcome = said
-            if outcome == "pass" and told.growing:
+            if outcome == "pass" and (told.growing or told.reused):
                 outcome = "undecided"
             if told.starved:
                 outcome = "starved"
-            if outcome == "undecided" and self.futile(good, bad, spent):
+            over = told.reused and spent >= rules.least_s
+            if outcome == "undecided" and (over or self.futile(good, bad, spent)):
                 break
         # While a queue grows the chunks differ for that, and not because requests share their fate.
         steady = outcome != "starved" and not any(told.growing for told in chunks)
         self.learn(chunks if steady else [])
+        good, bad = sum(t.good for t in chunks), sum(t.bad for t in chunks)
         self.probes.append(Probe(rate=rate, good=good, bad=bad, seconds=spent, outcome=outcome))
         self.note(rate, outcome, certify=certify)
         return outcome
@@ -334,8 +347,12 @@ class _Search:
         passes, fails = self.passes, self.fails
         gap = fails / passes - 1 if passes and fails else None
         flag: Flag | None = None
-        if gap is not None:
-            flag = None if 0 < gap <= self.rules.ill_posed else "ill_posed"
+        wide: Flag
+        if self.broken:
+            flag = "failed"
+        elif gap is not None:
+            wide = "starved" if gap > 0 and self.ceiling < (fails or 0) else "ill_posed"
+            flag = None if 0 < gap <= self.rules.ill_posed else wide
         elif fails is not None and fails <= self.rules.low:
             flag = "below_range"
         elif passes is not None and passes >= self.rules.high:

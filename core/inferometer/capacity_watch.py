@@ -86,12 +86,15 @@ class Watching:
     wanted: dict[str, float]
     first: int
     """Index of the first request behind the warm-up; then of the first that is not counted yet."""
+    fresh: float = math.inf
+    """Index of the first request whose prompt was sent before."""
     found: Capacity | None = None
     start_ns: int = 0
     why: dict[str, int] = field(default_factory=dict)
     growing: bool = False
     _known: dict[int, list[str] | None] = field(default_factory=dict)
     """What a request missed, by index; None where it was due before the window and never counts."""
+    _reused: bool = False
     _looked_ns: int = 0
     _levels: list[float] = field(default_factory=list)
     _waits_ms: list[float] = field(default_factory=list)
@@ -114,8 +117,19 @@ class Watching:
             bad=bad,
             growing=self.growing,
             starved=self._starved(seen),
+            reused=self._reused,
             in_flight=self._levels[-1],
         )
+        return self._tell(told)
+
+    def broke(self) -> Capacity:
+        """Tell the search that the load broke off; return what it has found until then."""
+        if self.found is None:
+            self._tell(Told(good=0, bad=0, broken=True))
+        assert self.found is not None
+        return self.found
+
+    def _tell(self, told: Told) -> bool:
         try:
             self.ask = self.asking.send(told)
         except StopIteration as ended:
@@ -128,6 +142,7 @@ class Watching:
     def _judge(self, one: Seen, now_ns: int) -> None:
         if one.intended_ns > now_ns or one.place in self._known:  # not due yet, or judged before
             return
+        self._reused = self._reused or one.place >= self.fresh
         if one.intended_ns < self.start_ns:
             self._known[one.place] = None
         elif (why := missed(one, now_ns, self.wanted)) is not None:

@@ -46,8 +46,8 @@ class Contest:
     """Of a sequential study: the round after which it is looked for the last time."""
     priors: Sequence[Prior] = ()
     """What earlier launches say of their variance: measured ones, simulated ones, or both."""
-    slack: float = 0.0
-    """By how much (log units) the values of a pair may be off together, beside their scatter."""
+    slack: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    """By how much (log units) each stack's value of a round may be off, beside its scatter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +96,8 @@ def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant])
             last = contest.looks_until
             result = by_looks(values, higher_is_better=higher, last=last, prior=prior)
         else:
-            result = order(values, higher_is_better=higher, slack=contest.slack)
+            slack = {name: contest.slack[name] for name in values} if contest.slack else None
+            result = order(values, higher_is_better=higher, slack=slack)
     entries = _entries(contest, {e.stack: e for e in ranked}, result) if result else []
     best = next((e for e in ranked if result and e.stack == result.names[0]), None)
     unranked = [_unranked(contest, entrant, best) for entrant in (*unfit, *left_out)]

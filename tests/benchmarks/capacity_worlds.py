@@ -138,11 +138,14 @@ def main() -> int:
         found = [searched(world, seed) for seed in range(1, count + 1)]
         held = np.mean([(c.passes or 0) <= true <= (c.fails or math.inf) for c in found])
         gaps = [c.gap if c.gap is not None else math.inf for c in found]
+        whole = [c for c in found if c.flag is None]
+        own = sum((c.passes or 0) <= true <= (c.fails or math.inf) for c in whole)
         minutes = np.mean([c.seconds for c in found]) / 60
         flagged = np.mean([c.flag is not None for c in found])
         print(
             f"{name} ({world.why}): capacity {true:.2f} requests/s, held by {held:.0%} of {count}, "
-            f"width {np.median(gaps):.1%}, {minutes:.1f} min, flagged {flagged:.0%}",
+            f"width {np.median(gaps):.1%}, {minutes:.1f} min, flagged {flagged:.0%}; "
+            f"without a flag {own} of {len(whole)} hold it",
             flush=True,
         )
         wrong += int(held < 0.9)

@@ -20,7 +20,7 @@ SATURATED = SLOTS / SERVICE_MS * 1000
 """Requests/s: 10 are answered at once, each for 100 ms (8 tokens, the first after 30 ms)."""
 
 
-def text_of(folder: Path) -> str:
+def text_of(folder: Path, *more: str) -> str:
     slots = ("--capacity", str(SLOTS), "--ttft-ms", "30", "--itl-ms", "10")
     return written(
         "Capacity",
@@ -28,7 +28,7 @@ def text_of(folder: Path) -> str:
         price=PRICE,
         slo={"ttft_ms": 150.0, "tpot_ms": 60.0},
         capacity={"low": 40.0, "high": 490.0, "minutes": 0.3, "tolerance": 1.0},
-        engines=[oracle(*slots)],
+        engines=[oracle(*slots, *more)],
         models=[{"name": "dense", "path": folder / "dense"}],
         workloads=[SHORT],
         loads=[{"concurrency": 2}],
@@ -92,3 +92,16 @@ def test_the_report_says_what_was_certified(folder: Path) -> None:
     assert [rate.rate for rate in one.launches[0].rates] == [p.rate for p in found.probes]
     at_slo = [ranking for ranking in seen.rankings if ranking.at == "slo"]
     assert {ranking.objective for ranking in at_slo} == {"throughput", "energy", "cost"}
+
+
+def test_a_server_that_dies_in_a_search_keeps_its_load_points(tmp_path: Path, folder: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INFEROMETER_CACHE", str(folder / "cache"))
+        outcome, _ = measure(text_of(folder, "--die-at-s", "8"), tmp_path / "r")
+    assert (outcome.planned, outcome.finished) == (1, 1)
+    results = Store(tmp_path / "r")
+    (record,) = results.launches()
+    assert (record.status, [window.load_point for window in record.windows]) == ("ok", [0])
+    (found,) = store.capacities(results.folder(record.id))
+    assert (found.flag, found.failure[:3]) == ("failed", "at ")
+    assert [one.flag for one in analyze(tmp_path / "r").capacities] == ["failed"]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from inferometer.comparison.ranks import Architecture
 from inferometer.comparison.value import Value
 
-Flag = Literal["ill_posed", "below_range", "above_range", "budget", "starved"]
+Flag = Literal["ill_posed", "below_range", "above_range", "budget", "starved", "failed"]
 
 
 class OfferedRate(Struct, frozen=True, kw_only=True):

@@ -97,26 +97,45 @@ def energies(tables: Tables) -> pl.DataFrame:
 def window_accounts(tables: Tables) -> dict[Place, list[Account]]:
     """Return the accounts of every window, one a meter of its launch, settled among themselves."""
     known = read_meters(tables)
-    early = _early(tables, known)
+    early = early_meters(tables, known)
     columns = ["launch", "stack", "model", "load_point", "start_ns", "end_ns", "clock_step_ms"]
     found = {}
     for launch, stack, model, point, start_ns, end_ns, step_ms in tables.windows.select(
         columns
     ).iter_rows():
-        accounts = []
-        for info in known.infos.get(launch, ()):
-            one = account(
-                info,
-                known.series.get((launch, info.name), {}),
-                start_ns,
-                end_ns,
-                others=known.most[stack, model, info.name],
-            )
-            wrong = early.get(info.name) or _clock(info, step_ms)
-            accounts.append(_refused(one, wrong))
+        accounts = stretch_accounts(
+            known, early, (launch, stack, model), (start_ns, end_ns), step_ms
+        )
         accounts = _out_of_step(tables, accounts, (launch, point), (start_ns, end_ns))
         found[launch, point] = agreement.settle(accounts, (end_ns - start_ns) / 1e9)
     return found
+
+
+def stretch_accounts(
+    known: Meters,
+    early: Mapping[str, Fault | None],
+    whose: tuple[str, str, str],
+    bounds_ns: tuple[int, int],
+    step_ms: float | None,
+) -> list[Account]:
+    """Return the accounts of a stretch of a launch, one a meter; those of a wrong clock refused.
+
+    ``whose``: launch, stack and model. ``early``: of :func:`early_meters`. ``step_ms``: by how much
+    the wall clock gained in the stretch.
+    """
+    launch, stack, model = whose
+    return [
+        _refused(
+            account(
+                info,
+                known.series.get((launch, info.name), {}),
+                *bounds_ns,
+                others=known.most[stack, model, info.name],
+            ),
+            early.get(info.name) or _clock(info, step_ms),
+        )
+        for info in known.infos.get(launch, ())
+    ]
 
 
 def read_meters(tables: Tables) -> Meters:
@@ -162,7 +181,7 @@ def _clock(info: MeterInfo, step_ms: float | None) -> Fault | None:
     return Fault("clock_unsure", f"{words}, {CLOCK_STEP_MS:g} ms are allowed")
 
 
-def _early(tables: Tables, known: Meters) -> dict[str, Fault | None]:
+def early_meters(tables: Tables, known: Meters) -> dict[str, Fault | None]:
     """Return the meters whose watts rise before the load was sent."""
     moments = {
         str(launch): clocks.starts(*_spans(rows, tables, str(launch)))

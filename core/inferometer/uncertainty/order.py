@@ -48,12 +48,15 @@ class Order:
 
 
 def order(
-    values: Mapping[str, Mapping[int, float]], *, higher_is_better: bool, slack: float = 0.0
+    values: Mapping[str, Mapping[int, float]],
+    *,
+    higher_is_better: bool,
+    slack: Mapping[str, Mapping[int, float]] | None = None,
 ) -> Order:
     """Order stacks by their values (stack -> round -> value) over the rounds all of them have.
 
-    ``slack`` (log units) widens every interval of a pair: by so much the values of two stacks may
-    be off together, beside their scatter.
+    ``slack`` (log units, stack -> round) is by how much a value may be off, beside its scatter:
+    twice that of the worst stack, on average over these rounds, widens every interval of a pair.
 
     Raises:
         ValueError: there is no such round.
@@ -63,9 +66,8 @@ def order(
         raise ValueError("no round is complete for all stacks")
     logs = np.log(np.array([[values[name][r] for name in values] for r in rounds], dtype=float))
     found = stats.spread(logs)
-    spread = replace(
-        found, half_width=found.half_width + slack, detectable=found.detectable + slack
-    )
+    off = 2 * max(sum(it[r] for r in rounds) / len(rounds) for it in slack.values()) if slack else 0
+    spread = replace(found, half_width=found.half_width + off, detectable=found.detectable + off)
     means = logs.mean(axis=0)
     sign = 1.0 if higher_is_better else -1.0
     by_merit = sorted(range(len(means)), key=lambda i: (-sign * means[i], list(values)[i]))

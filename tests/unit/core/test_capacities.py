@@ -13,9 +13,9 @@ from inferometer.analyze import analyze
 from inferometer.capacity_records import CapacityProbe, CapacitySearch
 from inferometer.comparison import Capacity, Comparison, Ranking
 from inferometer.errors import UsageError
-from inferometer.records import Window
-from inferometer.store import Store, append_lines, encode
-from inferometer.testing.results import BEGIN, SECOND, Fixture, write_results
+from inferometer.records import MeterInfo, Window
+from inferometer.store import Store, append_lines, encode, read_lines
+from inferometer.testing.results import BEGIN, METER, SECOND, Fixture, write_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,8 +91,16 @@ def searched(ends: Ends, start_ns: int) -> CapacitySearch:
 
 def results(root: Path, **ends: list[Ends]) -> Store:
     """Write results of two rounds with these searches, by stack."""
+    return stored(root, ends)
+
+
+def stored(
+    root: Path, ends: Mapping[str, list[Ends]], *, rounds: int = 2, meter: MeterInfo = METER
+) -> Store:
+    """Write results of these rounds with these searches, by stack."""
     made = {(stack, round_): it for stack, rows in ends.items() for round_, it in enumerate(rows)}
-    fixture = Searched(rates=dict.fromkeys(ends, 100.0), rounds=2, window_s=60, ends=made)
+    rates = dict.fromkeys(ends, 100.0)
+    fixture = Searched(rates=rates, rounds=rounds, window_s=60, ends=made, meter=meter)
     store = write_results(root, fixture)
     for record in store.launches():
         key = (str(record.stack["id"]), record.round)
@@ -163,6 +171,69 @@ def test_a_stack_without_a_bracket_has_no_place_and_a_reason(tmp_path: Path, fla
     assert [(it.stack, it.reason) for it in found.unranked] == [("b", flag)]
     assert found.unranked[0].detail == "in 1 of 2 launches"
     assert of(seen, "b").flag == flag
+
+
+def test_a_place_shows_a_capacity_no_more_exact_than_its_bracket(tmp_path: Path) -> None:
+    seen = compared(tmp_path, a=[(10, 11, None)] * 2, b=[(20, 22, None)] * 2)
+    rate, cost = ranked(seen, "throughput"), ranked(seen, "cost")
+    ends = {e.stack: (e.value.low, e.value.high) for e in rate.entries}
+    assert ends == {"a": pytest.approx((10, 11)), "b": pytest.approx((20, 22))}
+    # dollars are those of the rate that passed, whatever lies above it
+    assert {e.stack: e.value.low for e in cost.entries} == pytest.approx({"a": 10, "b": 5})
+
+
+def test_brackets_count_in_the_rounds_that_are_compared(tmp_path: Path) -> None:
+    # b has a bracket in rounds 0 and 1 alone, and a's of those rounds reach beyond it
+    a: list[Ends] = [(10, 12, None)] * 2 + [(10, 10.1, None)] * 3
+    b: list[Ends] = [(11.9, 11.95, None)] * 2 + [(4, 9, "ill_posed")] * 3
+    store = stored(tmp_path / "r", {"a": a, "b": b}, rounds=5)
+    for record in store.launches():
+        if record.stack["id"] == "b" and record.round > 2:
+            (store.folder(record.id) / "capacity.jsonl").unlink()
+    found = ranked(analyze(store.root), "throughput")
+    assert found.n_rounds == 2
+    assert [entry.place for entry in found.entries] == [1, 1]
+
+
+def test_a_search_that_broke_off_says_at_which_rate_and_why(tmp_path: Path) -> None:
+    store = results(tmp_path / "r", a=[(10, 11, None)] * 2, b=[(4, None, "failed")] * 2)
+    for record in store.launches():
+        if record.stack["id"] == "b":
+            path = store.folder(record.id) / "capacity.jsonl"
+            (one,) = read_lines(path, CapacitySearch)
+            path.unlink()
+            append_lines(path, [structs.replace(one, failure="at 8 requests/s: it died")])
+    (unranked,) = ranked(analyze(store.root), "throughput").unranked
+    assert (unranked.stack, unranked.reason) == ("b", "failed")
+    assert unranked.detail == "in 2 of 2 launches: at 8 requests/s: it died"
+
+
+@pytest.mark.parametrize("ends", [(-4.0, 5.0, None), (5.0, 4.0, None), (5.0, 5.0, None)])
+def test_ends_that_are_no_bracket_are_none(tmp_path: Path, ends: Ends) -> None:
+    seen = compared(tmp_path, a=[(10, 11, None)] * 2, b=[ends] * 2)
+    assert [(it.stack, it.reason) for it in ranked(seen, "throughput").unranked] == [
+        ("b", "ill_posed")
+    ]
+
+
+def test_joules_of_a_meter_whose_clock_stepped_are_refused_at_the_slo_too(tmp_path: Path) -> None:
+    meter = structs.replace(
+        METER, kind="measured", instrument="counter", period_s=1.0, update_ms=50.0
+    )
+    ends: dict[str, list[Ends]] = {"a": [(10, 11, None)] * 2, "b": [(20, 22, None)] * 2}
+    store = stored(tmp_path / "r", ends, meter=meter)
+    assert {e.stack for e in ranked(analyze(store.root), "energy").entries} == {"a", "b"}
+    for record in store.launches():
+        path = store.folder(record.id) / "capacity.jsonl"
+        (one,) = read_lines(path, CapacitySearch)
+        stepped = [
+            structs.replace(it, window=structs.replace(it.window, clock_step_ms=100.0))
+            for it in one.probes
+        ]
+        path.unlink()
+        append_lines(path, [structs.replace(one, probes=stepped)])
+    found = ranked(analyze(store.root), "energy")
+    assert {it.stack: it.reason for it in found.unranked} == dict.fromkeys("ab", "clock_unsure")
 
 
 def test_a_launch_that_was_not_searched_says_so(tmp_path: Path) -> None:

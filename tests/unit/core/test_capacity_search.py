@@ -84,6 +84,48 @@ def test_a_cliff_is_bracketed() -> None:
     assert found.seconds == 25 * len(found.probes)  # two chunks, the least, everywhere
 
 
+def test_a_rate_whose_prompts_were_sent_twice_does_not_pass_but_may_fail() -> None:
+    def again(good: float) -> Callable[[Ask], Told]:
+        def answer(ask: Ask) -> Told:
+            told = share(lambda rate: good if rate < 10 else 0.0)(ask)
+            return Told(good=told.good, bad=told.bad, reused=True)
+
+        return answer
+
+    kept, _ = run(RULES, again(1.0))
+    assert (kept.passes, kept.flag) == (None, "ill_posed")
+    assert [p.seconds for p in kept.probes if p.rate == 8] == [20]  # no use in going on
+    failed, _ = run(RULES, again(0.0))
+    assert (failed.passes, failed.fails, failed.flag) == (None, 1, "below_range")
+
+
+def test_a_bracket_that_the_client_left_wide_is_not_the_server_s_doing() -> None:
+    def answer(ask: Ask) -> Told:
+        told = share(lambda rate: 1.0 if rate < 22 else 0.0)(ask)
+        return Told(good=told.good, bad=told.bad, starved=9 < ask.rate < 20)
+
+    found, _ = run(RULES, answer)
+    assert found.passes is not None
+    assert found.passes < 9
+    assert found.fails == pytest.approx(8**1.5)
+    assert found.flag == "starved"
+
+
+def test_a_search_that_breaks_off_says_so_and_keeps_what_it_certified() -> None:
+    def answer(ask: Ask) -> Told:
+        if ask.rate > 10:
+            return Told(good=0, bad=0, broken=True)
+        return Told(good=1000, bad=0)
+
+    found, asks = run(RULES, answer)
+    assert (found.passes, found.fails, found.flag) == (8, None, "failed")
+    assert [(p.outcome, p.good, p.seconds) for p in found.probes] == [
+        ("pass", 2000, 20),
+        ("undecided", 0, 0),
+    ]
+    assert len(asks) == 3
+
+
 def test_everything_fails_or_everything_passes() -> None:
     low, _ = run(RULES, share(lambda _: 0.0))
     assert (low.passes, low.fails, low.flag) == (None, 1, "below_range")

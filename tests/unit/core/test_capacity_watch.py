@@ -123,6 +123,25 @@ def test_a_growing_wait_or_queue_is_no_steady_rate() -> None:
     assert counts == [False, False, True]  # 2, 10 and 82 requests with the one that ended
 
 
+def test_a_rate_at_which_prompts_are_sent_again_does_not_pass() -> None:
+    def offered(fresh: int) -> Watching:
+        one = watching()
+        one.fresh = fresh
+        for at in (1_000, 2_000):
+            ended = [
+                seen(2 + at + n, intended=at + 1, first=at + 2, last=at + 3) for n in range(900)
+            ]
+            one.first = 2 + at
+            if one.look(Progress((at + 100) * MS, ended, [], [], 0.0)):
+                break
+        return one
+
+    passed, not_told = offered(10_000), offered(2_500)
+    assert passed.ask is not None
+    assert not_told.ask is not None
+    assert passed.ask.rate > 8 > not_told.ask.rate
+
+
 def test_a_client_that_is_late_says_so_and_certifies_nothing() -> None:
     one = watching()
     assert not one.look(look(11_000, waits=50, in_flight=1, lags=(1.0,) * 1000))
