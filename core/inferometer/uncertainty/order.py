@@ -117,7 +117,8 @@ def _half_widths(logs: NDArray[np.float64], spread: stats.Spread) -> NDArray[np.
         return common
     own = (logs[:, :, None] - logs[:, None, :]).std(axis=0, ddof=1) / math.sqrt(2)
     quantile = stats.range_quantile(stats.LEVEL, k, spread.df)
-    return np.maximum(common, quantile * own / math.sqrt(n))
+    widths: NDArray[np.float64] = np.maximum(common, quantile * own / math.sqrt(n))
+    return widths
 
 
 def _pair(one: str, other: str, seen: Pair, ratio: stats.Estimate) -> decisions.Pair:
