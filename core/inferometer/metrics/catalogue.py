@@ -34,9 +34,9 @@ def _percentile(column: str, name: str, words: str, p: float) -> Metric:
         grain="request",
         requires=(column,),
         expression=pl.col(column),
-        formula=f"least time that a share {p:g} of the requests that ended did not exceed; a "
-        f"failed one counts as +inf; told from {least_number(p)} requests times their design "
-        "effect, those of all launches together",
+        formula=f"least time that a share {p:g} of the requests of full length that ended did not "
+        f"exceed; a failed one counts as +inf; told from {least_number(p)} requests times their "
+        "design effect, those of all launches together",
         source="least number: MLPerf LoadGen's early stopping; interval: order statistics",
         percentile=p,
     )
@@ -167,8 +167,8 @@ GOODPUT = (
         grain="window",
         requires=("met", "window_s"),
         expression=pl.col("met") / pl.col("window_s"),
-        formula="requests completed in the window that met every SLO (from the intended send; a "
-        "stream's shortened first one as well) / window length",
+        formula="requests that ended in the window * share of them that met every SLO "
+        "(slo_attainment) / window length",
         positive=False,
     ),
     Metric(
@@ -179,7 +179,8 @@ GOODPUT = (
         grain="window",
         requires=("met_tokens", "window_s"),
         expression=pl.col("met_tokens") / pl.col("window_s"),
-        formula="output tokens (usage) of those requests / window length",
+        formula="output tokens (usage) of requests completed in the window * the share of them in "
+        "answers of full length that met every SLO / window length",
         positive=False,
     ),
     Metric(
@@ -190,7 +191,8 @@ GOODPUT = (
         grain="window",
         requires=("met", "ended"),
         expression=pl.col("met") / pl.col("ended"),
-        formula="those requests / all that ended in the window, failed ones among them",
+        formula="requests that met every SLO (from the intended send) / all of full length that "
+        "ended in the window, failed ones among them (a stream's first one is shortened)",
         source="interval: Wilson 1927, at the requests' design effect",
         positive=False,
         hits="met",
@@ -206,7 +208,8 @@ LATENCY = (
         grain="request",
         requires=("ttft_ms",),
         expression=_mean("ttft_ms"),
-        formula="mean of (first content event - actual send) over requests completed in the window",
+        formula="mean of (first content event - actual send) over requests of full length that "
+        "completed in the window (a stream's first one is shortened)",
     ),
     Metric(
         id="ttft_intended_ms",

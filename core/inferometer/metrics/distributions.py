@@ -66,7 +66,8 @@ def by_window(found: pl.DataFrame) -> dict[Place, pl.DataFrame]:
 def outcome(metric: Metric, launches: Sequence[pl.DataFrame]) -> Outcome:
     """Return a percentile or a share over rows of :func:`requests`, one frame a launch."""
     if metric.hits is not None:
-        return _share(metric, [rows[metric.hits].to_numpy() for rows in launches])
+        # ``met`` is null where a request is not judged
+        return _share(metric, [rows[metric.hits].drop_nulls().to_numpy() for rows in launches])
     # one of phase stagger was shorter than the workload says
     full = [rows.filter(pl.col("phase") == "load") for rows in launches]
     failed = sum(int(rows["finished"].not_().sum()) for rows in full)
@@ -117,7 +118,8 @@ def _bounded(metric: Metric, seen: Outcome) -> Outcome:
     """Return ``seen`` with an interval only where launches tell it: one alone is told in words."""
     low, high = seen.low, seen.high
     if low is None or high is None:
-        return seen._replace(low=None, high=None, detail=f"{seen.detail}; too few to bound it")
+        few = "too few that finished" if "unfinished" in seen.detail else "too few"
+        return seen._replace(low=None, high=None, detail=f"{seen.detail}; {few} to bound it")
     if seen.n > 1:
         return seen
     unit = "" if metric.unit == "1" else f" {metric.unit}"

@@ -11,7 +11,7 @@ from inferometer.comparison import worst_kind
 from inferometer.metrics import distributions, phases, steadiness
 from inferometer.metrics import money as cost
 from inferometer.metrics.catalogue import METRICS
-from inferometer.metrics.goodput import good
+from inferometer.metrics.goodput import UNJUDGED, good
 from inferometer.metrics.shares import by_meter
 from inferometer.metrics.windows import KEY, totals
 
@@ -49,9 +49,9 @@ _ABSENT = {
     "prefill_tokens": ("too_few_samples", "no first token fell in the window"),
     "decode_tokens": ("too_few_samples", "no output token was counted in the window"),
     "completed": ("too_few_samples", "no request ended in the window"),
-    "met": ("too_few_samples", "no request ended in the window"),
-    "met_tokens": ("too_few_samples", "no request ended in the window"),
-    "good": ("too_few_samples", "no request ended in the window"),
+    "met": ("too_few_samples", UNJUDGED),
+    "met_tokens": ("too_few_samples", UNJUDGED),
+    "good": ("too_few_samples", UNJUDGED),
     "power_limit_w": ("not_recorded", "the meter names no power limit"),
     "energy_pm_j": ("not_recorded", "no plus-minus is known of this meter"),
     "ended": ("too_few_samples", "no request ended in the window"),

@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 
 _LATENCIES = {"ttft_ms": "ttft_intended_ms", "tpot_ms": "tpot_ms", "e2e_ms": "e2e_intended_ms"}
 """Objective -> column of the population; a one-token answer has no TPOT, and so meets any."""
+UNJUDGED = "no request of full length ended in the window"
 
 
 def judged(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     """Return :func:`timed` with ``met`` (every objective; null without any) and ``failed``.
 
-    All that are counted as completed are judged, a stream's shortened first request as well: its
-    joules are in the window, too.
+    The population is that of the latencies: ``met`` is null for a stream's shortened first request,
+    which would meet an end-to-end limit that none of full length does.
     """
     found = timed(tables).with_columns(failed=pl.col("finished").not_())
     if slo is None:
         return found.with_columns(met=pl.lit(None, dtype=pl.Boolean))
     every = [pl.col(_LATENCIES[name]).fill_null(0.0) <= x for name, x in _limits(slo).items()]
-    return found.with_columns(met=pl.col("finished") & pl.all_horizontal(every))
+    met = pl.col("finished") & pl.all_horizontal(every)
+    return found.with_columns(met=pl.when(pl.col("phase") == "load").then(met))
 
 
 def _limits(slo: Slo) -> dict[str, float]:
@@ -36,14 +38,16 @@ def _limits(slo: Slo) -> dict[str, float]:
 def good(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     """Return one row a window: ``met`` requests, their ``met_tokens``, and ``good``.
 
+    ``met`` is the share of the judged requests that met every objective, times all that ended, so
+    that it stands beside the joules and the dollars of all; ``met_tokens`` likewise, of tokens.
     ``good`` is ``met`` where it is not 0, so that nothing is divided by it then.
     """
     keys = tables.windows.select(*KEY)
     if slo is None:
         return keys.with_columns(
-            met=pl.lit(None, dtype=pl.Int64),
-            met_tokens=pl.lit(None, dtype=pl.Int64),
-            good=pl.lit(None, dtype=pl.Int64),
+            met=pl.lit(None, dtype=pl.Float64),
+            met_tokens=pl.lit(None, dtype=pl.Float64),
+            good=pl.lit(None, dtype=pl.Float64),
             **{
                 f"{name}_{part}": pl.lit(text)
                 for name in ("met", "met_tokens", "good")
@@ -53,18 +57,34 @@ def good(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     words = ", ".join(
         f"{name.removesuffix('_ms').upper()} <= {x:g} ms" for name, x in _limits(slo).items()
     )
-    met = pl.col("met")
-    found = (
-        judged(tables, slo)
-        .group_by(KEY, maintain_order=True)
-        .agg(met=met.sum().cast(pl.Int64), met_tokens=pl.col("output_tokens").filter(met).sum())
-    )
+    judging = pl.when(pl.col("met").is_null()).then(pl.lit(UNJUDGED)).otherwise(pl.lit(words))
     return (
-        keys.join(found, on=KEY, how="left", maintain_order="left")
+        keys.join(_met(judged(tables, slo)), on=KEY, how="left", maintain_order="left")
         .with_columns(good=pl.when(pl.col("met") > 0).then(pl.col("met")))
         .with_columns(
             good_reason=pl.when(pl.col("met") == 0).then(pl.lit("slo_never_met")),
-            good_detail=pl.lit(words),
-            met_detail=pl.lit(words),
+            good_detail=judging,
+            met_detail=judging,
+            met_tokens_detail=judging,
         )
+    )
+
+
+def _met(ended: pl.DataFrame) -> pl.DataFrame:
+    """Return ``met`` and ``met_tokens`` of windows; null where no request was judged."""
+    met, finished = pl.col("met"), pl.col("finished")
+    tokens = pl.col("output_tokens").cast(pl.Float64)
+    whole = tokens.filter(finished & met.is_not_null()).sum()
+    of_all, of_met = tokens.filter(finished).sum(), tokens.filter(met).sum()
+    return (
+        ended.group_by(KEY, maintain_order=True)
+        .agg(
+            judged=met.count(),
+            met=met.sum().cast(pl.Float64) * pl.len() / met.count(),
+            met_tokens=pl.when(whole > 0).then(of_met * of_all / whole).otherwise(0.0),
+        )
+        .with_columns(
+            pl.when(pl.col("judged") > 0).then(name).alias(name) for name in ("met", "met_tokens")
+        )
+        .drop("judged")
     )

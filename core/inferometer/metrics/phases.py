@@ -36,11 +36,13 @@ def computed(tables: Tables) -> pl.DataFrame:
     """Return one row a window: ``prefill_tokens``, the prompt tokens that it computed, or why not.
 
     A prompt counts where its first token fell, like input throughput. One whose usage never came
-    (it was cut) is taken to be cached as the others were; in a cold window none is.
+    (it was cut) is taken to be cached as the others were; in a cold window none is. One that was
+    answered without a word of cached tokens, where others have one, had none: some versions of
+    vLLM leave out a nought.
     """
     warm = tables.windows.select(*KEY, warm=pl.col("cache") == "warm")
     prompt = pl.coalesce("input_tokens", "input_tokens_expected")
-    told = pl.col("cached_tokens").is_not_null()
+    told = pl.col("cached_tokens").is_not_null() | (pl.col("status") == "ok")
     found = (
         first_tokens(tables)
         .join(warm, on=KEY, how="left")
@@ -50,11 +52,12 @@ def computed(tables: Tables) -> pl.DataFrame:
             known=prompt.filter(told).sum(),
             cached=pl.col("cached_tokens").sum(),
             mute=prompt.filter(~told).sum(),
+            silent=pl.col("cached_tokens").is_null().all(),
         )
     )
-    hidden = pl.col("warm") & (pl.col("known") == 0)
+    hidden = pl.col("warm") & pl.col("silent")
     rest = pl.when("warm").then(1 - pl.col("cached") / pl.col("known")).otherwise(1.0)
-    words = pl.when(pl.col("known") == 0).then(
+    words = pl.when("silent").then(
         pl.lit("the engine does not tell cached tokens; prompts share nothing, so all are counted")
     )
     return found.select(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ from inferometer.uncertainty import decisions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from inferometer.uncertainty.components import Prior
 
@@ -65,9 +68,9 @@ def order(
     if not rounds:
         raise ValueError("no round is complete for all stacks")
     logs = np.log(np.array([[values[name][r] for name in values] for r in rounds], dtype=float))
-    found = stats.spread(logs)
+    spread = stats.spread(logs)
     off = 2 * max(sum(it[r] for r in rounds) / len(rounds) for it in slack.values()) if slack else 0
-    spread = replace(found, half_width=found.half_width + off, detectable=found.detectable + off)
+    halves = _half_widths(logs, spread) + off
     means = logs.mean(axis=0)
     sign = 1.0 if higher_is_better else -1.0
     by_merit = sorted(range(len(means)), key=lambda i: (-sign * means[i], list(values)[i]))
@@ -79,8 +82,11 @@ def order(
 
     def pair(i: int, j: int) -> Pair:
         difference = sign * float(means[i] - means[j])
-        seen = decisions.verdict(difference, spread.half_width)
+        seen = decisions.verdict(difference, float(halves[i, j]))
         return "worse" if seen == "better" and difference < 0 else seen
+
+    def over(i: int, j: int) -> stats.Estimate:
+        return _ratio(float(means[i] - means[j]), float(halves[i, j]), len(rounds))
 
     better = [sum(pair(j, i) == "better" for j in by_merit) for i in by_merit]
     worse = [sum(pair(j, i) == "worse" for j in by_merit) for i in by_merit]
@@ -91,18 +97,32 @@ def order(
         lows=[1 + count for count in better],
         highs=[len(names) - count for count in worse],
         verdicts=[pair(i, best) for i in by_merit],
-        ratios=[_ratio(float(means[i] - means[best]), i == best, spread) for i in by_merit],
+        ratios=[_itself(len(rounds)) if i == best else over(i, best) for i in by_merit],
         values=[stats.estimate([values[name][r] for r in rounds]) for name in names],
         rounds=len(rounds),
-        detectable=spread.detectable,
+        detectable=spread.detectable + off,
         pairs=[
-            _pair(names[i], names[j], pair(by_merit[i], by_merit[j]), ratio)
-            for i in range(len(names))
-            for j in range(i + 1, len(names))
-            for ratio in [_ratio(float(means[by_merit[i]] - means[by_merit[j]]), False, spread)]
+            _pair(list(values)[i], list(values)[j], pair(i, j), over(i, j))
+            for i, j in combinations(by_merit, 2)
         ],
         best=[chances[name] for name in names],
     )
+
+
+def _half_widths(logs: NDArray[np.float64], spread: stats.Spread) -> NDArray[np.float64]:
+    """Return the half width of each pair's interval (stacks x stacks, log units).
+
+    The common one, or what the pair's own differences say where that is more: stacks differ in
+    noise, and alone the common one would tell a noisy stack from quiet equals too often.
+    """
+    n, k = logs.shape
+    common = np.full((k, k), spread.half_width)
+    if not math.isfinite(spread.half_width):
+        return common
+    own = (logs[:, :, None] - logs[:, None, :]).std(axis=0, ddof=1) / math.sqrt(2)
+    quantile = stats.range_quantile(stats.LEVEL, k, spread.df)
+    widths: NDArray[np.float64] = np.maximum(common, quantile * own / math.sqrt(n))
+    return widths
 
 
 def _pair(one: str, other: str, seen: Pair, ratio: stats.Estimate) -> decisions.Pair:
@@ -150,8 +170,11 @@ def _against(pairs: Sequence[decisions.Pair], name: str, best: str) -> tuple[Pai
             if pair.verdict == "better":
                 return ("better" if ahead else "worse"), pair.ratio if ahead else _over(pair.ratio)
             return pair.verdict, pair.ratio if ahead else _over(pair.ratio)
-    n = max((pair.ratio.n for pair in pairs), default=1)
-    return "tie", stats.Estimate(value=1.0, low=1.0, high=1.0, n=n)
+    return "tie", _itself(max((pair.ratio.n for pair in pairs), default=1))
+
+
+def _itself(n: int) -> stats.Estimate:
+    return stats.Estimate(value=1.0, low=1.0, high=1.0, n=n)
 
 
 def _over(ratio: stats.Estimate) -> stats.Estimate:
@@ -161,10 +184,7 @@ def _over(ratio: stats.Estimate) -> stats.Estimate:
     return stats.Estimate(value=1 / ratio.value, low=low, high=high, n=ratio.n)
 
 
-def _ratio(difference: float, best: bool, spread: stats.Spread) -> stats.Estimate:
-    n, half = spread.rounds, spread.half_width
-    if best:
-        return stats.Estimate(value=1.0, low=1.0, high=1.0, n=n)
+def _ratio(difference: float, half: float, n: int) -> stats.Estimate:
     if not math.isfinite(half):
         return stats.Estimate(value=math.exp(difference), low=None, high=None, n=n)
     return stats.Estimate(

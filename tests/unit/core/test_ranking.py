@@ -133,3 +133,18 @@ def test_equal_stacks_have_no_false_winner_in_95_of_100_studies(k: int, n: int) 
         false += any(place > 1 for place in order(values, higher_is_better=True).places)
     # 5 % of 300 is 15, with a standard deviation of 3.8
     assert false <= 15 + 2.6 * 3.8
+
+
+def test_a_noisy_stack_is_judged_by_its_own_noise() -> None:
+    """Two quiet stacks would water down the noise of the one that has all of it."""
+    noisy = {0: 1.03, 1: 1.0, 2: 1.09}
+    quiet = {name: dict.fromkeys(range(3), 1.0) for name in ("a", "b")}
+    with_others = order({"noisy": noisy, **quiet}, higher_is_better=True)
+    differences = np.log(list(noisy.values()))
+    pair = next(pair for pair in with_others.pairs if pair.stack == "noisy")
+    assert pair.ratio.high is not None
+    half = math.log(pair.ratio.high / pair.ratio.value)
+    # studentised range of three means with 4 degrees of freedom: 5.04
+    assert half == pytest.approx(5.04 * differences.std(ddof=1) / math.sqrt(2 * 3), rel=1e-3)
+    (level,) = [one for one in with_others.pairs if {one.stack, one.other} == {"a", "b"}]
+    assert level.ratio.high == pytest.approx(math.exp(half * math.sqrt(2 / 3)), rel=1e-6)

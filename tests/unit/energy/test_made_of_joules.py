@@ -215,6 +215,30 @@ def test_goodput_counts_the_shortened_requests_that_throughput_counts(tmp_path: 
     assert each == value(points, "energy_j_per_request") == pytest.approx(20)
 
 
+def test_a_shortened_request_meets_no_limit_that_none_of_full_length_does(tmp_path: Path) -> None:
+    found = tables(tmp_path)
+    first = pl.col("index") < 20
+    short = pl.when(first).then(pl.lit("stagger")).otherwise(pl.col("phase"))
+    # the shortened ones took 900 ms, the others a second
+    sent = pl.when(first).then(pl.col("intended_ns") + SECOND // 10).otherwise("intended_ns")
+    found = replace(found, requests=found.requests.with_columns(phase=short, intended_ns=sent))
+    points = evaluate(found, slo=Slo(e2e_ms=900.0))
+    assert value(points, "slo_attainment") == value(points, "goodput_tok_s") == 0
+    assert row(points, "energy_j_per_good_request")["reason"] == "slo_never_met"
+    # 10 of the 21 of full length are good, and so is taken to be that share of all 40
+    slow = pl.when(pl.col("index") % 2 == 0).then(pl.col("intended_ns") - SECOND)
+    late = found.requests.with_columns(intended_ns=slow.otherwise("intended_ns"))
+    points = evaluate(replace(found, requests=late), slo=Slo(ttft_ms=100.0))
+    assert value(points, "slo_attainment") == pytest.approx(10 / 21)
+    assert value(points, "goodput_requests_s") == pytest.approx(4 * 10 / 21)
+    assert value(points, "goodput_tok_s") == pytest.approx(40 * 10 / 21)
+    none = found.requests.with_columns(phase=pl.lit("stagger"))
+    points = evaluate(replace(found, requests=none), slo=Slo(ttft_ms=100.0))
+    for metric in ("slo_attainment", "goodput_requests_s", "energy_j_per_good_request"):
+        assert row(points, metric)["reason"] == "too_few_samples", metric
+        assert row(points, metric)["detail"] == "no request of full length ended in the window"
+
+
 def test_without_objectives_nothing_is_good_or_bad(tmp_path: Path) -> None:
     points = evaluate(tables(tmp_path))
     for metric in ("goodput_requests_s", "goodput_tok_s", "energy_j_per_good_request"):
