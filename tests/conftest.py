@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 Kind = Literal["bytes", "bos", "metaspace"]
 COMPUTING = {"cost", "energy", "reports", "simulator"}
 """Folders of tests/unit that only compute, and judge no time."""
-UNCERTAIN = {"capacity_search", "components", "decisions", "pareto", "percentiles"}
-"""The same of tests/unit/core."""
+ANALYSING = """
+analyze capacities capacity_search checks cli_cost components contests costwords criteria
+decisions distributions fairness gate interactivity large_analysis metrics noise pareto
+parity percentiles ranking several slack starts steadiness stats study tables told
+validity workload workloads_datasets workloads_lengths workloads_prefixes
+workloads_presets workloads_replay workloads_requests workloads_traces
+"""
+"""The same of tests/unit/core, by the names of their files."""
 
 
 def pytest_configure() -> None:
@@ -35,7 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if waits and not item.get_closest_marker("engine"):
             item.add_marker("waiting")
         computes = item.path.parent.name in COMPUTING
-        computes |= item.path.stem.removeprefix("test_") in UNCERTAIN
+        computes |= item.path.stem.removeprefix("test_") in ANALYSING.split()
         if computes and not item.get_closest_marker("waiting"):
             item.add_marker("computing")
 

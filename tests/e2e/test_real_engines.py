@@ -87,7 +87,8 @@ def test_both_engines_did_identical_work_of_exact_length(
     for record in records:
         done = [row for row in requests(store.folder(record.id)) if row.status == "ok"]
         assert len(done) >= 5
-        assert {row.input_tokens for row in done} == {32}
+        assert {row.input_tokens for row in done if row.phase != "stagger"} == {32}
+        assert all(row.input_tokens == row.input_tokens_expected for row in done)
         assert all(row.output_tokens == row.output_tokens_expected for row in done)
         assert max(row.output_tokens_expected for row in done) == 16
         assert len(probes(store.folder(record.id))) == 16
