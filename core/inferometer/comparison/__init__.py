@@ -10,6 +10,16 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from inferometer.comparison.architectures import Architectures as Architectures
+from inferometer.comparison.architectures import Finding as Finding
+from inferometer.comparison.architectures import Interaction as Interaction
+from inferometer.comparison.architectures import KeptOut as KeptOut
+from inferometer.comparison.architectures import Knobs as Knobs
+from inferometer.comparison.architectures import Match as Match
+from inferometer.comparison.architectures import MatchDependence as MatchDependence
+from inferometer.comparison.architectures import ModelPair as ModelPair
+from inferometer.comparison.architectures import MoeRatio as MoeRatio
+from inferometer.comparison.architectures import OrderChange as OrderChange
 from inferometer.comparison.capacities import Capacity as Capacity
 from inferometer.comparison.capacities import LaunchCapacity as LaunchCapacity
 from inferometer.comparison.costs import Costs as Costs
@@ -30,6 +40,8 @@ from inferometer.comparison.ranks import RankEntry as RankEntry
 from inferometer.comparison.ranks import Ranking as Ranking
 from inferometer.comparison.ranks import Stopped as Stopped
 from inferometer.comparison.ranks import Unranked as Unranked
+from inferometer.comparison.rooflines import Hardware as Hardware
+from inferometer.comparison.rooflines import Roofline as Roofline
 from inferometer.comparison.value import Kind as Kind
 from inferometer.comparison.value import Value as Value
 from inferometer.comparison.value import worst_kind as worst_kind
@@ -142,20 +154,6 @@ class Cell(Struct, frozen=True, kw_only=True):
     decided: int | None = None
     """Rounds of a sequential study after which all its pairs were decided, so that later launches
     left it out."""
-
-
-class MoeRatio(Struct, frozen=True, kw_only=True):
-    """MoE over dense for one stack: ``ratio`` is paired by round. ``match`` says what is equal."""
-
-    stack: str
-    dense: str
-    moe: str
-    match: str
-    metric: str
-    meter: str | None
-    workload: str
-    load: str
-    ratio: Value
 
 
 class Parity(Struct, frozen=True, kw_only=True):
@@ -347,3 +345,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     fronts: list[Front] = []
     weights: list[Weighing] | None = None
     """What weights would choose; None where nobody asked."""
+    architectures: Architectures | None = None
+    """Dense against MoE beyond ``moe_ratios``; None where nobody built it."""
+    hardware: list[Hardware] = []
+    rooflines: list[Roofline] = []
+    """Of every closed cell that has windows."""
