@@ -34,6 +34,7 @@ RATE = MetricInfo(
     formula="geometric mean of the highest rate certified to meet the SLO and the lowest certified "
     "to miss it",
 )
+BEYOND = {"above_range", "below_range"}
 NAMES = {"ttft_ms": "TTFT", "tpot_ms": "TPOT", "e2e_ms": "E2E"}
 
 
@@ -164,7 +165,14 @@ def _within(rate: Value, passes: Value, fails: Value) -> Value:
 
 
 def flag_of(found: Sequence[Found]) -> Flag | None:
-    """Return the commonest flag where no more than half of the launches have a bracket."""
+    """Return the commonest flag where no more than half of the launches have a bracket.
+
+    One launch beyond the range is enough: its capacity is known to be above (or below) all that was
+    offered, and the others' mean without it would be too low (or too high).
+    """
+    beyond = [one.search.flag for one in found if one.search.flag in BEYOND]
+    if beyond:
+        return Counter(beyond).most_common(1)[0][0]
     flags = Counter(one.search.flag or "ill_posed" for one in found if one.bracket is None)
     if not flags or 2 * flags.total() < len(found):
         return None
@@ -178,7 +186,10 @@ def why(evidence: Evidence, stack: str, model: str, found: Sequence[Found]) -> t
             return "not_run", "no launch was searched"
         return absent(evidence, stack, model)
     flag = flag_of(found) or "ill_posed"
-    words = f"in {sum(one.bracket is None for one in found)} of {len(found)} launches"
+    without = [one for one in found if one.bracket is None]
+    if flag in BEYOND:
+        without = [one for one in without if one.search.flag == flag]
+    words = f"in {len(without)} of {len(found)} launches"
     failures = [one.search.failure for one in found if one.search.failure and flag == "failed"]
     return flag, f"{words}: {failures[0]}" if failures else words
 

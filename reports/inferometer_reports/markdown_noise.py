@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 ABOUT = (
     "Launch noise: standard deviation from launch to launch of one stack, rounds taken out, and "
-    "the window's own noise where it is known. Window noise: that of one window inside a launch, "
-    "as the batches of stacks that got the same requests tell it. Smallest detectable "
-    "difference: a true one of that size is found four times in five, smaller ones could not have "
-    "been seen. Windows a launch: the number, each as long as these were, with which equal stacks "
-    "are soonest a tie."
+    "the window's own noise where it is known; 0 % where that noise explains all of it. Window "
+    "noise: that of one window inside a launch, as the batches of stacks that got the same "
+    "requests tell it. Smallest detectable difference: a true one of that size is found four times "
+    "in five, smaller ones could not have been seen. Windows a launch: the number, each as long as "
+    "these were, with which equal stacks are soonest a tie."
 )
 HEADER = (
     *("Ranking", "Launches", "Launch noise", "Window noise"),

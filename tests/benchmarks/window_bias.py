@@ -16,9 +16,12 @@ Second table: the log ratio of two stacks' tok/s by the first rule against the t
 pairing is worth: the variance of that ratio where each stack gets requests of its own over the
 variance where both get the same ones, with the engines' own noise and without. Noise is no part of
 the requests, so no pairing lowers it: "most" is the gain where sharing left nothing of the
-requests, and any adjustment for the work served can win no more. Chat stands there by C. Targets
-(exit status 1 when missed): bias of the first rule at most 0.3 % (reasoning 1 %); pairing gains 4
-on chat, at each C, and 20 on reasoning.
+requests, and any adjustment for the work served can win no more. The fewer the streams, the fewer
+requests a window averages over its noise, and the less there is to win: chat stands there by C,
+with a target at the largest, because at 8 to 32 streams even "most" is below it, and at 64 hardly
+above. Windows of 10 R, as the protocol has them (chat's 40 R only resolve its bias). Targets (exit
+status 1 when missed): bias of the first rule at most 0.3 % (reasoning 1 %); pairing gains 4 on chat
+at 128 streams, and 20 on reasoning.
 """
 
 from __future__ import annotations
@@ -64,12 +67,13 @@ CASES = (
     Case(LONG_PROMPT, 64, 10, 0.003),
     Case(LONG_PROMPT, 16, 10, 0.003),
     Case(EVEN, 64, 10, 0.003),
-    Case(CHAT, 64, 40, 0.003, 4),
+    Case(CHAT, 64, 40, 0.003),
     Case(REASONING, 64, 10, 0.01, 20),
 )
 PAIRED = (
     *CASES[:3],
-    *(Case(CHAT, streams, 40, 0.003, 4) for streams in (8, 16, 32, 64, 128)),
+    *(Case(CHAT, streams, 10, 0.003) for streams in (8, 16, 32, 64)),
+    Case(CHAT, 128, 10, 0.003, 4),
     CASES[-1],
 )
 PAIR = ("decode", "reference")
@@ -216,7 +220,7 @@ def contrast(case: Case, seeds: int, length_s: float, pool: Pool) -> int:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.window_bias")
     parser.add_argument("--seeds", type=int, default=200)
-    parser.add_argument("--pairs", type=int, default=150)
+    parser.add_argument("--pairs", type=int, default=400)
     parser.add_argument("--length", type=float, default=LENGTH_S, help="of each of 4 true runs")
     parser.add_argument("--only", default="", help="cases whose name holds this")
     given = parser.parse_args(argv)

@@ -81,6 +81,7 @@ def _share(metric: Metric, hits: Sequence[NDArray[np.bool_]]) -> Outcome:
     if seen.value is None:
         return Outcome(None, 0, None, None, "too_few_samples", "no request ended in the window")
     words = _worth(seen.n, seen.design_effect)
+    words += " (assumed: none or all tell nothing of it)" if seen.value in {0.0, 1.0} else ""
     return _bounded(metric, Outcome(seen.value, len(found), seen.low, seen.high, None, words))
 
 

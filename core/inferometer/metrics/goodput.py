@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inferometer.tables import Tables
 
 _LATENCIES = {"ttft_ms": "ttft_intended_ms", "tpot_ms": "tpot_ms", "e2e_ms": "e2e_intended_ms"}
-"""Objective -> column of the population; a one-token answer has no TPOT, and so meets any."""
+"""Objective -> column of the population."""
 UNJUDGED = "no request of full length ended in the window"
 
 
@@ -21,12 +21,19 @@ def judged(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     """Return :func:`timed` with ``met`` (every objective; null without any) and ``failed``.
 
     The population is that of the latencies: ``met`` is null for a stream's shortened first request,
-    which would meet an end-to-end limit that none of full length does.
+    which would meet an end-to-end limit that none of full length does. A one-token answer has no
+    TPOT, and so meets any; of an answer whose tokens nobody counted a limit of TPOT is not judged.
     """
     found = timed(tables).with_columns(failed=pl.col("finished").not_())
     if slo is None:
         return found.with_columns(met=pl.lit(None, dtype=pl.Boolean))
-    every = [pl.col(_LATENCIES[name]).fill_null(0.0) <= x for name, x in _limits(slo).items()]
+    alone = pl.col("output_tokens") <= 1
+    every = [
+        pl.when(alone).then(True).otherwise(pl.col(_LATENCIES[name]) <= limit)
+        if name == "tpot_ms"
+        else pl.col(_LATENCIES[name]) <= limit
+        for name, limit in _limits(slo).items()
+    ]
     met = pl.col("finished") & pl.all_horizontal(every)
     return found.with_columns(met=pl.when(pl.col("phase") == "load").then(met))
 

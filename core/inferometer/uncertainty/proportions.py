@@ -24,6 +24,11 @@ BATCHES = 5
 """Long batches: with few, neighbours are nearly independent; fewer leave no spread to see."""
 
 
+ASSUMED = 4.0
+"""The design effect of a share of none or all, which shows nothing of it; the capacity search and
+the simulated probes that it was tuned on begin with as much."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proportion:
     """A share (0..1) of ``n`` requests and its interval, both None when ``n`` is 0."""
@@ -33,6 +38,7 @@ class Proportion:
     high: float | None
     n: int
     design_effect: float
+    """Measured, or :data:`ASSUMED` where none or all are hits."""
     reason: str | None = None
 
 
@@ -131,7 +137,8 @@ def pooled_proportion(
     """Return the share of hits in all launches together, each launch's in order of time.
 
     Wilson's interval with ``n / deff``: the requests of a batch share their fate, and so do those
-    of a launch (:func:`dependence`).
+    of a launch (:func:`dependence`). Where none or all are hits nothing shows by how much, and
+    :data:`ASSUMED` stands for it.
     """
     seen = [np.asarray(hits, dtype=bool) for hits in launches]
     n = sum(map(len, seen))
@@ -139,9 +146,11 @@ def pooled_proportion(
         return Proportion(
             value=None, low=None, high=None, n=0, design_effect=1.0, reason="too_few_samples"
         )
+    share = float(sum(hits.sum() for hits in seen)) / n
     known = dependence(seen, level=level)
     if effect is not None:
         known = Dependence(inside=max(effect, 1.0), counted=max(effect, 1.0))
-    share = float(sum(hits.sum() for hits in seen)) / n
+    elif share in {0.0, 1.0}:
+        known = Dependence(inside=ASSUMED, counted=ASSUMED)
     low, high = wilson(share, max(n / known.counted, 1.0), level=level)
     return Proportion(value=share, low=low, high=high, n=n, design_effect=known.inside)

@@ -173,6 +173,20 @@ def test_a_stack_without_a_bracket_has_no_place_and_a_reason(tmp_path: Path, fla
     assert of(seen, "b").flag == flag
 
 
+@pytest.mark.parametrize(
+    ("flag", "ends"), [("above_range", (64, None)), ("below_range", (None, 1))]
+)
+def test_one_launch_beyond_the_range_is_not_left_out_of_a_mean(
+    tmp_path: Path, flag: str, ends: tuple[float | None, float | None]
+) -> None:
+    # three launches at 10 to 11 and one known to be far from it: no mean of three says that
+    b: list[Ends] = [(10, 11, None)] * 3 + [(*ends, flag)]
+    store = stored(tmp_path / "r", {"a": [(10, 11, None)] * 4, "b": b}, rounds=4)
+    seen = analyze(store.root)
+    (unranked,) = ranked(seen, "throughput").unranked
+    assert (unranked.stack, unranked.reason, unranked.detail) == ("b", flag, "in 1 of 4 launches")
+
+
 def test_a_place_shows_a_capacity_no_more_exact_than_its_bracket(tmp_path: Path) -> None:
     seen = compared(tmp_path, a=[(10, 11, None)] * 2, b=[(20, 22, None)] * 2)
     rate, cost = ranked(seen, "throughput"), ranked(seen, "cost")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 
 from inferometer.analyze import analyze, gather
 from inferometer.cells import build_cells, build_models
 from inferometer.declared import Slo
+from inferometer.metrics.goodput import judged
 from inferometer.store import Store
 from inferometer.testing.results import Fixture, write_results
-from inferometer.uncertainty.proportions import widened, wilson
+from inferometer.uncertainty.proportions import wilson
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,14 +52,15 @@ def test_one_launch_has_no_interval_over_launches(tmp_path: Path) -> None:
 def test_a_share_of_good_requests_never_looks_certain(tmp_path: Path) -> None:
     seen = cell(tmp_path, Slo(ttft_ms=100.0))["slo_attainment"]
     assert (seen.value, seen.n, seen.unit) == (1, 2, "1")
-    assert (seen.low, seen.high) == pytest.approx(wilson(1.0, 80 / widened(1.0, df=8)))
-    assert seen.detail == "80 requests, design effect 1; TTFT <= 100 ms"
+    assert (seen.low, seen.high) == pytest.approx(wilson(1.0, 80 / 4))
+    words = "80 requests, design effect 4 (assumed: none or all tell nothing of it)"
+    assert seen.detail == f"{words}; TTFT <= 100 ms"
 
 
 def test_no_errors_in_few_requests_do_not_prove_that_there_are_none(tmp_path: Path) -> None:
     seen = cell(tmp_path)["error_rate"]
     assert (seen.value, seen.low) == (0, 0)
-    assert seen.high == pytest.approx(1 - wilson(1.0, 80 / widened(1.0, df=8))[0])
+    assert seen.high == pytest.approx(1 - wilson(1.0, 80 / 4)[0])
 
 
 def test_without_objectives_there_is_no_share(tmp_path: Path) -> None:
@@ -69,3 +73,19 @@ def test_a_launch_that_never_ran_has_its_own_reason(tmp_path: Path) -> None:
     (lost,) = [found for found in analyze(tmp_path).cells if found.stack == "b"]
     assert lost.values["ttft_p50_ms"].reason == "failed"
     assert lost.values["error_rate"].reason == "failed"
+
+
+def test_an_answer_whose_tokens_nobody_counted_meets_no_limit_of_tpot(tmp_path: Path) -> None:
+    write_results(tmp_path, Fixture(rates={"a": 40.0}, rounds=1))
+    tables = gather(Store(tmp_path), Slo(tpot_ms=1000.0)).tables
+    first = pl.col("index") == 20  # behind the first of each stream
+
+    def met(tokens: int | None) -> list[bool | None]:
+        counted = pl.when(first).then(pl.lit(tokens)).otherwise("output_tokens")
+        changed = tables.requests.with_columns(output_tokens=counted)
+        seen = replace(tables, requests=changed)
+        rows = judged(seen, Slo(tpot_ms=1000.0)).filter(first)
+        return rows["met"].to_list()
+
+    assert met(1) == [True]
+    assert met(None) == [None]

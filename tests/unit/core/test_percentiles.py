@@ -92,6 +92,15 @@ def test_a_share_of_several_launches_is_that_of_all_requests() -> None:
     assert pooled_proportion([]).reason == "too_few_samples"
 
 
+def test_a_share_of_all_or_none_is_not_taken_for_independent_requests() -> None:
+    # 40 requests count as ten: 10 / (10 + 1.96^2)
+    seen = pooled_proportion([[True] * 30, [True] * 10])
+    assert (seen.value, seen.high, seen.design_effect) == (1, 1, 4)
+    assert seen.low == pytest.approx(0.7225, abs=1e-4)
+    assert proportion([False] * 40).high == pytest.approx(0.2775, abs=1e-4)
+    assert proportion([True] * 40, effect=1).low == pytest.approx(0.9124, abs=1e-4)
+
+
 def test_failures_stay_in_the_distribution() -> None:
     seen = percentile([*range(90), *[math.inf] * 10], 0.9, effect=1)
     assert (seen.value, seen.high) == (89, math.inf)
