@@ -79,25 +79,31 @@ def build_rooflines(
     evidence: Evidence, cells: Sequence[Cell], host: Mapping[str, object]
 ) -> list[Roofline]:
     """Return the roofline of each closed cell that has windows; ``host`` is that of the results."""
-    by_id = {cell.id: cell for cell in cells}
     seen = loads(evidence.tables, evidence.points)
-    places: dict[tuple[str, str], list[LaunchRecord]] = {}
+    records: dict[tuple[str, str], list[LaunchRecord]] = {}
     for record in evidence.records:
-        places.setdefault((stack_id(record), model_name(record)), []).append(record)
-    return [
-        _roofline(evidence, by_id[key], point, here, host)
-        for (stack, model), records in places.items()
+        records.setdefault((stack_id(record), model_name(record)), []).append(record)
+    points = {
+        cell_id(stack, model, point): point
+        for stack, model in records
         for point in evidence.load_points
-        for key in [cell_id(stack, model, point)]
-        for here in [
-            [
-                (record, seen[record.id, point.index])
-                for record in records
-                if (record.id, point.index) in seen
-            ]
-        ]
-        if point.load.closed and here and key in by_id
+        if point.load.closed
+    }
+    return [
+        _roofline(evidence, cell, points[cell.id], here, host)
+        for cell in cells
+        if cell.id in points
+        for here in [_here(records[cell.stack, cell.model], points[cell.id], seen)]
+        if here
     ]
+
+
+def _here(
+    records: Sequence[LaunchRecord], point: LoadPoint, seen: Mapping[tuple[str, int], Load]
+) -> list[tuple[LaunchRecord, Load]]:
+    """Return the launches that have a window of a load point, with what its steps were like."""
+    keys = [(record, (record.id, point.index)) for record in records]
+    return [(record, seen[key]) for record, key in keys if key in seen]
 
 
 def _roofline(

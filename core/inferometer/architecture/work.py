@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferometer.architecture.shape import Mixer, Shape
 
 
@@ -35,6 +37,16 @@ def experts_touched(experts: int, top_k: int, tokens: float) -> float:
     """Return how many of a layer's experts some token of a step is expected to need."""
     missed: float = (1 - top_k / experts) ** tokens
     return experts * (1 - missed)
+
+
+def touched_by(shares: Sequence[float], tokens: float) -> float:
+    """Return how many experts ``tokens`` tokens are expected to need, given each expert's share.
+
+    ``sum of 1 - (1 - p)**B``, with p the share of tokens that take an expert: of a router that
+    is not even. Even shares of k/E give :func:`experts_touched`, and no others give as many.
+    Tokens are taken to be independent; those of a step that are alike touch fewer.
+    """
+    return sum(1 - (1 - share) ** tokens for share in shares)
 
 
 def kv_elements(shape: Shape, context: int) -> int:
