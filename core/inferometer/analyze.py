@@ -29,6 +29,7 @@ from inferometer.moe_ratios import build_moe_ratios
 from inferometer.noise import build_noise
 from inferometer.parity import parities, worst
 from inferometer.phases import build_phases
+from inferometer.rooflines import build_hardware, build_rooflines
 from inferometer.searches import build_tuning
 from inferometer.store import Store
 from inferometer.study import parse
@@ -160,6 +161,8 @@ def _compared(
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, _accelerators(evidence, bills)),
         weights=build_weights(field, models) if weights else None,
+        hardware=build_hardware(evidence, host),
+        rooflines=build_rooflines(evidence, cells, host),
     )
 
 

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import polars as pl
 from msgspec import json
 
-from inferometer.energy import conditions, peaks, starved
+from inferometer.energy import conditions, starved
 from inferometer.energy.account import counting
 from inferometer.energy.conditions import State
 from inferometer.energy.starved import Seen, Step
 from inferometer.metrics.windows import KEY, in_flight, population
 from inferometer.precision import served_bytes
+from inferometer.roofline import accelerators
+from inferometer.roofline.steps import Split, step
 from inferometer.tables import is_simulated
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 Point = tuple[str, int]
 """Launch id and load point."""
+SPECULATIVE = "speculative decoding: a step is not a token"
 OF_HOST = {
     *("closed under load", "delivered concurrency", "achieved rate"),
     *("loop lag", "send lag", "client cpu", "quiet machine"),
@@ -49,13 +52,20 @@ class _Looks(NamedTuple):
     clocks_mhz: Sequence[float] = ()
 
 
-class _Load(NamedTuple):
+class Load(NamedTuple):
     """What one window's decode steps were like; None where it is not known."""
 
     tpot_ms: float | None
-    sequences: float
+    in_flight: float
+    """Requests at the client, in the mean."""
+    per_step: float | None
+    """Tokens that one engine step made in the mean, as the server counted; of one replica."""
     context: float
     """Mean tokens that the cache holds of a request, over its answer."""
+
+    def sequences(self, replicas: int = 1) -> float:
+        """Return the sequences in one step of all replicas together."""
+        return self.in_flight if self.per_step is None else self.per_step * replicas
 
 
 def judge(
@@ -150,7 +160,7 @@ def _busy(
     """Return the check of every window in which accelerators were metered."""
     rows = points.filter(pl.col("metric") == "mean_power_w", pl.col("value").is_not_null())
     watts = {row[:3]: row[3] for row in rows.select(*KEY, "meter", "value").iter_rows()}
-    loads = _loads(tables, points)
+    seen = loads(tables, points)
     found = {}
     for record in records:
         for window in record.windows:
@@ -159,12 +169,12 @@ def _busy(
             meters = [info for info in seeing if (*point, info.name) in watts]
             if not meters or point not in checks:
                 continue
-            step, why = _step(record, counting(meters[0]), loads[point])
+            found_step, why = _step(record, counting(meters[0]), seen[point])
             found[point] = starved.judge(
                 Seen(
                     power_w=watts[*point, meters[0].name],
                     limit_w=_limit_w(meters[0]),
-                    step=step,
+                    step=found_step,
                     why_no_step=why,
                     failed=[
                         one.name
@@ -188,14 +198,14 @@ def _tells(info: MeterInfo, record: LaunchRecord) -> bool:
 def _limit_w(info: MeterInfo) -> float | None:
     """Return the devices' limits together: as told, else the usual ones of their models."""
     limits = [
-        device.power_limit_w or (peak.tdp_w if (peak := peaks.of(device.model)) else None)
+        device.power_limit_w or (peak.tdp_w if (peak := accelerators.of(device.model)) else None)
         for device in counting(info)
     ]
     known = [limit for limit in limits if limit]
     return sum(known) if len(known) == len(limits) else None
 
 
-def _loads(tables: Tables, points: pl.DataFrame) -> dict[Point, _Load]:
+def loads(tables: Tables, points: pl.DataFrame) -> dict[Point, Load]:
     """Return what the decode steps of each window were like."""
     rows = points.filter(pl.col("metric") == "tpot_ms").select(*KEY, "value").iter_rows()
     tpot = {(launch, point): value for launch, point, value in rows}
@@ -213,34 +223,53 @@ def _loads(tables: Tables, points: pl.DataFrame) -> dict[Point, _Load]:
     )
     contexts = {(launch, point): mean for launch, point, mean in rows}
     return {
-        point: _Load(tpot.get(point), flying.get(point) or 0.0, contexts.get(point) or 0.0)
-        for point in tables.windows.select(*KEY).iter_rows()
+        (launch, point): Load(
+            tpot.get((launch, point)),
+            flying.get((launch, point)) or 0.0,
+            _per_step(json.decode(counters or "{}")),
+            contexts.get((launch, point)) or 0.0,
+        )
+        for launch, point, counters in tables.windows.select(*KEY, "counters").iter_rows()
     }
 
 
-def _step(record: LaunchRecord, devices: Sequence[Device], load: _Load) -> tuple[Step | None, str]:
+def _per_step(counters: Mapping[str, float]) -> float | None:
+    """Return tokens per engine step; both counters grew between the same two readings."""
+    steps, tokens = counters.get("steps"), counters.get("output_tokens")
+    return tokens / steps if steps and tokens else None
+
+
+def split_of(record: LaunchRecord) -> Split:
+    """Return how a launch was spread over its accelerators, as it was asked."""
+    replicas = int(record.asked.get("data_parallel_size") or 1)
+    return Split(replicas, int(record.asked.get("expert_parallel_size") or 1) > 1)
+
+
+def _step(record: LaunchRecord, devices: Sequence[Device], load: Load) -> tuple[Step | None, str]:
     """Return one decode step over all devices, or why there is none.
 
     A step gives each sequence one token, so it takes the time per output token; not so with
-    speculative decoding, where it gives some number of them. Every replica reads all weights.
+    speculative decoding, where it gives some number of them.
     """
-    found = [peaks.of(device.model) for device in devices]
+    found = [accelerators.of(device.model) for device in devices]
     known = [peak for peak in found if peak is not None]
     weights = served_bytes(record)
     if len(known) < len(found):
         names = ", ".join(sorted({device.model or device.name for device in devices}))
         return None, f"the bandwidth of {names} is not known"
     if record.asked.get("speculative"):
-        return None, "speculative decoding: a step is not a token"
+        return None, SPECULATIVE
     if not load.tpot_ms or not weights:
         unknown = "time per output token" if not load.tpot_ms else "size of the weights as served"
         return None, f"the {unknown} is not known"
-    replicas = int(record.asked.get("data_parallel_size") or 1)
-    read = starved.step_bytes(
+    split = split_of(record)
+    work = step(
         record.model,
         weights,
-        sequences=max(1.0, load.sequences / replicas),
+        sequences=load.sequences(split.replicas),
         context=load.context,
+        split=split,
+        kv_type=record.precision.get("kv_cache_dtype", ""),
     )
-    bandwidth = sum(peak.bytes_s for peak in known)
-    return Step(bytes_read=read * replicas, seconds=load.tpot_ms / 1e3, bytes_s=bandwidth), ""
+    read, bandwidth = work.weight_bytes + work.cache_bytes, sum(peak.bytes_s for peak in known)
+    return Step(bytes_read=read, seconds=load.tpot_ms / 1e3, bytes_s=bandwidth), ""

@@ -25,6 +25,7 @@ from inferometer.architecture import (
     kv_elements,
     prefill,
     read_json,
+    touched_by,
 )
 from inferometer.errors import UsageError
 
@@ -41,6 +42,7 @@ __all__ = [
     "inspect",
     "kv_elements",
     "prefill",
+    "touched_by",
     "weight_files",
 ]
 

@@ -180,6 +180,7 @@ class PreparedModel:
             "precision": precision,
             "twin_of": self.entry.twin_of,
             "routing": facts.routing,
+            "shape": msgspec.to_builtins(shape),
             **({"checkpoint": True} if self.checkpoint else {}),
         }
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer import plan as planning
-from inferometer import priors, provenance
+from inferometer import priors, processor, provenance
 from inferometer.errors import UsageError
 from inferometer.looks import Looks
 from inferometer.measure import Bench
@@ -70,6 +70,7 @@ def run(
             refuse_another_machine(plan, store, prepared, identity)
             files = provenance.file_hashes(work_files(plan))
             refuse_other_files(store, files)
+            host["processor"] = kept_processor(store) or processor.probed(prepared)
             store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
             bench = Bench(plan, prepared, meters, store, identity, progress)
             failed = measure_all(bench, plan, looks, tune(bench))
@@ -79,6 +80,14 @@ def run(
     planned = looks.wanted(plan)
     finished = sum(store.finished(launch.id) for launch in planned)
     return RunOutcome(results, len(planned), finished, failed)
+
+
+def kept_processor(store: Store) -> object:
+    """Return the processor's rates that an earlier run of this study measured; None for none."""
+    if not (store.root / "host.json").is_file():
+        return None
+    known = store.host().get("processor")
+    return known if isinstance(known, dict) and "reason" not in known else None
 
 
 def refuse_another_machine(plan: Plan, store: Store, prepared: Prepared, host_sha256: str) -> None:

@@ -29,7 +29,14 @@ from inferometer.architecture.config import (
 )
 from inferometer.architecture.families import FAMILIES, family_of
 from inferometer.architecture.shape import Layers, Mlp, Shape
-from inferometer.architecture.work import Work, decode, experts_touched, kv_elements, prefill
+from inferometer.architecture.work import (
+    Work,
+    decode,
+    experts_touched,
+    kv_elements,
+    prefill,
+    touched_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +56,7 @@ __all__ = [
     "kv_elements",
     "prefill",
     "read_json",
+    "touched_by",
 ]
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}

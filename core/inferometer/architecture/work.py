@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferometer.architecture.shape import Mixer, Shape
 
 
 class Work(Struct, frozen=True, kw_only=True):
     """One step, all of its sequences together. Divide by ``tokens`` for the work per token."""
 
-    tokens: int
+    tokens: float
     """Tokens that the step computes: one per sequence when decoding, the prompts in prefill."""
     flops: float
     weight_bytes: float
@@ -31,9 +33,20 @@ class Work(Struct, frozen=True, kw_only=True):
     """Expected number per MoE layer; None for a dense model."""
 
 
-def experts_touched(experts: int, top_k: int, tokens: int) -> float:
+def experts_touched(experts: int, top_k: int, tokens: float) -> float:
     """Return how many of a layer's experts some token of a step is expected to need."""
-    return experts * (1 - (1 - top_k / experts) ** tokens)
+    missed: float = (1 - top_k / experts) ** tokens
+    return experts * (1 - missed)
+
+
+def touched_by(shares: Sequence[float], tokens: float) -> float:
+    """Return how many experts ``tokens`` tokens are expected to need, given each expert's share.
+
+    ``sum of 1 - (1 - p)**B``, with p the share of tokens that take an expert: of a router that
+    is not even. Even shares of k/E give :func:`experts_touched`, and no others give as many.
+    Tokens are taken to be independent; those of a step that are alike touch fewer.
+    """
+    return sum(1 - (1 - share) ** tokens for share in shares)
 
 
 def kv_elements(shape: Shape, context: int) -> int:
@@ -42,20 +55,20 @@ def kv_elements(shape: Shape, context: int) -> int:
 
 
 def decode(
-    shape: Shape, *, batch: int, context: int, weight_bytes: float = 2.0, kv_bytes: float = 2.0
+    shape: Shape, *, batch: float, context: float, weight_bytes: float = 2.0, kv_bytes: float = 2.0
 ) -> Work:
     """Return the work of one decode step: one new token for each of ``batch`` sequences.
 
     Args:
         shape: the model.
-        batch: sequences in the step, of ``context`` tokens each.
+        batch: sequences in the step, of ``context`` tokens each; both may be means.
         context: tokens that the cache holds per sequence.
         weight_bytes: bytes per parameter (2 in bf16; 0.5 and a bit in 4 bits).
         kv_bytes: bytes per element of KV cache and state.
 
     """
     per_token = 2.0 * (_linear(shape) + shape.output_parameters)
-    read = 0
+    read = 0.0
     for group in shape.layers:
         mixer, layers = group.mixer, len(group.numbers)
         seen = _seen(mixer, context)
@@ -83,7 +96,9 @@ def prefill(shape: Shape, *, tokens: int, sequences: int = 1, weight_bytes: floa
     return _work(shape, sequences * tokens, sequences * one, weight_bytes, 0.0)
 
 
-def _work(shape: Shape, tokens: int, flops: float, weight_bytes: float, cache_bytes: float) -> Work:
+def _work(
+    shape: Shape, tokens: float, flops: float, weight_bytes: float, cache_bytes: float
+) -> Work:
     touched, weights = None, float(shape.output_parameters)
     for group in shape.layers:
         mlp, layers = group.mlp, len(group.numbers)
@@ -104,10 +119,10 @@ def _linear(shape: Shape) -> int:
     return shape.active_parameters - shape.embedding_parameters
 
 
-def _seen(mixer: Mixer, context: int) -> int:
+def _seen(mixer: Mixer, context: float) -> float:
     return context if mixer.attended is None else min(context, mixer.attended)
 
 
 def _kept(mixer: Mixer, context: int) -> int:
-    kept = context if mixer.keeps_all else _seen(mixer, context)
+    kept = context if mixer.keeps_all or mixer.attended is None else min(context, mixer.attended)
     return mixer.state_elements + mixer.kv_elements * kept + mixer.index_elements * context

@@ -13,7 +13,6 @@ from inferometer.comparison.costs import Origin
 from inferometer.cost import rules
 from inferometer.cost.inputs import inputs
 from inferometer.cost.scenario import HourEntry, Scenario, Terms
-from inferometer.energy.peaks import PEAKS
 from inferometer.errors import StudyError, UsageError, closest
 from inferometer.prices import (
     Quote,
@@ -25,6 +24,7 @@ from inferometer.prices import (
     is_stale,
     listed,
 )
+from inferometer.roofline.accelerators import PEAKS
 
 if TYPE_CHECKING:
     import datetime as dt

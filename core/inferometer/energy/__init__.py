@@ -12,7 +12,7 @@ And what is made of joules:
 split       prefill and decode, by a fit over windows of different shape
 idle        the watts of stretches without load, and energy net of them
 power       the highest second of a window
-starved     whether the accelerator was the bottleneck; peaks: what it could do
+starved     whether the accelerator was the bottleneck
 conditions  temperatures, limits, throttling and clocks, judged
 carbon      what the study declares: PUE, carbon intensity, the host's watts
 """

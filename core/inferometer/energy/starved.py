@@ -13,13 +13,12 @@ a token at 294 W of 1,000 W, where the same card and model take 5.0 ms on chat.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from inferometer.architecture.work import experts_touched
 from inferometer.comparison import Check
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 NAME = "accelerator busy"
 LOW_POWER = 0.5
@@ -81,23 +80,3 @@ def judge(seen: Seen) -> Check:
         return Check(name=NAME, rule=RULE, value=value, verdict="fail", detail=words)
     fair = roofline >= FAIR_ROOFLINE
     return Check(name=NAME, rule=RULE, value=value, verdict="pass" if fair else "warn")
-
-
-def step_bytes(
-    model: Mapping[str, Any], weights_bytes: float, *, sequences: float, context: float
-) -> float:
-    """Return the bytes that one decode step of ``sequences`` must read.
-
-    ``model`` is :attr:`records.LaunchRecord.model`. Of a mixture of experts the expected share
-    under even routing; the KV cache of ``context`` tokens each in the model's own type, left out
-    where its size is not known.
-    """
-    total, active = model.get("total_parameters"), model.get("active_parameters")
-    experts, top_k = model.get("experts"), model.get("top_k")
-    touched = 1.0
-    if total and active and experts and top_k and experts > top_k:
-        one = (total - active) / (experts - top_k)  # of every layer the same expert
-        met = experts_touched(experts, top_k, max(1, round(sequences)))
-        touched = (active - top_k * one + met * one) / total
-    kv = float(model.get("kv_bytes_per_token") or 0)
-    return weights_bytes * touched + sequences * context * kv

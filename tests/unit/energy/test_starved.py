@@ -10,10 +10,12 @@ import pytest
 
 from inferometer import hardware, validity
 from inferometer.analyze import analyze
-from inferometer.energy import peaks, starved
+from inferometer.energy import starved
 from inferometer.energy.starved import Seen, Step
 from inferometer.metrics.evaluate import evaluate
 from inferometer.records import Device, MeterInfo
+from inferometer.roofline import accelerators
+from inferometer.roofline.steps import step
 from inferometer.tables import scan
 from inferometer.testing.results import Fixture, write_results
 
@@ -45,13 +47,12 @@ def seen(
     failed: tuple[str, ...] = (),
 ) -> Check:
     """Judge a point of the 8B model in bfloat16 on one card."""
-    peak = peaks.of(card)
+    peak = accelerators.of(card)
     assert peak is not None
-    read = starved.step_bytes(
-        QWEN3_8B, 2.0 * QWEN3_8B["total_parameters"], sequences=batch, context=context
-    )
-    step = Step(bytes_read=read, seconds=itl_ms / 1e3, bytes_s=peak.bytes_s)
-    return starved.judge(Seen(power_w=watts, limit_w=peak.tdp_w, step=step, failed=failed))
+    work = step(QWEN3_8B, 2.0 * QWEN3_8B["total_parameters"], sequences=batch, context=context)
+    read = work.weight_bytes + work.cache_bytes
+    one = Step(bytes_read=read, seconds=itl_ms / 1e3, bytes_s=peak.bytes_s)
+    return starved.judge(Seen(power_w=watts, limit_w=peak.tdp_w, step=one, failed=failed))
 
 
 @pytest.mark.parametrize(
@@ -87,14 +88,14 @@ def test_what_is_not_known_is_said() -> None:
     low = starved.judge(Seen(power_w=100, limit_w=700, why_no_step="no such card"))
     assert (low.verdict, low.detail) == ("unknown", "no roofline: no such card")
     assert starved.judge(Seen(power_w=600, limit_w=700)).verdict == "pass"
-    assert peaks.of("nvidia  h200") == peaks.of("NVIDIA H200")
-    assert peaks.of("NVIDIA H200 NVL") is None
+    assert accelerators.of("nvidia  h200") == accelerators.of("NVIDIA H200")
+    assert accelerators.of("NVIDIA H200 NVL") is None
 
 
 def test_a_mixture_of_experts_reads_what_its_batch_touches() -> None:
     weights = 2.0 * QWEN3_30B_A3B["total_parameters"]
     bytes_of = {
-        batch: starved.step_bytes(QWEN3_30B_A3B, weights, sequences=batch, context=0)
+        batch: step(QWEN3_30B_A3B, weights, sequences=batch, context=0).weight_bytes
         for batch in (1, 32, 1000)
     }
     assert bytes_of[1] == pytest.approx(2 * QWEN3_30B_A3B["active_parameters"], rel=0.01)

@@ -1,0 +1,268 @@
+"""The decode steps of every closed cell against the roofline of the hardware that served it.
+
+A step reads the weights that its tokens touch and the cache of all its sequences, and computes
+(:mod:`inferometer.roofline.steps`). No step is faster than the longer of bytes / bandwidth and
+FLOPs / (FLOP/s); the time per output token is what it took. Means stand for steps that differ, and
+prompts that are read between decode steps lengthen them: shares err low.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from inferometer import stats
+from inferometer.cells import cell_id
+from inferometer.comparison import Hardware, Roofline, Value
+from inferometer.hardware import SPECULATIVE, Load, loads, split_of
+from inferometer.precision import served_bytes
+from inferometer.roofline import machines, steps
+from inferometer.tables import is_simulated, model_name, stack_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inferometer.cells import Evidence
+    from inferometer.comparison import Cell, Kind
+    from inferometer.plan import LoadPoint
+    from inferometer.records import LaunchRecord
+
+PARTS = {
+    "batch": "sequences",
+    "context": "tokens",
+    "experts_touched": "experts",
+    "weight_bytes": "bytes",
+    "cache_bytes": "bytes",
+    "flops": "FLOP",
+    "step_ms": "ms",
+    "bandwidth_share": "share",
+    "compute_share": "share",
+    "ceiling_tok_s": "tok/s",
+    "achieved": "share",
+}
+SEEN = {"batch", "context", "step_ms"}
+"""Made of what was measured alone; the others have a model or a data sheet in them."""
+SHARES = {"bandwidth_share", "compute_share", "achieved"}
+MISPLACED = {
+    "measured": "more than the probe reached: what a step reads was in a cache, or something "
+    "disturbed the probe",
+    "declared": "more than the data sheet allows: the batch, the time per token or what a step "
+    "reads is not as assumed",
+}
+SERVER = "output tokens over steps, as the server counted both"
+CLIENT = "in flight at the client: the server counts no steps"
+
+
+class _Seen(NamedTuple):
+    """One launch at one load point: numbers by the names in ``PARTS``, as far as known."""
+
+    numbers: dict[str, float]
+    reasons: dict[str, tuple[str, str]]
+    """Of numbers that are absent: reason and detail."""
+
+
+class _Frame(NamedTuple):
+    """What the numbers of a cell are seen in."""
+
+    hardware: Hardware | str
+    simulated: bool
+    one_machine: bool
+
+
+def build_hardware(evidence: Evidence, host: Mapping[str, object]) -> list[Hardware]:
+    """Return what served the launches, each once."""
+    found = [machines.serving(record, host, is_simulated(record)) for record in evidence.records]
+    named = {each.name: each for each in found if isinstance(each, Hardware)}
+    return [named[name] for name in sorted(named)]
+
+
+def build_rooflines(
+    evidence: Evidence, cells: Sequence[Cell], host: Mapping[str, object]
+) -> list[Roofline]:
+    """Return the roofline of each closed cell that has windows; ``host`` is that of the results."""
+    seen = loads(evidence.tables, evidence.points)
+    records: dict[tuple[str, str], list[LaunchRecord]] = {}
+    for record in evidence.records:
+        records.setdefault((stack_id(record), model_name(record)), []).append(record)
+    points = {
+        cell_id(stack, model, point): point
+        for stack, model in records
+        for point in evidence.load_points
+        if point.load.closed
+    }
+    return [
+        _roofline(evidence, cell, points[cell.id], here, host)
+        for cell in cells
+        if cell.id in points
+        for here in [_here(records[cell.stack, cell.model], points[cell.id], seen)]
+        if here
+    ]
+
+
+def _here(
+    records: Sequence[LaunchRecord], point: LoadPoint, seen: Mapping[tuple[str, int], Load]
+) -> list[tuple[LaunchRecord, Load]]:
+    """Return the launches that have a window of a load point, with what its steps were like."""
+    keys = [(record, (record.id, point.index)) for record in records]
+    return [(record, seen[key]) for record, key in keys if key in seen]
+
+
+def _roofline(
+    evidence: Evidence,
+    cell: Cell,
+    point: LoadPoint,
+    here: Sequence[tuple[LaunchRecord, Load]],
+    host: Mapping[str, object],
+) -> Roofline:
+    first = here[0][0]
+    hardware = machines.serving(first, host, is_simulated(first))
+    found = [_look(record, load, hardware) for record, load in here]
+    told = all(load.per_step is not None for _, load in here)
+    cache = _cache_words(found, hardware, host)
+    notes = {"batch": SERVER if told else CLIENT, "bandwidth_share": cache, "flops": _shape(first)}
+    frame = _Frame(hardware, is_simulated(first), evidence.one_machine)
+    values = {name: _value(frame, name, found, notes.get(name, "")) for name in PARTS}
+    experts = first.model.get("experts")
+    return Roofline(
+        cell=cell.id,
+        stack=cell.stack,
+        model=cell.model,
+        workload=point.workload.name,
+        load=point.label,
+        hardware=hardware.name if isinstance(hardware, Hardware) else "",
+        batch_source="server" if told else "client",
+        experts=experts if isinstance(experts, int) else None,
+        top_k=first.model.get("top_k"),
+        experts_seen=_unseen(first, frame),
+        bound=_bound(values),
+        **values,
+    )
+
+
+def _look(record: LaunchRecord, load: Load, hardware: Hardware | str) -> _Seen:
+    """Return what is known of the decode steps of one launch at one load point."""
+    split = split_of(record)
+    sequences, weights = load.sequences(split.replicas), served_bytes(record)
+    numbers = {"batch": sequences, "context": load.context, "step_ms": load.tpot_ms or 0.0}
+    reasons: dict[str, tuple[str, str]] = {"step_ms": ("too_few_samples", "no answer ended")}
+    if not weights:
+        words = "the size of the weights as served is not known"
+        reasons |= dict.fromkeys(PARTS, ("not_told", words)) | reasons
+        return _Seen({key: value for key, value in numbers.items() if value > 0}, reasons)
+    work = steps.step(
+        record.model,
+        weights,
+        sequences=sequences,
+        context=load.context,
+        split=split,
+        kv_type=record.precision.get("kv_cache_dtype", ""),
+    )
+    numbers |= {
+        "weight_bytes": work.weight_bytes,
+        "cache_bytes": work.cache_bytes,
+        "flops": work.flops,
+        "experts_touched": work.experts_touched or 0.0,
+    }
+    reasons["experts_touched"] = (
+        ("dense", "") if not record.model.get("experts") else ("not_recorded", "the model's totals")
+    )
+    reasons["cache_bytes"] = ("not_recorded", "bytes per token of the cache")
+    shares, why = _shares(record, numbers, hardware)
+    return _Seen({k: v for k, v in (numbers | shares).items() if v > 0}, reasons | why)
+
+
+def _shares(
+    record: LaunchRecord, numbers: Mapping[str, float], hardware: Hardware | str
+) -> tuple[dict[str, float], dict[str, tuple[str, str]]]:
+    """Return what follows from the hardware, and reasons for what does not."""
+    of_hardware = ("bandwidth_share", "compute_share", "ceiling_tok_s", "achieved")
+    if isinstance(hardware, str):
+        return {}, dict.fromkeys(of_hardware, ("no_peaks", hardware))
+    memory_s = (numbers["weight_bytes"] + numbers["cache_bytes"]) / hardware.bytes_s
+    kind = machines.number_type(record)
+    rate = hardware.flops.get(kind or "")
+    why = {}
+    least_s = memory_s
+    if rate:
+        least_s = max(memory_s, numbers["flops"] / rate)
+    else:
+        words = f"FLOP/s in {kind} are not known" if kind else "the type computed in is not known"
+        why["compute_share"] = ("no_peaks", words)
+    found = {"ceiling_tok_s": numbers["batch"] / least_s}
+    taken_s = numbers["step_ms"] / 1e3
+    if record.asked.get("speculative"):
+        shares = ("bandwidth_share", "compute_share", "achieved", "ceiling_tok_s")
+        return {}, why | dict.fromkeys(shares, ("speculative", SPECULATIVE))
+    if taken_s <= 0:
+        return found, why | dict.fromkeys(SHARES, ("too_few_samples", "no answer ended"))
+    found |= {"bandwidth_share": memory_s / taken_s, "achieved": least_s / taken_s}
+    if rate:
+        found["compute_share"] = numbers["flops"] / rate / taken_s
+    return found, why
+
+
+def _value(frame: _Frame, name: str, found: Sequence[_Seen], note: str) -> Value:
+    """Return one number over the launches of a cell."""
+    kind: Kind = "simulated" if frame.simulated else "derived" if name in SEEN else "estimated"
+    known = [seen.numbers[name] for seen in found if name in seen.numbers]
+    if not known:
+        reason, detail = found[0].reasons.get(name, ("not_recorded", ""))
+        return Value(value=None, unit=PARTS[name], kind=kind, reason=reason, detail=detail)
+    over = stats.estimate(known)
+    words = [note]
+    if name in SHARES and over.value > 1 and isinstance(frame.hardware, Hardware):
+        words.append(f"ABOVE 1: {MISPLACED[frame.hardware.kind]}")
+    if name in {"achieved", "ceiling_tok_s"} and all(
+        "compute_share" not in seen.numbers for seen in found
+    ):
+        words.append("of memory alone: FLOP/s in the type computed in are not known")
+    return Value(
+        value=over.value,
+        unit=PARTS[name],
+        kind=kind,
+        n=over.n,
+        low=over.low if frame.one_machine else None,
+        high=over.high if frame.one_machine else None,
+        detail="; ".join(word for word in words if word),
+    )
+
+
+def _bound(values: Mapping[str, Value]) -> Literal["memory", "compute"] | None:
+    memory, compute = values["bandwidth_share"].value, values["compute_share"].value
+    if memory is None or compute is None:
+        return None
+    return "memory" if memory >= compute else "compute"
+
+
+def _shape(record: LaunchRecord) -> str:
+    return "" if steps.has_shape(record.model) else steps.NO_SHAPE
+
+
+def _cache_words(
+    found: Sequence[_Seen], hardware: Hardware | str, host: Mapping[str, object]
+) -> str:
+    """Say it where a processor's cache may hold much of what a step reads."""
+    probe = host.get("processor")
+    size = probe.get("cache_bytes") if isinstance(probe, dict) else None
+    if isinstance(hardware, str) or hardware.kind != "measured" or not isinstance(size, int):
+        return ""
+    read = max(
+        seen.numbers.get("weight_bytes", 0.0) + seen.numbers.get("cache_bytes", 0.0)
+        for seen in found
+    )
+    if not 0 < read < 2 * size:
+        return ""
+    return (
+        f"a step reads {read / 1e6:.0f} MB and the processor's last cache holds "
+        f"{size / 1e6:.0f} MB (shared with whatever else runs): memory may move less than counted"
+    )
+
+
+def _unseen(record: LaunchRecord, frame: _Frame) -> Value:
+    dense = not record.model.get("experts")
+    return Value(
+        value=None,
+        unit=PARTS["experts_touched"],
+        kind="simulated" if frame.simulated else "measured",
+        reason="dense" if dense else "not_told",
+        detail="" if dense else "the engine was not asked which experts its tokens took",
+    )
