@@ -180,6 +180,7 @@ class PreparedModel:
             "precision": precision,
             "twin_of": self.entry.twin_of,
             "routing": facts.routing,
+            "weights": facts.weights,
             **({"checkpoint": True} if self.checkpoint else {}),
         }
 
