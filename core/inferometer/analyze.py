@@ -23,9 +23,9 @@ from inferometer.errors import UsageError
 from inferometer.fairness import differences
 from inferometer.gate import refusals
 from inferometer.lifetimes import OF_LAUNCHES
+from inferometer.matching.build import build_architectures
 from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
-from inferometer.moe_ratios import build_moe_ratios
 from inferometer.noise import build_noise
 from inferometer.parity import parities, worst
 from inferometer.phases import build_phases
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from inferometer.comparison import Cell, PhaseSplit
+    from inferometer.capacities import Searches
+    from inferometer.comparison import Cell, Model, PhaseSplit, Ranking
     from inferometer.cost.cases import Case
     from inferometer.cost.scene import Bills
     from inferometer.gate import Refusal
@@ -123,11 +124,9 @@ def _compared(
     cells = [_marked(cell, refused) for cell in build_cells(evidence, models)]
     field = Field.of(evidence, cells, refused)
     searches = capacities.read(stores, evidence)
-    rankings = [
-        *build_rankings(field, models),
-        *at_equal_interactivity(field, models),
-        *build_slo_rankings(field, models, searches),
-    ]
+    rankings = _rankings(field, models, searches)
+    accelerators = _accelerators(evidence, bills)
+    moe_ratios, architectures = build_architectures(field, models, parity, rankings, accelerators)
     study = evidence.study
     return Comparison(
         title=study.name,
@@ -146,7 +145,7 @@ def _compared(
         metrics=[*(m.info for m in METRICS), *OF_LAUNCHES, *capacities.metrics(searches)],
         cells=cells,
         rankings=rankings,
-        moe_ratios=build_moe_ratios(evidence, models, cells, parity),
+        moe_ratios=moe_ratios,
         parity=parity,
         missing=remarks.missing(evidence),
         warnings=remarks.warnings(evidence, cells, rankings, parity, refused),
@@ -159,11 +158,22 @@ def _compared(
         phases=phases,
         capacities=capacities.build_capacities(evidence, models, searches),
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
-        fronts=build_fronts(field, models, _accelerators(evidence, bills)),
+        fronts=build_fronts(field, models, accelerators),
         weights=build_weights(field, models) if weights else None,
         hardware=build_hardware(evidence, host),
         rooflines=build_rooflines(evidence, cells, host),
+        architectures=architectures,
     )
+
+
+def _rankings(
+    field: Field, models: Sequence[Model], searches: Searches | None
+) -> list[Ranking]:
+    return [
+        *build_rankings(field, models),
+        *at_equal_interactivity(field, models),
+        *build_slo_rankings(field, models, searches),
+    ]
 
 
 def _accelerators(evidence: Evidence, bills: Bills) -> dict[tuple[str, str], int]:

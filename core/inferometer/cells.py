@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import polars as pl
 from msgspec import structs
 
 from inferometer import precision, redact, stats, validity
 from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
+from inferometer.declared import Quality
 from inferometer.gate import Server
 from inferometer.lifetimes import OF_LAUNCHES, of_launches
 from inferometer.metrics import distributions
@@ -125,6 +126,14 @@ FACTS = (
 """Of a launch's model, the fields of :class:`Model` that are taken as they stand."""
 
 
+def _weights(model: Mapping[str, Any]) -> Literal["trained", "upcycled", "random"]:
+    """Return where the weights come from; before it was recorded only twins were made."""
+    told = model.get("weights")
+    if told in {"trained", "upcycled", "random"}:
+        return told  # type: ignore[no-any-return]  # it is one of these
+    return "upcycled" if model.get("routing") == "synthetic" else "trained"
+
+
 def _texts(value: object) -> list[str]:
     return [redact.plain(str(one)) for one in value] if isinstance(value, list) else []
 
@@ -135,6 +144,7 @@ def build_models(evidence: Evidence) -> list[Model]:
     found = {model_name(record): record.model for record in reversed(recorded)}
     names = [entry.name for entry in evidence.study.models if entry.name in found]
     names += sorted(set(found) - set(names))
+    declared = {m.name: m.quality for m in evidence.study.models if isinstance(m.quality, Quality)}
     return [
         Model(
             name=name,
@@ -146,6 +156,8 @@ def build_models(evidence: Evidence) -> list[Model]:
             sha256=str(found[name].get("sha256") or ""),
             twin_of=found[name].get("twin_of"),
             routing=found[name].get("routing") or "unknown",
+            weights=_weights(found[name]),
+            quality=declared.get(name),
             **{key: found[name].get(key) for key in FACTS},
             approximations=_texts(found[name].get("approximations")),
             unknown=_texts(found[name].get("unknown")),

@@ -38,6 +38,21 @@ class Energy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     """ISO 8601 day on which it was true."""
 
 
+class Quality(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``[[models]] quality``: what a model scores on one test, as somebody published it.
+
+    ``low`` and ``high`` are the ends of its 95 % interval, both or neither. Two models are of equal
+    quality where the intervals of scores of one name overlap.
+    """
+
+    name: Text
+    """Of the score, with its version: ``GPQA Diamond, pass@1``."""
+    score: float
+    low: float | None = None
+    high: float | None = None
+    source: Text
+
+
 class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """``[slo]``: a request is good when it meets every one of these; at least one.
 

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 Routing = Literal["trained", "synthetic", "none"]
+Weights = Literal["trained", "upcycled", "random"]
 TENSOR_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 ROUTED = re.compile(r"(^|\.)experts\.")
 """Names of tensors that belong to routed experts (``shared_experts`` do not)."""
@@ -67,7 +68,8 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     ``approximations`` says in words what the formulas leave out. ``kv_bytes_per_token`` is at the
     model's own ``dtype`` and leaves sliding windows out. ``shape`` is the model layer by layer, for
     :func:`decode`, :func:`prefill` and :func:`kv_elements`; it says which layers have experts.
-    ``sha256`` covers what engines read, not the folder's name.
+    ``sha256`` covers what engines read, not the folder's name. ``weights`` says whether they were
+    learnt, copied into experts from a dense model, or drawn at random.
     """
 
     architecture: Literal["dense", "moe"]
@@ -91,6 +93,7 @@ class ModelFacts(Struct, frozen=True, kw_only=True):
     weights_bytes: int
     sha256: str
     routing: Routing
+    weights: Weights = "trained"
 
 
 def inspect(directory: Path, cache_root: Path) -> ModelFacts:
@@ -109,11 +112,13 @@ def inspect(directory: Path, cache_root: Path) -> ModelFacts:
         config = Config(path / "config.json")
         weights = weight_files(path)
         facts = describe(config, read_tensors(weights))
+        routing, origin = _marked(path, moe=facts["architecture"] == "moe")
         return ModelFacts(
             **facts,
             weights_bytes=sum(file.stat().st_size for file in weights),
             sha256=content_sha256(path, weights, cache_root),
-            routing=_routing(path, moe=facts["architecture"] == "moe"),
+            routing=routing,
+            weights=origin,
         )
     except OSError as error:
         raise UsageError(
@@ -233,11 +238,16 @@ def _file_sha256(file: Path, cache_root: Path) -> str:
     return digest
 
 
-def _routing(directory: Path, *, moe: bool) -> Routing:
-    """Return where the router comes from: a marker says so when it was drawn, not trained."""
-    if not moe:
-        return "none"
+def _marked(directory: Path, *, moe: bool) -> tuple[Routing, Weights]:
+    """Return where router and weights come from, as a marker says; without one both were trained.
+
+    Markers before ``weights`` were of upcycled twins alone.
+    """
     marker = directory / MARKER
-    if not marker.exists():
-        return "trained"
-    return "synthetic" if read_json(marker).get("routing") == "synthetic" else "trained"
+    told = read_json(marker) if marker.exists() else {}
+    drawn = moe and told.get("routing") == "synthetic"
+    routing: Routing = "synthetic" if drawn else "trained" if moe else "none"
+    weights = told.get("weights")
+    if weights == "random":
+        return routing, "random"
+    return routing, "upcycled" if weights == "upcycled" or (drawn and not weights) else "trained"

@@ -181,6 +181,7 @@ class PreparedModel:
             "twin_of": self.entry.twin_of,
             "routing": facts.routing,
             "shape": msgspec.to_builtins(shape),
+            "weights": facts.weights,
             **({"checkpoint": True} if self.checkpoint else {}),
         }
 

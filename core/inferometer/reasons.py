@@ -67,6 +67,7 @@ WORDS = {
     "shapes_alike": "the workloads are too much alike",
     "no_fit": "prompts, answers and idle do not explain the energy",
     "synthetic_routing": "random router, not a trained model",
+    "random_weights": "random weights, not a trained model",
 }
 
 

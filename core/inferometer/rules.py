@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from inferometer import capacity_rules, problems, redact
+from inferometer import capacity_rules, model_rules, problems, redact
 from inferometer.engine import LaunchSpec
 from inferometer.workloads import rules as workload_rules
 
@@ -30,8 +30,7 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     """Find what types cannot say. Values of a wrong type are left to the walker."""
     yield from _doubles(document)
     yield from _places(document)
-    yield from _model_sources(document)
-    yield from _twins(document)
+    yield from model_rules.find(_tables(document, "models"))
     yield from _checkpoints(document)
     yield from _days(document)
     yield from _declared(document)
@@ -139,26 +138,6 @@ def _url(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         return "must be http:// or https:// with a host, such as http://127.0.0.1:8000"
     return ""
-
-
-def _model_sources(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    for place, entry in _tables(document, "models"):
-        if ("path" in entry) == ("packaged" in entry):
-            got = "both" if "path" in entry else "neither"
-            yield place, f"needs exactly one of 'path' and 'packaged', has {got}"
-
-
-def _twins(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    entries = _tables(document, "models")
-    dense = [str(entry.get("name")) for _, entry in entries if "twin_of" not in entry]
-    for place, entry in entries:
-        twin = entry.get("twin_of")
-        if isinstance(twin, str) and twin not in dense:
-            known = ", ".join(dense) or "none"
-            yield (
-                f"{place}.twin_of",
-                f"{problems.shown(twin)} is no dense model of this study; dense: {known}",
-            )
 
 
 def _checkpoints(document: dict[str, Any]) -> Iterator[problems.Problem]:

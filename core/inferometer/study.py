@@ -12,7 +12,16 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from inferometer import rules, tomlfile
-from inferometer.declared import Capacity, Energy, Positive, Price, Sequential, Slo, Text
+from inferometer.declared import (
+    Capacity,
+    Energy,
+    Positive,
+    Price,
+    Quality,
+    Sequential,
+    Slo,
+    Text,
+)
 from inferometer.engine import Profile, Speculative
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
@@ -163,6 +172,8 @@ class ModelEntry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     packaged: Text | None = None
     twin_of: str | None = None
     """Name of the dense model of this study that this MoE model is compared with."""
+    quality: Quality | UnsetType = UNSET
+    """Left out of a plan's hash when absent, so that it changes no older study's."""
 
 
 class WorkloadEntry(

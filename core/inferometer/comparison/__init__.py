@@ -45,6 +45,7 @@ from inferometer.comparison.rooflines import Roofline as Roofline
 from inferometer.comparison.value import Kind as Kind
 from inferometer.comparison.value import Value as Value
 from inferometer.comparison.value import worst_kind as worst_kind
+from inferometer.declared import Quality as Quality
 from inferometer.records import MeterInfo
 
 SCHEMA = "inferometer/report/2"
@@ -95,6 +96,10 @@ class Model(Struct, frozen=True, kw_only=True):
     sha256: str
     twin_of: str | None = None
     routing: Literal["none", "trained", "synthetic", "unknown"] = "none"
+    weights: Literal["trained", "upcycled", "random"] = "trained"
+    """Learnt, copied into experts from a dense model, or drawn at random."""
+    quality: Quality | None = None
+    """What the study declares that it scores."""
     counted: Literal["formula", "tensors"] | None = None
     """Where the parameters come from; tensors are exact."""
     layers: int | None = None

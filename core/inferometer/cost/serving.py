@@ -20,9 +20,9 @@ from inferometer.cost.scene import Lengths
 from inferometer.cost.tornado import MachineHour
 from inferometer.declared import Energy
 from inferometer.errors import UsageError
+from inferometer.matching.pairs import match_words, pairs
 from inferometer.metrics.energy import read_meters
 from inferometer.metrics.shares import baselines
-from inferometer.moe_ratios import match_words, pairs
 from inferometer.workloads.lengths import draw
 from inferometer.workloads.presets import PRESETS, Preset
 

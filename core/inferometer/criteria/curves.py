@@ -176,17 +176,26 @@ def levels(ranges: Sequence[Range | None]) -> list[tuple[float | None, str]]:
     inside = [level for level in LEVELS if sum(low <= level <= high for low, high in known) > 1]
     if inside:
         return [(level, f"{level:g} {X_UNIT}") for level in inside]
+    found = middle(known, least=2)
+    if found is None:
+        return [(None, NOWHERE)]
+    level, most = found
+    return [(level, f"{number(level)} {X_UNIT}, the middle of the range of {most} stacks")]
+
+
+def middle(ranges: Sequence[Range], *, least: int = 1) -> tuple[float, int] | None:
+    """Return the geometric middle of what most ranges share, and how many do.
+
+    None where fewer than ``least`` share any.
+    """
     shared = [
         (len(both), log(high / low), low, high)
-        for low, _ in known
-        for both in [[one for one in known if one[0] <= low <= one[1]]]
+        for low, _ in ranges
+        for both in [[one for one in ranges if one[0] <= low <= one[1]]]
         for high in [min(one[1] for one in both)]
     ]
     most, _, low, high = max(shared, default=(0, 0.0, 0.0, 0.0))
-    if most < 2:
-        return [(None, NOWHERE)]
-    level = min(max(sqrt(low * high), low), high)
-    return [(level, f"{number(level)} {X_UNIT}, the middle of the range of {most} stacks")]
+    return (min(max(sqrt(low * high), low), high), most) if most >= least else None
 
 
 def _read(curved: Curved, level: float | None, base: Contest) -> tuple[Entrant, float]:

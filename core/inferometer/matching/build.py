@@ -1,0 +1,161 @@
+"""From a study's evidence to everything that is said of dense against MoE."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer.comparison import (
+    Architectures,
+    Finding,
+    MatchDependence,
+    MoeRatio,
+    worst_kind,
+)
+from inferometer.matching.cases import build_cases
+from inferometer.matching.gains import gain
+from inferometer.matching.knobs import build_knobs
+from inferometer.matching.matches import matches
+from inferometer.matching.orders import interactions, order_changes
+from inferometer.matching.pairs import kept_out, match_words, model_pairs, subject
+from inferometer.matching.sides import dependence, side
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from inferometer.comparison import Model, Parity, Ranking
+    from inferometer.contests import Field
+    from inferometer.matching.cases import Case
+    from inferometer.matching.matches import Subject
+
+    Accelerators = Mapping[tuple[str, str], int]
+    """How many serve, by stack and model; those of which it is not known are not there."""
+
+
+def build_architectures(
+    field: Field,
+    models: Sequence[Model],
+    parity: Sequence[Parity],
+    rankings: Sequence[Ranking],
+    accelerators: Accelerators,
+) -> tuple[list[MoeRatio], Architectures]:
+    """Return MoE over dense on each stack, and what follows from it.
+
+    There is no ratio of a twin that does not answer as its dense model: the stack serves another
+    function for one of them.
+    """
+    cases = build_cases(field, models, parity)
+    ratios = [ratio for case in cases for ratio in _ratios(case)]
+    pairs = model_pairs(models, accelerators)
+    return ratios, Architectures(
+        pairs=pairs,
+        interactions=interactions(cases),
+        order_changes=order_changes(cases, rankings),
+        dependences=_dependences(field, cases, accelerators),
+        kept_out=kept_out(models),
+        knobs=build_knobs(field.evidence) if pairs else [],
+        kind=worst_kind(["derived", *(r.ratio.kind for r in ratios if r.ratio.value is not None)]),
+        why_not="" if pairs else _why_not(field, models),
+    )
+
+
+def _ratios(case: Case) -> list[MoeRatio]:
+    dense, moe = (case.precisions.get(model.name, "") for model in (case.dense, case.moe))
+    return [
+        MoeRatio(
+            stack=case.stack,
+            dense=case.dense.name,
+            moe=case.moe.name,
+            match=match_words(case.dense, case.moe, dense, moe),
+            metric=case.asked.metric,
+            meter=case.asked.meter,
+            workload=case.workload,
+            load=reading.load,
+            ratio=ratio,
+            at=reading.at,
+            interactivity=reading.interactivity,
+            better=side(ratio, higher_is_better=case.asked.higher_is_better),
+            dense_load=reading.dense_load,
+            moe_load=reading.moe_load,
+        )
+        for reading in case.readings
+        for ratio in [gain(reading)]
+    ]
+
+
+def _dependences(
+    field: Field, cases: Sequence[Case], accelerators: Accelerators
+) -> list[MatchDependence]:
+    """Return, for each MoE model on each stack, whether all matches that hold agree."""
+    groups: dict[tuple[str, str, str, str | None, str], list[Case]] = {}
+    for case in cases:
+        asked = case.asked
+        key = (case.stack, case.moe.name, asked.metric, asked.meter, case.workload)
+        groups.setdefault(key, []).append(case)
+    return [
+        _dependence(group, [_findings(field, case, accelerators) for case in group])
+        for group in groups.values()
+    ]
+
+
+def _dependence(group: Sequence[Case], found: Sequence[Sequence[Finding]]) -> MatchDependence:
+    first = group[0]
+    findings = [finding for each in found for finding in each]
+    depends, point_only = dependence(
+        [finding.ratio for finding in findings], higher_is_better=first.asked.higher_is_better
+    )
+    return MatchDependence(
+        stack=first.stack,
+        moe=first.moe.name,
+        metric=first.asked.metric,
+        meter=first.asked.meter,
+        workload=first.workload,
+        findings=findings,
+        depends=depends,
+        point_only=point_only,
+    )
+
+
+def _findings(field: Field, case: Case, accelerators: Accelerators) -> list[Finding]:
+    """Return what each match that holds on this stack says, wherever there is a ratio."""
+    both = [_served(field, case, model, accelerators) for model in (case.dense, case.moe)]
+    return [
+        Finding(
+            match=match.kind,
+            at=ratio.at,
+            load=ratio.load,
+            dense=case.dense.name,
+            better=ratio.better,
+            ratio=ratio.ratio,
+        )
+        for match in matches(*both)
+        if match.holds
+        for ratio in _ratios(case)
+        if ratio.better is not None
+    ]
+
+
+def _served(field: Field, case: Case, model: Model, accelerators: Accelerators) -> Subject:
+    """Return a model as the stack served it, at whichever load."""
+    sizes = [
+        cell.weights_bytes
+        for cell in field.cells.values()
+        if (cell.stack, cell.model) == (case.stack, model.name) and cell.weights_bytes
+    ]
+    return subject(
+        model,
+        weights_bytes=sizes[0] if sizes else None,
+        accelerators=accelerators.get((case.stack, model.name)),
+    )
+
+
+def _why_not(field: Field, models: Sequence[Model]) -> str:
+    """Say in words why there is no pair."""
+    kinds = {model.architecture for model in models}
+    if not models:
+        return "no model ran"
+    for kind, words in (("dense", "no dense model ran"), ("moe", "no MoE model ran")):
+        if kind not in kinds:
+            planned = {entry.name for entry in field.evidence.study.models}
+            more = planned - {model.name for model in models}
+            return f"{words}; planned and not seen: {', '.join(sorted(more))}" if more else words
+    return "no MoE model that ran has a dense one that it may be compared with"
