@@ -111,6 +111,8 @@ class Window(Struct, frozen=True, kw_only=True):
     """The middle of each reading."""
     counters_slack_ms: float | None = None
     """How far from these times, together, the engine may have counted."""
+    requests_running: float | None = None
+    """As the engine told it at the first reading, under load; null where it tells none."""
     counters_reason: str | None = None
     """Why there are none; null when they are there, and in results before they were recorded."""
     counters_detail: str = ""
