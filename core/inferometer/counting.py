@@ -102,6 +102,7 @@ class Counting:
             "counters_start_ns": start_ns,
             "counters_end_ns": end_ns,
             "counters_slack_ms": slack_ns * 1e-6,
+            "requests_running": before.get("requests_running"),
         }
 
 

@@ -86,15 +86,13 @@ class Window(Struct, frozen=True, kw_only=True):
     conversations: bool = False
     """Whether a stream sends the turns of one conversation in a row before it takes another."""
     think_s: float = 0.0
-    """Pause before each turn but a conversation's first: then fewer requests than streams are in
-    flight, and streams pause."""
+    """Pause before a conversation's later turns: fewer requests than streams are in flight."""
     client_cpu_s: float
     """Processor time of the client inside the window, over all its worker processes."""
     workers: int = 1
     """Processes that sent the load."""
     others_cpu_share: float | None = None
-    """Share of the machine's processors (0 to 1) that neither engine nor client used, yet were
-    busy; null when not seen, as of a server that someone else runs."""
+    """Share (0 to 1) of all processors that something else kept busy; null when not seen."""
     loop_lag_p99_ms: float | None
     send_lag_p99_ms: float | None
     """Null when nothing fell into the window that could show it."""
@@ -111,6 +109,8 @@ class Window(Struct, frozen=True, kw_only=True):
     """The middle of each reading."""
     counters_slack_ms: float | None = None
     """How far from these times, together, the engine may have counted."""
+    requests_running: float | None = None
+    """As the engine told it at the first reading, under load; null where it tells none."""
     counters_reason: str | None = None
     """Why there are none; null when they are there, and in results before they were recorded."""
     counters_detail: str = ""

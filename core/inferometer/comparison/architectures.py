@@ -92,7 +92,7 @@ class OrderChange(Struct, frozen=True, kw_only=True):
     """Two stacks' order on a dense and on a MoE model, at one operating point.
 
     ``dense_ratio`` and ``moe_ratio`` are ``stack`` over ``other``; ``changed`` is True when both
-    orders are sure and differ, False when both are sure and the same, else None.
+    orders are sure and opposite, False when both are sure and the same (a tie is one), else None.
     """
 
     stack: str
@@ -124,8 +124,8 @@ class MatchDependence(Struct, frozen=True, kw_only=True):
     """Whether "MoE or dense?" has one answer for a MoE model on one stack, or one for each match.
 
     ``depends`` is True when two findings are on opposite sides, both surely; ``point_only`` when
-    only values without an interval are (one launch each): then it is said as that. None: fewer
-    than two findings.
+    only values without an interval are (one launch each): then it is said as that. False: of those
+    that are sure, none contradict each other. None: fewer than two are sure or have no interval.
     """
 
     stack: str
@@ -149,8 +149,8 @@ class KeptOut(Struct, frozen=True, kw_only=True):
 class Knobs(Struct, frozen=True, kw_only=True):
     """How one stack ran one model: parallelism, batch limits, kernels; in words, by name.
 
-    ``running`` is the mean number of running requests as the server told it, by load point; empty
-    where no server did.
+    ``running`` is the mean number of running requests as the server told it, by workload
+    and load; one look a launch, just before its window. Empty where no server did.
     """
 
     stack: str

@@ -5,7 +5,8 @@ Pure, on plain values, so that a study and a published table go through the same
 matches     total parameters, active parameters, memory, quality
 points      one model's load points, read at equal load, at equal interactivity, each at its best
 gains       MoE over dense, and the ratio of two such ratios, paired by round
-sides       which is surely better, and whether findings contradict each other
+sides       which of the two is better: surely, or as it looks
+findings    what each match says, and whether the answers contradict each other
 
 From a study's evidence to what a report says:
 

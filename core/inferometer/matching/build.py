@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inferometer.comparison import (
-    Architectures,
-    Finding,
-    MatchDependence,
-    MoeRatio,
-    worst_kind,
-)
+from inferometer.comparison import Architectures, MatchDependence, MoeRatio, worst_kind
 from inferometer.matching.cases import build_cases
+from inferometer.matching.findings import conclusion, findings
 from inferometer.matching.gains import gain
 from inferometer.matching.knobs import build_knobs
-from inferometer.matching.matches import matches
 from inferometer.matching.orders import interactions, order_changes
 from inferometer.matching.pairs import kept_out, match_words, model_pairs, subject
-from inferometer.matching.sides import dependence, side
+from inferometer.matching.sides import side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,47 +85,33 @@ def _dependences(
         asked = case.asked
         key = (case.stack, case.moe.name, asked.metric, asked.meter, case.workload)
         groups.setdefault(key, []).append(case)
-    return [
-        _dependence(group, [_findings(field, case, accelerators) for case in group])
-        for group in groups.values()
-    ]
+    return [_dependence(field, group, accelerators) for group in groups.values()]
 
 
-def _dependence(group: Sequence[Case], found: Sequence[Sequence[Finding]]) -> MatchDependence:
+def _dependence(field: Field, group: Sequence[Case], accelerators: Accelerators) -> MatchDependence:
     first = group[0]
-    findings = [finding for each in found for finding in each]
-    depends, point_only = dependence(
-        [finding.ratio for finding in findings], higher_is_better=first.asked.higher_is_better
-    )
+    higher = first.asked.higher_is_better
+    found = [
+        finding
+        for case in group
+        for finding in findings(
+            _served(field, case, case.dense, accelerators),
+            _served(field, case, case.moe, accelerators),
+            case.readings,
+            higher_is_better=higher,
+        )
+    ]
+    depends, point_only = conclusion(found, higher_is_better=higher)
     return MatchDependence(
         stack=first.stack,
         moe=first.moe.name,
         metric=first.asked.metric,
         meter=first.asked.meter,
         workload=first.workload,
-        findings=findings,
+        findings=found,
         depends=depends,
         point_only=point_only,
     )
-
-
-def _findings(field: Field, case: Case, accelerators: Accelerators) -> list[Finding]:
-    """Return what each match that holds on this stack says, wherever there is a ratio."""
-    both = [_served(field, case, model, accelerators) for model in (case.dense, case.moe)]
-    return [
-        Finding(
-            match=match.kind,
-            at=ratio.at,
-            load=ratio.load,
-            dense=case.dense.name,
-            better=ratio.better,
-            ratio=ratio.ratio,
-        )
-        for match in matches(*both)
-        if match.holds
-        for ratio in _ratios(case)
-        if ratio.better is not None
-    ]
 
 
 def _served(field: Field, case: Case, model: Model, accelerators: Accelerators) -> Subject:

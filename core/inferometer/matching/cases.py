@@ -74,9 +74,10 @@ class Case:
         return self.dense.name, self.moe.name, asked.metric, asked.meter, self.workload
 
     @property
-    def simulated(self) -> bool:
-        """Say whether no engine was run."""
-        return any(reading.kind == "simulated" for reading in self.readings)
+    def simulated(self) -> bool | None:
+        """Say whether no engine was run; None while nothing was read."""
+        kinds = {reading.kind for reading in self.readings if reading.reason is None}
+        return "simulated" in kinds if kinds else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

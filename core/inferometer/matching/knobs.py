@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from inferometer.comparison import Knobs
@@ -9,6 +10,8 @@ from inferometer.redact import plain
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferometer.cells import Evidence
     from inferometer.records import LaunchRecord
 
@@ -34,10 +37,21 @@ def build_knobs(evidence: Evidence) -> list[Knobs]:
                 name: " or ".join(dict.fromkeys(_setting(record, name) for record in records))
                 for name in NAMES
             },
-            running={},
+            running=_running(records),
         )
         for (stack, model), records in sorted(found.items())
     ]
+
+
+def _running(records: Sequence[LaunchRecord]) -> dict[str, float]:
+    """Return the mean over launches of what the server told, by workload and load."""
+    told: dict[str, list[float]] = {}
+    for record in records:
+        for window in record.windows:
+            if window.requests_running is not None:
+                place = f"{window.workload}, {window.load}"
+                told.setdefault(place, []).append(window.requests_running)
+    return {place: fmean(seen) for place, seen in told.items()}
 
 
 def _setting(record: LaunchRecord, name: str) -> str:

@@ -53,20 +53,19 @@ def matches(dense: Subject, moe: Subject) -> list[Match]:
 
 def _near(kind: MatchKind, unit: str, dense: float | None, moe: float | None, what: str) -> Match:
     """Compare two numbers; neither is the measure of the other, so the rule is symmetrical."""
+    holds = None
     if not dense or not moe:
-        words = (
-            f"the {what} {unit} of {'the dense' if not dense else 'the MoE'} model are not known"
-        )
-        return Match(kind=kind, holds=None, dense=dense, moe=moe, unit=unit, detail=words)
-    times = max(dense, moe) / min(dense, moe)
-    larger = "MoE" if moe > dense else "dense"
-    if times == 1:
-        words = f"equal {what} {unit}"
+        words = f"the {what} {unit} of the {'MoE' if dense else 'dense'} model are not known"
+    elif dense == moe:
+        holds, words = True, f"equal {what} {unit}"
     else:
+        times = max(dense, moe) / min(dense, moe)
+        larger = "MoE" if moe > dense else "dense"
+        holds = times <= 1 + WITHIN
         words = f"the {larger} model has {times:.3g} times the {what} {unit}; up to "
         words += f"{1 + WITHIN:.3g} times counts as equal"
-    holds = times <= 1 + WITHIN
-    return Match(kind=kind, holds=holds, dense=dense, moe=moe, unit=unit, detail=words)
+    numbers = [None if one is None else float(one) for one in (dense, moe)]
+    return Match(kind=kind, holds=holds, dense=numbers[0], moe=numbers[1], unit=unit, detail=words)
 
 
 def _memory(dense: Subject, moe: Subject) -> Match:
@@ -84,8 +83,8 @@ def _memory(dense: Subject, moe: Subject) -> Match:
     return Match(
         kind="memory",
         holds=True,
-        dense=dense.accelerators,
-        moe=moe.accelerators,
+        dense=float(dense.accelerators),
+        moe=float(moe.accelerators),
         unit="accelerators",
         detail=f"{each}, not the same bytes: {size.detail}",
     )

@@ -88,7 +88,7 @@ def _pairs(cases: Sequence[Case]) -> Iterator[Both]:
     for one, other in combinations(cases, 2):
         if one.question != other.question or one.profile != other.profile:
             continue
-        if one.simulated is not other.simulated:
+        if {one.simulated, other.simulated} >= {True, False}:
             continue
         places = {(reading.at, reading.load): reading for reading in other.readings}
         for here in one.readings:

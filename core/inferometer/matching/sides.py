@@ -1,4 +1,4 @@
-"""Which of two models is better, surely; and whether findings contradict each other."""
+"""Which of two models is better: surely, or as it looks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from inferometer.uncertainty.decisions import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from inferometer.comparison import Value
     from inferometer.comparison.architectures import Side
 
@@ -41,21 +39,3 @@ def leaning(ratio: Value, *, higher_is_better: bool) -> Side | None:
     if 1 / (1 + MARGIN) <= ratio.value <= 1 + MARGIN:
         return "tie"
     return "moe" if (ratio.value > 1) is higher_is_better else "dense"
-
-
-def dependence(ratios: Iterable[Value], *, higher_is_better: bool) -> tuple[bool | None, bool]:
-    """Return whether findings of one MoE model contradict each other, and whether by points alone.
-
-    True when two are surely on opposite sides; or, by points alone, when values without an
-    interval (one launch each) are needed to say so. None while fewer than two have a side.
-    """
-    every = list(ratios)
-    sure = [side(one, higher_is_better=higher_is_better) for one in every]
-    known = [one for one in sure if one not in {None, "undecided"}]
-    if {"moe", "dense"} <= set(known):
-        return True, False
-    points = [leaning(one, higher_is_better=higher_is_better) for one in every if one.low is None]
-    looked = [*known, *(one for one in points if one is not None)]
-    if len(looked) < 2:
-        return None, False
-    return {"moe", "dense"} <= set(looked), len(looked) > len(known)

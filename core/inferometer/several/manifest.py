@@ -229,6 +229,8 @@ def _study(study: Study, *, price: bool) -> dict[str, Key]:
         found[f"engine {stack}"] = Key(_text(_engine(entry)), "")
     for model in study.models:
         found[f"model {model.name}"] = Key(str(model.twin_of), "")
+        if not isinstance(model.quality, UnsetType):
+            found[f"quality of {model.name}"] = Key(_text(model.quality), "")
     for workload in study.workloads:
         found[f"workload {workload.name}"] = Key(_text(workload), "")
     # Launches know a load point by its number, which follows from the order of both.

@@ -74,6 +74,14 @@ class Fixture:
     seed: int = 1
     host: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of ``host.json``."""
+    slower: Mapping[str, float] = field(default_factory=dict)
+    """Model -> what divides its rate, beside ``dense_over_moe``."""
+    gains: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """(stack, model) -> what multiplies its rate besides."""
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Model -> further fields of its record, instead of the usual."""
+    model_lines: Mapping[str, str] = field(default_factory=dict)
+    """Model -> further TOML of its entry in the study."""
     environments: Mapping[str, str] = field(default_factory=dict)
     """Stack -> hash of its environment; none where it is not named."""
 
@@ -90,6 +98,7 @@ class Fixture:
         for model in self.models:
             lines += ["[[models]]", f'name = "{model}"', 'packaged = "fixture"']
             lines += ['twin_of = "dense"'] if model == "moe" else []
+            lines += [self.model_lines[model]] if model in self.model_lines else []
         lines += ["[[workloads]]", 'name = "small"', f"input_tokens = {self.input_tokens}"]
         lines += [f"output_tokens = {self.output_tokens}"]
         for name, (input_tokens, output_tokens) in self.workloads.items():
@@ -104,7 +113,13 @@ class Fixture:
     def rate(self, launch: Launch) -> float:
         """Return the output tok/s of a launch."""
         rate = self.rates[launch.stack] * self.drift.get((launch.stack, launch.round), 1.0)
-        return rate / self.dense_over_moe if launch.model.name == "moe" else rate
+        return rate / self.slowness(launch)
+
+    def slowness(self, launch: Launch) -> float:
+        """Return what a model's rate is divided by on a stack."""
+        model = launch.model.name
+        twice = self.dense_over_moe if model == "moe" else 1.0
+        return twice * self.slower.get(model, 1.0) / self.gains.get((launch.stack, model), 1.0)
 
     def gaps(self, launch: Launch, point: LoadPoint) -> tuple[int, int]:
         """Return ns from a send to the first token, and between tokens."""
@@ -112,8 +127,7 @@ class Fixture:
         if not self.paces:
             gap = round(streams / self.rate(launch) * SECOND)
             return gap, gap
-        slower = self.dense_over_moe if launch.model.name == "moe" else 1.0
-        slower /= self.drift.get((launch.stack, launch.round), 1.0)
+        slower = self.slowness(launch) / self.drift.get((launch.stack, launch.round), 1.0)
         first, gap = (round(ms * slower * 1e6) for ms in self.paces[streams][launch.stack])
         return first, gap
 
@@ -215,7 +229,7 @@ def _record(
         round=launch.round,
         position=launch.position,
         stack=_stack(launch),
-        model=_model(launch.model.name),
+        model=_model(launch.model.name) | dict(fixture.facts.get(launch.model.name, {})),
         status="failed" if failure else "ok",
         failure=failure,
         started_ns=started_ns,

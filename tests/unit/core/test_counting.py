@@ -20,7 +20,12 @@ from inferometer.launch import Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-METRICS = Metrics(counters=(Counter("e:tokens_total", "output_tokens"),))
+METRICS = Metrics(
+    counters=(
+        Counter("e:tokens_total", "output_tokens"),
+        Counter("e:running", "requests_running"),
+    )
+)
 MS = 1_000_000
 
 
@@ -64,7 +69,7 @@ def serving(answer: Callable[[str], tuple[int, str]]) -> Iterator[tuple[Server, 
 
 def growing(step: int) -> Callable[[str], tuple[int, str]]:
     values = itertools.count(100, step)
-    return lambda _path: (200, f"e:tokens_total {next(values)}\n")
+    return lambda _path: (200, f"e:tokens_total {(seen := next(values))}\ne:running {seen % 7}\n")
 
 
 def test_two_readings_before_and_after_and_none_within() -> None:
@@ -77,6 +82,7 @@ def test_two_readings_before_and_after_and_none_within() -> None:
         both.window_closed()
         told = both.result()
     assert told["counters"] == {"output_tokens": 70.0}
+    assert told["requests_running"] == 100 % 7  # of the first reading
     assert len(times) == 2
     assert times[0] < start
     assert times[1] > end

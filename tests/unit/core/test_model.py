@@ -145,10 +145,31 @@ def test_the_type_comes_from_the_weights_if_the_configuration_is_silent(folder: 
     assert facts(folder, LLAMA | {"dtype": "float8_e4m3fn"}).kv_bytes_per_token is None
 
 
-def test_a_marker_says_that_routing_is_synthetic(folder: Path) -> None:
-    (folder / "inferometer.json").write_text('{"routing": "synthetic"}')
-    assert facts(folder, MIXTRAL_8X7B).routing == "synthetic"
-    assert facts(folder, LLAMA).routing == "none"
+@pytest.mark.parametrize(
+    ("marker", "moe", "dense"),
+    [
+        ("{}", ("trained", "trained"), ("none", "trained")),
+        ('{"routing": "synthetic"}', ("synthetic", "upcycled"), ("none", "trained")),
+        (
+            '{"routing": "synthetic", "weights": "upcycled"}',
+            ("synthetic", "upcycled"),
+            ("none", "upcycled"),
+        ),
+        (
+            '{"routing": "synthetic", "weights": "random"}',
+            ("synthetic", "random"),
+            ("none", "random"),
+        ),
+        ('{"routing": "none", "weights": "random"}', ("trained", "random"), ("none", "random")),
+    ],
+)
+def test_a_marker_says_where_router_and_weights_are_from(
+    folder: Path, marker: str, moe: tuple[str, str], dense: tuple[str, str]
+) -> None:
+    (folder / "inferometer.json").write_text(marker)
+    for config, expected in ((MIXTRAL_8X7B, moe), (LLAMA, dense)):
+        found = facts(folder, config)
+        assert (found.routing, found.weights) == expected
 
 
 def test_the_hash_covers_what_engines_read_and_nothing_else(folder: Path) -> None:
