@@ -166,9 +166,7 @@ def _compared(
     )
 
 
-def _rankings(
-    field: Field, models: Sequence[Model], searches: Searches | None
-) -> list[Ranking]:
+def _rankings(field: Field, models: Sequence[Model], searches: Searches | None) -> list[Ranking]:
     return [
         *build_rankings(field, models),
         *at_equal_interactivity(field, models),

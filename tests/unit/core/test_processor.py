@@ -60,8 +60,8 @@ def prepared(accelerator: str, **stacks: Any) -> Any:
 
 def test_where_nothing_computes_on_the_processor_it_is_left_alone() -> None:
     simulated = SimpleNamespace(engine=SimpleNamespace(simulated=True))
-    assert "accelerators serve" in processor.probed(prepared("cuda"))["reason"]
-    assert "only simulated" in processor.probed(prepared("cpu", a=simulated))["reason"]
+    assert "accelerators serve" in processor.probed(prepared("cuda"), print)["reason"]
+    assert "only simulated" in processor.probed(prepared("cpu", a=simulated), print)["reason"]
 
 
 def test_the_last_cache_is_read_from_the_system(tmp_path: Path) -> None:
