@@ -23,6 +23,8 @@ from inferometer.environment import Environment
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inferometer.prepare import Prepared
 
 SCRIPT = Path(__file__).parent / "scripts" / "processor_rates.py"
@@ -34,7 +36,7 @@ MEMORY_SHARE = 8
 """They take at most one part in so many of the memory."""
 
 
-def probed(prepared: Prepared) -> dict[str, Any]:
+def probed(prepared: Prepared, note: Callable[[str], None]) -> dict[str, Any]:
     """Return what ``host.json`` holds under ``processor``: the rates, or the reason for none.
 
     ``read_s`` and ``copy_s`` in bytes/s, ``flops`` in FLOP/s by type, ``threads``,
@@ -51,6 +53,7 @@ def probed(prepared: Prepared) -> dict[str, Any]:
         return {"reason": "the engines run elsewhere, so the processor was not probed"}
     own = (each.python for each in built if each.ours and "torch" in each.distributions)
     python = next(own, Path(sys.executable))
+    note("measuring what the processor can do, for a few seconds")
     return measured(python, prepared.cores, prepared.memory_bytes)
 
 

@@ -69,7 +69,8 @@ class _Frame(NamedTuple):
 
 
 def build_hardware(evidence: Evidence, host: Mapping[str, object]) -> list[Hardware]:
-    """Return what served the launches, each once."""
+    """Return what served the launches, each once; ``host`` is that of the results."""
+    host = _ground(evidence, host)
     found = [machines.serving(record, host, is_simulated(record)) for record in evidence.records]
     named = {each.name: each for each in found if isinstance(each, Hardware)}
     return [named[name] for name in sorted(named)]
@@ -79,6 +80,7 @@ def build_rooflines(
     evidence: Evidence, cells: Sequence[Cell], host: Mapping[str, object]
 ) -> list[Roofline]:
     """Return the roofline of each closed cell that has windows; ``host`` is that of the results."""
+    host = _ground(evidence, host)
     seen = loads(evidence.tables, evidence.points)
     records: dict[tuple[str, str], list[LaunchRecord]] = {}
     for record in evidence.records:
@@ -96,6 +98,13 @@ def build_rooflines(
         for here in [_here(records[cell.stack, cell.model], points[cell.id], seen)]
         if here
     ]
+
+
+def _ground(evidence: Evidence, host: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the host; without its probe where the launches may be of several machines."""
+    if evidence.one_machine:
+        return host
+    return {**host, "processor": {"reason": "the launches may be of several machines"}}
 
 
 def _here(

@@ -70,7 +70,7 @@ def run(
             refuse_another_machine(plan, store, prepared, identity)
             files = provenance.file_hashes(work_files(plan))
             refuse_other_files(store, files)
-            host["processor"] = kept_processor(store) or processor.probed(prepared)
+            host["processor"] = kept_processor(store) or processor.probed(prepared, progress.note)
             store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
             bench = Bench(plan, prepared, meters, store, identity, progress)
             failed = measure_all(bench, plan, looks, tune(bench))

@@ -10,6 +10,7 @@ touches fewer.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -35,8 +36,7 @@ class Work(Struct, frozen=True, kw_only=True):
 
 def experts_touched(experts: int, top_k: int, tokens: float) -> float:
     """Return how many of a layer's experts some token of a step is expected to need."""
-    missed: float = (1 - top_k / experts) ** tokens
-    return experts * (1 - missed)
+    return experts * touched_by([top_k / experts], tokens)
 
 
 def touched_by(shares: Sequence[float], tokens: float) -> float:
@@ -46,7 +46,7 @@ def touched_by(shares: Sequence[float], tokens: float) -> float:
     is not even. Even shares of k/E give :func:`experts_touched`, and no others give as many.
     Tokens are taken to be independent; those of a step that are alike touch fewer.
     """
-    return sum(1 - (1 - share) ** tokens for share in shares)
+    return sum(1 - math.pow(1 - share, tokens) for share in shares)
 
 
 def kv_elements(shape: Shape, context: int) -> int:
