@@ -235,8 +235,8 @@ def not_measured(view: View) -> Statement:
 
 
 def moe_to_dense(view: View) -> Statement | None:
-    """Return each stack's MoE-to-dense throughput, and what such a ratio can say."""
-    ratios = view.comparison.moe_ratios
+    """Return each stack's MoE-to-dense throughput at equal load, and what it can say."""
+    ratios = [ratio for ratio in view.comparison.moe_ratios if ratio.at == "load"]
     if not ratios:
         return None
     metrics = [
@@ -244,15 +244,27 @@ def moe_to_dense(view: View) -> Statement | None:
         for architecture in ARCHITECTURES
         for ranking in view.rankings("throughput", architecture)
     ]
-    chosen = [r for r in ratios if r.metric in metrics] or list(ratios)
+    chosen = [r for r in ratios if r.metric in metrics] or ratios
     chosen = [ratio for ratio in chosen if ratio.metric == chosen[0].metric]
-    stacks = dict.fromkeys(ratio.stack for ratio in chosen)
+    pairs = list(dict.fromkeys((ratio.moe, ratio.dense) for ratio in chosen))
     parts = [
-        f"{view.label(stack)} {_span([r for r in chosen if r.stack == stack])}" for stack in stacks
+        _of_stacks(view, [r for r in chosen if (r.moe, r.dense) == pair])
+        + (f", {pair[0]} over {pair[1]}" if len(pairs) > 1 else "")
+        for pair in pairs
     ]
     title = view.metric_title(chosen[0].metric, unit=False)
-    text = f"{title}: {'; '.join(parts)}."
-    return Statement("MoE to dense:", f"{text} {routing_words(view)}".strip())
+    found = view.comparison.architectures
+    depends = any(one.depends for one in found.dependences) if found else False
+    flag = "Which is better depends on the match. " if depends else ""
+    text = f"{title}: {_most(parts)}. {flag}"
+    return Statement("MoE to dense:", f"{text}{routing_words(view)}".strip())
+
+
+def _of_stacks(view: View, ratios: Sequence[MoeRatio]) -> str:
+    stacks = dict.fromkeys(ratio.stack for ratio in ratios)
+    return "; ".join(
+        f"{view.label(stack)} {span([r for r in ratios if r.stack == stack])}" for stack in stacks
+    )
 
 
 def routing_words(view: View) -> str:
@@ -266,7 +278,8 @@ def routing_words(view: View) -> str:
     return "The router's origin is unknown." if "unknown" in routing else ""
 
 
-def _span(ratios: Sequence[MoeRatio]) -> str:
+def span(ratios: Sequence[MoeRatio]) -> str:
+    """Return one ratio with its interval, or the range of several."""
     present = [ratio.ratio for ratio in ratios if ratio.ratio.value is not None]
     if len(ratios) == 1 or not present:
         return times(ratios[0].ratio)

@@ -1,0 +1,231 @@
+"""The sentences on dense against mixture-of-experts: plain rules over the comparison, plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer.comparison import OBJECTIVES
+from inferometer.numbers import times
+from inferometer.reasons import listing, reason_words
+from inferometer_reports.view import ARCHITECTURES, key_of
+from inferometer_reports.words import MOST, Statement, plural, span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import (
+        Finding,
+        Interaction,
+        MatchDependence,
+        ModelPair,
+        MoeRatio,
+        OrderChange,
+    )
+    from inferometer.comparison.architectures import OperatingPoint
+    from inferometer_reports.view import View
+
+POINTS: dict[OperatingPoint, str] = {
+    "load": "equal load",
+    "interactivity": "equal interactivity",
+    "best": "each at its best",
+}
+MATCHES = {
+    "total_parameters": "total parameters",
+    "active_parameters": "active parameters",
+    "memory": "memory",
+    "quality": "quality",
+}
+SIDES = {
+    "moe": "MoE better",
+    "dense": "dense better",
+    "tie": "equal within the margin",
+    "undecided": "undecided",
+    None: "not judged",
+}
+
+
+def subjects(view: View) -> list[tuple[str, str | None]]:
+    """Return (metric, meter) of throughput, energy by the primary meter, and cost, where there.
+
+    All that there are ratios of, where no ranking says which is primary.
+    """
+    there = dict.fromkeys((ratio.metric, ratio.meter) for ratio in view.comparison.moe_ratios)
+    primary = dict.fromkeys(
+        (ranking.metric, ranking.meter)
+        for objective in OBJECTIVES
+        for architecture in ARCHITECTURES
+        for ranking in view.rankings(objective, architecture)
+    )
+    return [one for one in primary if one in there] or list(there)
+
+
+def of_pair(view: View, pair: ModelPair) -> list[MoeRatio]:
+    """Return the ratios of one pair of models, of every metric and operating point."""
+    return [
+        ratio
+        for ratio in view.comparison.moe_ratios
+        if (ratio.dense, ratio.moe) == (pair.dense, pair.moe)
+    ]
+
+
+def conclusions(view: View) -> list[Statement]:
+    """Return the conclusion for every pair of models, or why there is none."""
+    found = view.comparison.architectures
+    if found is None:
+        return []
+    if found.why_not:
+        return [Statement("Cannot answer:", f"{found.why_not.rstrip('. ')}.")]
+    return [_conclusion(view, pair) for pair in found.pairs] + flags(view)
+
+
+def _conclusion(view: View, pair: ModelPair) -> Statement:
+    lead = f"{pair.moe} against {pair.dense} ({matched(pair)}):"
+    own = of_pair(view, pair)
+    at = next((at for at in POINTS if any(_there(one, at) for one in own)), None)
+    said = f"{pair.statement.rstrip('. ')}." if pair.statement else ""
+    if at is None:
+        reasons = listing(dict.fromkeys(reason_words(one.ratio.reason) for one in own))
+        text = f"cannot answer: there is no ratio ({reasons or 'not run'}). {said}"
+        return Statement(lead, text.strip())
+    clauses = [
+        f"{_noun(view, *subject)} {'; '.join(stacks)}"
+        for subject in subjects(view)
+        if (stacks := _by_stack(view, [one for one in own if one.at == at], subject))
+    ]
+    words = "each at its best" if at == "best" else f"at {POINTS[at]}"
+    text = f"{words}, MoE over dense: {'. '.join(clauses)}. {said}"
+    return Statement(lead, text.strip())
+
+
+def _there(ratio: MoeRatio, at: str) -> bool:
+    return ratio.at == at and ratio.ratio.value is not None
+
+
+def matched(pair: ModelPair) -> str:
+    """Return what is equal between the two, or that nothing is."""
+    held = [MATCHES[match.kind] for match in pair.matches if match.holds]
+    return f"matched by {listing(held)}" if held else "no match holds"
+
+
+def _noun(view: View, metric: str, meter: str | None) -> str:
+    """Return a metric's title inside a sentence."""
+    title = view.metric_title(key_of(metric, meter), unit=False)
+    return f"{title[:1].lower()}{title[1:]}"
+
+
+def _by_stack(
+    view: View, ratios: Sequence[MoeRatio], subject: tuple[str, str | None]
+) -> list[str]:
+    own = [one for one in ratios if (one.metric, one.meter) == subject]
+    stacks = list(dict.fromkeys(one.stack for one in own))
+    told = [
+        f"{spread([one for one in own if one.stack == stack])} on {view.label(stack)}"
+        for stack in stacks[:MOST]
+    ]
+    return told + [f"{len(stacks) - MOST} stacks more below"] * (len(stacks) > MOST)
+
+
+def spread(ratios: Sequence[MoeRatio]) -> str:
+    """Return one ratio with its verdict, or the range of several and how often which is better."""
+    if len(ratios) == 1:
+        tail = f", {SIDES[ratios[0].better]}" if ratios[0].ratio.value is not None else ""
+        return f"{times(ratios[0].ratio)}{tail}"
+    sides = [one.better for one in ratios if one.ratio.value is not None]
+    tally = [
+        f"{words} at {sides.count(side)}" for side, words in SIDES.items() if sides.count(side)
+    ]
+    absent = len(ratios) - len(sides)
+    tally += [f"no ratio at {absent}"] * (0 < absent < len(ratios))
+    return f"{span(ratios)} ({', '.join(tally)})" if tally else span(ratios)
+
+
+def flags(view: View) -> list[Statement]:
+    """Return every answer that depends on what is matched, surely or by point values alone."""
+    found = view.comparison.architectures
+    opposite = [one for one in found.dependences if _opposite(one)] if found else []
+    opposite.sort(key=lambda one: one.point_only)
+    told = [_flag(view, one) for one in opposite[:MOST]]
+    if len(opposite) > MOST:
+        more = f"{len(opposite) - MOST} more in the table."
+        told.append(Statement("Depends on the match:", more))
+    return told
+
+
+def _opposite(one: MatchDependence) -> bool:
+    return bool(one.depends) or one.point_only
+
+
+def _flag(view: View, one: MatchDependence) -> Statement:
+    sides = []
+    for side, words in (("moe", "MoE is better"), ("dense", "dense is better")):
+        own = [found for found in one.findings if found.better == side]
+        if own:
+            more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+            sides.append(f"{words} {finding(own[0])}{more}")
+    weak = " (by point values alone: one launch each)" if one.point_only else ""
+    where = f"{one.moe} on {view.label(one.stack)}, {_noun(view, one.metric, one.meter)}"
+    return Statement("Depends on the match:", f"{where}, {one.workload}{weak}: {'; '.join(sides)}.")
+
+
+def finding(found: Finding) -> str:
+    """Return what one match says: against whom, where, and by how much."""
+    at = f"{POINTS[found.at]}, {found.load}" if found.load else POINTS[found.at]
+    return f"against {found.dense}, matched by {MATCHES[found.match]} ({at}): {times(found.ratio)}"
+
+
+def dependence(one: MatchDependence) -> str:
+    """Return whether an answer depends on the match, in words."""
+    if one.point_only:
+        return "depends, by point values alone"
+    if one.depends is None:
+        return "cannot be told: fewer than two findings"
+    return "depends on the match" if one.depends else "no two findings are surely opposite"
+
+
+def order(view: View) -> Statement | None:
+    """Return whether the order of the stacks is another on the MoE than on the dense model."""
+    found = view.comparison.architectures
+    changes = found.order_changes if found else []
+    if not changes:
+        return None
+    turned = [one for one in changes if one.changed]
+    same = sum(one.changed is False for one in changes)
+    total = plural(len(changes), "comparison")
+    text = f"in {len(turned)} of {total} surely another, in {same} surely the same, else undecided"
+    named = [_turned(view, one) for one in turned[:MOST]]
+    tail = f": {'; '.join(named)}" if named else ""
+    return Statement("Order of stacks, MoE against dense:", f"{text}{tail}.")
+
+
+def _turned(view: View, one: OrderChange) -> str:
+    names = f"{view.label(one.stack)} over {view.label(one.other)}"
+    return (
+        f"{names} is {times(one.dense_ratio)} on {one.dense} and {times(one.moe_ratio)} on "
+        f"{one.moe} ({_noun(view, one.metric, one.meter)}, {one.load})"
+    )
+
+
+def interactions(view: View) -> Statement | None:
+    """Return which stack gains more from a MoE, how often surely."""
+    found = view.comparison.architectures
+    rows = found.interactions if found else []
+    if not rows:
+        return None
+    sure = [one for one in rows if one.gains_more]
+    if not sure:
+        text = f"undecided in all of {plural(len(rows), 'comparison')}."
+        return Statement("Who gains more from a MoE:", text)
+    told = [_more(view, one) for one in sure[:MOST]]
+    if len(sure) > MOST:
+        told.append(f"{len(sure) - MOST} more in the table")
+    rest = len(rows) - len(sure)
+    told += [f"undecided in {rest} of {len(rows)}"] * bool(rest)
+    return Statement("Who gains more from a MoE:", f"{'; '.join(told)}.")
+
+
+def _more(view: View, one: Interaction) -> str:
+    winner = view.label(one.gains_more)
+    return (
+        f"{winner}, in {_noun(view, one.metric, one.meter)} at {one.load}: the gain of "
+        f"{view.label(one.stack)} over that of {view.label(one.other)} is {times(one.ratio)}"
+    )
