@@ -5,20 +5,29 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import altair as alt
+
 from inferometer.numbers import with_interval
-from inferometer_reports.charts import HOLLOW, INK, Drawing, domain, layered, positive, spread, ticks
+from inferometer_reports.charts import (
+    HOLLOW,
+    INK,
+    Drawing,
+    domain,
+    layered,
+    positive,
+    spread,
+    ticks,
+)
 from inferometer_reports.escape import line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import altair as alt
-
     from inferometer.comparison import Value
     from inferometer_reports.charts import Style
 
 PLOT, HEIGHT = 480, 130
-LABELS = 190
+LABELS = 175
 """Pixels for the labels on the right."""
 GAP = 14
 """Least distance between two labels, in pixels."""
@@ -52,9 +61,7 @@ class Panel(NamedTuple):
         return 0.0, max(most * 1.15, 0.02)
 
 
-def chart(
-    panels: Sequence[Panel], loads: Sequence[str], *, title: str, subtitle: str
-) -> Drawing:
+def chart(panels: Sequence[Panel], loads: Sequence[str], *, title: str, subtitle: str) -> Drawing:
     """Return the panels below each other; the load points stand under the last."""
     parts = []
     rows: dict[str, list[dict[str, Any]]] = {
@@ -68,9 +75,9 @@ def chart(
     return Drawing(title, subtitle, parts, rows)
 
 
-def _panel(place: int, panel: Panel, loads: Sequence[str], *, last: bool) -> alt.LayerChart:
-    import altair as alt
-
+def _panel(
+    place: int, panel: Panel, loads: Sequence[str], *, last: bool
+) -> alt.LayerChart | alt.FacetChart:
     x = alt.X(
         "x:Q",
         scale=alt.Scale(domain=[-0.4, len(loads) - 0.6], nice=False),
@@ -81,8 +88,12 @@ def _panel(place: int, panel: Panel, loads: Sequence[str], *, last: bool) -> alt
         if panel.ratios
         else alt.Axis(title=None, format="~%", tickCount=4)
     )
-    kind = "log" if panel.ratios else "linear"
-    scale = alt.Scale(type=kind, domain=list(panel.ends), nice=False)
+    ends = list(panel.ends)
+    scale = (
+        alt.Scale(type="log", domain=ends, nice=False)
+        if panel.ratios
+        else alt.Scale(domain=ends, nice=False)
+    )
     y = alt.Y("y:Q", scale=scale, axis=axis)
     layers = [*_curves(f"curves-{place}", x, y), *_names(f"names-{place}", y)]
     if panel.ratios:
@@ -94,8 +105,6 @@ def _panel(place: int, panel: Panel, loads: Sequence[str], *, last: bool) -> alt
 
 def _curves(rows: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Return lines, intervals, points, and a cross on the axis where there is no value."""
-    import altair as alt
-
     base = alt.Chart(alt.NamedData(rows))
     there = base.transform_filter("datum.y != null")
     barred = base.transform_filter("datum.low != null")
@@ -128,8 +137,6 @@ def _curves(rows: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
 
 def _names(rows: str, y: alt.Y) -> list[alt.Chart]:
     """Return the curves' names in ink, each with a mark of its curve's colour and shape."""
-    import altair as alt
-
     base = alt.Chart(alt.NamedData(rows)).encode(y=y)
     mark = base.mark_point(size=40, opacity=1, aria=False).encode(
         x=alt.value(PLOT + 8),
@@ -142,12 +149,9 @@ def _names(rows: str, y: alt.Y) -> list[alt.Chart]:
 
 
 def _loads(number: int, x: alt.X) -> alt.Chart:
-    import altair as alt
-
-    text = alt.Chart(alt.NamedData("loads")).mark_text(
-        baseline="top", color=INK, limit=PLOT / number - 4
-    )
-    return text.encode(x=x, y=alt.value(HEIGHT + 8), text="load:N")
+    base = alt.Chart(alt.NamedData("loads"))
+    text = base.mark_text(baseline="top", color=INK, limit=PLOT / number - 4)
+    return text.encode(x=x, y=alt.value(HEIGHT + 8), text=alt.Text("load:N"))
 
 
 def _rows(panel: Panel, loads: Sequence[str]) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import altair as alt
+
 from inferometer.numbers import with_interval
 from inferometer_reports.charts import HOLLOW, INK, Drawing, domain, layered, positive, ticks
 from inferometer_reports.escape import line
@@ -11,14 +13,12 @@ from inferometer_reports.escape import line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import altair as alt
-
     from inferometer.comparison import Value
     from inferometer_reports.charts import Style
 
 PLOT = 255
 """Pixels of the plot between the names on its left and the figures on its right."""
-GROUPS, NAMES, FIGURES = 115, 190, 150
+GROUPS, NAMES, FIGURES = 115, 185, 150
 ROW = 18
 
 
@@ -53,9 +53,7 @@ def chart(panels: Sequence[Panel], *, title: str, subtitle: str, axis: str) -> D
 
 def _panel(
     rows: str, title: str, ends: tuple[float, float], axis: str | None
-) -> alt.LayerChart:
-    import altair as alt
-
+) -> alt.LayerChart | alt.FacetChart:
     x = alt.X(
         "x:Q",
         scale=alt.Scale(type="log", domain=list(ends), nice=False),
@@ -69,13 +67,9 @@ def _panel(
 
 def _marks(base: alt.Chart, x: alt.X) -> list[alt.Chart]:
     """Return the intervals, arrows where one leads out of the plot, and the points."""
-    import altair as alt
-
     colour = alt.Color("colour:N", scale=None)
     rule = base.transform_filter("datum.low != null").mark_rule(strokeWidth=2, aria=False)
-    point = base.transform_filter("datum.x != null").mark_point(
-        size=60, opacity=1, strokeWidth=1.5
-    )
+    point = base.transform_filter("datum.x != null").mark_point(size=60, opacity=1, strokeWidth=1.5)
     return [
         rule.encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
         *(
@@ -95,8 +89,6 @@ def _marks(base: alt.Chart, x: alt.X) -> list[alt.Chart]:
 
 
 def _texts(base: alt.Chart) -> list[alt.Chart]:
-    import altair as alt
-
     group = base.mark_text(align="left", fontWeight="bold", limit=GROUPS - 6, color=INK)
     name = base.mark_text(align="right", limit=NAMES - 10, color=INK)
     figure = base.mark_text(align="left", limit=FIGURES, color=INK)

@@ -1,7 +1,8 @@
 """What every chart shares: drawing to SVG, colours, and where ticks and labels stand.
 
-Altair and vl-convert are imported when a chart is drawn, not before. Text that enters a chart goes
-through :func:`inferometer_reports.escape.line`; it is data there, never part of an expression.
+Importing this imports Altair, so it is imported when a chart is drawn, not before. Text that enters
+a chart goes through :func:`inferometer_reports.escape.line`; it is data there, never part of an
+expression.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import altair as alt
+import vl_convert
+
 from inferometer_reports.escape import line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import altair as alt
 
     from inferometer.comparison import Kind, Value
 
@@ -56,7 +58,7 @@ class Drawing(NamedTuple):
 
     title: str
     subtitle: str
-    panels: list[alt.LayerChart]
+    panels: list[alt.LayerChart | alt.FacetChart]
     rows: dict[str, list[dict[str, Any]]]
 
 
@@ -81,9 +83,6 @@ def svg(drawing: Drawing, description: str) -> bytes:
     Raises:
         ValueError: the chart cannot be drawn.
     """
-    import altair as alt
-    import vl_convert
-
     title = alt.TitleParams(
         text=line(drawing.title),
         subtitle=line(drawing.subtitle),
@@ -93,12 +92,18 @@ def svg(drawing: Drawing, description: str) -> bytes:
         offset=10,
         limit=WIDTH - 20,
     )
-    lines = {"gridColor": PALE, "tickColor": PALE, "domainColor": PALE}
     config = alt.Config(
         font=FONT,
         view=alt.ViewConfig(stroke=None),
         concat=alt.CompositionConfig(spacing=14),
-        axis=alt.AxisConfig(labelColor=INK, titleColor=INK, titleFontWeight="normal", **lines),
+        axis=alt.AxisConfig(
+            labelColor=INK,
+            titleColor=INK,
+            titleFontWeight="normal",
+            gridColor=PALE,
+            tickColor=PALE,
+            domainColor=PALE,
+        ),
     )
     whole = alt.vconcat(
         *drawing.panels,
@@ -113,10 +118,10 @@ def svg(drawing: Drawing, description: str) -> bytes:
     return drawn.encode()
 
 
-def layered(layers: Sequence[alt.Chart], title: str, width: int, height: Any) -> alt.LayerChart:
+def layered(
+    layers: Sequence[alt.Chart], title: str, width: int, height: Any
+) -> alt.LayerChart | alt.FacetChart:
     """Return one panel; ``height`` is a number of pixels or a step."""
-    import altair as alt
-
     head = alt.TitleParams(text=line(title), anchor="start", fontSize=12, color=INK)
     return alt.layer(*layers, width=width, height=height, title=head)
 

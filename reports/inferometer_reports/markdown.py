@@ -5,6 +5,7 @@ Its charts are files beside it, under ``figures/``.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from inferometer_reports import (
@@ -20,7 +21,6 @@ from inferometer_reports import (
     markdown_rankings,
     markdown_several,
     markdown_tuning,
-    moe_charts,
     words,
 )
 from inferometer_reports.escape import block, markdown
@@ -59,8 +59,17 @@ def _files(lines: Sequence[str], charts: Sequence[Figure]) -> Mapping[str, bytes
 def _report(comparison: Comparison, prefix: str = "") -> tuple[list[str], list[Figure]]:
     """Return the lines, and the charts they name; ``prefix`` begins the names of the charts."""
     view = View(comparison)
-    charts = moe_charts.figures(view, prefix)
+    charts = _figures(view, prefix)
     return _lines(view, charts), charts
+
+
+def _figures(view: View, prefix: str) -> list[Figure]:
+    """Draw charts where two models are compared; only then is their library imported."""
+    found = view.comparison.architectures
+    if found is None or not found.pairs:
+        return []
+    charts: list[Figure] = import_module("inferometer_reports.moe_charts").figures(view, prefix)
+    return charts
 
 
 def _lines(view: View, charts: Sequence[Figure]) -> list[str]:

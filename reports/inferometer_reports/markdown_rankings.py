@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import number, with_interval
 from inferometer.reasons import reason_words
-from inferometer_reports import instruments, words
+from inferometer_reports import instruments
 from inferometer_reports.escape import markdown, table
 from inferometer_reports.verdicts import clause, span
 from inferometer_reports.view import (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from inferometer.numbers import point
 from inferometer_reports import chart_curves, chart_forest, charts
 from inferometer_reports import moe_words as words
+from inferometer_reports.moe_tables import scaled
 from inferometer_reports.view import key_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ TOLD = 4
 
 
 def figures(view: View, prefix: str = "") -> list[Figure]:
-    """Draw the charts of every pair of models; none where nothing was compared.
+    """Draw the charts of every pair of models.
 
     Files are named ``figures/<prefix>moe-<number of the pair>-<what>.svg``.
 
@@ -33,7 +34,7 @@ def figures(view: View, prefix: str = "") -> list[Figure]:
         ValueError: a chart cannot be drawn.
     """
     found = view.comparison.architectures
-    if found is None or found.why_not:
+    if found is None:
         return []
     styles = charts.styles([stack.id for stack in view.comparison.stacks] + _stacks(view))
     drawn: list[Figure] = []
@@ -71,9 +72,7 @@ def _ratios(
     panels = []
     for metric, meter in words.subjects(view):
         rows = [
-            chart_forest.Row(
-                _group(view, one), view.label(one.stack), styles[one.stack], one.ratio
-            )
+            chart_forest.Row(_group(view, one), view.label(one.stack), styles[one.stack], one.ratio)
             for one in shown
             if (one.metric, one.meter) == (metric, meter)
         ]
@@ -93,10 +92,10 @@ def _fewer(own: Sequence[MoeRatio]) -> tuple[list[MoeRatio], str]:
     """Return the rows to draw, in order of operating points, and what is said of those left out."""
     points = list(words.POINTS)
     loads = list(dict.fromkeys((one.workload, one.load) for one in own))
-    rows = sorted(own, key=lambda one: (points.index(one.at), loads.index((one.workload, one.load))))
-    most = max(
-        sum((one.metric, one.meter) == (it.metric, it.meter) for it in rows) for one in rows
+    rows = sorted(
+        own, key=lambda one: (points.index(one.at), loads.index((one.workload, one.load)))
     )
+    most = max(sum((one.metric, one.meter) == (it.metric, it.meter) for it in rows) for one in rows)
     if most <= MOST_ROWS:
         return rows, ""
     loads = list(dict.fromkeys((one.workload, one.load) for one in rows if one.at == "load"))
@@ -129,13 +128,16 @@ def _subtitle(values: Sequence[Value], text: str) -> str:
     return f"{made_up}{text[:1].upper()}{text[1:]}. 95 % intervals over launches.{hollow}"
 
 
-def _told(view: View, ratios: Sequence[MoeRatio]) -> str:
+def _told(view: View, rows: Sequence[MoeRatio]) -> str:
+    """Return the first values of the first metric, and how many more there are."""
+    subject = words.subjects(view)[0]
+    ratios = [one for one in rows if (one.metric, one.meter) == subject]
     parts = [
         f"{view.metric_title(key_of(one.metric, one.meter), unit=False)} on "
         f"{view.label(one.stack)}, {_group(view, one)}: {point(one.ratio)}"
         for one in ratios[:TOLD]
     ]
-    more = [f"{len(ratios) - TOLD} more in the table"] if len(ratios) > TOLD else []
+    more = [f"{len(rows) - TOLD} more in the table"] if len(rows) > TOLD else []
     return f"{'; '.join([*parts, *more])}."
 
 
@@ -192,12 +194,12 @@ def _beneath(
             for name in (pair.moe, pair.dense)
         )
         experts = {
-            load: _share(one.experts_touched, one.experts)
+            load: scaled(one.experts_touched, 1 / one.experts)
             for load, one in moe.items()
             if one.experts
         }
         seen = {
-            load: _share(one.experts_seen, one.experts)
+            load: scaled(one.experts_seen, 1 / one.experts)
             for load, one in moe.items()
             if one.experts and one.experts_seen.value is not None
         }
@@ -211,15 +213,6 @@ def _beneath(
         chart_curves.Panel("Achieved share of the roofline", achieved, ratios=False),
     ]
     return [panel for panel in panels if _any(v for it in panel.series for v in it.values.values())]
-
-
-def _share(value: Value, whole: int) -> Value:
-    from msgspec.structs import replace
-
-    number, low, high = (
-        None if part is None else part / whole for part in (value.value, value.low, value.high)
-    )
-    return replace(value, value=number, low=low, high=high, unit="share")
 
 
 def _interactions(

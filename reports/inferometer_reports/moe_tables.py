@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec import structs
+
 from inferometer.numbers import number, point, with_interval
 from inferometer.reasons import listing, reason_words
 from inferometer_reports import moe_words as words
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from inferometer_reports.view import View
 
 UNKNOWN = "n/a (not known)"
+LONG = 12
+"""Rows past which a table of load points is folded."""
 TOUCHED = (
     "Experts touched: of each MoE layer, E(1 - (1 - k/E)^B) for E experts, k of them for a token, "
     "and B tokens in a step, as even routing would have it; seen, where the engine exposes its "
@@ -62,12 +66,11 @@ def _metric(view: View, metric: str, meter: str | None) -> str:
 
 
 def by_match(view: View) -> Table:
-    """Return the ratio of every match that holds at each operating point, stack by stack."""
+    """Return the ratio of every pair at each operating point, stack by stack."""
     rows = []
-    for kind, match in words.MATCHES.items():
-        for pair in _pairs(view):
-            if any(one.kind == kind and one.holds for one in pair.matches):
-                rows += _operating_points(view, pair, match)
+    for pair in _pairs(view):
+        held = [words.MATCHES[match.kind] for match in pair.matches if match.holds]
+        rows += _operating_points(view, pair, listing(held) or "nothing")
     names = [f"{name[:1].upper()}{name[1:]}" for name in words.POINTS.values()]
     header = ["Matched by", "MoE / dense", "Metric", "Stack", *names]
     return Table("MoE over dense, by match", header, rows)
@@ -78,7 +81,9 @@ def _operating_points(view: View, pair: ModelPair, match: str) -> list[list[str]
     rows = []
     for metric, meter in words.subjects(view):
         for stack in dict.fromkeys(one.stack for one in own):
-            of = [one for one in own if (one.stack, one.metric, one.meter) == (stack, metric, meter)]
+            of = [
+                one for one in own if (one.stack, one.metric, one.meter) == (stack, metric, meter)
+            ]
             if not of:
                 continue
             points = [_cell([one for one in of if one.at == at]) for at in words.POINTS]
@@ -123,9 +128,11 @@ def what_is_matched(view: View) -> Table:
 def _amount(match: Match, amount: float | None) -> str:
     if amount is None:
         return UNKNOWN
-    large = {"parameters": (1e6, "M parameters"), "bytes": (1e9, "GB")}
-    scale, unit = large.get(match.unit, (1.0, match.unit))
-    return f"{number(amount / scale)} {unit}"
+    if match.unit == "parameters":
+        return f"{number(amount / 1e9)} billion"
+    if match.unit == "bytes":
+        return f"{number(amount / 1e9)} GB"
+    return f"{number(amount)} {match.unit}"
 
 
 def ratios(view: View) -> Table:
@@ -166,7 +173,9 @@ def interactions(view: View) -> Table:
         for one in (found.interactions if found else [])
     ]
     header = ["Stacks", "Metric", "MoE / dense", "Operating point", "Gain over gain", "n", "Kind"]
-    return Table("Does one stack gain more than another?", [*header, "Gains more"], rows, folded=True)
+    return Table(
+        "Does one stack gain more than another?", [*header, "Gains more"], rows, folded=True
+    )
 
 
 def order(view: View) -> Table:
@@ -263,7 +272,7 @@ def rooflines(view: View) -> Table:
     ]
     header = ["Stack", "Model", "Load point", "Batch (told by)", "Experts touched", "Seen"]
     header += ["Of the roofline", "Bound by"]
-    long = len(rows) > 24
+    long = len(rows) > LONG
     return Table("Experts touched and share of the roofline", header, rows, TOUCHED, folded=long)
 
 
@@ -275,12 +284,15 @@ def _touched(one: Roofline, value: Value) -> str:
 
 def _share(value: Value) -> str:
     """Return a share as a percentage, with its interval."""
-    if value.value is None:
-        return point(value)
-    low, high = (None if end is None else end * 100 for end in (value.low, value.high))
-    from msgspec.structs import replace
+    return point(value) if value.value is None else f"{with_interval(scaled(value, 100))} %"
 
-    return f"{with_interval(replace(value, value=value.value * 100, low=low, high=high))} %"
+
+def scaled(value: Value, factor: float) -> Value:
+    """Return a value and its interval in another unit, times ``factor``."""
+    number, low, high = (
+        None if part is None else part * factor for part in (value.value, value.low, value.high)
+    )
+    return structs.replace(value, value=number, low=low, high=high)
 
 
 def steps(view: View) -> Table:
@@ -291,7 +303,10 @@ def steps(view: View) -> Table:
             one.model,
             f"{one.workload}, {one.load}",
             point(one.context),
-            *(point(value) for value in (one.weight_bytes, one.cache_bytes, one.flops)),
+            *(
+                point(scaled(value, 1e-9))
+                for value in (one.weight_bytes, one.cache_bytes, one.flops)
+            ),
             with_interval(one.step_ms),
             _share(one.bandwidth_share),
             _share(one.compute_share),
@@ -300,15 +315,15 @@ def steps(view: View) -> Table:
         ]
         for one in view.comparison.rooflines
     ]
-    header = ["Stack", "Model", "Load point", "Context (tokens)", "Weights (B)", "Cache (B)"]
-    header += ["FLOPs", "Step (ms)", "Of bandwidth", "Of arithmetic", "Ceiling (tok/s)", "Hardware"]
+    header = ["Stack", "Model", "Load point", "Context (tokens)", "Weights (GB)", "Cache (GB)"]
+    header += ["GFLOP", "Step (ms)", "Of bandwidth", "Of arithmetic", "Ceiling (tok/s)", "Hardware"]
     return Table("Bytes, FLOPs and time of a decode step", header, rows, folded=True)
 
 
 def hardware(view: View) -> Table:
     """Return the peaks that the roofline is made of, with where they are from."""
     rows = [_peaks(one) for one in view.comparison.hardware]
-    header = ["Hardware", "Memory (GB/s)", "TFLOP/s by precision", "Memory (GB)", "TDP (W)"]
+    header = ["Hardware", "Bandwidth (GB/s)", "TFLOP/s by precision", "Memory (GB)", "TDP (W)"]
     return Table("What the hardware can do", [*header, "Kind", "Source", "Seen"], rows)
 
 

@@ -1,4 +1,4 @@
-"""The sentences on dense against mixture-of-experts: plain rules over the comparison, plain text."""
+"""The sentences on dense against mixture-of-experts: rules over the comparison, plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import times
 from inferometer.reasons import listing, reason_words
 from inferometer_reports.view import ARCHITECTURES, key_of
-from inferometer_reports.words import MOST, Statement, plural, span
+from inferometer_reports.words import MOST, Statement, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         MoeRatio,
         OrderChange,
     )
-    from inferometer.comparison.architectures import OperatingPoint
+    from inferometer.comparison.architectures import OperatingPoint, Side
     from inferometer_reports.view import View
 
 POINTS: dict[OperatingPoint, str] = {
@@ -35,7 +35,7 @@ MATCHES = {
     "memory": "memory",
     "quality": "quality",
 }
-SIDES = {
+SIDES: dict[Side | None, str] = {
     "moe": "MoE better",
     "dense": "dense better",
     "tie": "equal within the margin",
@@ -87,14 +87,32 @@ def _conclusion(view: View, pair: ModelPair) -> Statement:
         reasons = listing(dict.fromkeys(reason_words(one.ratio.reason) for one in own))
         text = f"cannot answer: there is no ratio ({reasons or 'not run'}). {said}"
         return Statement(lead, text.strip())
+    judged = [one for one in own if one.at == at]
     clauses = [
-        f"{_noun(view, *subject)} {'; '.join(stacks)}"
+        f"{_noun(view, *subject)} {listing(stacks)}"
         for subject in subjects(view)
-        if (stacks := _by_stack(view, [one for one in own if one.at == at], subject))
+        if (stacks := _by_stack(view, judged, subject))
     ]
     words = "each at its best" if at == "best" else f"at {POINTS[at]}"
-    text = f"{words}, MoE over dense: {'. '.join(clauses)}. {said}"
+    text = f"{words}, {_outcome(view, pair, judged)}. MoE over dense: {'; '.join(clauses)}. {said}"
     return Statement(lead, text.strip())
+
+
+def _outcome(view: View, pair: ModelPair, ratios: Sequence[MoeRatio]) -> str:
+    """Return which of the two is better over every stack, metric and load point, in words."""
+    asked = subjects(view)
+    sides = [one.better for one in ratios if (one.metric, one.meter) in asked and one.better]
+    sure = {side for side in sides if side in {"moe", "dense"}}
+    if not sure:
+        tie = sides and set(sides) == {"tie"}
+        return "the two are equal within the margin" if tie else "it is undecided which is better"
+    if len(sure) > 1:
+        return "which is better differs between stacks, metrics or loads"
+    winner = pair.moe if "moe" in sure else pair.dense
+    decided = sum(side in sure for side in sides)
+    if decided == len(sides):
+        return f"{winner} is better throughout"
+    return f"{winner} is better in {decided} of {len(sides)} ratios, the others are no decision"
 
 
 def _there(ratio: MoeRatio, at: str) -> bool:
@@ -113,30 +131,28 @@ def _noun(view: View, metric: str, meter: str | None) -> str:
     return f"{title[:1].lower()}{title[1:]}"
 
 
-def _by_stack(
-    view: View, ratios: Sequence[MoeRatio], subject: tuple[str, str | None]
-) -> list[str]:
+def _by_stack(view: View, ratios: Sequence[MoeRatio], subject: tuple[str, str | None]) -> list[str]:
     own = [one for one in ratios if (one.metric, one.meter) == subject]
     stacks = list(dict.fromkeys(one.stack for one in own))
     told = [
-        f"{spread([one for one in own if one.stack == stack])} on {view.label(stack)}"
+        spread([one for one in own if one.stack == stack], f" on {view.label(stack)}")
         for stack in stacks[:MOST]
     ]
     return told + [f"{len(stacks) - MOST} stacks more below"] * (len(stacks) > MOST)
 
 
-def spread(ratios: Sequence[MoeRatio]) -> str:
+def spread(ratios: Sequence[MoeRatio], where: str = "") -> str:
     """Return one ratio with its verdict, or the range of several and how often which is better."""
-    if len(ratios) == 1:
-        tail = f", {SIDES[ratios[0].better]}" if ratios[0].ratio.value is not None else ""
-        return f"{times(ratios[0].ratio)}{tail}"
     sides = [one.better for one in ratios if one.ratio.value is not None]
+    if len(ratios) == 1:
+        tail = f", {SIDES[sides[0]]}" if sides else ""
+        return f"{times(ratios[0].ratio)}{where}{tail}"
     tally = [
         f"{words} at {sides.count(side)}" for side, words in SIDES.items() if sides.count(side)
     ]
     absent = len(ratios) - len(sides)
     tally += [f"no ratio at {absent}"] * (0 < absent < len(ratios))
-    return f"{span(ratios)} ({', '.join(tally)})" if tally else span(ratios)
+    return f"{span(ratios)}{where} ({', '.join(tally)})" if tally else f"{span(ratios)}{where}"
 
 
 def flags(view: View) -> list[Statement]:
@@ -190,8 +206,9 @@ def order(view: View) -> Statement | None:
         return None
     turned = [one for one in changes if one.changed]
     same = sum(one.changed is False for one in changes)
-    total = plural(len(changes), "comparison")
-    text = f"in {len(turned)} of {total} surely another, in {same} surely the same, else undecided"
+    total = len(changes)
+    text = f"surely another in {len(turned)} of {total}, surely the same in {same}"
+    text += f", undecided in {total - len(turned) - same}" if total > len(turned) + same else ""
     named = [_turned(view, one) for one in turned[:MOST]]
     tail = f": {'; '.join(named)}" if named else ""
     return Statement("Order of stacks, MoE against dense:", f"{text}{tail}.")
@@ -206,26 +223,29 @@ def _turned(view: View, one: OrderChange) -> str:
 
 
 def interactions(view: View) -> Statement | None:
-    """Return which stack gains more from a MoE, how often surely."""
+    """Return which stack gains more from a MoE, in what, and how often surely."""
     found = view.comparison.architectures
     rows = found.interactions if found else []
     if not rows:
         return None
-    sure = [one for one in rows if one.gains_more]
-    if not sure:
-        text = f"undecided in all of {plural(len(rows), 'comparison')}."
-        return Statement("Who gains more from a MoE:", text)
-    told = [_more(view, one) for one in sure[:MOST]]
-    if len(sure) > MOST:
-        told.append(f"{len(sure) - MOST} more in the table")
-    rest = len(rows) - len(sure)
-    told += [f"undecided in {rest} of {len(rows)}"] * bool(rest)
-    return Statement("Who gains more from a MoE:", f"{'; '.join(told)}.")
+    lead = "Who gains more from a MoE:"
+    groups: dict[tuple[str, ...], list[Interaction]] = {}
+    for one in rows:
+        if one.gains_more:
+            key = (one.gains_more, one.stack, one.other, one.dense, one.moe, one.metric)
+            groups.setdefault((*key, one.meter or ""), []).append(one)
+    told = [_more(view, own) for own in groups.values()]
+    more = [f"{len(told) - MOST} more in the table"] if len(told) > MOST else []
+    rest = sum(not one.gains_more for one in rows)
+    more += [f"undecided in {rest} of {len(rows)} comparisons"] * bool(rest)
+    return Statement(lead, f"{'; '.join([*told[:MOST], *more])}.")
 
 
-def _more(view: View, one: Interaction) -> str:
-    winner = view.label(one.gains_more)
+def _more(view: View, own: Sequence[Interaction]) -> str:
+    one = own[0]
+    where = f"at {one.load}" if len(own) == 1 else f"at {len(own)} operating points"
     return (
-        f"{winner}, in {_noun(view, one.metric, one.meter)} at {one.load}: the gain of "
-        f"{view.label(one.stack)} over that of {view.label(one.other)} is {times(one.ratio)}"
+        f"{view.label(one.gains_more)}, in {_noun(view, one.metric, one.meter)} of {one.moe} over "
+        f"{one.dense} {where}: the gain of {view.label(one.stack)} over that of "
+        f"{view.label(one.other)} is {span(own)}"
     )

@@ -52,7 +52,7 @@ def better(ratio: Value, metric: str) -> Side:
 
 
 def ratio(
-    stack: str, dense: str, metric: str, meter: str | None, gain: float, load: str
+    stack: str, dense: str, metric: str, *, meter: str | None, gain: float, load: str
 ) -> MoeRatio:
     number = gain if metric == TOKENS else 1 / gain
     found = value(number, "ratio", "derived", half=HALF)
@@ -77,7 +77,7 @@ def ratios() -> list[MoeRatio]:
     for (stack, dense), gains in GAINS.items():
         for metric, meter in METRICS:
             one = [
-                ratio(stack, dense, metric, meter, gain, load)
+                ratio(stack, dense, metric, meter=meter, gain=gain, load=load)
                 for gain, load in zip(gains, LOADS, strict=True)
             ]
             speed = "at 20 tok/s/user"
