@@ -1,7 +1,11 @@
-"""``report.md``: the answer in words first, then the tables, then how it was made."""
+"""``report.md``: the answer in words first, then the tables, then how it was made.
+
+Its charts are files beside it, under ``figures/``.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from inferometer_reports import (
@@ -12,6 +16,7 @@ from inferometer_reports import (
     markdown_evidence,
     markdown_fronts,
     markdown_method,
+    markdown_moe,
     markdown_pairs,
     markdown_rankings,
     markdown_several,
@@ -26,27 +31,48 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
+    from inferometer_reports.charts import Figure
 
 
 def render(comparison: Comparison) -> Mapping[str, bytes]:
-    """Return ``report.md``."""
-    return _file(_lines(comparison))
+    """Return ``report.md`` and its charts."""
+    lines, charts = _report(comparison)
+    return _files(lines, charts)
 
 
 def render_several(several: Several) -> Mapping[str, bytes]:
     """Return ``report.md`` of several results directories: a summary, then every group."""
     lines = markdown_several.summary(several)
-    for group in several.groups:
-        lines += markdown_several.group(several, group, _lines(group.comparison))
-    return _file(lines)
+    charts: list[Figure] = []
+    for number, group in enumerate(several.groups, start=1):
+        own, drawn = _report(group.comparison, f"group-{number}-")
+        lines += markdown_several.group(several, group, own)
+        charts += drawn
+    return _files(lines, charts)
 
 
-def _file(lines: Sequence[str]) -> Mapping[str, bytes]:
-    return {"report.md": ("\n".join(lines).rstrip("\n") + "\n").encode()}
+def _files(lines: Sequence[str], charts: Sequence[Figure]) -> Mapping[str, bytes]:
+    text = ("\n".join(lines).rstrip("\n") + "\n").encode()
+    return {"report.md": text, **{chart.file: chart.svg for chart in charts}}
 
 
-def _lines(comparison: Comparison) -> list[str]:
+def _report(comparison: Comparison, prefix: str = "") -> tuple[list[str], list[Figure]]:
+    """Return the lines, and the charts they name; ``prefix`` begins the names of the charts."""
     view = View(comparison)
+    charts = _figures(view, prefix)
+    return _lines(view, charts), charts
+
+
+def _figures(view: View, prefix: str) -> list[Figure]:
+    """Draw charts where two models are compared; only then is their library imported."""
+    found = view.comparison.architectures
+    if found is None or not found.pairs:
+        return []
+    charts: list[Figure] = import_module("inferometer_reports.moe_charts").figures(view, prefix)
+    return charts
+
+
+def _lines(view: View, charts: Sequence[Figure]) -> list[str]:
     return [
         *_head(view),
         *markdown_rankings.rankings(view),
@@ -54,7 +80,7 @@ def _lines(comparison: Comparison) -> list[str]:
         *markdown_pairs.section(view),
         *markdown_fronts.sections(view),
         *latency.section(view),
-        *markdown_rankings.moe_ratios(view),
+        *markdown_moe.section(view, charts),
         *markdown_energy.section(view),
         *markdown_cost.section(view),
         *markdown_method.launch(view),

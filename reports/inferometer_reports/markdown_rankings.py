@@ -1,4 +1,4 @@
-"""The sections of ``report.md`` that rank: objectives, then MoE against dense."""
+"""The sections of ``report.md`` that rank: objectives, place by place."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import number, with_interval
 from inferometer.reasons import reason_words
-from inferometer_reports import instruments, words
+from inferometer_reports import instruments
 from inferometer_reports.escape import markdown, table
 from inferometer_reports.verdicts import clause, span
 from inferometer_reports.view import (
@@ -129,35 +129,3 @@ def _measured(view: View, ranking: Ranking, item: Unranked) -> str:
     if view.compressed(ranking):
         parts.append(f"weights {compression(item.compression)}")
     return f"; measured: {', '.join(parts)}"
-
-
-def moe_ratios(view: View) -> list[str]:
-    """Return the MoE-to-dense table: per stack, metric and load point."""
-    ratios = view.comparison.moe_ratios
-    if not ratios:
-        return []
-    rows = [
-        [
-            markdown(view.label(ratio.stack)),
-            markdown(view.metric_title(key_of(ratio.metric, ratio.meter), unit=False)),
-            with_interval(ratio.ratio),
-            str(ratio.ratio.n),
-            ratio.ratio.kind,
-            markdown(f"{ratio.moe} / {ratio.dense}"),
-            markdown(f"{ratio.workload}, {ratio.load}"),
-            markdown(ratio.match),
-        ]
-        for ratio in ratios
-    ]
-    header = [
-        "Stack",
-        "Metric",
-        "MoE / dense",
-        "n",
-        "Kind",
-        "Models",
-        "Load point",
-        "What is equal",
-    ]
-    note = words.routing_words(view)
-    return ["## MoE to dense", "", *([note, ""] if note else []), *table(header, rows)]

@@ -17,7 +17,7 @@ from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_nam
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import MoeRatio, Objective, Stopped
+    from inferometer.comparison import Interaction, MoeRatio, Objective, Stopped
     from inferometer_reports.view import View
 
 MOST = 4
@@ -235,8 +235,11 @@ def not_measured(view: View) -> Statement:
 
 
 def moe_to_dense(view: View) -> Statement | None:
-    """Return each stack's MoE-to-dense throughput, and what such a ratio can say."""
-    ratios = view.comparison.moe_ratios
+    """Return each stack's MoE-to-dense throughput at equal load, and what it can say."""
+    ratios = [ratio for ratio in view.comparison.moe_ratios if ratio.at == "load"]
+    found = view.comparison.architectures
+    if found is not None and found.why_not:
+        return Statement("MoE to dense:", f"cannot answer: {found.why_not.rstrip('. ')}.")
     if not ratios:
         return None
     metrics = [
@@ -244,15 +247,26 @@ def moe_to_dense(view: View) -> Statement | None:
         for architecture in ARCHITECTURES
         for ranking in view.rankings("throughput", architecture)
     ]
-    chosen = [r for r in ratios if r.metric in metrics] or list(ratios)
+    chosen = [r for r in ratios if r.metric in metrics] or ratios
     chosen = [ratio for ratio in chosen if ratio.metric == chosen[0].metric]
-    stacks = dict.fromkeys(ratio.stack for ratio in chosen)
+    pairs = list(dict.fromkeys((ratio.moe, ratio.dense) for ratio in chosen))
     parts = [
-        f"{view.label(stack)} {_span([r for r in chosen if r.stack == stack])}" for stack in stacks
+        (f"{pair[0]} over {pair[1]} on " if len(pairs) > 1 else "")
+        + _of_stacks(view, [r for r in chosen if (r.moe, r.dense) == pair])
+        for pair in pairs
     ]
     title = view.metric_title(chosen[0].metric, unit=False)
-    text = f"{title}: {'; '.join(parts)}."
-    return Statement("MoE to dense:", f"{text} {routing_words(view)}".strip())
+    depends = any(one.depends for one in found.dependences) if found else False
+    flag = "Which is better depends on the match. " if depends else ""
+    text = f"{title}: {_most(parts)}. {flag}"
+    return Statement("MoE to dense:", f"{text}{routing_words(view)}".strip())
+
+
+def _of_stacks(view: View, ratios: Sequence[MoeRatio]) -> str:
+    stacks = dict.fromkeys(ratio.stack for ratio in ratios)
+    return "; ".join(
+        f"{view.label(stack)} {span([r for r in ratios if r.stack == stack])}" for stack in stacks
+    )
 
 
 def routing_words(view: View) -> str:
@@ -266,7 +280,8 @@ def routing_words(view: View) -> str:
     return "The router's origin is unknown." if "unknown" in routing else ""
 
 
-def _span(ratios: Sequence[MoeRatio]) -> str:
+def span(ratios: Sequence[MoeRatio | Interaction]) -> str:
+    """Return one ratio with its interval, or the range of several."""
     present = [ratio.ratio for ratio in ratios if ratio.ratio.value is not None]
     if len(ratios) == 1 or not present:
         return times(ratios[0].ratio)

@@ -9,7 +9,8 @@ import pytest
 
 TABLES = {"numpy", "polars", "scipy"}
 ENGINES = {"sglang", "tensorrt_llm", "torch", "transformers", "vllm"}
-HEAVY = {*TABLES, *ENGINES, "altair", "jinja2", "pynvml", "rich", "tokenizers", "uvloop"}
+CHARTS = {"altair", "jinja2", "vl_convert"}
+HEAVY = {*TABLES, *ENGINES, *CHARTS, "pynvml", "rich", "tokenizers", "uvloop"}
 
 
 def imported(code: str) -> set[str]:
@@ -42,7 +43,8 @@ def imported(code: str) -> set[str]:
         ("import inferometer.bench.measure", {*TABLES, *ENGINES, "pynvml", "rich"}),
         ("import inferometer.runner", {*TABLES, *ENGINES, "pynvml"}),
         ("import inferometer.quickstart, inferometer.provenance", HEAVY),
-        ("import inferometer.analyze", ENGINES | {"uvloop", "pynvml"}),
+        ("import inferometer.analyze", ENGINES | CHARTS | {"uvloop", "pynvml"}),
+        ("import inferometer_reports.markdown", ENGINES | CHARTS | TABLES),
     ],
 )
 def test_what_an_import_does_not_bring(code: str, absent: set[str]) -> None:

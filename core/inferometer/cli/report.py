@@ -205,7 +205,11 @@ def _inside(folder: Path, file: str) -> Path:
     parts = PurePosixPath(file).parts
     if not parts or file.startswith("/") or ".." in parts:
         raise ValueError(f"file name {file!r} leads out of the report's folder")
-    return folder.joinpath(*parts)
+    path = folder.joinpath(*parts)
+    for parent in path.relative_to(folder).parents:
+        if (folder / parent).is_symlink() and parent.parts:
+            raise ValueError(f"file name {file!r}: {parent} is a link that may lead elsewhere")
+    return path
 
 
 def _write(path: Path, content: bytes, name: str, written: dict[Path, tuple[str, bytes]]) -> None:

@@ -578,6 +578,16 @@ def test_inside_allows_folders() -> None:
     assert report_command._inside(Path("/r"), "a/b.svg") == Path("/r/a/b.svg")
 
 
+def test_a_folder_of_the_report_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "figures").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="figures is a link"):
+        report_command._inside(tmp_path / "report", "figures/a.svg")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")  # --out, the user's own choice
+    assert report_command._inside(tmp_path / "link", "figures/a.svg").name == "a.svg"
+
+
 # -- plugins and quickstart --------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from inferometer_reports import console, escape, markdown
 NAME = "<script>|`\n\x1b[31m*x*[a](javascript:b)_y_\u202e&lt;\r\n| --- |\n```\n# Heading\n[bold]"
 OWN_HTML = {
     "<details><summary>Configuration</summary>\n",
+    "<details><summary>Every ratio of MoE to dense</summary>\n",
     "</details>\n",
 }
 

@@ -65,7 +65,7 @@ def test_many_open_loops_are_counted_in_the_answer_and_all_in_the_tables() -> No
     assert told[-1] == ("Latency:", "2 more open loops, in the table below.")
     assert len(told) == 4
     report = render(comparison)["report.md"].decode()
-    section = report[report.index("## Latency at offered loads") : report.index("## MoE to dense")]
+    section = report[report.index("## Latency at offered loads") : report.index("## Dense against")]
     assert section.count("### Dense: smol-135m, chat, ") == 5
     assert "| 40.0 (38.4 to 41.6) | n/a (too few samples) |" in section
     title = "Time to first token from intended send, p90"

@@ -1,0 +1,135 @@
+"""A forest plot: ratios with their intervals, one row each, and the line at 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import altair as alt
+
+from inferometer.numbers import with_interval
+from inferometer_reports.charts import HOLLOW, INK, Drawing, domain, layered, positive, ticks
+from inferometer_reports.escape import line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import Value
+    from inferometer_reports.charts import Style
+
+PLOT = 255
+"""Pixels of the plot between the names on its left and the figures on its right."""
+GROUPS, NAMES, FIGURES = 115, 185, 150
+ROW = 18
+
+
+class Row(NamedTuple):
+    """One ratio. ``group`` is written where it differs from the row above."""
+
+    group: str
+    name: str
+    style: Style
+    value: Value
+
+
+class Panel(NamedTuple):
+    """The ratios of one metric."""
+
+    title: str
+    rows: list[Row]
+
+
+def chart(panels: Sequence[Panel], *, title: str, subtitle: str, axis: str) -> Drawing:
+    """Return the panels that have rows below each other, all on one scale."""
+    shown = [panel for panel in panels if panel.rows]
+    ends = domain([row.value for panel in shown for row in panel.rows])
+    parts = [
+        _panel(f"rows-{place}", panel.title, ends, axis if panel is shown[-1] else None)
+        for place, panel in enumerate(shown)
+    ]
+    rows = {f"rows-{place}": _rows(panel.rows, ends) for place, panel in enumerate(shown)}
+    rows["one"] = [{"x": 1}]
+    return Drawing(title, subtitle, parts, rows)
+
+
+def _panel(
+    rows: str, title: str, ends: tuple[float, float], axis: str | None
+) -> alt.LayerChart | alt.FacetChart:
+    x = alt.X(
+        "x:Q",
+        scale=alt.Scale(type="log", domain=list(ends), nice=False),
+        axis=alt.Axis(values=ticks(*ends), format="~g", title=axis),
+    )
+    one = alt.Chart(alt.NamedData("one")).mark_rule(color=INK).encode(x=x)
+    base = alt.Chart(alt.NamedData(rows)).encode(y=alt.Y("y:O", axis=None))
+    layers = [one, *_marks(base, x), *_texts(base)]
+    return layered(layers, title, PLOT, alt.Step(ROW))
+
+
+def _marks(base: alt.Chart, x: alt.X) -> list[alt.Chart]:
+    """Return the intervals, arrows where one leads out of the plot, and the points."""
+    colour = alt.Color("colour:N", scale=None)
+    rule = base.transform_filter("datum.low != null").mark_rule(strokeWidth=2, aria=False)
+    point = base.transform_filter("datum.x != null").mark_point(size=60, opacity=1, strokeWidth=1.5)
+    return [
+        rule.encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
+        *(
+            base.transform_filter(f"datum.{end}_cut")
+            .mark_point(shape=arrow, size=40, filled=True, opacity=1, aria=False)
+            .encode(x=alt.X(f"{end}:Q"), color=colour)
+            for end, arrow in (("low", "triangle-left"), ("high", "triangle-right"))
+        ),
+        point.encode(
+            x=x,
+            shape=alt.Shape("shape:N", scale=None),
+            stroke=alt.Stroke("colour:N", scale=None),
+            fill=alt.Fill("fill:N", scale=None),
+            description="told:N",
+        ),
+    ]
+
+
+def _texts(base: alt.Chart) -> list[alt.Chart]:
+    group = base.mark_text(align="left", fontWeight="bold", limit=GROUPS - 6, color=INK)
+    name = base.mark_text(align="right", limit=NAMES - 10, color=INK)
+    figure = base.mark_text(align="left", limit=FIGURES, color=INK)
+    return [
+        group.encode(x=alt.value(-(NAMES + GROUPS)), text="group:N"),
+        name.encode(x=alt.value(-8), text="name:N"),
+        figure.encode(x=alt.value(PLOT + 8), text="figure:N"),
+    ]
+
+
+def _rows(rows: Sequence[Row], ends: tuple[float, float]) -> list[dict[str, Any]]:
+    found = []
+    above = None
+    for place, row in enumerate(rows):
+        figure = with_interval(row.value)
+        found.append(
+            {
+                "y": place,
+                "group": line(row.group) if row.group != above else "",
+                "name": line(row.name),
+                "figure": line(figure),
+                "told": line(f"{row.group}, {row.name}: {figure}"),
+                "colour": row.style.colour,
+                "fill": "white" if row.value.kind in HOLLOW else row.style.colour,
+                "shape": row.style.shape,
+                **_places(row.value, ends),
+            }
+        )
+        above = row.group
+    return found
+
+
+def _places(value: Value, ends: tuple[float, float]) -> dict[str, Any]:
+    """Return where a value and the ends of its interval are; None is drawn nowhere."""
+    x, low, high = (positive(number) for number in (value.value, value.low, value.high))
+    if x is None or low is None or high is None:
+        return {"x": x, "low": None, "high": None, "low_cut": False, "high_cut": False}
+    return {
+        "x": x,
+        "low": max(low, ends[0]),
+        "high": min(high, ends[1]),
+        "low_cut": low < ends[0],
+        "high_cut": high > ends[1],
+    }

@@ -1,0 +1,186 @@
+"""What every chart shares: drawing to SVG, colours, and where ticks and labels stand.
+
+Importing this imports Altair, so it is imported when a chart is drawn, not before. Text that enters
+a chart goes through :func:`inferometer_reports.escape.line`; it is data there, never part of an
+expression.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import altair as alt
+import vl_convert
+
+from inferometer_reports.escape import line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import Kind, Value
+
+VEGA_LITE = "6.4"
+"""The release that draws; another one may place things elsewhere."""
+WIDTH = 720
+"""Pixels that a chart is made for."""
+FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+"""The first is inside vl-convert, so that text has one width on every machine."""
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#9900FF", "#663311")
+"""Told apart under every kind of colour blindness; the first four are Okabe's and Ito's."""
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down")
+INK, FAINT, PALE = "#333333", "#767676", "#D9D9D9"
+HOLLOW: tuple[Kind, ...] = ("estimated", "simulated", "declared", "interpolated")
+"""Kinds of number that nobody measured."""
+TICKS = (
+    (0.1, *(step / 10 for step in range(2, 20))),
+    (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
+    (1.0, 2.0, 5.0),
+    (1.0,),
+)
+"""Ticks of a logarithmic axis, from the finest; all but the first are of every decade."""
+MOST_TICKS = 8
+
+
+class Figure(NamedTuple):
+    """A drawn chart: its file, what stands in its place where it is not seen, and its bytes."""
+
+    file: str
+    alt: str
+    svg: bytes
+
+
+class Drawing(NamedTuple):
+    """Panels below each other, and the rows that they name.
+
+    Rows stand beside the panels, because Altair copies whatever is inside at every step.
+    """
+
+    title: str
+    subtitle: str
+    panels: list[alt.LayerChart | alt.FacetChart]
+    rows: dict[str, list[dict[str, Any]]]
+
+
+class Style(NamedTuple):
+    """How one stack looks in every chart."""
+
+    colour: str
+    shape: str
+
+
+def styles(stacks: Sequence[str]) -> dict[str, Style]:
+    """Return each stack's colour and shape: the same for the same set of stacks."""
+    return {
+        stack: Style(COLOURS[place % len(COLOURS)], SHAPES[place % len(SHAPES)])
+        for place, stack in enumerate(sorted(set(stacks)))
+    }
+
+
+def svg(drawing: Drawing, description: str) -> bytes:
+    """Draw a chart; the same chart gives the same bytes, and nothing is loaded from anywhere.
+
+    Raises:
+        ValueError: the chart cannot be drawn.
+    """
+    title = alt.TitleParams(
+        text=line(drawing.title),
+        subtitle=line(drawing.subtitle),
+        anchor="start",
+        color=INK,
+        subtitleColor=FAINT,
+        offset=10,
+        limit=WIDTH - 20,
+    )
+    config = alt.Config(
+        font=FONT,
+        view=alt.ViewConfig(stroke=None),
+        concat=alt.CompositionConfig(spacing=14),
+        axis=alt.AxisConfig(
+            labelColor=INK,
+            titleColor=INK,
+            titleFontWeight="normal",
+            gridColor=PALE,
+            tickColor=PALE,
+            domainColor=PALE,
+        ),
+    )
+    whole = alt.vconcat(
+        *drawing.panels,
+        title=title,
+        description=line(description),
+        background="white",
+        config=config,
+    )
+    drawn: str = vl_convert.vegalite_to_svg(
+        {**whole.to_dict(), "datasets": drawing.rows}, vl_version=VEGA_LITE, allowed_base_urls=[]
+    )
+    return drawn.encode()
+
+
+def layered(
+    layers: Sequence[alt.Chart], title: str, width: int, height: Any
+) -> alt.LayerChart | alt.FacetChart:
+    """Return one panel; ``height`` is a number of pixels or a step."""
+    head = alt.TitleParams(text=line(title), anchor="start", fontSize=12, color=INK)
+    return alt.layer(*layers, width=width, height=height, title=head)
+
+
+def positive(number: float | None) -> float | None:
+    """Return a number that has a place on a logarithmic axis, else None."""
+    return number if number is not None and math.isfinite(number) and number > 0 else None
+
+
+def domain(values: Sequence[Value]) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis of ratios: 1 is on it, and every value.
+
+    An interval may lead out of it: past four times the outermost value it is cut.
+    """
+    points = [found for value in values if (found := positive(value.value))]
+    lows = [found for value in values if (found := positive(value.low))]
+    highs = [found for value in values if (found := positive(value.high))]
+    least, most = min([1.0, *points]), max([1.0, *points])
+    low = max(min([least, *lows]), least / 4)
+    high = min(max([most, *highs]), most * 4)
+    return min(low / 1.08, 0.8), max(high * 1.08, 1.25)
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return the values at which a logarithmic axis from ``low`` to ``high`` has ticks."""
+    inside: list[float] = []
+    for place, steps in enumerate(TICKS):
+        decades = range(-9, 10) if place else range(1)
+        inside = [
+            tick
+            for decade in decades
+            for step in steps
+            if low <= (tick := step * 10.0**decade) <= high
+        ]
+        if len(inside) <= MOST_TICKS:
+            return inside
+    return inside[:: math.ceil(len(inside) / MOST_TICKS)]
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Return the places moved apart so that none is nearer to the next than ``gap``.
+
+    They keep their order, and each run of those that touch stays centred where it was.
+    """
+    runs: list[tuple[float, list[int]]] = []
+    for index in sorted(range(len(places)), key=places.__getitem__):
+        runs.append((places[index], [index]))
+        while len(runs) > 1 and _touch(runs[-2], runs[-1], gap):
+            (first, left), (second, right) = runs[-2:]
+            both = [*left, *right]
+            centre = (first * len(left) + second * len(right)) / len(both)
+            runs[-2:] = [(centre, both)]
+    found = [0.0] * len(places)
+    for centre, members in runs:
+        for place, index in enumerate(members):
+            found[index] = centre + (place - (len(members) - 1) / 2) * gap
+    return found
+
+
+def _touch(left: tuple[float, list[int]], right: tuple[float, list[int]], gap: float) -> bool:
+    between = gap * (len(left[1]) + len(right[1])) / 2
+    return right[0] - left[0] < between

@@ -1,0 +1,246 @@
+"""The charts on dense against mixture-of-experts: what is drawn, and what stands in its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer.numbers import point
+from inferometer_reports import chart_curves, chart_forest, charts
+from inferometer_reports import moe_words as words
+from inferometer_reports.moe_tables import scaled
+from inferometer_reports.view import key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from inferometer.comparison import Interaction, ModelPair, MoeRatio, Value
+    from inferometer_reports.charts import Figure, Style
+    from inferometer_reports.view import View
+
+FOLDER = "figures"
+AXIS = "MoE / dense, logarithmic; 1 = equal"
+MOST_ROWS = 24
+"""Rows of a panel; past them load points between the lowest and the highest are left out."""
+TOLD = 4
+"""Values that stand in a chart's alternative text."""
+
+
+def figures(view: View, prefix: str = "") -> list[Figure]:
+    """Draw the charts of every pair of models.
+
+    Files are named ``figures/<prefix>moe-<number of the pair>-<what>.svg``.
+
+    Raises:
+        ValueError: a chart cannot be drawn.
+    """
+    found = view.comparison.architectures
+    if found is None:
+        return []
+    styles = charts.styles([stack.id for stack in view.comparison.stacks] + _stacks(view))
+    drawn: list[Figure] = []
+    for place, pair in enumerate(found.pairs, start=1):
+        own = [one for one in words.of_pair(view, pair) if _subject(view, one)]
+        file = f"{FOLDER}/{prefix}moe-{place}"
+        drawn += _ratios(view, pair, own, styles, f"{file}-ratios.svg")
+        for number, workload in enumerate(dict.fromkeys(one.workload for one in own), start=1):
+            rows = [one for one in own if one.workload == workload and one.at == "load"]
+            end = f"-{number}" if number > 1 else ""
+            drawn += _load(view, pair, rows, styles, f"{file}-load{end}.svg")
+        gains = [
+            one
+            for one in found.interactions
+            if (one.dense, one.moe) == (pair.dense, pair.moe) and _subject(view, one)
+        ]
+        drawn += _interactions(view, pair, gains, styles, f"{file}-interactions.svg")
+    return drawn
+
+
+def _stacks(view: View) -> list[str]:
+    return [one.stack for one in view.comparison.moe_ratios]
+
+
+def _subject(view: View, one: MoeRatio | Interaction) -> bool:
+    return (one.metric, one.meter) in words.subjects(view)
+
+
+def _ratios(
+    view: View, pair: ModelPair, own: Sequence[MoeRatio], styles: dict[str, Style], file: str
+) -> list[Figure]:
+    if not _any(one.ratio for one in own):
+        return []
+    shown, left = _fewer(own)
+    panels = []
+    for metric, meter in words.subjects(view):
+        rows = [
+            chart_forest.Row(_group(view, one), view.label(one.stack), styles[one.stack], one.ratio)
+            for one in shown
+            if (one.metric, one.meter) == (metric, meter)
+        ]
+        panels.append(chart_forest.Panel(_titled(view, metric, meter), rows))
+    title = f"{pair.moe} over {pair.dense}"
+    subtitle = _subtitle([one.ratio for one in shown], f"{words.matched(pair)}{left}")
+    drawn = chart_forest.chart(panels, title=title, subtitle=subtitle, axis=AXIS)
+    told = f"Forest plot of {title}, {words.matched(pair)}. {_told(view, shown)}"
+    return [charts.Figure(file, told, charts.svg(drawn, told))]
+
+
+def _any(values: Iterable[Value]) -> bool:
+    return any(charts.positive(value.value) for value in values)
+
+
+def _fewer(own: Sequence[MoeRatio]) -> tuple[list[MoeRatio], str]:
+    """Return the rows to draw, in order of operating points, and what is said of those left out."""
+    points = list(words.POINTS)
+    loads = list(dict.fromkeys((one.workload, one.load) for one in own))
+    rows = sorted(
+        own, key=lambda one: (points.index(one.at), loads.index((one.workload, one.load)))
+    )
+    most = max(sum((one.metric, one.meter) == (it.metric, it.meter) for it in rows) for one in rows)
+    if most <= MOST_ROWS:
+        return rows, ""
+    loads = list(dict.fromkeys((one.workload, one.load) for one in rows if one.at == "load"))
+    kept = {loads[0], loads[len(loads) // 2], loads[-1]} if loads else set()
+    few = [one for one in rows if one.at != "load" or (one.workload, one.load) in kept]
+    return few, f"; {len(kept)} of {len(loads)} load points, the table has all"
+
+
+def _group(view: View, one: MoeRatio | Interaction) -> str:
+    """Return the operating point, with the workload where there is more than one."""
+    several = len({it.workload for it in view.comparison.moe_ratios}) > 1
+    workload = f"{one.workload}, " if several else ""
+    return f"{workload}{'each at its best' if one.at == 'best' else one.load}"
+
+
+def _titled(view: View, metric: str, meter: str | None) -> str:
+    info = view.metric(metric)
+    title = view.metric_title(key_of(metric, meter), unit=False)
+    if info is None:
+        return title
+    side = "above" if info.direction == "higher" else "below"
+    return f"{title}: {side} 1 MoE is better"
+
+
+def _subtitle(values: Sequence[Value], text: str) -> str:
+    """Return what is matched, the intervals, and the kind of number where nobody measured it."""
+    kinds = {value.kind for value in values if value.value is not None}
+    made_up = "SIMULATED, no engine was measured. " if "simulated" in kinds else ""
+    hollow = " Hollow: not measured." if kinds & set(charts.HOLLOW) else ""
+    return f"{made_up}{text[:1].upper()}{text[1:]}. 95 % intervals over launches.{hollow}"
+
+
+def _told(view: View, rows: Sequence[MoeRatio]) -> str:
+    """Return the first values of the first metric, and how many more there are."""
+    subject = words.subjects(view)[0]
+    ratios = [one for one in rows if (one.metric, one.meter) == subject]
+    parts = [
+        f"{view.metric_title(key_of(one.metric, one.meter), unit=False)} on "
+        f"{view.label(one.stack)}, {_group(view, one)}: {point(one.ratio)}"
+        for one in ratios[:TOLD]
+    ]
+    more = [f"{len(rows) - TOLD} more in the table"] if len(rows) > TOLD else []
+    return f"{'; '.join([*parts, *more])}."
+
+
+def _load(
+    view: View, pair: ModelPair, rows: Sequence[MoeRatio], styles: dict[str, Style], file: str
+) -> list[Figure]:
+    """Draw the gain against load, and beneath it what the roofline says."""
+    loads = list(dict.fromkeys(one.load for one in rows))
+    if len(loads) < 2 or not _any(one.ratio for one in rows):
+        return []
+    panels = [
+        chart_curves.Panel(
+            _titled(view, metric, meter).replace(":", ", MoE / dense (log):", 1),
+            [
+                chart_curves.Series(
+                    view.label(stack), styles[stack], {it.load: it.ratio for it in own}
+                )
+                for stack in dict.fromkeys(it.stack for it in rows)
+                if (
+                    own := [
+                        it
+                        for it in rows
+                        if (it.stack, it.metric, it.meter) == (stack, metric, meter)
+                    ]
+                )
+            ],
+            ratios=True,
+        )
+        for metric, meter in words.subjects(view)[:2]
+    ]
+    panels += _beneath(view, pair, rows[0].workload, loads, styles)
+    title = f"{pair.moe} over {pair.dense}, by load ({rows[0].workload})"
+    values = [value for panel in panels for it in panel.series for value in it.values.values()]
+    subtitle = _subtitle(values, words.matched(pair))
+    drawn = chart_curves.chart(panels, loads, title=title, subtitle=subtitle)
+    told = f"Gain against load, {title}, {loads[0]} to {loads[-1]}. {_told(view, rows)}"
+    return [charts.Figure(file, told, charts.svg(drawn, told))]
+
+
+def _beneath(
+    view: View, pair: ModelPair, workload: str, loads: Sequence[str], styles: dict[str, Style]
+) -> list[chart_curves.Panel]:
+    """Return the experts touched and the achieved shares of the roofline, where there are any."""
+    own = [
+        one
+        for one in view.comparison.rooflines
+        if one.workload == workload and one.load in loads and one.stack in styles
+    ]
+    touched, achieved = [], []
+    for stack in dict.fromkeys(one.stack for one in own):
+        label, style = view.label(stack), styles[stack]
+        moe, dense = (
+            {one.load: one for one in own if (one.stack, one.model) == (stack, name)}
+            for name in (pair.moe, pair.dense)
+        )
+        experts = {
+            load: scaled(one.experts_touched, 1 / one.experts)
+            for load, one in moe.items()
+            if one.experts
+        }
+        seen = {
+            load: scaled(one.experts_seen, 1 / one.experts)
+            for load, one in moe.items()
+            if one.experts and one.experts_seen.value is not None
+        }
+        touched += [chart_curves.Series(f"{label}, expected", style, experts, dashed=True)]
+        touched += [chart_curves.Series(f"{label}, seen", style, seen)] if seen else []
+        for name, rows, dashed in (("MoE", moe, False), ("dense", dense, True)):
+            values = {load: one.achieved for load, one in rows.items()}
+            achieved.append(chart_curves.Series(f"{label}, {name}", style, values, dashed=dashed))
+    panels = [
+        chart_curves.Panel("Experts touched in a step, of each MoE layer", touched, ratios=False),
+        chart_curves.Panel("Achieved share of the roofline", achieved, ratios=False),
+    ]
+    return [panel for panel in panels if _any(v for it in panel.series for v in it.values.values())]
+
+
+def _interactions(
+    view: View, pair: ModelPair, rows: Sequence[Interaction], styles: dict[str, Style], file: str
+) -> list[Figure]:
+    """Draw the ratio of two stacks' gains, where there is any."""
+    if not _any(one.ratio for one in rows):
+        return []
+    panels = [
+        chart_forest.Panel(
+            view.metric_title(key_of(metric, meter), unit=False),
+            [
+                chart_forest.Row(_group(view, one), _both(view, one), styles[one.stack], one.ratio)
+                for one in rows
+                if (one.metric, one.meter) == (metric, meter)
+            ],
+        )
+        for metric, meter in words.subjects(view)
+    ]
+    title = f"Who gains more from {pair.moe} over {pair.dense}"
+    subtitle = _subtitle([one.ratio for one in rows], "gain over gain of two stacks")
+    axis = "gain of the first stack / gain of the second, logarithmic"
+    drawn = chart_forest.chart(panels, title=title, subtitle=subtitle, axis=axis)
+    told = f"Forest plot: {title}. " + "; ".join(
+        f"{_both(view, one)}, {_group(view, one)}: {point(one.ratio)}" for one in rows[:TOLD]
+    )
+    return [charts.Figure(file, told, charts.svg(drawn, told))]
+
+
+def _both(view: View, one: Interaction) -> str:
+    return f"{view.label(one.stack)} / {view.label(one.other)}"

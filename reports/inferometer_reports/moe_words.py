@@ -1,0 +1,251 @@
+"""The sentences on dense against mixture-of-experts: rules over the comparison, plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from inferometer.comparison import OBJECTIVES
+from inferometer.numbers import times
+from inferometer.reasons import listing, reason_words
+from inferometer_reports.view import ARCHITECTURES, key_of
+from inferometer_reports.words import MOST, Statement, span
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inferometer.comparison import (
+        Finding,
+        Interaction,
+        MatchDependence,
+        ModelPair,
+        MoeRatio,
+        OrderChange,
+    )
+    from inferometer.comparison.architectures import OperatingPoint, Side
+    from inferometer_reports.view import View
+
+POINTS: dict[OperatingPoint, str] = {
+    "load": "equal load",
+    "interactivity": "equal interactivity",
+    "best": "each at its best",
+}
+MATCHES = {
+    "total_parameters": "total parameters",
+    "active_parameters": "active parameters",
+    "memory": "memory",
+    "quality": "quality",
+}
+SIDES: dict[Side | None, str] = {
+    "moe": "MoE better",
+    "dense": "dense better",
+    "tie": "equal within the margin",
+    "undecided": "undecided",
+    None: "not judged",
+}
+
+
+def subjects(view: View) -> list[tuple[str, str | None]]:
+    """Return (metric, meter) of throughput, energy by the primary meter, and cost, where there.
+
+    All that there are ratios of, where no ranking says which is primary.
+    """
+    there = dict.fromkeys((ratio.metric, ratio.meter) for ratio in view.comparison.moe_ratios)
+    primary = dict.fromkeys(
+        (ranking.metric, ranking.meter)
+        for objective in OBJECTIVES
+        for architecture in ARCHITECTURES
+        for ranking in view.rankings(objective, architecture)
+    )
+    return [one for one in primary if one in there] or list(there)
+
+
+def of_pair(view: View, pair: ModelPair) -> list[MoeRatio]:
+    """Return the ratios of one pair of models, of every metric and operating point."""
+    return [
+        ratio
+        for ratio in view.comparison.moe_ratios
+        if (ratio.dense, ratio.moe) == (pair.dense, pair.moe)
+    ]
+
+
+def conclusions(view: View) -> list[Statement]:
+    """Return the conclusion for every pair of models, or why there is none."""
+    found = view.comparison.architectures
+    if found is None:
+        return []
+    if found.why_not:
+        return [Statement("Cannot answer:", f"{found.why_not.rstrip('. ')}.")]
+    return [_conclusion(view, pair) for pair in found.pairs] + flags(view)
+
+
+def _conclusion(view: View, pair: ModelPair) -> Statement:
+    lead = f"{pair.moe} against {pair.dense} ({matched(pair)}):"
+    own = of_pair(view, pair)
+    at = next((at for at in POINTS if any(_there(one, at) for one in own)), None)
+    said = f"{pair.statement.rstrip('. ')}." if pair.statement else ""
+    if at is None:
+        reasons = listing(dict.fromkeys(reason_words(one.ratio.reason) for one in own))
+        text = f"cannot answer: there is no ratio ({reasons or 'not run'}). {said}"
+        return Statement(lead, text.strip())
+    judged = [one for one in own if one.at == at]
+    clauses = [
+        f"{_noun(view, *subject)} {listing(stacks)}"
+        for subject in subjects(view)
+        if (stacks := _by_stack(view, judged, subject))
+    ]
+    words = "each at its best" if at == "best" else f"at {POINTS[at]}"
+    text = f"{words}, {_outcome(view, pair, judged)}. MoE over dense: {'; '.join(clauses)}. {said}"
+    return Statement(lead, text.strip())
+
+
+def _outcome(view: View, pair: ModelPair, ratios: Sequence[MoeRatio]) -> str:
+    """Return which of the two is better over every stack, metric and load point, in words."""
+    asked = subjects(view)
+    sides = [one.better for one in ratios if (one.metric, one.meter) in asked and one.better]
+    sure = {side for side in sides if side in {"moe", "dense"}}
+    if not sure:
+        tie = sides and set(sides) == {"tie"}
+        return "the two are equal within the margin" if tie else "it is undecided which is better"
+    if len(sure) > 1:
+        return "which is better differs between stacks, metrics or loads"
+    winner = pair.moe if "moe" in sure else pair.dense
+    decided = sum(side in sure for side in sides)
+    if decided == len(sides):
+        return f"{winner} is better throughout"
+    return f"{winner} is better in {decided} of {len(sides)} ratios, the others are no decision"
+
+
+def _there(ratio: MoeRatio, at: str) -> bool:
+    return ratio.at == at and ratio.ratio.value is not None
+
+
+def matched(pair: ModelPair) -> str:
+    """Return what is equal between the two, or that nothing is."""
+    held = [MATCHES[match.kind] for match in pair.matches if match.holds]
+    return f"matched by {listing(held)}" if held else "no match holds"
+
+
+def _noun(view: View, metric: str, meter: str | None) -> str:
+    """Return a metric's title inside a sentence."""
+    title = view.metric_title(key_of(metric, meter), unit=False)
+    return f"{title[:1].lower()}{title[1:]}"
+
+
+def _by_stack(view: View, ratios: Sequence[MoeRatio], subject: tuple[str, str | None]) -> list[str]:
+    own = [one for one in ratios if (one.metric, one.meter) == subject]
+    stacks = list(dict.fromkeys(one.stack for one in own))
+    told = [
+        spread([one for one in own if one.stack == stack], f" on {view.label(stack)}")
+        for stack in stacks[:MOST]
+    ]
+    return told + [f"{len(stacks) - MOST} stacks more below"] * (len(stacks) > MOST)
+
+
+def spread(ratios: Sequence[MoeRatio], where: str = "") -> str:
+    """Return one ratio with its verdict, or the range of several and how often which is better."""
+    sides = [one.better for one in ratios if one.ratio.value is not None]
+    if len(ratios) == 1:
+        tail = f", {SIDES[sides[0]]}" if sides else ""
+        return f"{times(ratios[0].ratio)}{where}{tail}"
+    tally = [
+        f"{words} at {sides.count(side)}" for side, words in SIDES.items() if sides.count(side)
+    ]
+    absent = len(ratios) - len(sides)
+    tally += [f"no ratio at {absent}"] * (0 < absent < len(ratios))
+    return f"{span(ratios)}{where} ({', '.join(tally)})" if tally else f"{span(ratios)}{where}"
+
+
+def flags(view: View) -> list[Statement]:
+    """Return every answer that depends on what is matched, surely or by point values alone."""
+    found = view.comparison.architectures
+    opposite = [one for one in found.dependences if _opposite(one)] if found else []
+    opposite.sort(key=lambda one: one.point_only)
+    told = [_flag(view, one) for one in opposite[:MOST]]
+    if len(opposite) > MOST:
+        more = f"{len(opposite) - MOST} more in the table."
+        told.append(Statement("Depends on the match:", more))
+    return told
+
+
+def _opposite(one: MatchDependence) -> bool:
+    return bool(one.depends) or one.point_only
+
+
+def _flag(view: View, one: MatchDependence) -> Statement:
+    sides = []
+    for side, words in (("moe", "MoE is better"), ("dense", "dense is better")):
+        own = [found for found in one.findings if found.better == side]
+        if own:
+            more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+            sides.append(f"{words} {finding(own[0])}{more}")
+    weak = " (by point values alone: one launch each)" if one.point_only else ""
+    where = f"{one.moe} on {view.label(one.stack)}, {_noun(view, one.metric, one.meter)}"
+    return Statement("Depends on the match:", f"{where}, {one.workload}{weak}: {'; '.join(sides)}.")
+
+
+def finding(found: Finding) -> str:
+    """Return what one match says: against whom, where, and by how much."""
+    at = f"{POINTS[found.at]}, {found.load}" if found.load else POINTS[found.at]
+    return f"against {found.dense}, matched by {MATCHES[found.match]} ({at}): {times(found.ratio)}"
+
+
+def dependence(one: MatchDependence) -> str:
+    """Return whether an answer depends on the match, in words."""
+    if one.point_only:
+        return "depends, by point values alone"
+    if one.depends is None:
+        return "cannot be told: fewer than two findings"
+    return "depends on the match" if one.depends else "no two findings are surely opposite"
+
+
+def order(view: View) -> Statement | None:
+    """Return whether the order of the stacks is another on the MoE than on the dense model."""
+    found = view.comparison.architectures
+    changes = found.order_changes if found else []
+    if not changes:
+        return None
+    turned = [one for one in changes if one.changed]
+    same = sum(one.changed is False for one in changes)
+    total = len(changes)
+    text = f"surely another in {len(turned)} of {total}, surely the same in {same}"
+    text += f", undecided in {total - len(turned) - same}" if total > len(turned) + same else ""
+    named = [_turned(view, one) for one in turned[:MOST]]
+    tail = f": {'; '.join(named)}" if named else ""
+    return Statement("Order of stacks, MoE against dense:", f"{text}{tail}.")
+
+
+def _turned(view: View, one: OrderChange) -> str:
+    names = f"{view.label(one.stack)} over {view.label(one.other)}"
+    return (
+        f"{names} is {times(one.dense_ratio)} on {one.dense} and {times(one.moe_ratio)} on "
+        f"{one.moe} ({_noun(view, one.metric, one.meter)}, {one.load})"
+    )
+
+
+def interactions(view: View) -> Statement | None:
+    """Return which stack gains more from a MoE, in what, and how often surely."""
+    found = view.comparison.architectures
+    rows = found.interactions if found else []
+    if not rows:
+        return None
+    lead = "Who gains more from a MoE:"
+    groups: dict[tuple[str, ...], list[Interaction]] = {}
+    for one in rows:
+        if one.gains_more:
+            key = (one.gains_more, one.stack, one.other, one.dense, one.moe, one.metric)
+            groups.setdefault((*key, one.meter or ""), []).append(one)
+    told = [_more(view, own) for own in groups.values()]
+    more = [f"{len(told) - MOST} more in the table"] if len(told) > MOST else []
+    rest = sum(not one.gains_more for one in rows)
+    more += [f"undecided in {rest} of {len(rows)} comparisons"] * bool(rest)
+    return Statement(lead, f"{'; '.join([*told[:MOST], *more])}.")
+
+
+def _more(view: View, own: Sequence[Interaction]) -> str:
+    one = own[0]
+    where = f"at {one.load}" if len(own) == 1 else f"at {len(own)} operating points"
+    return (
+        f"{view.label(one.gains_more)}, in {_noun(view, one.metric, one.meter)} of {one.moe} over "
+        f"{one.dense} {where}: the gain of {view.label(one.stack)} over that of "
+        f"{view.label(one.other)} is {span(own)}"
+    )
