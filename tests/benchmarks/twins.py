@@ -7,7 +7,7 @@ each engine and twin, the greedy tokens that agree position by position and the 
 distance, and ends with 1 when float32 agrees by less than 98 % or differs by more than the limit
 of the parity gate.
 
-    python tests/benchmarks/twins.py [--dtype float32] [--twins 4:1,4:2,8:1,8:2] [--folder DIR]
+    python -m tests.benchmarks.twins [--dtype float32] [--twins 4:1,4:2,8:1,8:2] [--folder DIR]
 
 With ``--dtype bfloat16`` nothing is judged: near ties turn by rounding alone, and greedy texts part
 from there on, so that the share of equal positions says little. With ``--folder`` twins are kept

@@ -66,7 +66,7 @@ class Job:
             tail.append("printed no result")
         raise MachineError(
             f"{self.name}: {script} failed: {tail[-1]} (status {status}, log: {self.log.name})",
-            hint="Is there enough memory (4 GB) and disk (3 GB)? Read the log, then run again.",
+            hint="Is there enough memory and disk? Read the log, then run again.",
         )
 
 
