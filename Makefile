@@ -57,6 +57,7 @@ benchmarks: install
 
 benchmarks-parity: install
 	$(BIN)/python -m tests.benchmarks.vllm_bench_parity
+	$(BIN)/python -m tests.benchmarks.twins
 
 # Thirty starts of vLLM, each killed at a random moment: half an hour on an idle machine.
 kills: install

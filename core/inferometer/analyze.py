@@ -27,7 +27,7 @@ from inferometer.matching.build import build_architectures
 from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
 from inferometer.noise import build_noise
-from inferometer.parity import parities, worst
+from inferometer.parities import parities, worst
 from inferometer.phases import build_phases
 from inferometer.rooflines import build_hardware, build_rooflines
 from inferometer.searches import build_tuning

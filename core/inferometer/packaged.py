@@ -14,34 +14,26 @@ The hash covers the recipe and the scripts, so a changed recipe makes a new dire
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
 import sys
-import tempfile
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from inferometer.errors import MachineError, UsageError
-from inferometer.installing import PipOutput, cache_errors, clean_variables, held, run_logged
+from inferometer.installing import PipOutput, cache_errors, held, run_logged
+from inferometer.making import job as jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-SCRIPTS = Path(__file__).parent / "scripts"
-NEEDED = ("torch", "transformers", "accelerate", "gguf", "safetensors")
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "TQDM_DISABLE": "1",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
+    from inferometer.making.job import Job
+
+NEEDED = (*jobs.NEEDED, "accelerate", "gguf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +68,8 @@ class Recipe:
     @property
     def folder(self) -> str:
         """Return the name of the model's directory."""
-        scripts = [(SCRIPTS / name).read_text(encoding="utf-8") for name in sorted(self.scripts)]
+        paths = [jobs.SCRIPTS / name for name in sorted(self.scripts)]
+        scripts = [path.read_text(encoding="utf-8") for path in paths]
         content = json.dumps([asdict(self), scripts], sort_keys=True)
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
@@ -114,22 +107,7 @@ PACKAGED: Mapping[str, Recipe] = {
 
 def can_convert(python: Path) -> bool:
     """Say whether this interpreter has what :func:`ensure` needs. Imports nothing heavy."""
-    code = (
-        "import importlib.util as u, sys; "
-        f"sys.exit(not all(u.find_spec(name) for name in {NEEDED!r}))"
-    )
-    try:
-        done = subprocess.run(
-            [str(python), "-c", code],
-            env=clean_variables(),
-            cwd="/",
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return done.returncode == 0
+    return jobs.has(python, NEEDED)
 
 
 def available(name: str, cache_root: Path) -> Path | None:
@@ -142,6 +120,34 @@ def available(name: str, cache_root: Path) -> Path | None:
     return folder if (folder / "inferometer.json").is_file() else None
 
 
+def find(name: str, cache_root: Path) -> Path:
+    """Return the directory of a packaged model by its name, or the directory ``name`` itself.
+
+    Raises:
+        UsageError: there is none; or the packaged model is not made yet.
+    """
+    if name in PACKAGED:
+        folder = available(name, cache_root)
+        if folder is None:
+            raise UsageError(
+                f"packaged model {name!r} is not made yet",
+                hint=f"`inferometer models prepare {name}` makes it; ./{name} is a folder here.",
+            )
+        return folder
+    folder = Path(name).expanduser().resolve()
+    if folder.is_dir():
+        return folder
+    if "/" in name:
+        raise UsageError(f"{folder}: no such folder", hint="Give a model directory.")
+    raise UsageError.unknown("model directory or packaged model", name, PACKAGED)
+
+
+def kept(cache_root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield name and directory of every whole model in the cache, those of older recipes too."""
+    for marker in sorted(_models(cache_root).glob("*/inferometer.json")):
+        yield marker.parent.name.rpartition("-")[0], marker.parent
+
+
 def ensure(name: str, python: Path, cache_root: Path, progress: Callable[[str], None]) -> Path:
     """Return the directory of packaged model ``name``, made now if it is not in the cache.
 
@@ -151,6 +157,7 @@ def ensure(name: str, python: Path, cache_root: Path, progress: Callable[[str], 
     Raises:
         UsageError: no packaged model has this name.
         MachineError: it could not be fetched, converted or stored; names log and remedy.
+        GateError: a twin does not compute what its dense model computes; it is not kept.
     """
     recipe = _recipe(name)
     models = _models(cache_root)
@@ -198,54 +205,41 @@ def _make(
     """Make the model beside its place and move it there whole."""
     for left in folder.parent.glob(f".making-{recipe.folder}-*"):
         shutil.rmtree(left, ignore_errors=True)
-    log_path = folder.with_name(f"{recipe.folder}.log")
-    with _scratch(folder.parent, f".making-{recipe.folder}-") as work, log_path.open("w") as log:
-        out = work / "model"
-        out.mkdir()
-        if dense:
-            arguments = [dense, out, recipe.experts, recipe.top_k, recipe.seed]
-        else:
-            arguments = [_fetch(recipe, work, python, log, progress), out]
-        made = _script(recipe, [python, SCRIPTS / recipe.script, *arguments], log, progress)
-        marker = asdict(recipe) | {"routing": recipe.routing, "made": made}
-        text = json.dumps(marker, indent=1, sort_keys=True)
-        (out / "inferometer.json").write_text(text + "\n", encoding="utf-8")
-        for file in out.iterdir():
-            _settle(file)
-        out.rename(folder)
+    with jobs.whole(folder, recipe.name, python, progress) as (job, out):
+        made = _convert(recipe, job, out) if dense is None else _upcycle(recipe, job, dense, out)
+        jobs.mark(out, {**asdict(recipe), "routing": recipe.routing, **made})
 
 
-@contextlib.contextmanager
-def _scratch(parent: Path, prefix: str) -> Iterator[Path]:
-    """Give a folder beside the target (a rename cannot cross file systems); remove it after."""
-    work = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+def _convert(recipe: Recipe, job: Job, out: Path) -> dict[str, Any]:
+    return {"made": job.run(recipe.script, _fetch(recipe, out.parent, job), out)}
 
 
-def _settle(file: Path) -> None:
-    """Make a file readable for everyone (scratch files are private) and flush it to disk."""
-    file.chmod(0o644)
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
+def _upcycle(recipe: Recipe, job: Job, dense: Path, out: Path) -> dict[str, Any]:
+    from inferometer.making import twins  # noqa: PLC0415 -- brings tokenizers, rarely needed
+
+    assert recipe.twin_of is not None
+    asked = twins.Twin(
+        dense=dense,
+        name=recipe.twin_of,
+        experts=recipe.experts or 0,
+        top_k=recipe.top_k or 0,
+        seed=recipe.seed or 0,
+    )
+    return twins.upcycle(job, asked, out, out.parents[3])
 
 
-def _fetch(
-    recipe: Recipe, work: Path, python: Path, log: IO[str], progress: Callable[[str], None]
-) -> Path:
+def _fetch(recipe: Recipe, work: Path, job: Job) -> Path:
     """Download the wheel and return the GGUF file from it, checked by its hash."""
     wheel = recipe.wheel
     pin = f"{wheel.distribution}=={wheel.version}"
-    progress(f"{recipe.name}: fetching {pin}")
+    job.progress(f"{recipe.name}: fetching {pin}")
     # Tools such as uv and pipx make environments without pip; an engine's own has one.
-    pip = sys.executable if importlib.util.find_spec("pip") else str(python)
+    pip = sys.executable if importlib.util.find_spec("pip") else str(job.python)
     output = PipOutput(recipe.name, pin, lambda _: None)
     command = [pip, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
     command += ["--progress-bar=off", "--dest", str(work), pin]
-    if run_logged(command, log=log, line=output):
-        raise output.error(MachineError, Path(log.name))
+    if run_logged(command, log=job.log, line=output):
+        raise output.error(MachineError, Path(job.log.name))
     file = work / Path(wheel.member).name
     try:
         with (
@@ -267,32 +261,4 @@ def _unexpected(recipe: Recipe, what: str) -> MachineError:
     return MachineError(
         f"{recipe.name}: {recipe.wheel.distribution} {recipe.wheel.version}: {what}",
         hint="Check `pip config list`: an index of yours may serve something else by that name.",
-    )
-
-
-def _script(
-    recipe: Recipe, argv: list[Any], log: IO[str], progress: Callable[[str], None]
-) -> dict[str, Any]:
-    """Run a script in the engine's environment and return the JSON object it prints."""
-    tail = ["no message"]
-
-    def line(text: str) -> None:
-        if text.startswith("progress: "):
-            progress(f"{recipe.name}: {text.removeprefix('progress: ')}")
-        elif text.strip():
-            tail.append(text)
-
-    with tempfile.TemporaryFile() as stdout:
-        status = run_logged(argv, log=log, line=line, variables=OFFLINE, stdout=stdout)
-        stdout.seek(0)
-        printed = stdout.read()
-    try:
-        if status == 0:
-            answer: dict[str, Any] = json.loads(printed.splitlines()[-1])
-            return answer
-    except (ValueError, IndexError):
-        tail.append("printed no result")
-    raise MachineError(
-        f"{recipe.name}: {recipe.script} failed: {tail[-1]} (status {status}, log: {log.name})",
-        hint="Is there enough memory (4 GB) and disk (3 GB)? Read the log, then run again.",
     )

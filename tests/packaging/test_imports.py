@@ -31,6 +31,8 @@ def imported(code: str) -> set[str]:
         ("from inferometer.cli import main; main(['--version'])", {*HEAVY, "msgspec"}),
         ("from inferometer.cli import main; main(['plugins'])", HEAVY),
         ("from inferometer.cli import main; main(['engines', 'list'])", HEAVY),
+        ("from inferometer.cli import main; main(['models', 'list'])", HEAVY),
+        ("from inferometer.cli import main; main(['models', 'describe', '/absent'])", HEAVY),
         ("from inferometer.cli import main; main(['meters', 'list'])", HEAVY - {"pynvml"}),
         ("import inferometer.doctor.examination, inferometer.cli.doctor", HEAVY),
         ("from inferometer.cli import main; main(['plan', '/absent.toml'])", HEAVY),

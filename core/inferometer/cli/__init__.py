@@ -31,6 +31,7 @@ COMMANDS = {
     "fleet": "Size the fleet of a demand, with its monthly bill.",
     "doctor": "Check this machine, and say what to mend.",
     "engines": "List, show, check, install or remove engines.",
+    "models": "List, describe or make models: packaged, twins, random.",
     "meters": "List meters of energy and power, or check one.",
     "prices": "List dated prices of an hour of a GPU, with their sources.",
     "plugins": "List what plugins bring, and what is wrong with it.",

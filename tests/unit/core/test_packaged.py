@@ -10,36 +10,54 @@ from types import ModuleType
 import pytest
 
 from inferometer import packaged
-from inferometer.errors import MachineError, UsageError
+from inferometer.errors import GateError, MachineError, UsageError
+from inferometer.making import job
+from inferometer.model import inspect
 from inferometer.packaged import PACKAGED, available, can_convert, ensure
+from inferometer.testing.engine import write_model
 
 PYTHON = Path(sys.executable)
 CONVERT = """
-import json, pathlib, sys
+import json, pathlib, shutil, sys
 print("progress: converting", file=sys.stderr)
 print("noise", file=sys.stderr)
 source, out = map(pathlib.Path, sys.argv[1:3])
-(out / "config.json").write_text("{}")
-(out / "model.safetensors").write_bytes(source.read_bytes())
-(out / "model.safetensors").chmod(0o600)
+for file in pathlib.Path("TEMPLATE").iterdir():
+    shutil.copyfile(file, out / file.name)
+(out / "held").write_bytes(source.read_bytes())
+(out / "held").chmod(0o600)
 print(json.dumps({"parameters": 3}))
 """
 UPCYCLE = """
-import json, pathlib, sys
+import json, pathlib, shutil, sys
 dense, out = map(pathlib.Path, sys.argv[1:3])
-(out / "model.safetensors").write_text((dense / "model.safetensors").read_text() * 2)
+(out / "held").write_text((dense / "held").read_text() * 2)
 print(json.dumps({"arguments": sys.argv[3:]}))
 """
+ANSWER = """
+import json, pathlib, sys
+model, texts, out = map(pathlib.Path, sys.argv[1:4])
+twin = len((model / "held").read_text()) > len("weights")
+rows = [
+    {"logprobs": [-1.0 - TWIN * twin] * (len(text) - 1), "token_ids": [7] * int(sys.argv[5])}
+    for text in json.loads(texts.read_text())
+]
+out.write_text(json.dumps(rows))
+print(json.dumps({"tools": {"torch": "1"}}))
+"""
+"""Says of the dense model's twin what TWIN adds to every -ln p."""
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shop(tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the wheel, and scripts that need no torch; returns the cache."""
     scripts, wheels = tmp_path / "scripts", tmp_path / "wheels"
     scripts.mkdir()
     wheels.mkdir()
-    (scripts / "gguf_to_safetensors.py").write_text(CONVERT)
+    template = write_model(tmp_path / "template", tokenizer.read_text())
+    (scripts / "gguf_to_safetensors.py").write_text(CONVERT.replace("TEMPLATE", str(template)))
     (scripts / "upcycle.py").write_text(UPCYCLE)
+    (scripts / "answer.py").write_text(ANSWER.replace("TWIN", "0.0005"))
     write_wheel(wheels)
     for name in ("PIP_EXTRA_INDEX_URL", "PIP_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -49,7 +67,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel = replace(packaged.SMOLLM2, sha256=sha256(b"weights").hexdigest())
     recipes = {name: replace(recipe, wheel=wheel) for name, recipe in PACKAGED.items()}
     monkeypatch.setattr(packaged, "PACKAGED", recipes)
-    monkeypatch.setattr(packaged, "SCRIPTS", scripts)
+    monkeypatch.setattr(job, "SCRIPTS", scripts)
     monkeypatch.setattr(packaged, "NEEDED", ("json",))
     return tmp_path / "cache"
 
@@ -70,8 +88,8 @@ def test_a_twin_is_made_with_its_dense_model_and_says_what_it_is(shop: Path) -> 
     twin = ensure("smollm2-135m-moe", PYTHON, shop, said.append)
     dense = available("smollm2-135m", shop)
     assert dense is not None
-    assert (twin / "model.safetensors").read_text() == "weights" * 2
-    assert (dense / "model.safetensors").stat().st_mode & 0o777 == 0o644
+    assert (twin / "held").read_text() == "weights" * 2
+    assert (dense / "held").stat().st_mode & 0o777 == 0o644
     assert "smollm2-135m: converting" in said
     assert not any("noise" in line for line in said)
 
@@ -79,9 +97,27 @@ def test_a_twin_is_made_with_its_dense_model_and_says_what_it_is(shop: Path) -> 
     assert (marker["routing"], marker["twin_of"]) == ("synthetic", "smollm2-135m")
     assert (marker["experts"], marker["top_k"], marker["seed"]) == (8, 2, 0)
     assert marker["made"] == {"arguments": ["8", "2", "0"]}
+    assert marker["weights"] == "upcycled"
+    assert marker["source"]["sha256"] == inspect(dense, shop).sha256
+    seen = marker["verified"]
+    assert (seen["texts"], seen["positions"], seen["greedy_tokens"]) == (16, 16 * 63, 16 * 16)
+    assert seen["mean_nats"] == pytest.approx(0.0005)
+    assert seen["most_nats"] == pytest.approx(0.0005)
+    assert (seen["agreement"], seen["dtype"]) == (1.0, "float32")
     marker = json.loads((dense / "inferometer.json").read_text())
     assert marker["routing"] == "none"
     assert marker["wheel"]["version"] == "0.1.2"
+    assert not list(shop.glob("models/.making-*"))
+
+
+@pytest.mark.parametrize("off", ["0.01", "float('nan')"])
+def test_a_twin_that_answers_otherwise_is_not_kept(shop: Path, off: str) -> None:
+    (job.SCRIPTS / "answer.py").write_text(ANSWER.replace("TWIN", off))
+    with pytest.raises(GateError, match="does not compute what its dense model computes") as raised:
+        ensure("smollm2-135m-moe", PYTHON, shop, lambda _: None)
+    assert "limit 0.001" in raised.value.message
+    assert available("smollm2-135m", shop) is not None
+    assert available("smollm2-135m-moe", shop) is None
     assert not list(shop.glob("models/.making-*"))
 
 
@@ -105,7 +141,7 @@ def test_half_made_folders_are_removed(shop: Path) -> None:
 
 def test_a_changed_script_makes_a_new_model(shop: Path) -> None:
     first = ensure("smollm2-135m-moe", PYTHON, shop, lambda _: None)
-    script = packaged.SCRIPTS / "gguf_to_safetensors.py"
+    script = job.SCRIPTS / "gguf_to_safetensors.py"
     script.write_text(script.read_text() + "# changed\n")
     assert available("smollm2-135m-moe", shop) is None
     assert ensure("smollm2-135m-moe", PYTHON, shop, lambda _: None) != first
@@ -159,7 +195,7 @@ def test_other_weights_than_the_recipe_s_are_refused(
 def test_a_script_that_fails_is_named_with_its_last_words(
     shop: Path, script: str, says: str
 ) -> None:
-    (packaged.SCRIPTS / "gguf_to_safetensors.py").write_text(script)
+    (job.SCRIPTS / "gguf_to_safetensors.py").write_text(script)
     with pytest.raises(MachineError, match=says) as raised:
         ensure("smollm2-135m", PYTHON, shop, lambda _: None)
     assert ".log" in raised.value.message

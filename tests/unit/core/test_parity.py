@@ -5,13 +5,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from inferometer.parities import parities
 from inferometer.parity import (
     LEAST_AGREEMENT,
     MOST_NATS,
     Said,
     compare,
     match,
-    parities,
 )
 from inferometer.records import Probe, Score
 from inferometer.testing.results import Fixture, write_results
