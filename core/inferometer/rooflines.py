@@ -76,8 +76,8 @@ def build_hardware(evidence: Evidence, host: Mapping[str, object]) -> list[Hardw
     """Return what served the launches, each once; ``host`` is that of the results."""
     host = _ground(evidence, host)
     found = [machines.serving(record, host, is_simulated(record)) for record in evidence.records]
-    named = {each.name: each for each in found if isinstance(each, Hardware)}
-    return [named[name] for name in sorted(named)]
+    named = {(each.name, each.count): each for each in found if isinstance(each, Hardware)}
+    return [named[key] for key in sorted(named)]
 
 
 def build_rooflines(
@@ -147,7 +147,7 @@ def _roofline(
         model=cell.model,
         workload=point.workload.name,
         load=point.label,
-        hardware=hardware.name if isinstance(hardware, Hardware) else "",
+        hardware=_named(hardware),
         batch_source="server" if told else "client",
         experts=experts if isinstance(experts, int) else None,
         top_k=top_k if isinstance(top_k, int) else None,
@@ -155,6 +155,12 @@ def _roofline(
         bound=_bound(values),
         **values,
     )
+
+
+def _named(hardware: Hardware | str) -> str:
+    if isinstance(hardware, str):
+        return ""
+    return hardware.name if hardware.count == 1 else f"{hardware.count} x {hardware.name}"
 
 
 def _look(

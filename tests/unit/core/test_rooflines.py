@@ -159,7 +159,8 @@ def test_accelerators_count_as_many_as_the_launch_asked_for(tmp_path: Path) -> N
     host = {"gpus": ["NVIDIA H200"] * 8}
     found = real(tmp_path, host=host, asked={"tensor_parallel_size": 2})
     (hardware,) = found.hardware
-    assert (hardware.name, hardware.count, hardware.kind) == ("2 x NVIDIA H200", 2, "declared")
+    assert (hardware.name, hardware.count, hardware.kind) == ("NVIDIA H200", 2, "declared")
+    assert only(found).hardware == "2 x NVIDIA H200"
     assert hardware.bytes_s == 2 * 4.8e12
     assert hardware.flops["float16"] == hardware.flops["bfloat16"] == 2 * 989e12
     assert (hardware.memory_bytes, hardware.tdp_w) == (282e9, 1400)
