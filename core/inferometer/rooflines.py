@@ -8,6 +8,7 @@ prompts that are read between decode steps lengthen them: shares err low.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from inferometer import stats
@@ -41,7 +42,8 @@ PARTS = {
 }
 SEEN = {"batch", "context", "step_ms"}
 """Made of what was measured alone; the others have a model or a data sheet in them."""
-SHARES = {"bandwidth_share", "compute_share", "achieved"}
+SHARES = ("bandwidth_share", "compute_share", "achieved")
+OF_HARDWARE = (*SHARES, "ceiling_tok_s")
 MISPLACED = {
     "measured": "more than the probe reached: what a step reads was in a cache, or something "
     "disturbed the probe",
@@ -50,6 +52,8 @@ MISPLACED = {
 }
 SERVER = "output tokens over steps, as the server counted both"
 CLIENT = "in flight at the client: the server counts no steps"
+EVEN = "expected of even routing; real routers are skewed and touch fewer"
+NO_CACHE = "weights alone: the cache's bytes per token are not known"
 
 
 class _Seen(NamedTuple):
@@ -72,8 +76,8 @@ def build_hardware(evidence: Evidence, host: Mapping[str, object]) -> list[Hardw
     """Return what served the launches, each once; ``host`` is that of the results."""
     host = _ground(evidence, host)
     found = [machines.serving(record, host, is_simulated(record)) for record in evidence.records]
-    named = {each.name: each for each in found if isinstance(each, Hardware)}
-    return [named[name] for name in sorted(named)]
+    named = {(each.name, each.count): each for each in found if isinstance(each, Hardware)}
+    return [named[key] for key in sorted(named)]
 
 
 def build_rooflines(
@@ -124,38 +128,53 @@ def _roofline(
 ) -> Roofline:
     first = here[0][0]
     hardware = machines.serving(first, host, is_simulated(first))
-    found = [_look(record, load, hardware) for record, load in here]
+    tpot = cell.values["tpot_ms"]
+    why = (tpot.reason or "too_few_samples", tpot.detail)
+    found = [_look(record, load, hardware, why) for record, load in here]
     told = all(load.per_step is not None for _, load in here)
-    cache = _cache_words(found, hardware, host)
-    notes = {"batch": SERVER if told else CLIENT, "bandwidth_share": cache, "flops": _shape(first)}
+    notes = {
+        "batch": SERVER if told else CLIENT,
+        "bandwidth_share": _read_words(found, hardware, host),
+        "flops": "" if steps.has_shape(first.model) else steps.NO_SHAPE,
+        "experts_touched": EVEN,
+    }
     frame = _Frame(hardware, is_simulated(first), evidence.one_machine)
     values = {name: _value(frame, name, found, notes.get(name, "")) for name in PARTS}
-    experts = first.model.get("experts")
+    experts, top_k = first.model.get("experts"), first.model.get("top_k")
     return Roofline(
         cell=cell.id,
         stack=cell.stack,
         model=cell.model,
         workload=point.workload.name,
         load=point.label,
-        hardware=hardware.name if isinstance(hardware, Hardware) else "",
+        hardware=_named(hardware),
         batch_source="server" if told else "client",
         experts=experts if isinstance(experts, int) else None,
-        top_k=first.model.get("top_k"),
+        top_k=top_k if isinstance(top_k, int) else None,
         experts_seen=_unseen(first, frame),
         bound=_bound(values),
         **values,
     )
 
 
-def _look(record: LaunchRecord, load: Load, hardware: Hardware | str) -> _Seen:
+def _named(hardware: Hardware | str) -> str:
+    if isinstance(hardware, str):
+        return ""
+    return hardware.name if hardware.count == 1 else f"{hardware.count} x {hardware.name}"
+
+
+def _look(
+    record: LaunchRecord, load: Load, hardware: Hardware | str, no_tpot: tuple[str, str]
+) -> _Seen:
     """Return what is known of the decode steps of one launch at one load point."""
     split = split_of(record)
     sequences, weights = load.sequences(split.replicas), served_bytes(record)
-    numbers = {"batch": sequences, "context": load.context, "step_ms": load.tpot_ms or 0.0}
-    reasons: dict[str, tuple[str, str]] = {"step_ms": ("too_few_samples", "no answer ended")}
+    taken_ms = load.tpot_ms if load.tpot_ms and math.isfinite(load.tpot_ms) else 0.0
+    numbers = {"batch": sequences, "context": load.context, "step_ms": taken_ms}
+    reasons = {"step_ms": no_tpot}
     if not weights:
         words = "the size of the weights as served is not known"
-        reasons |= dict.fromkeys(PARTS, ("not_told", words)) | reasons
+        reasons = dict.fromkeys(PARTS, ("not_told", words)) | reasons
         return _Seen({key: value for key, value in numbers.items() if value > 0}, reasons)
     work = steps.step(
         record.model,
@@ -171,41 +190,45 @@ def _look(record: LaunchRecord, load: Load, hardware: Hardware | str) -> _Seen:
         "flops": work.flops,
         "experts_touched": work.experts_touched or 0.0,
     }
-    reasons["experts_touched"] = (
-        ("dense", "") if not record.model.get("experts") else ("not_recorded", "the model's totals")
-    )
+    reasons["experts_touched"] = _why_no_experts(record)
     reasons["cache_bytes"] = ("not_recorded", "bytes per token of the cache")
-    shares, why = _shares(record, numbers, hardware)
+    shares, why = _shares(record, numbers, hardware, no_tpot)
     return _Seen({k: v for k, v in (numbers | shares).items() if v > 0}, reasons | why)
 
 
+def _why_no_experts(record: LaunchRecord) -> tuple[str, str]:
+    if record.model.get("architecture") != "moe":
+        return "dense", ""
+    return "not_recorded", "config.json does not say how many experts there are or work"
+
+
 def _shares(
-    record: LaunchRecord, numbers: Mapping[str, float], hardware: Hardware | str
+    record: LaunchRecord,
+    numbers: Mapping[str, float],
+    hardware: Hardware | str,
+    no_tpot: tuple[str, str],
 ) -> tuple[dict[str, float], dict[str, tuple[str, str]]]:
     """Return what follows from the hardware, and reasons for what does not."""
-    of_hardware = ("bandwidth_share", "compute_share", "ceiling_tok_s", "achieved")
+    if record.asked.get("speculative"):
+        return {}, dict.fromkeys(OF_HARDWARE, ("speculative", SPECULATIVE))
     if isinstance(hardware, str):
-        return {}, dict.fromkeys(of_hardware, ("no_peaks", hardware))
-    memory_s = (numbers["weight_bytes"] + numbers["cache_bytes"]) / hardware.bytes_s
+        return {}, dict.fromkeys(OF_HARDWARE, ("no_peaks", hardware))
     kind = machines.number_type(record)
     rate = hardware.flops.get(kind or "")
-    why = {}
-    least_s = memory_s
+    least_s = {
+        "bandwidth_share": (numbers["weight_bytes"] + numbers["cache_bytes"]) / hardware.bytes_s
+    }
+    why = dict.fromkeys(SHARES, no_tpot)
     if rate:
-        least_s = max(memory_s, numbers["flops"] / rate)
+        least_s["compute_share"] = numbers["flops"] / rate
     else:
         words = f"FLOP/s in {kind} are not known" if kind else "the type computed in is not known"
         why["compute_share"] = ("no_peaks", words)
-    found = {"ceiling_tok_s": numbers["batch"] / least_s}
-    taken_s = numbers["step_ms"] / 1e3
-    if record.asked.get("speculative"):
-        shares = ("bandwidth_share", "compute_share", "achieved", "ceiling_tok_s")
-        return {}, why | dict.fromkeys(shares, ("speculative", SPECULATIVE))
-    if taken_s <= 0:
-        return found, why | dict.fromkeys(SHARES, ("too_few_samples", "no answer ended"))
-    found |= {"bandwidth_share": memory_s / taken_s, "achieved": least_s / taken_s}
-    if rate:
-        found["compute_share"] = numbers["flops"] / rate / taken_s
+    bound_s = max(least_s.values())
+    found = {"ceiling_tok_s": numbers["batch"] / bound_s}
+    if taken_s := numbers["step_ms"] / 1e3:
+        found |= {name: seconds / taken_s for name, seconds in least_s.items()}
+        found["achieved"] = bound_s / taken_s
     return found, why
 
 
@@ -220,9 +243,8 @@ def _value(frame: _Frame, name: str, found: Sequence[_Seen], note: str) -> Value
     words = [note]
     if name in SHARES and over.value > 1 and isinstance(frame.hardware, Hardware):
         words.append(f"ABOVE 1: {MISPLACED[frame.hardware.kind]}")
-    if name in {"achieved", "ceiling_tok_s"} and all(
-        "compute_share" not in seen.numbers for seen in found
-    ):
+    alone = all(seen.reasons.get("compute_share", ("",))[0] == "no_peaks" for seen in found)
+    if alone and name in {"achieved", "ceiling_tok_s"}:
         words.append("of memory alone: FLOP/s in the type computed in are not known")
     return Value(
         value=over.value,
@@ -242,32 +264,28 @@ def _bound(values: Mapping[str, Value]) -> Literal["memory", "compute"] | None:
     return "memory" if memory >= compute else "compute"
 
 
-def _shape(record: LaunchRecord) -> str:
-    return "" if steps.has_shape(record.model) else steps.NO_SHAPE
-
-
-def _cache_words(
+def _read_words(
     found: Sequence[_Seen], hardware: Hardware | str, host: Mapping[str, object]
 ) -> str:
-    """Say it where a processor's cache may hold much of what a step reads."""
+    """Say what is missing of the bytes, and where a processor's cache may hold much of them."""
+    words = [NO_CACHE] if all("cache_bytes" not in seen.numbers for seen in found) else []
     probe = host.get("processor")
     size = probe.get("cache_bytes") if isinstance(probe, dict) else None
-    if isinstance(hardware, str) or hardware.kind != "measured" or not isinstance(size, int):
-        return ""
     read = max(
         seen.numbers.get("weight_bytes", 0.0) + seen.numbers.get("cache_bytes", 0.0)
         for seen in found
     )
-    if not 0 < read < 2 * size:
-        return ""
-    return (
-        f"a step reads {read / 1e6:.0f} MB and the processor's last cache holds "
-        f"{size / 1e6:.0f} MB (shared with whatever else runs): memory may move less than counted"
-    )
+    measured = isinstance(hardware, Hardware) and hardware.kind == "measured"
+    if measured and isinstance(size, int) and 0 < read < 2 * size:
+        words.append(
+            f"a step reads {read / 1e6:.0f} MB and the processor's last cache holds "
+            f"{size / 1e6:.0f} MB (shared with whatever else runs): memory may move less"
+        )
+    return "; ".join(words)
 
 
 def _unseen(record: LaunchRecord, frame: _Frame) -> Value:
-    dense = not record.model.get("experts")
+    dense = record.model.get("architecture") != "moe"
     return Value(
         value=None,
         unit=PARTS["experts_touched"],

@@ -43,6 +43,7 @@ class Roofline(Struct, frozen=True, kw_only=True):
     workload: str
     load: str
     hardware: str
+    """Name of what served, with the count in front where there are several; empty: not known."""
     batch: Value
     batch_source: Literal["server", "client"]
     """Running requests as the server told them, or in flight at the client."""

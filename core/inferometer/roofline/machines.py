@@ -74,7 +74,7 @@ def _accelerators(names: Sequence[str], wanted: int) -> Hardware | str:
     if "bfloat16" in flops:
         flops["float16"] = flops["bfloat16"]
     return Hardware(
-        name=models[0] if count == 1 else f"{count} x {models[0]}",
+        name=models[0],
         count=count,
         kind="declared",
         bytes_s=count * peak.bytes_s,

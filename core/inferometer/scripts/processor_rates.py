@@ -23,7 +23,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 SIDE = 2048
-SECONDS = 0.5
+SECONDS = 1.0
 """How long each measurement repeats, at least three times."""
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

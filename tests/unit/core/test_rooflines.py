@@ -96,13 +96,21 @@ def test_the_servers_own_steps_tell_the_batch(tmp_path: Path) -> None:
 
 
 def test_a_mixture_of_experts_reads_what_its_batch_touches(tmp_path: Path) -> None:
-    shape = {"total_parameters": 1000, "active_parameters": 400, "experts": 8, "top_k": 2}
-    seen = only(real(tmp_path, model=shape))
+    model = {
+        "architecture": "moe",
+        "total_parameters": 1000,
+        "active_parameters": 400,
+        "experts": 8,
+        "top_k": 2,
+    }
+    seen = only(real(tmp_path, model=model))
     assert (seen.experts, seen.top_k) == (8, 2)
     assert numbers(seen, "experts_touched") == [5.46875]  # 8 * (1 - (3/4)**4)
     # an expert is 600 / 6 = 100 parameters: 2.53125 of them are not read
     assert numbers(seen, "weight_bytes") == [2000 - 2 * 253.125]
+    assert "even routing" in seen.experts_touched.detail
     assert seen.experts_seen.reason == "not_told"
+    assert seen.bandwidth_share.detail.startswith("weights alone")  # no KV bytes are known
 
 
 def test_a_share_above_one_is_flagged(tmp_path: Path) -> None:
@@ -151,7 +159,8 @@ def test_accelerators_count_as_many_as_the_launch_asked_for(tmp_path: Path) -> N
     host = {"gpus": ["NVIDIA H200"] * 8}
     found = real(tmp_path, host=host, asked={"tensor_parallel_size": 2})
     (hardware,) = found.hardware
-    assert (hardware.name, hardware.count, hardware.kind) == ("2 x NVIDIA H200", 2, "declared")
+    assert (hardware.name, hardware.count, hardware.kind) == ("NVIDIA H200", 2, "declared")
+    assert only(found).hardware == "2 x NVIDIA H200"
     assert hardware.bytes_s == 2 * 4.8e12
     assert hardware.flops["float16"] == hardware.flops["bfloat16"] == 2 * 989e12
     assert (hardware.memory_bytes, hardware.tdp_w) == (282e9, 1400)
