@@ -121,7 +121,7 @@ def _curves(rows: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         barred.mark_rule(strokeWidth=2, aria=False).encode(
             x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour
         ),
-        there.mark_point(size=55, opacity=1, strokeWidth=1.5).encode(
+        there.mark_point(size=42, opacity=1, strokeWidth=1.5).encode(
             x=x,
             y=y,
             shape=alt.Shape("shape:N", scale=None),
