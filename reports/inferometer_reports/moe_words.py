@@ -85,14 +85,14 @@ def conclusions(view: View) -> list[Statement]:
 
 def _conclusion(view: View, pair: ModelPair) -> Statement:
     lead = f"{pair.moe} against {pair.dense} ({matched(pair)}):"
-    own = of_pair(view, pair)
+    own = [one for one in of_pair(view, pair) if asked(view, one)]
     at = next((at for at in POINTS if any(_there(one, at) for one in own)), None)
     said = f"{pair.statement.rstrip('. ')}." if pair.statement else ""
     if at is None:
         reasons = listing(dict.fromkeys(reason_words(one.ratio.reason) for one in own))
         text = f"cannot answer: there is no ratio ({reasons or 'not run'}). {said}"
         return Statement(lead, text.strip())
-    judged = [one for one in own if one.at == at and asked(view, one)]
+    judged = [one for one in own if one.at == at]
     outcome, alike = _outcome(pair, judged)
     clauses = [
         f"{_noun(view, *subject)} {listing(stacks)}"
@@ -170,9 +170,8 @@ def spread(ratios: Sequence[MoeRatio], where: str = "", *, verdicts: bool = True
 def flags(view: View) -> list[Statement]:
     """Return every answer that depends on what is matched, surely or by point values alone."""
     found = view.comparison.architectures
-    opposite = (
-        [one for one in found.dependences if _opposite(one) and asked(view, one)] if found else []
-    )
+    opposite = [one for one in found.dependences if one.depends] if found else []
+    opposite = [one for one in opposite if asked(view, one)]
     opposite.sort(key=lambda one: one.point_only)
     told = [_flag(view, one) for one in opposite[:MOST]]
     if len(opposite) > MOST:
@@ -181,20 +180,32 @@ def flags(view: View) -> list[Statement]:
     return told
 
 
-def _opposite(one: MatchDependence) -> bool:
-    return bool(one.depends) or one.point_only
-
-
 def _flag(view: View, one: MatchDependence) -> Statement:
-    sides = []
-    for side, words in (("moe", "MoE is better"), ("dense", "dense is better")):
-        own = [found for found in one.findings if found.better == side]
-        if own:
-            more = f" and {len(own) - 1} more" if len(own) > 1 else ""
-            sides.append(f"{words} {finding(own[0])}{more}")
+    sides = _points(view, one) if one.point_only else _sure(one)
     weak = " (by point values alone: one launch each)" if one.point_only else ""
     where = f"{one.moe} on {view.label(one.stack)}, {_noun(view, one.metric, one.meter)}"
     return Statement("Depends on the match:", f"{where}, {one.workload}{weak}: {'; '.join(sides)}.")
+
+
+def _sure(one: MatchDependence) -> list[str]:
+    """Return a finding of either side, and how many more there are."""
+    sides = []
+    for side, words in (("moe", "MoE is better"), ("dense", "dense is better")):
+        own = [found for found in one.findings if found.better == side]
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        sides += [f"{words} {finding(own[0])}{more}"] if own else []
+    return sides
+
+
+def _points(view: View, one: MatchDependence) -> list[str]:
+    """Return the findings that are farthest apart: of these nobody is surely better."""
+    info = view.metric(one.metric)
+    by_value = sorted(one.findings, key=lambda found: found.ratio.value or 0.0)
+    sides = ("dense", "MoE") if info and info.direction == "higher" else ("MoE", "dense")
+    return [
+        f"{side} looks better {finding(found)}"
+        for side, found in zip(sides, (by_value[0], by_value[-1]), strict=True)
+    ]
 
 
 def finding(found: Finding) -> str:
@@ -205,11 +216,10 @@ def finding(found: Finding) -> str:
 
 def dependence(one: MatchDependence) -> str:
     """Return whether an answer depends on the match, in words."""
-    if one.point_only:
-        return "depends, by point values alone"
     if one.depends is None:
-        return "cannot be told: fewer than two findings"
-    return "depends on the match" if one.depends else "no two findings are surely opposite"
+        return "cannot be told: fewer than two findings have a side"
+    words = "depends on the match" if one.depends else "no two findings are opposite"
+    return f"{words}, by point values alone" if one.point_only else words
 
 
 def order(view: View) -> Statement | None:
