@@ -151,7 +151,8 @@ def _names(rows: str, y: alt.Y) -> list[alt.Chart]:
 def _loads(number: int, x: alt.X) -> alt.Chart:
     base = alt.Chart(alt.NamedData("loads"))
     text = base.mark_text(baseline="top", color=INK, limit=PLOT / number - 4)
-    return text.encode(x=x, y=alt.value(HEIGHT + 8), text=alt.Text("load:N"))
+    found: alt.Chart = text.encode(x=x, y=alt.value(HEIGHT + 8), text="load:N")
+    return found
 
 
 def _rows(panel: Panel, loads: Sequence[str]) -> list[dict[str, Any]]:
