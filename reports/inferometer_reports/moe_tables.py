@@ -38,6 +38,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
     about: str = ""
     folded: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def tables(view: View) -> list[Table]:
@@ -290,7 +291,18 @@ def rooflines(view: View) -> Table:
     header = ["Stack", "Model", "Load point", "Batch (told by)", "Experts touched", "Seen"]
     header += ["Of the roofline", "Bound by"]
     long = len(rows) > LONG
-    return Table("Experts touched and share of the roofline", header, rows, TOUCHED, folded=long)
+    title, notes = "Experts touched and share of the roofline", _details(view)
+    return Table(title, header, rows, TOUCHED, folded=long, notes=notes)
+
+
+def _details(view: View) -> tuple[str, ...]:
+    """Return what must be known of the shares, each remark once, with those it is of."""
+    found: dict[str, list[str]] = {}
+    for one in view.comparison.rooflines:
+        if one.achieved.detail:
+            who = f"{view.label(one.stack)} on {one.model}"
+            found.setdefault(one.achieved.detail, []).append(who)
+    return tuple(f"{listing(dict.fromkeys(who))}: {text}" for text, who in found.items())
 
 
 def _touched(one: Roofline, value: Value) -> str:

@@ -279,7 +279,11 @@ def roofline(stack: str, model: str, place: int) -> Roofline:
         compute_share=derived(share / 10, "share") if moe else none,
         bound="memory",
         ceiling_tok_s=derived(1000.0, "tok/s"),
-        achieved=none if stack == "transformers" and place == 0 else derived(share, "share"),
+        achieved=(
+            none
+            if stack == "transformers" and place == 0
+            else replace(derived(share, "share"), detail="" if moe else "of memory alone")
+        ),
     )
 
 

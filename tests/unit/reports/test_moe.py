@@ -292,6 +292,11 @@ def test_tables_by_match_and_of_the_roofline() -> None:
     assert first[6].endswith("(dense better); MoE at 4 streams, dense at 16 streams")
     touched = [row[4] for row in moe_tables.rooflines(view).rows if row[1] == factory_moe.MOE]
     assert touched[0] == "8.00 (7.68 to 8.32) of 128"
+    (note,) = moe_tables.rooflines(view).notes
+    assert note == (
+        "vllm 0.32.0 on dense-8b, vllm 0.32.0 on dense-32b, transformers 5.19.0 on dense-8b and "
+        "transformers 5.19.0 on dense-32b: of memory alone"
+    )
     assert moe_tables.hardware(view).rows == [
         [
             *("2 x Example accelerator", "8000", "bfloat16 2000 and fp8 4000", "160"),
