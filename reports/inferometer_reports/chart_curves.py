@@ -121,7 +121,7 @@ def _curves(rows: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
         barred.mark_rule(strokeWidth=2, aria=False).encode(
             x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour
         ),
-        there.mark_point(size=55, opacity=1, strokeWidth=1.5).encode(
+        there.mark_point(size=42, opacity=1, strokeWidth=1.5).encode(
             x=x,
             y=y,
             shape=alt.Shape("shape:N", scale=None),
@@ -151,7 +151,8 @@ def _names(rows: str, y: alt.Y) -> list[alt.Chart]:
 def _loads(number: int, x: alt.X) -> alt.Chart:
     base = alt.Chart(alt.NamedData("loads"))
     text = base.mark_text(baseline="top", color=INK, limit=PLOT / number - 4)
-    return text.encode(x=x, y=alt.value(HEIGHT + 8), text=alt.Text("load:N"))
+    found: alt.Chart = text.encode(x=x, y=alt.value(HEIGHT + 8), text="load:N")
+    return found
 
 
 def _rows(panel: Panel, loads: Sequence[str]) -> list[dict[str, Any]]:

@@ -69,7 +69,7 @@ def _marks(base: alt.Chart, x: alt.X) -> list[alt.Chart]:
     """Return the intervals, arrows where one leads out of the plot, and the points."""
     colour = alt.Color("colour:N", scale=None)
     rule = base.transform_filter("datum.low != null").mark_rule(strokeWidth=2, aria=False)
-    point = base.transform_filter("datum.x != null").mark_point(size=60, opacity=1, strokeWidth=1.5)
+    point = base.transform_filter("datum.x != null").mark_point(size=42, opacity=1, strokeWidth=1.5)
     return [
         rule.encode(x=alt.X("low:Q"), x2="high:Q", color=colour),
         *(

@@ -50,7 +50,10 @@ def _long(text: str) -> str:
 
 def _table(one: Table) -> list[str]:
     rows = [[markdown(cell) for cell in row] for row in one.rows]
-    body = [*([block(one.about), ""] if one.about else []), *table(one.header, rows)]
+    body = [
+        *([block(one.about), ""] if one.about else []),
+        *table([markdown(name) for name in one.header], rows),
+    ]
     if one.folded:
         head = f"<details><summary>{one.title}</summary>"
         return [head, "", *body, "</details>", ""]

@@ -39,7 +39,7 @@ def figures(view: View, prefix: str = "") -> list[Figure]:
     styles = charts.styles([stack.id for stack in view.comparison.stacks] + _stacks(view))
     drawn: list[Figure] = []
     for place, pair in enumerate(found.pairs, start=1):
-        own = [one for one in words.of_pair(view, pair) if _subject(view, one)]
+        own = [one for one in words.of_pair(view, pair) if words.asked(view, one)]
         file = f"{FOLDER}/{prefix}moe-{place}"
         drawn += _ratios(view, pair, own, styles, f"{file}-ratios.svg")
         for number, workload in enumerate(dict.fromkeys(one.workload for one in own), start=1):
@@ -49,7 +49,7 @@ def figures(view: View, prefix: str = "") -> list[Figure]:
         gains = [
             one
             for one in found.interactions
-            if (one.dense, one.moe) == (pair.dense, pair.moe) and _subject(view, one)
+            if (one.dense, one.moe) == (pair.dense, pair.moe) and words.asked(view, one)
         ]
         drawn += _interactions(view, pair, gains, styles, f"{file}-interactions.svg")
     return drawn
@@ -57,10 +57,6 @@ def figures(view: View, prefix: str = "") -> list[Figure]:
 
 def _stacks(view: View) -> list[str]:
     return [one.stack for one in view.comparison.moe_ratios]
-
-
-def _subject(view: View, one: MoeRatio | Interaction) -> bool:
-    return (one.metric, one.meter) in words.subjects(view)
 
 
 def _ratios(
@@ -108,16 +104,19 @@ def _group(view: View, one: MoeRatio | Interaction) -> str:
     """Return the operating point, with the workload where there is more than one."""
     several = len({it.workload for it in view.comparison.moe_ratios}) > 1
     workload = f"{one.workload}, " if several else ""
-    return f"{workload}{'each at its best' if one.at == 'best' else one.load}"
+    if one.at == "interactivity":
+        return f"{workload}{one.load.partition(',')[0]}"
+    return f"{workload}{one.load}"
 
 
-def _titled(view: View, metric: str, meter: str | None) -> str:
+def _titled(view: View, metric: str, meter: str | None, better: str = "MoE is better") -> str:
+    """Return a panel's title, with the side of 1 on which something is better."""
     info = view.metric(metric)
     title = view.metric_title(key_of(metric, meter), unit=False)
     if info is None:
         return title
     side = "above" if info.direction == "higher" else "below"
-    return f"{title}: {side} 1 MoE is better"
+    return f"{title}: {side} 1 {better}"
 
 
 def _subtitle(values: Sequence[Value], text: str) -> str:
@@ -223,7 +222,7 @@ def _interactions(
         return []
     panels = [
         chart_forest.Panel(
-            view.metric_title(key_of(metric, meter), unit=False),
+            _titled(view, metric, meter, "the first stack gains more"),
             [
                 chart_forest.Row(_group(view, one), _both(view, one), styles[one.stack], one.ratio)
                 for one in rows

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from inferometer_reports.view import View
 
 UNKNOWN = "n/a (not known)"
+NOT_RUN = "n/a (not run)"
 LONG = 12
 """Rows past which a table of load points is folded."""
 TOUCHED = (
@@ -37,6 +38,7 @@ class Table(NamedTuple):
     rows: list[list[str]]
     about: str = ""
     folded: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def tables(view: View) -> list[Table]:
@@ -114,8 +116,7 @@ def what_is_matched(view: View) -> Table:
             f"{pair.moe} / {pair.dense}",
             words.MATCHES[match.kind],
             {True: "yes", False: "no", None: "not known"}[match.holds],
-            _amount(match, match.moe),
-            _amount(match, match.dense),
+            *(_amount(match, amount) for amount in (match.moe, match.dense)),
             match.detail,
         ]
         for pair in _pairs(view)
@@ -127,7 +128,7 @@ def what_is_matched(view: View) -> Table:
 
 def _amount(match: Match, amount: float | None) -> str:
     if amount is None:
-        return UNKNOWN
+        return "equal" if match.holds else UNKNOWN
     if match.unit == "parameters":
         return f"{number(amount / 1e9)} billion"
     if match.unit == "bytes":
@@ -216,25 +217,42 @@ def dependences(view: View) -> Table:
 
 
 def knobs(view: View) -> Table:
-    """Return how each stack ran each model, with its gain beside it."""
+    """Return how each stack ran each model, with its gain above: a column for each model."""
     found = view.comparison.architectures
-    rows = [
-        [
-            view.label(one.stack),
-            one.model,
-            ", ".join(f"{name} {text}" for name, text in one.settings.items()) or UNKNOWN,
-            ", ".join(f"{load}: {number(mean)}" for load, mean in one.running.items())
-            or "n/a (the engine does not say)",
-            _gain(view, one),
-        ]
-        for one in (found.knobs if found else [])
-    ]
-    header = ["Stack", "Model", "Settings", "Requests running", "MoE / dense at equal load"]
-    return Table("Settings beside the gain", header, rows)
+    ran = {(one.stack, one.model): one for one in (found.knobs if found else [])}
+    models = list(dict.fromkeys(model for _, model in ran))
+    rows = []
+    for stack in dict.fromkeys(stack for stack, _ in ran):
+        own = [ran.get((stack, model)) for model in models]
+        label = view.label(stack)
+        names = dict.fromkeys(name for one in own if one for name in one.settings)
+        rows.append([label, "MoE / dense at equal load", *(_gain(view, one) for one in own)])
+        rows.append([label, "requests running", *(_running(view, one) for one in own)])
+        for name in names:
+            told = [one.settings.get(name, UNKNOWN) if one else NOT_RUN for one in own]
+            rows.append([label, name, *told])
+    return Table("Settings beside the gain", ["Stack", "Setting", *models], rows, folded=True)
 
 
-def _gain(view: View, one: Knobs) -> str:
+def _running(view: View, one: Knobs | None) -> str:
+    """Return the mean requests running by load, as the server told them."""
+    if one is None:
+        return NOT_RUN
+    told = one.running or {
+        it.load: it.batch.value
+        for it in view.comparison.rooflines
+        if (it.stack, it.model) == (one.stack, one.model)
+        and it.batch_source == "server"
+        and it.batch.value is not None
+    }
+    words = ", ".join(f"{load}: {number(mean)}" for load, mean in told.items())
+    return words or "n/a (the engine does not say)"
+
+
+def _gain(view: View, one: Knobs | None) -> str:
     """Return the gain of the first metric over every dense model."""
+    if one is None:
+        return NOT_RUN
     subject = words.subjects(view)[:1]
     own = [
         ratio
@@ -245,7 +263,7 @@ def _gain(view: View, one: Knobs) -> str:
     if not own:
         return "n/a (the dense model)" if _is_dense(view, one.model) else "n/a (not compared)"
     parts = [
-        f"{words.spread([ratio for ratio in own if ratio.dense == dense])} over {dense}"
+        words.spread([ratio for ratio in own if ratio.dense == dense], f" over {dense}")
         for dense in dict.fromkeys(ratio.dense for ratio in own)
     ]
     return f"{_metric(view, own[0].metric, own[0].meter)}: {'; '.join(parts)}"
@@ -273,7 +291,18 @@ def rooflines(view: View) -> Table:
     header = ["Stack", "Model", "Load point", "Batch (told by)", "Experts touched", "Seen"]
     header += ["Of the roofline", "Bound by"]
     long = len(rows) > LONG
-    return Table("Experts touched and share of the roofline", header, rows, TOUCHED, folded=long)
+    title, notes = "Experts touched and share of the roofline", _details(view)
+    return Table(title, header, rows, TOUCHED, folded=long, notes=notes)
+
+
+def _details(view: View) -> tuple[str, ...]:
+    """Return what must be known of the shares, each remark once, with those it is of."""
+    found: dict[str, list[str]] = {}
+    for one in view.comparison.rooflines:
+        if one.achieved.detail:
+            who = f"{view.label(one.stack)} on {one.model}"
+            found.setdefault(one.achieved.detail, []).append(who)
+    return tuple(f"{listing(dict.fromkeys(who))}: {text}" for text, who in found.items())
 
 
 def _touched(one: Roofline, value: Value) -> str:

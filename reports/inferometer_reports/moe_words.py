@@ -59,6 +59,11 @@ def subjects(view: View) -> list[tuple[str, str | None]]:
     return [one for one in primary if one in there] or list(there)
 
 
+def asked(view: View, one: MoeRatio | Interaction | OrderChange | MatchDependence) -> bool:
+    """Say whether a row is of one of the :func:`subjects`; other meters stand in tables alone."""
+    return (one.metric, one.meter) in subjects(view)
+
+
 def of_pair(view: View, pair: ModelPair) -> list[MoeRatio]:
     """Return the ratios of one pair of models, of every metric and operating point."""
     return [
@@ -80,7 +85,7 @@ def conclusions(view: View) -> list[Statement]:
 
 def _conclusion(view: View, pair: ModelPair) -> Statement:
     lead = f"{pair.moe} against {pair.dense} ({matched(pair)}):"
-    own = of_pair(view, pair)
+    own = [one for one in of_pair(view, pair) if asked(view, one)]
     at = next((at for at in POINTS if any(_there(one, at) for one in own)), None)
     said = f"{pair.statement.rstrip('. ')}." if pair.statement else ""
     if at is None:
@@ -88,31 +93,33 @@ def _conclusion(view: View, pair: ModelPair) -> Statement:
         text = f"cannot answer: there is no ratio ({reasons or 'not run'}). {said}"
         return Statement(lead, text.strip())
     judged = [one for one in own if one.at == at]
+    outcome, alike = _outcome(pair, judged)
     clauses = [
         f"{_noun(view, *subject)} {listing(stacks)}"
         for subject in subjects(view)
-        if (stacks := _by_stack(view, judged, subject))
+        if (stacks := _by_stack(view, judged, subject, verdicts=not alike))
     ]
     words = "each at its best" if at == "best" else f"at {POINTS[at]}"
-    text = f"{words}, {_outcome(view, pair, judged)}. MoE over dense: {'; '.join(clauses)}. {said}"
+    text = f"{words}, {outcome}. MoE over dense: {'; '.join(clauses)}. {said}"
     return Statement(lead, text.strip())
 
 
-def _outcome(view: View, pair: ModelPair, ratios: Sequence[MoeRatio]) -> str:
-    """Return which of the two is better over every stack, metric and load point, in words."""
-    asked = subjects(view)
-    sides = [one.better for one in ratios if (one.metric, one.meter) in asked and one.better]
+def _outcome(pair: ModelPair, ratios: Sequence[MoeRatio]) -> tuple[str, bool]:
+    """Return which of the two is better over all these ratios, and whether all of them say so."""
+    sides = [one.better for one in ratios if one.better]
     sure = {side for side in sides if side in {"moe", "dense"}}
     if not sure:
-        tie = sides and set(sides) == {"tie"}
-        return "the two are equal within the margin" if tie else "it is undecided which is better"
+        tie = bool(sides) and set(sides) == {"tie"}
+        words = "the two are equal within the margin" if tie else "it is undecided which is better"
+        return words, tie
     if len(sure) > 1:
-        return "which is better differs between stacks, metrics or loads"
+        return "which is better differs between stacks, metrics or loads", False
     winner = pair.moe if "moe" in sure else pair.dense
     decided = sum(side in sure for side in sides)
     if decided == len(sides):
-        return f"{winner} is better throughout"
-    return f"{winner} is better in {decided} of {len(sides)} ratios, the others are no decision"
+        return f"{winner} is better throughout", True
+    words = f"{winner} is better in {decided} of {len(sides)} ratios, the others are no decision"
+    return words, False
 
 
 def _there(ratio: MoeRatio, at: str) -> bool:
@@ -131,24 +138,29 @@ def _noun(view: View, metric: str, meter: str | None) -> str:
     return f"{title[:1].lower()}{title[1:]}"
 
 
-def _by_stack(view: View, ratios: Sequence[MoeRatio], subject: tuple[str, str | None]) -> list[str]:
+def _by_stack(
+    view: View, ratios: Sequence[MoeRatio], subject: tuple[str, str | None], *, verdicts: bool
+) -> list[str]:
     own = [one for one in ratios if (one.metric, one.meter) == subject]
     stacks = list(dict.fromkeys(one.stack for one in own))
     told = [
-        spread([one for one in own if one.stack == stack], f" on {view.label(stack)}")
+        spread([one for one in own if one.stack == stack], f" on {label}", verdicts=verdicts)
         for stack in stacks[:MOST]
+        for label in [view.label(stack)]
     ]
     return told + [f"{len(stacks) - MOST} stacks more below"] * (len(stacks) > MOST)
 
 
-def spread(ratios: Sequence[MoeRatio], where: str = "") -> str:
+def spread(ratios: Sequence[MoeRatio], where: str = "", *, verdicts: bool = True) -> str:
     """Return one ratio with its verdict, or the range of several and how often which is better."""
     sides = [one.better for one in ratios if one.ratio.value is not None]
     if len(ratios) == 1:
-        tail = f", {SIDES[sides[0]]}" if sides else ""
+        tail = f" ({SIDES[sides[0]]})" if sides and verdicts else ""
         return f"{times(ratios[0].ratio)}{where}{tail}"
     tally = [
-        f"{words} at {sides.count(side)}" for side, words in SIDES.items() if sides.count(side)
+        f"{words} at {sides.count(side)}"
+        for side, words in SIDES.items()
+        if verdicts and sides.count(side)
     ]
     absent = len(ratios) - len(sides)
     tally += [f"no ratio at {absent}"] * (0 < absent < len(ratios))
@@ -158,7 +170,8 @@ def spread(ratios: Sequence[MoeRatio], where: str = "") -> str:
 def flags(view: View) -> list[Statement]:
     """Return every answer that depends on what is matched, surely or by point values alone."""
     found = view.comparison.architectures
-    opposite = [one for one in found.dependences if _opposite(one)] if found else []
+    opposite = [one for one in found.dependences if one.depends] if found else []
+    opposite = [one for one in opposite if asked(view, one)]
     opposite.sort(key=lambda one: one.point_only)
     told = [_flag(view, one) for one in opposite[:MOST]]
     if len(opposite) > MOST:
@@ -167,20 +180,32 @@ def flags(view: View) -> list[Statement]:
     return told
 
 
-def _opposite(one: MatchDependence) -> bool:
-    return bool(one.depends) or one.point_only
-
-
 def _flag(view: View, one: MatchDependence) -> Statement:
-    sides = []
-    for side, words in (("moe", "MoE is better"), ("dense", "dense is better")):
-        own = [found for found in one.findings if found.better == side]
-        if own:
-            more = f" and {len(own) - 1} more" if len(own) > 1 else ""
-            sides.append(f"{words} {finding(own[0])}{more}")
+    sides = _points(view, one) if one.point_only else _sure(one)
     weak = " (by point values alone: one launch each)" if one.point_only else ""
     where = f"{one.moe} on {view.label(one.stack)}, {_noun(view, one.metric, one.meter)}"
     return Statement("Depends on the match:", f"{where}, {one.workload}{weak}: {'; '.join(sides)}.")
+
+
+def _sure(one: MatchDependence) -> list[str]:
+    """Return a finding of either side, and how many more there are."""
+    sides = []
+    for side, words in (("moe", "MoE is better"), ("dense", "dense is better")):
+        own = [found for found in one.findings if found.better == side]
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        sides += [f"{words} {finding(own[0])}{more}"] if own else []
+    return sides
+
+
+def _points(view: View, one: MatchDependence) -> list[str]:
+    """Return the findings that are farthest apart: of these nobody is surely better."""
+    info = view.metric(one.metric)
+    by_value = sorted(one.findings, key=lambda found: found.ratio.value or 0.0)
+    sides = ("dense", "MoE") if info and info.direction == "higher" else ("MoE", "dense")
+    return [
+        f"{side} looks better {finding(found)}"
+        for side, found in zip(sides, (by_value[0], by_value[-1]), strict=True)
+    ]
 
 
 def finding(found: Finding) -> str:
@@ -191,17 +216,16 @@ def finding(found: Finding) -> str:
 
 def dependence(one: MatchDependence) -> str:
     """Return whether an answer depends on the match, in words."""
-    if one.point_only:
-        return "depends, by point values alone"
     if one.depends is None:
-        return "cannot be told: fewer than two findings"
-    return "depends on the match" if one.depends else "no two findings are surely opposite"
+        return "cannot be told: fewer than two findings have a side"
+    words = "depends on the match" if one.depends else "no two findings are opposite"
+    return f"{words}, by point values alone" if one.point_only else words
 
 
 def order(view: View) -> Statement | None:
     """Return whether the order of the stacks is another on the MoE than on the dense model."""
     found = view.comparison.architectures
-    changes = found.order_changes if found else []
+    changes = [one for one in found.order_changes if asked(view, one)] if found else []
     if not changes:
         return None
     turned = [one for one in changes if one.changed]
@@ -225,7 +249,7 @@ def _turned(view: View, one: OrderChange) -> str:
 def interactions(view: View) -> Statement | None:
     """Return which stack gains more from a MoE, in what, and how often surely."""
     found = view.comparison.architectures
-    rows = found.interactions if found else []
+    rows = [one for one in found.interactions if asked(view, one)] if found else []
     if not rows:
         return None
     lead = "Who gains more from a MoE:"

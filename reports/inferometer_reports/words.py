@@ -256,7 +256,8 @@ def moe_to_dense(view: View) -> Statement | None:
         for pair in pairs
     ]
     title = view.metric_title(chosen[0].metric, unit=False)
-    depends = any(one.depends for one in found.dependences) if found else False
+    sure = [one for one in (found.dependences if found else []) if not one.point_only]
+    depends = any(one.depends for one in sure)
     flag = "Which is better depends on the match. " if depends else ""
     text = f"{title}: {_most(parts)}. {flag}"
     return Statement("MoE to dense:", f"{text}{routing_words(view)}".strip())

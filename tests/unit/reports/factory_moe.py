@@ -136,6 +136,10 @@ def dependences() -> list[MatchDependence]:
         finding("total_parameters", LARGE, "moe", 1.5),
         finding("active_parameters", SMALL, "dense", 0.5),
     ]
+    points = [
+        replace(one, better="undecided", ratio=replace(one.ratio, n=1, low=None, high=None))
+        for one in opposite
+    ]
     sure = MatchDependence(
         stack="vllm",
         moe=MOE,
@@ -148,7 +152,7 @@ def dependences() -> list[MatchDependence]:
     )
     return [
         sure,
-        replace(sure, metric=JOULES, meter="rapl", depends=None, point_only=True),
+        replace(sure, metric=JOULES, meter="rapl", findings=points, point_only=True),
         replace(sure, stack="transformers", findings=opposite[:1], depends=None),
         replace(sure, stack="transformers", metric=DOLLARS, depends=False),
     ]
@@ -275,7 +279,11 @@ def roofline(stack: str, model: str, place: int) -> Roofline:
         compute_share=derived(share / 10, "share") if moe else none,
         bound="memory",
         ceiling_tok_s=derived(1000.0, "tok/s"),
-        achieved=none if stack == "transformers" and place == 0 else derived(share, "share"),
+        achieved=(
+            none
+            if stack == "transformers" and place == 0
+            else replace(derived(share, "share"), detail="" if moe else "of memory alone")
+        ),
     )
 
 

@@ -52,13 +52,6 @@ def drawn() -> dict[str, bytes]:
     return dict(markdown.render(factory_moe.comparison()))
 
 
-def changed(**fields: Any) -> Comparison:
-    """The comparison with other fields of its architectures."""
-    base = factory_moe.comparison()
-    assert base.architectures is not None
-    return replace(base, architectures=replace(base.architectures, **fields))
-
-
 def section(comparison: Comparison) -> str:
     return "\n".join(markdown_moe.section(View(comparison), []))
 
@@ -164,8 +157,9 @@ def test_the_conclusion_says_who_is_better_where_and_what_is_matched() -> None:
     small, large, *_ = moe_words.conclusions(View(factory_moe.comparison()))
     assert small.lead == "wide-30b-a3b against dense-8b (no match holds):"
     assert small.text.startswith("at equal load, dense-8b is better throughout. MoE over dense: ")
-    assert "0.500x to 0.800x over 3 load points on vllm 0.32.0 (dense better at 3)" in small.text
+    assert "output throughput 0.500x to 0.800x over 3 load points on vllm 0.32.0 and " in small.text
     assert large.lead.endswith("(matched by total parameters and memory):")
+    assert "on transformers 5.19.0 (MoE better at 2, undecided at 1)" in large.text
     assert "wide-30b-a3b is better in 14 of 17 ratios, the others are no decision" in large.text
     assert large.text.endswith("The quality of the two is not matched (dense-32b).")
 
@@ -174,8 +168,8 @@ def test_one_ratio_has_its_interval() -> None:
     base = factory_moe.comparison()
     only = [it for it in base.moe_ratios if (it.load, it.metric) == ("16 streams", TOKENS)]
     small, large, *_ = moe_words.conclusions(View(replace(base, moe_ratios=only)))
-    assert "0.500x (95 % 0.460 to 0.540, n = 3) on vllm 0.32.0, dense better" in small.text
-    assert "on transformers 5.19.0, undecided" in large.text
+    assert "0.500x (95 % 0.460 to 0.540, n = 3) on vllm 0.32.0 and" in small.text
+    assert "on transformers 5.19.0 (undecided)" in large.text
     open_ = [replace(it, better="undecided") for it in only]
     found = moe_words.conclusions(View(replace(base, moe_ratios=open_)))
     assert "at equal load, it is undecided which is better." in found[0].text
@@ -190,15 +184,20 @@ def test_the_match_that_decides_is_flagged() -> None:
         "dense is better against dense-8b, matched by active parameters (equal load, 16 streams): "
         "0.500x (95 % 0.460 to 0.540, n = 3)."
     )
-    assert "by point values alone: one launch each" in weak.text
+    assert weak.text == (
+        "wide-30b-a3b on vllm 0.32.0, energy per output token (rapl), chat (by point values alone: "
+        "one launch each): MoE looks better against dense-8b, matched by active parameters (equal "
+        "load, 16 streams): 0.500x (no interval, n = 1); dense looks better against dense-32b, "
+        "matched by total parameters (equal load, 16 streams): 1.50x (no interval, n = 1)."
+    )
     text = console.render(factory_moe.comparison())["report.txt"].decode()
     assert "Which is better depends on the match." in " ".join(text.split())
     rows = moe_tables.dependences(View(factory_moe.comparison())).rows
     assert [row[4] for row in rows] == [
         "depends on the match",
-        "depends, by point values alone",
-        "cannot be told: fewer than two findings",
-        "no two findings are surely opposite",
+        "depends on the match, by point values alone",
+        "cannot be told: fewer than two findings have a side",
+        "no two findings are opposite",
     ]
 
 
@@ -289,10 +288,15 @@ def test_tables_by_match_and_of_the_roofline() -> None:
         "vllm 0.32.0",
         "0.500x to 0.800x over 3 load points (dense better at 3)",
     ]
-    assert first[5].endswith("dense better; at 20 tok/s/user")
-    assert first[6].endswith("dense better; MoE at 4 streams, dense at 16 streams")
+    assert first[5].endswith("(dense better); at 20 tok/s/user")
+    assert first[6].endswith("(dense better); MoE at 4 streams, dense at 16 streams")
     touched = [row[4] for row in moe_tables.rooflines(view).rows if row[1] == factory_moe.MOE]
     assert touched[0] == "8.00 (7.68 to 8.32) of 128"
+    (note,) = moe_tables.rooflines(view).notes
+    assert note == (
+        "vllm 0.32.0 on dense-8b, vllm 0.32.0 on dense-32b, transformers 5.19.0 on dense-8b and "
+        "transformers 5.19.0 on dense-32b: of memory alone"
+    )
     assert moe_tables.hardware(view).rows == [
         [
             *("2 x Example accelerator", "8000", "bfloat16 2000 and fp8 4000", "160"),
