@@ -83,7 +83,8 @@ def order_changes(cases: Sequence[Case], rankings: Sequence[Ranking]) -> list[Or
 def _pairs(cases: Sequence[Case]) -> Iterator[Both]:
     """Yield two stacks' cases of one question with their readings of one operating point.
 
-    Never of two profiles, and never a simulated stack with a real one.
+    Never of two profiles, and never a simulated stack with a real one. Where neither has a ratio,
+    the ratios themselves say why.
     """
     for one, other in combinations(cases, 2):
         if one.question != other.question or one.profile != other.profile:
@@ -93,7 +94,7 @@ def _pairs(cases: Sequence[Case]) -> Iterator[Both]:
         places = {(reading.at, reading.load): reading for reading in other.readings}
         for here in one.readings:
             there = places.get((here.at, here.load))
-            if there is not None:
+            if there is not None and not (here.reason and there.reason):
                 yield one, here, other, there
 
 

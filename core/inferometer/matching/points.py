@@ -187,16 +187,13 @@ def at_interactivity(
     kinds = [p.kind for p in (*dense, *moe) if p.reason is None]
     kind = worst_kind(["interpolated", *kinds])
     if speed is None or not inside:
-        detail = "; ".join(
-            f"the {name} model's launches {_covers(own)}"
-            for name, own in zip(("dense", "MoE"), ranges, strict=True)
-        )
+        reason, detail = _unread((dense, moe), ranges)
         return Reading(
             at="interactivity",
             load=words,
             kind=kind,
             interactivity=speed,
-            reason="out_of_range",
+            reason=reason,
             detail=detail,
         )
     read = [
@@ -217,6 +214,19 @@ def at_interactivity(
         interactivity=speed,
         slacks=(slacks[0], slacks[1]),
     )
+
+
+def _unread(both: Sequence[Sequence[Point]], ranges: Sequence[Range | None]) -> tuple[str, str]:
+    """Return why two models are not read at one speed: what spoilt a load point goes first."""
+    for points, found in zip(both, ranges, strict=True):
+        for point in points:
+            if found is None and point.reason is not None:
+                return point.reason, f"no curve of two load points; {point.load}: {point.detail}"
+    parts = [
+        f"the {name} model's launches {_covers(found)}"
+        for name, found in zip(("dense", "MoE"), ranges, strict=True)
+    ]
+    return "out_of_range", "; ".join(parts)
 
 
 def _covers(found: Range | None) -> str:

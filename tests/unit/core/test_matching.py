@@ -220,6 +220,9 @@ def test_a_load_that_failed_is_left_out_of_the_best_and_of_curves_not_of_what_is
     assert best is not None
     assert (best.dense_load, best.moe_load) == ("2 streams", "1 streams")
     assert reach(dense, moe, higher_is_better=True) is None  # one point is no curve
+    read = at_interactivity(dense, moe, (70.0, "70"), higher_is_better=True)
+    assert read.reason == "failed"
+    assert read.detail == "no curve of two load points; 2 streams: moe: died"
     both = [Point(load=f"{n} streams", streams=n, reason="failed", detail="died") for n in (1, 2)]
     none = at_best(dense, both, higher_is_better=True)
     assert none is not None
