@@ -23,6 +23,11 @@ ROUTING = {
     "trained": "as its authors published it",
     "synthetic": "synthetic: its router was drawn, so it stands for no trained mixture",
 }
+WEIGHTS = {
+    "trained": "",
+    "upcycled": ", experts copied from a dense model",
+    "random": ", drawn at random",
+}
 
 
 def listed(root: Path) -> list[dict[str, Any]]:
@@ -143,7 +148,8 @@ def _facts(facts: ModelFacts) -> Iterator[tuple[str, str]]:
     if facts.embedding_parameters is not None:
         yield "embeddings", f"{facts.embedding_parameters:,} of them, counted as active"
     packed = f", {facts.quantization}" if facts.quantization else ""
-    yield "weights", f"{common.gigabytes(facts.weights_bytes)}, {facts.dtype or 'unknown'}{packed}"
+    size, origin = common.gigabytes(facts.weights_bytes), WEIGHTS[facts.weights]
+    yield "weights", f"{size}, {facts.dtype or 'unknown'}{packed}{origin}"
     yield "KV cache", f"{_or_unknown(facts.kv_bytes_per_token)} bytes for each token of context"
     yield "context", f"{_or_unknown(facts.context_length)} tokens"
 

@@ -161,7 +161,7 @@ def random(config: Path, out: Path, seed: int, tokenizer: str, python: Path | No
 
 def _make(folder: Path, name: str, python: Path | None, build: Any) -> dict[str, Any]:
     """Make a model whole, with its marker; the log stays only where an error names it."""
-    from inferometer.errors import GateError, MachineError
+    from inferometer.errors import MachineError
     from inferometer.installing import cache_errors
     from inferometer.making import job as jobs
     from inferometer.progress import Lines
@@ -174,7 +174,9 @@ def _make(folder: Path, name: str, python: Path | None, build: Any) -> dict[str,
         ):
             marker: dict[str, Any] = build(job, new)
             jobs.mark(new, marker)
-    except GateError:
+    except MachineError:  # names the log
+        raise
+    except BaseException:
         jobs.log_of(folder).unlink(missing_ok=True)
         raise
     jobs.log_of(folder).unlink(missing_ok=True)

@@ -99,7 +99,7 @@ def test_a_twin_is_made_checked_and_says_of_what(dense: Path, capsys: Capture) -
     assert marker["made"] == {"seed": 7}
     assert marker["source"]["name"] == "small"
     facts = inspect(twin, dense.parent / "cache")
-    assert (facts.routing, facts.experts) == ("synthetic", 4)
+    assert (facts.routing, facts.weights, facts.experts) == ("synthetic", "upcycled", 4)
     assert not (twin.parent / "small-e4k2.log").exists()
 
 
@@ -225,7 +225,9 @@ def test_random_weights_are_marked(
     assert marker["made"] == {"arguments": ["5", "bfloat16"]}
     assert (out / "tokenizer.json").read_text() == tokenizer.read_text()
     facts = inspect(out, dense.parent / "cache")
-    assert facts.routing == ("synthetic" if experts else "none")
+    assert (facts.routing, facts.weights) == ("synthetic" if experts else "none", "random")
+    assert models("describe", out) == 0
+    assert "bfloat16, drawn at random" in capsys.readouterr().out
 
 
 def test_a_vocabulary_smaller_than_the_tokenizer_is_refused(dense: Path, capsys: Capture) -> None:
