@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -16,7 +17,7 @@ from msgspec import json
 from inferometer.energy import conditions, starved
 from inferometer.energy.account import counting
 from inferometer.energy.conditions import State
-from inferometer.energy.starved import Seen, Step
+from inferometer.energy.starved import Elsewhere, Seen, Step
 from inferometer.metrics.windows import KEY, in_flight, population
 from inferometer.precision import served_bytes
 from inferometer.roofline import accelerators
@@ -160,30 +161,61 @@ def _busy(
     """Return the check of every window in which accelerators were metered."""
     rows = points.filter(pl.col("metric") == "mean_power_w", pl.col("value").is_not_null())
     watts = {row[:3]: row[3] for row in rows.select(*KEY, "meter", "value").iter_rows()}
-    seen = loads(tables, points)
-    found = {}
-    for record in records:
-        for window in record.windows:
-            point = (record.id, window.load_point)
-            seeing = [info for info in record.meters if _tells(info, record)]
-            meters = [info for info in seeing if (*point, info.name) in watts]
-            if not meters or point not in checks:
-                continue
-            found_step, why = _step(record, counting(meters[0]), seen[point])
-            found[point] = starved.judge(
-                Seen(
-                    power_w=watts[*point, meters[0].name],
-                    limit_w=_limit_w(meters[0]),
-                    step=found_step,
-                    why_no_step=why,
-                    failed=[
-                        one.name
-                        for one in checks[point]
-                        if one.name in OF_HOST and one.verdict == "fail"
-                    ],
-                )
-            )
-    return found
+    known = loads(tables, points)
+    return {
+        point: starved.judge(seen)
+        for record in records
+        for point, seen in _seen(record, watts, known, checks).items()
+    }
+
+
+def _seen(
+    record: LaunchRecord,
+    watts: Mapping[tuple[object, ...], float],
+    known: Mapping[Point, Load],
+    checks: Mapping[Point, Sequence[Check]],
+) -> dict[Point, Seen]:
+    """Return what is known of each window of one launch, with what its other workloads did."""
+    found: dict[Point, Seen] = {}
+    workloads: dict[Point, str] = {}
+    for window in record.windows:
+        point = (record.id, window.load_point)
+        seeing = [info for info in record.meters if _tells(info, record)]
+        meters = [info for info in seeing if (*point, info.name) in watts]
+        if not meters or point not in checks:
+            continue
+        found_step, why = _step(record, counting(meters[0]), known[point])
+        workloads[point] = window.workload
+        found[point] = Seen(
+            power_w=watts[*point, meters[0].name],
+            limit_w=_limit_w(meters[0]),
+            step=found_step,
+            why_no_step=why,
+            failed=[
+                one.name for one in checks[point] if one.name in OF_HOST and one.verdict == "fail"
+            ],
+        )
+    return {
+        point: replace(seen, elsewhere=_elsewhere(point, found, workloads, known))
+        for point, seen in found.items()
+    }
+
+
+def _elsewhere(
+    point: Point,
+    found: Mapping[Point, Seen],
+    workloads: Mapping[Point, str],
+    known: Mapping[Point, Load],
+) -> list[Elsewhere]:
+    """Return what other workloads did in the same launch with as many sequences."""
+    mine = known[point].sequences()
+    return [
+        Elsewhere(workload=workloads[other], power_w=seen.power_w, roofline=seen.step.roofline)
+        for other, seen in found.items()
+        if workloads[other] != workloads[point]
+        and seen.step is not None
+        and starved.alike(mine, known[other].sequences())
+    ]
 
 
 def _tells(info: MeterInfo, record: LaunchRecord) -> bool:

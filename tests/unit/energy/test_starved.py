@@ -210,3 +210,35 @@ def test_conditions_are_judged(
     found = conditions(tmp_path, **changed)[name]
     assert found.verdict == verdict
     assert words in found.value
+
+
+@pytest.mark.parametrize(
+    ("watts", "times", "verdict"), [(600, 2, "fail"), (600, 1.2, "pass"), (420, 2, "pass")]
+)
+def test_another_workload_of_the_launch_shows_what_the_accelerator_could_do(
+    tmp_path: Path, watts: float, times: float, verdict: str
+) -> None:
+    made = Fixture(
+        rates={"a": 40.0}, rounds=1, meter=CARD, power_w=400.0, workloads={"other": (20, 10)}
+    )
+    store = write_results(tmp_path, made)
+    tables = scan(store)
+    other = pl.col("load_point") == 1
+    value = (
+        pl.when(other & (pl.col("metric") == "mean_power_w"))
+        .then(pl.lit(float(watts)))
+        .when(other & (pl.col("metric") == "tpot_ms"))
+        .then(pl.col("value") / times)
+        .otherwise("value")
+    )
+    points = evaluate(tables).with_columns(value=value)
+    judged = hardware.judge(tables, store.launches(), points, validity.judge(tables))
+    found = {
+        point: check
+        for (_, point), checks in judged.items()
+        for check in checks
+        if check.name == starved.NAME
+    }
+    # 400 of 700 W are 57 %: enough, if nothing else is known
+    assert (found[0].verdict, found[1].verdict) == (verdict, "pass")
+    assert ("with as many sequences other had" in found[0].detail) is (verdict == "fail")
