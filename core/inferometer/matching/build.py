@@ -9,6 +9,7 @@ from inferometer.matching.cases import build_cases
 from inferometer.matching.findings import conclusion, findings
 from inferometer.matching.gains import gain
 from inferometer.matching.knobs import build_knobs
+from inferometer.matching.matches import matches
 from inferometer.matching.orders import interactions, order_changes
 from inferometer.matching.pairs import kept_out, match_words, model_pairs, subject
 from inferometer.matching.sides import side
@@ -38,7 +39,7 @@ def build_architectures(
     function for one of them.
     """
     cases = build_cases(field, models, parity)
-    ratios = [ratio for case in cases for ratio in _ratios(case)]
+    ratios = [ratio for case in cases for ratio in _ratios(field, case, accelerators)]
     pairs = model_pairs(models, accelerators)
     return ratios, Architectures(
         pairs=pairs,
@@ -52,14 +53,17 @@ def build_architectures(
     )
 
 
-def _ratios(case: Case) -> list[MoeRatio]:
+def _ratios(field: Field, case: Case, accelerators: Accelerators) -> list[MoeRatio]:
     dense, moe = (case.precisions.get(model.name, "") for model in (case.dense, case.moe))
+    found = matches(
+        *(_served(field, case, model, accelerators) for model in (case.dense, case.moe))
+    )
     return [
         MoeRatio(
             stack=case.stack,
             dense=case.dense.name,
             moe=case.moe.name,
-            match=match_words(case.dense, case.moe, dense, moe),
+            match=match_words(case.dense, case.moe, found, dense, moe),
             metric=case.asked.metric,
             meter=case.asked.meter,
             workload=case.workload,
