@@ -103,10 +103,11 @@ def _cell(ratios: Sequence[MoeRatio]) -> str:
 
 
 def _best(ratio: MoeRatio) -> str:
-    """Return at which load points the two are at their best."""
+    """Return at which load points the two are at their best, and which could not be looked at."""
     if ratio.at != "best" or not ratio.moe_load:
         return ""
-    return f"; MoE at {ratio.moe_load}, dense at {ratio.dense_load}"
+    without = f"; {ratio.ratio.detail}" if ratio.ratio.detail else ""
+    return f"; MoE at {ratio.moe_load}, dense at {ratio.dense_load}{without}"
 
 
 def what_is_matched(view: View) -> Table:
@@ -206,7 +207,7 @@ def dependences(view: View) -> Table:
             one.moe,
             _metric(view, one.metric, one.meter),
             one.workload,
-            words.dependence(one),
+            words.dependence(view, one),
             "; ".join(f"{words.SIDES[it.better]} {words.finding(it)}" for it in one.findings)
             or "none",
         ]
@@ -239,7 +240,7 @@ def _running(view: View, one: Knobs | None) -> str:
     if one is None:
         return NOT_RUN
     told = one.running or {
-        it.load: it.batch.value
+        f"{it.workload}, {it.load}": it.batch.value
         for it in view.comparison.rooflines
         if (it.stack, it.model) == (one.stack, one.model)
         and it.batch_source == "server"
