@@ -236,18 +236,20 @@ def knobs(view: View) -> Table:
 
 
 def _running(view: View, one: Knobs | None) -> str:
-    """Return the mean requests running by load, as the server told them."""
+    """Return the mean requests running by load, as the server told them all along, or once."""
     if one is None:
         return NOT_RUN
-    told = one.running or {
+    steady = {
         f"{it.workload}, {it.load}": it.batch.value
         for it in view.comparison.rooflines
         if (it.stack, it.model) == (one.stack, one.model)
         and it.batch_source == "server"
         and it.batch.value is not None
     }
+    told = steady or one.running
     words = ", ".join(f"{load}: {number(mean)}" for load, mean in told.items())
-    return words or "n/a (the engine does not say)"
+    once = "" if steady else " (one look a launch)"
+    return f"{words}{once}" if words else "n/a (the engine does not say)"
 
 
 def _gain(view: View, one: Knobs | None) -> str:

@@ -26,6 +26,7 @@ from tests.unit.reports.test_several import several
 from inferometer.comparison import Architectures, Comparison, Value
 from inferometer.numbers import with_interval
 from inferometer_reports import (
+    chart_curves,
     charts,
     console,
     markdown,
@@ -247,6 +248,21 @@ def test_requests_running_of_two_workloads_stay_apart() -> None:
     (row,) = [one for one in moe_tables.knobs(View(two)).rows if one[1] == "requests running"]
     assert "chat, 1 stream: 1.00" in row[2]
     assert "code, 1 stream: 1.00" in row[2]
+
+
+def test_one_look_at_requests_running_is_said_where_there_is_no_mean() -> None:
+    base = replace(factory_moe.comparison(), rooflines=[])
+    (row,) = [one for one in moe_tables.knobs(View(base)).rows if one[1] == "requests running"]
+    assert row[2] == "1 stream: 1.00, 4 streams: 3.90, 16 streams: 15.5 (one look a launch)"
+
+
+def test_a_share_has_room_for_its_interval() -> None:
+    wide = value(0.1, "share", half=0.6)
+    series = chart_curves.Series("a", charts.Style("#000000", "circle"), {"1 stream": wide})
+    assert chart_curves.Panel("", [series], ratios=False).ends[1] > 0.16
+    endless = replace(wide, high=9.0)
+    series = series._replace(values={"1 stream": endless})
+    assert chart_curves.Panel("", [series], ratios=False).ends[1] == pytest.approx(0.408)
 
 
 def test_order_and_interactions_are_sentences() -> None:
