@@ -40,7 +40,7 @@ def build_architectures(
     """
     cases = build_cases(field, models, parity)
     ratios = [ratio for case in cases for ratio in _ratios(field, case, accelerators)]
-    pairs = model_pairs(models, accelerators)
+    pairs = model_pairs(models, accelerators, _sizes(field))
     return ratios, Architectures(
         pairs=pairs,
         interactions=interactions(cases),
@@ -120,16 +120,20 @@ def _dependence(field: Field, group: Sequence[Case], accelerators: Accelerators)
 
 def _served(field: Field, case: Case, model: Model, accelerators: Accelerators) -> Subject:
     """Return a model as the stack served it, at whichever load."""
-    sizes = [
-        cell.weights_bytes
-        for cell in field.cells.values()
-        if (cell.stack, cell.model) == (case.stack, model.name) and cell.weights_bytes
-    ]
     return subject(
         model,
-        weights_bytes=sizes[0] if sizes else None,
+        weights_bytes=_sizes(field).get((case.stack, model.name)),
         accelerators=accelerators.get((case.stack, model.name)),
     )
+
+
+def _sizes(field: Field) -> dict[tuple[str, str], int]:
+    """Return the bytes of the weights as served, by stack and model, where they are known."""
+    return {
+        (cell.stack, cell.model): cell.weights_bytes
+        for cell in field.cells.values()
+        if cell.weights_bytes
+    }
 
 
 def _why_not(field: Field, models: Sequence[Model]) -> str:

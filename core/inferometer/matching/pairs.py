@@ -91,11 +91,14 @@ def subject(
 
 
 def model_pairs(
-    models: Sequence[Model], accelerators: Mapping[tuple[str, str], int]
+    models: Sequence[Model],
+    accelerators: Mapping[tuple[str, str], int],
+    sizes: Mapping[tuple[str, str], int],
 ) -> list[ModelPair]:
-    """Return every pair with its matches; ``accelerators`` is by stack and model.
+    """Return every pair with its matches.
 
-    They count where each stack serves both models over as many, as over all stacks.
+    ``accelerators`` and ``sizes`` (bytes of the weights as served) are by stack and model. They
+    count for a model that all stacks serve alike; else its files say how many bytes it has.
     """
     return [
         ModelPair(
@@ -106,13 +109,21 @@ def model_pairs(
             statement=_statement(dense, moe, found),
         )
         for dense, moe in pairs(models)
-        for found in [matches(*(_served(model, accelerators) for model in (dense, moe)))]
+        for found in [matches(*(_served(model, accelerators, sizes) for model in (dense, moe)))]
     ]
 
 
-def _served(model: Model, accelerators: Mapping[tuple[str, str], int]) -> Subject:
-    counts = {count for (_, name), count in accelerators.items() if name == model.name}
-    return subject(model, accelerators=counts.pop() if len(counts) == 1 else None)
+def _served(
+    model: Model,
+    accelerators: Mapping[tuple[str, str], int],
+    sizes: Mapping[tuple[str, str], int],
+) -> Subject:
+    alike = [
+        numbers.pop() if len(numbers) == 1 else None
+        for known in (sizes, accelerators)
+        for numbers in [{number for (_, name), number in known.items() if name == model.name}]
+    ]
+    return subject(model, weights_bytes=alike[0], accelerators=alike[1])
 
 
 def _statement(dense: Model, moe: Model, found: Sequence[Match]) -> str:

@@ -11,7 +11,7 @@ from inferometer.analyze import analyze
 from inferometer.comparison import Architectures, Comparison, Model, MoeRatio
 from inferometer.errors import StudyError
 from inferometer.matching.matches import matches
-from inferometer.matching.pairs import match_words, subject
+from inferometer.matching.pairs import match_words, model_pairs, subject
 from inferometer.records import LaunchRecord, Told
 from inferometer.store import decode, encode
 from inferometer.study import dump, parse
@@ -264,6 +264,16 @@ def test_accelerators_match_the_memory_in_the_words_of_a_ratio_too() -> None:
     assert words.startswith("equal in memory, quality unknown")
     words = match_words(dense, moe, matches(subject(dense), subject(moe)))
     assert words.startswith("nothing matched, quality unknown")
+
+
+def test_a_pair_has_the_bytes_that_all_stacks_serve_else_those_of_its_files() -> None:
+    dense = model("dense", "dense", 32e9, weights_bytes=64_000_000_000)
+    moe = model("sparse", "moe", 30e9, weights_bytes=60_000_000_000)
+    sizes = {("a", "dense"): 32_000_000_000, ("b", "dense"): 32_000_000_000}
+    (pair,) = model_pairs([dense, moe], {}, sizes)
+    assert (pair.matches[2].dense, pair.matches[2].holds) == (32e9, False)
+    (pair,) = model_pairs([dense, moe], {}, sizes | {("b", "dense"): 64_000_000_000})
+    assert (pair.matches[2].dense, pair.matches[2].holds) == (64e9, True)
 
 
 def model(name: str, architecture: Any, parameters: float, **more: Any) -> Model:
