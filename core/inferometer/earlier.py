@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import polars as pl
+from msgspec import UNSET
 
 from inferometer.analyze import created, gather
 from inferometer.contests import METRIC
@@ -114,7 +115,7 @@ def _groups(evidence: Evidence, model: ModelEntry, point: LoadPoint) -> dict[Con
 
 def _entry(model: ModelEntry) -> ModelEntry:
     """Return a model without what says nothing of the model itself."""
-    return msgspec.structs.replace(model, twin_of=None)
+    return msgspec.structs.replace(model, twin_of=None, quality=UNSET)
 
 
 def main(words: Sequence[str]) -> int:

@@ -45,7 +45,10 @@ class Series(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """Curves with one y axis: ratios on a logarithmic one with a line at 1, or shares from 0."""
+    """Curves with one y axis: ratios on a logarithmic one with a line at 1, or shares from 0.
+
+    Intervals are on it whole, up to four times the outermost value.
+    """
 
     title: str
     series: list[Series]
@@ -58,7 +61,8 @@ class Panel(NamedTuple):
         if self.ratios:
             return domain(values)
         most = max((found for value in values if (found := positive(value.value))), default=0.0)
-        return 0.0, max(most * 1.15, 0.02)
+        highs = [found for value in values if (found := positive(value.high))]
+        return 0.0, max(most * 1.15, min(max(highs, default=0.0), most * 4) * 1.02, 0.02)
 
 
 def chart(panels: Sequence[Panel], loads: Sequence[str], *, title: str, subtitle: str) -> Drawing:

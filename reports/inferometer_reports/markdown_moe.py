@@ -25,8 +25,8 @@ def section(view: View, figures: Sequence[Figure]) -> list[str]:
     if not tables and not statements:
         return []
     lines = [TITLE, "", *_bullets(statements)]
-    note = words.routing_words(view)
-    lines += [note, ""] if note and not statements else []
+    note = words.routing_words(view, [one.moe for one in view.comparison.moe_ratios])
+    lines += [block(note), ""] if note and not statements else []
     for figure in figures:
         lines += [f"![{markdown(figure.alt)}]({figure.file})", ""]
     more = [one for one in (moe_words.order(view), moe_words.interactions(view)) if one]
@@ -53,6 +53,8 @@ def _table(one: Table) -> list[str]:
     body = [
         *([block(one.about), ""] if one.about else []),
         *table([markdown(name) for name in one.header], rows),
+        *(f"- {markdown(text)}" for text in one.notes),
+        *([""] if one.notes else []),
     ]
     if one.folded:
         head = f"<details><summary>{one.title}</summary>"

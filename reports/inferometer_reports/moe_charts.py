@@ -136,7 +136,7 @@ def _told(view: View, rows: Sequence[MoeRatio]) -> str:
         f"{view.label(one.stack)}, {_group(view, one)}: {point(one.ratio)}"
         for one in ratios[:TOLD]
     ]
-    more = [f"{len(rows) - TOLD} more in the table"] if len(rows) > TOLD else []
+    more = [f"{len(rows) - len(parts)} more in the table"] if len(rows) > len(parts) else []
     return f"{'; '.join([*parts, *more])}."
 
 

@@ -103,10 +103,11 @@ def _cell(ratios: Sequence[MoeRatio]) -> str:
 
 
 def _best(ratio: MoeRatio) -> str:
-    """Return at which load points the two are at their best."""
+    """Return at which load points the two are at their best, and which could not be looked at."""
     if ratio.at != "best" or not ratio.moe_load:
         return ""
-    return f"; MoE at {ratio.moe_load}, dense at {ratio.dense_load}"
+    without = f"; {ratio.ratio.detail}" if ratio.ratio.detail else ""
+    return f"; MoE at {ratio.moe_load}, dense at {ratio.dense_load}{without}"
 
 
 def what_is_matched(view: View) -> Table:
@@ -206,7 +207,7 @@ def dependences(view: View) -> Table:
             one.moe,
             _metric(view, one.metric, one.meter),
             one.workload,
-            words.dependence(one),
+            words.dependence(view, one),
             "; ".join(f"{words.SIDES[it.better]} {words.finding(it)}" for it in one.findings)
             or "none",
         ]
@@ -235,18 +236,20 @@ def knobs(view: View) -> Table:
 
 
 def _running(view: View, one: Knobs | None) -> str:
-    """Return the mean requests running by load, as the server told them."""
+    """Return the mean requests running by load, as the server told them all along, or once."""
     if one is None:
         return NOT_RUN
-    told = one.running or {
-        it.load: it.batch.value
+    steady = {
+        f"{it.workload}, {it.load}": it.batch.value
         for it in view.comparison.rooflines
         if (it.stack, it.model) == (one.stack, one.model)
         and it.batch_source == "server"
         and it.batch.value is not None
     }
+    told = steady or one.running
     words = ", ".join(f"{load}: {number(mean)}" for load, mean in told.items())
-    return words or "n/a (the engine does not say)"
+    once = "" if steady else " (one look a launch)"
+    return f"{words}{once}" if words else "n/a (the engine does not say)"
 
 
 def _gain(view: View, one: Knobs | None) -> str:

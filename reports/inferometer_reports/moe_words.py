@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from inferometer.comparison import OBJECTIVES
 from inferometer.numbers import times
 from inferometer.reasons import listing, reason_words
 from inferometer_reports.view import ARCHITECTURES, key_of
-from inferometer_reports.words import MOST, Statement, span
+from inferometer_reports.words import MOST, Statement, depends_on, opposite, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,19 +165,21 @@ def spread(ratios: Sequence[MoeRatio], where: str = "", *, verdicts: bool = True
     ]
     absent = len(ratios) - len(sides)
     tally += [f"no ratio at {absent}"] * (0 < absent < len(ratios))
-    return f"{span(ratios)}{where} ({', '.join(tally)})" if tally else f"{span(ratios)}{where}"
+    points = "load points" if {one.at for one in ratios} == {"load"} else "operating points"
+    text = f"{span(ratios, points)}{where}"
+    return f"{text} ({', '.join(tally)})" if tally else text
 
 
 def flags(view: View) -> list[Statement]:
     """Return every answer that depends on what is matched, surely or by point values alone."""
     found = view.comparison.architectures
-    opposite = [one for one in found.dependences if one.depends] if found else []
-    opposite = [one for one in opposite if asked(view, one)]
-    opposite.sort(key=lambda one: one.point_only)
-    told = [_flag(view, one) for one in opposite[:MOST]]
-    if len(opposite) > MOST:
-        more = f"{len(opposite) - MOST} more in the table."
-        told.append(Statement("Depends on the match:", more))
+    flagged = [one for one in found.dependences if one.depends] if found else []
+    flagged = [one for one in flagged if asked(view, one)]
+    flagged.sort(key=lambda one: one.point_only)
+    told = [_flag(view, one) for one in flagged[:MOST]]
+    if len(flagged) > MOST:
+        more = f"{len(flagged) - MOST} more in the table."
+        told.append(Statement("Depends:", more))
     return told
 
 
@@ -184,7 +187,8 @@ def _flag(view: View, one: MatchDependence) -> Statement:
     sides = _points(view, one) if one.point_only else _sure(one)
     weak = " (by point values alone: one launch each)" if one.point_only else ""
     where = f"{one.moe} on {view.label(one.stack)}, {_noun(view, one.metric, one.meter)}"
-    return Statement("Depends on the match:", f"{where}, {one.workload}{weak}: {'; '.join(sides)}.")
+    lead = f"Depends on {depends_on(view, one)}:"
+    return Statement(lead, f"{where}, {one.workload}{weak}: {'; '.join(sides)}.")
 
 
 def _sure(one: MatchDependence) -> list[str]:
@@ -198,14 +202,14 @@ def _sure(one: MatchDependence) -> list[str]:
 
 
 def _points(view: View, one: MatchDependence) -> list[str]:
-    """Return the findings that are farthest apart: of these nobody is surely better."""
-    info = view.metric(one.metric)
-    by_value = sorted(one.findings, key=lambda found: found.ratio.value or 0.0)
-    sides = ("dense", "MoE") if info and info.direction == "higher" else ("MoE", "dense")
-    return [
-        f"{side} looks better {finding(found)}"
-        for side, found in zip(sides, (by_value[0], by_value[-1]), strict=True)
-    ]
+    """Return the findings that are farthest apart: not of both is somebody surely better."""
+    told = []
+    for side, own in zip(("MoE", "dense"), opposite(view, one), strict=True):
+        if not own:
+            continue
+        far = max(own, key=lambda found: abs(math.log(found.ratio.value or 1.0)))
+        told.append(f"{side} looks better {finding(far)}")
+    return told
 
 
 def finding(found: Finding) -> str:
@@ -214,11 +218,11 @@ def finding(found: Finding) -> str:
     return f"against {found.dense}, matched by {MATCHES[found.match]} ({at}): {times(found.ratio)}"
 
 
-def dependence(one: MatchDependence) -> str:
+def dependence(view: View, one: MatchDependence) -> str:
     """Return whether an answer depends on the match, in words."""
     if one.depends is None:
         return "cannot be told: fewer than two findings have a side"
-    words = "depends on the match" if one.depends else "no two findings are opposite"
+    words = f"depends on {depends_on(view, one)}" if one.depends else "no two findings are opposite"
     return f"{words}, by point values alone" if one.point_only else words
 
 
@@ -230,9 +234,12 @@ def order(view: View) -> Statement | None:
         return None
     turned = [one for one in changes if one.changed]
     same = sum(one.changed is False for one in changes)
+    absent = sum(None in {one.dense_ratio.value, one.moe_ratio.value} for one in changes)
     total = len(changes)
+    rest = total - len(turned) - same - absent
     text = f"surely another in {len(turned)} of {total}, surely the same in {same}"
-    text += f", undecided in {total - len(turned) - same}" if total > len(turned) + same else ""
+    text += f", undecided in {rest}" if rest else ""
+    text += f", not both measured in {absent}" if absent else ""
     named = [_turned(view, one) for one in turned[:MOST]]
     tail = f": {'; '.join(named)}" if named else ""
     return Statement("Order of stacks, MoE against dense:", f"{text}{tail}.")
@@ -260,8 +267,10 @@ def interactions(view: View) -> Statement | None:
             groups.setdefault((*key, one.meter or ""), []).append(one)
     told = [_more(view, own) for own in groups.values()]
     more = [f"{len(told) - MOST} more in the table"] if len(told) > MOST else []
-    rest = sum(not one.gains_more for one in rows)
+    absent = sum(one.ratio.value is None for one in rows)
+    rest = sum(not one.gains_more for one in rows) - absent
     more += [f"undecided in {rest} of {len(rows)} comparisons"] * bool(rest)
+    more += [f"no ratio in {absent} of {len(rows)}"] * bool(absent)
     return Statement(lead, f"{'; '.join([*told[:MOST], *more])}.")
 
 
@@ -271,5 +280,5 @@ def _more(view: View, own: Sequence[Interaction]) -> str:
     return (
         f"{view.label(one.gains_more)}, in {_noun(view, one.metric, one.meter)} of {one.moe} over "
         f"{one.dense} {where}: the gain of {view.label(one.stack)} over that of "
-        f"{view.label(one.other)} is {span(own)}"
+        f"{view.label(one.other)} is {span(own, 'operating points')}"
     )

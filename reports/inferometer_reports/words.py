@@ -17,7 +17,14 @@ from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES, unit_nam
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import Interaction, MoeRatio, Objective, Stopped
+    from inferometer.comparison import (
+        Finding,
+        Interaction,
+        MatchDependence,
+        MoeRatio,
+        Objective,
+        Stopped,
+    )
     from inferometer_reports.view import View
 
 MOST = 4
@@ -257,10 +264,39 @@ def moe_to_dense(view: View) -> Statement | None:
     ]
     title = view.metric_title(chosen[0].metric, unit=False)
     sure = [one for one in (found.dependences if found else []) if not one.point_only]
-    depends = any(one.depends for one in sure)
-    flag = "Which is better depends on the match. " if depends else ""
+    what = dict.fromkeys(depends_on(view, one) for one in sure if one.depends)
+    flag = f"Which is better depends on {listing(what)}. " if what else ""
     text = f"{title}: {_most(parts)}. {flag}"
-    return Statement("MoE to dense:", f"{text}{routing_words(view)}".strip())
+    note = routing_words(view, [ratio.moe for ratio in chosen])
+    return Statement("MoE to dense:", f"{text}{note}".strip())
+
+
+def opposite(view: View, one: MatchDependence) -> tuple[list[Finding], list[Finding]]:
+    """Return the findings in which the MoE is better, and those in which the dense model is.
+
+    Surely; of values without an interval, by the value.
+    """
+    info = view.metric(one.metric)
+    higher = info is not None and info.direction == "higher"
+    moe = [it for it in one.findings if it.better == "moe" or _looks(it, above=higher)]
+    dense = [it for it in one.findings if it.better == "dense" or _looks(it, above=not higher)]
+    return moe, dense
+
+
+def _looks(found: Finding, *, above: bool) -> bool:
+    value = found.ratio.value
+    if found.ratio.low is not None or value is None or value == 1:
+        return False
+    return (value > 1) is above
+
+
+def depends_on(view: View, one: MatchDependence) -> str:
+    """Return what an answer depends on: the match, or only where the same two are compared."""
+    moe, dense = opposite(view, one)
+    both = [(left, right) for left in moe for right in dense]
+    same_place = any((it.at, it.load) == (other.at, other.load) for it, other in both)
+    same_match = any((it.match, it.dense) == (other.match, other.dense) for it, other in both)
+    return "the operating point" if same_match and not same_place else "the match"
 
 
 def _of_stacks(view: View, ratios: Sequence[MoeRatio]) -> str:
@@ -270,25 +306,32 @@ def _of_stacks(view: View, ratios: Sequence[MoeRatio]) -> str:
     )
 
 
-def routing_words(view: View) -> str:
-    """Return what a MoE-to-dense ratio means, by the origin of the router."""
-    routing = {model.routing for model in view.comparison.models if model.architecture == "moe"}
-    if "synthetic" in routing:
-        return (
-            "The router is random (synthetic routing): this shows MoE overhead at equal quality, "
+def routing_words(view: View, moes: Sequence[str]) -> str:
+    """Return what the ratios of these MoE models mean, by the origin of each one's router."""
+    there = [model for model in view.comparison.models if model.name in moes]
+    drawn = [model.name for model in there if model.routing == "synthetic"]
+    unknown = [model.name for model in there if model.routing == "unknown"]
+    told = []
+    if drawn:
+        whose = "The router" if len(drawn) == len(there) else f"The router of {listing(drawn)}"
+        told.append(
+            f"{whose} is random (synthetic routing): this shows MoE overhead at equal quality, "
             "not how a trained MoE model runs."
         )
-    return "The router's origin is unknown." if "unknown" in routing else ""
+    if unknown:
+        whose = "" if len(unknown) == len(there) else f" of {listing(unknown)}"
+        told.append(f"The origin of the router{whose} is unknown.")
+    return " ".join(told)
 
 
-def span(ratios: Sequence[MoeRatio | Interaction]) -> str:
+def span(ratios: Sequence[MoeRatio | Interaction], points: str = "load points") -> str:
     """Return one ratio with its interval, or the range of several."""
     present = [ratio.ratio for ratio in ratios if ratio.ratio.value is not None]
     if len(ratios) == 1 or not present:
         return times(ratios[0].ratio)
     low = min(present, key=lambda ratio: ratio.value or 0.0)
     high = max(present, key=lambda ratio: ratio.value or 0.0)
-    return f"{point(low, 'x')} to {point(high, 'x')} over {len(present)} load points"
+    return f"{point(low, 'x')} to {point(high, 'x')} over {len(present)} {points}"
 
 
 def checks(view: View) -> Statement:

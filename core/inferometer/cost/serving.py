@@ -20,7 +20,8 @@ from inferometer.cost.scene import Lengths
 from inferometer.cost.tornado import MachineHour
 from inferometer.declared import Energy
 from inferometer.errors import UsageError
-from inferometer.matching.pairs import match_words, pairs
+from inferometer.matching.matches import matches
+from inferometer.matching.pairs import match_words, pairs, subject
 from inferometer.metrics.energy import read_meters
 from inferometer.metrics.shares import baselines
 from inferometer.workloads.lengths import draw
@@ -327,7 +328,10 @@ def _rate(scene: Scene, terms: Terms, cell: Cell, idle: Mapping[tuple[str, str],
 
 
 def _pairs(models: Sequence[Model]) -> dict[tuple[str, str], str]:
-    return {(dense.name, moe.name): match_words(dense, moe) for dense, moe in pairs(models)}
+    return {
+        (dense.name, moe.name): match_words(dense, moe, matches(subject(dense), subject(moe)))
+        for dense, moe in pairs(models)
+    }
 
 
 def _by_hour(pue: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -9,6 +9,7 @@ from inferometer.matching.cases import build_cases
 from inferometer.matching.findings import conclusion, findings
 from inferometer.matching.gains import gain
 from inferometer.matching.knobs import build_knobs
+from inferometer.matching.matches import matches
 from inferometer.matching.orders import interactions, order_changes
 from inferometer.matching.pairs import kept_out, match_words, model_pairs, subject
 from inferometer.matching.sides import side
@@ -38,8 +39,8 @@ def build_architectures(
     function for one of them.
     """
     cases = build_cases(field, models, parity)
-    ratios = [ratio for case in cases for ratio in _ratios(case)]
-    pairs = model_pairs(models, accelerators)
+    ratios = [ratio for case in cases for ratio in _ratios(field, case, accelerators)]
+    pairs = model_pairs(models, accelerators, _sizes(field))
     return ratios, Architectures(
         pairs=pairs,
         interactions=interactions(cases),
@@ -52,14 +53,17 @@ def build_architectures(
     )
 
 
-def _ratios(case: Case) -> list[MoeRatio]:
+def _ratios(field: Field, case: Case, accelerators: Accelerators) -> list[MoeRatio]:
     dense, moe = (case.precisions.get(model.name, "") for model in (case.dense, case.moe))
+    found = matches(
+        *(_served(field, case, model, accelerators) for model in (case.dense, case.moe))
+    )
     return [
         MoeRatio(
             stack=case.stack,
             dense=case.dense.name,
             moe=case.moe.name,
-            match=match_words(case.dense, case.moe, dense, moe),
+            match=match_words(case.dense, case.moe, found, dense, moe),
             metric=case.asked.metric,
             meter=case.asked.meter,
             workload=case.workload,
@@ -116,16 +120,20 @@ def _dependence(field: Field, group: Sequence[Case], accelerators: Accelerators)
 
 def _served(field: Field, case: Case, model: Model, accelerators: Accelerators) -> Subject:
     """Return a model as the stack served it, at whichever load."""
-    sizes = [
-        cell.weights_bytes
-        for cell in field.cells.values()
-        if (cell.stack, cell.model) == (case.stack, model.name) and cell.weights_bytes
-    ]
     return subject(
         model,
-        weights_bytes=sizes[0] if sizes else None,
+        weights_bytes=_sizes(field).get((case.stack, model.name)),
         accelerators=accelerators.get((case.stack, model.name)),
     )
+
+
+def _sizes(field: Field) -> dict[tuple[str, str], int]:
+    """Return the bytes of the weights as served, by stack and model, where they are known."""
+    return {
+        (cell.stack, cell.model): cell.weights_bytes
+        for cell in field.cells.values()
+        if cell.weights_bytes
+    }
 
 
 def _why_not(field: Field, models: Sequence[Model]) -> str:

@@ -20,13 +20,14 @@ from inferometer.matching.points import (
 from inferometer.metrics.catalogue import BY_ID
 from inferometer.parity import figures
 from inferometer.parity import name as cell_name
-from inferometer.tables import model_name, stack_id
+from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.comparison import Cell, Model, Objective, Parity
     from inferometer.contests import Field
+    from inferometer.gate import Refusal
     from inferometer.matching.points import Level, Reading
     from inferometer.plan import LoadPoint
 
@@ -66,6 +67,8 @@ class Case:
     readings: Sequence[Reading]
     precisions: Mapping[str, str]
     """By model."""
+    refused: Mapping[str, Refusal]
+    """By model: why the stack may not be set beside others on it, as its answers differ."""
 
     @property
     def question(self) -> tuple[str, str, str, str | None, str]:
@@ -128,15 +131,21 @@ def _workloads(field: Field, asked: Asked) -> dict[str, list[LoadPoint]]:
 
 
 def _cases(question: _Question) -> Iterator[Case]:
-    """Yield the case of every stack; all are read at the same interactivities."""
+    """Yield the case of every stack; all are read at the same interactivities.
+
+    Simulated stacks and real ones each at their own, as in rankings.
+    """
     higher = question.asked.higher_is_better
     stacks = [
         (profile, stack) for profile, own in by_profile(question.field.evidence) for stack in own
     ]
     sides = {stack: _sides(question, stack) for _, stack in stacks}
-    equally_fast: list[Level] = []
+    made_up = _made_up(question, sides)
+    equally_fast: dict[bool, list[Level]] = {False: [], True: []}
     if sum(load.load.closed for load in question.loads) > 1:
-        equally_fast = levels([reach(*both, higher_is_better=higher) for both in sides.values()])
+        for kind in set(made_up.values()):
+            own = [both for stack, both in sides.items() if made_up[stack] is kind]
+            equally_fast[kind] = levels([reach(*both, higher_is_better=higher) for both in own])
     for profile, stack in stacks:
         both = sides[stack]
         best = at_best(*both, higher_is_better=higher)
@@ -149,14 +158,30 @@ def _cases(question: _Question) -> Iterator[Case]:
             workload=question.workload,
             readings=[
                 *at_load(*both),
-                *(at_interactivity(*both, at, higher_is_better=higher) for at in equally_fast),
+                *(
+                    at_interactivity(*both, at, higher_is_better=higher)
+                    for at in equally_fast[made_up[stack]]
+                ),
                 *([best] if best else []),
             ],
             precisions={
                 model.name: _cell(question, stack, model, question.loads[0]).precision
                 for model in (question.dense, question.moe)
             },
+            refused={
+                name: refusal
+                for (whose, name), refusal in question.field.refused.items()
+                if whose == stack
+            },
         )
+
+
+def _made_up(
+    question: _Question, sides: Mapping[str, tuple[list[Point], list[Point]]]
+) -> dict[str, bool]:
+    """Return which stacks are simulated; one that nothing was measured of goes with the others."""
+    real = {stack_id(r): not is_simulated(r) for r in question.field.evidence.records}
+    return {stack: not real.get(stack, any(real.values())) for stack in sides}
 
 
 def _cell(question: _Question, stack: str, model: Model, load: LoadPoint) -> Cell:

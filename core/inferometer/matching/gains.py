@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from inferometer import stats
 from inferometer.comparison import Value, worst_kind
 from inferometer.numbers import percent
@@ -23,7 +25,9 @@ def gain(reading: Reading) -> Value:
     """
     if reading.reason is not None:
         return absent(reading.kind, reading.reason, reading.detail)
-    return quotient(reading.moe, reading.dense, reading.kind, slack=sum(reading.slacks))
+    found = quotient(reading.moe, reading.dense, reading.kind, slack=sum(reading.slacks))
+    words = "; ".join(filter(None, (found.detail, reading.detail)))
+    return replace(found, detail=words)
 
 
 def interaction(one: Reading, other: Reading) -> Value:

@@ -55,10 +55,13 @@ def _running(records: Sequence[LaunchRecord]) -> dict[str, float]:
 
 
 def _setting(record: LaunchRecord, name: str) -> str:
-    """Return what the engine says, else what it was asked; sizes of parallelism are 1 unasked."""
+    """Return what the engine says, else what it was asked; sizes of parallelism are 1 unasked.
+
+    Nothing is asked of a server that someone else runs, nor known of results before it was kept.
+    """
     told = record.told.get(name)
     if told is not None and told.value is not None:
         return plain(str(told.value))
     if record.asked.get(name) is not None:
         return f"{plain(str(record.asked[name]))} (asked)"
-    return "1 (not asked)" if name in PARALLEL else "not told"
+    return "1 (not asked)" if name in PARALLEL and record.asked else "not told"

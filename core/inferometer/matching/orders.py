@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Pair, Ranking, Value
     from inferometer.comparison.architectures import Side
-    from inferometer.matching.cases import Case
+    from inferometer.matching.cases import Case, Reason
     from inferometer.matching.points import Reading
 
     Both = tuple[Case, Reading, Case, Reading]
@@ -30,7 +30,11 @@ class _Said(NamedTuple):
 
 
 def interactions(cases: Sequence[Case]) -> list[Interaction]:
-    """Return who gains more from MoE, for every two stacks, wherever both were read."""
+    """Return who gains more from MoE, for every two stacks, wherever both were read.
+
+    Stacks of which one may not be ranked on a model serve another function there, so that the
+    gains are of different work.
+    """
     return [
         Interaction(
             stack=one.stack,
@@ -48,7 +52,10 @@ def interactions(cases: Sequence[Case]) -> list[Interaction]:
             ),
         )
         for one, here, other, there in _pairs(cases)
-        for ratio in [interaction(here, there)]
+        for wrong in [_refused(one, other, one.dense.name, one.moe.name)]
+        for ratio in [
+            absent(here.kind, *wrong) if wrong else interaction(here, there),
+        ]
     ]
 
 
@@ -122,11 +129,22 @@ def _order(both: Both, rankings: Sequence[Ranking], *, moe: bool) -> _Said:
     for reading in (here, there):
         if reading.reason is not None:
             return _Said(absent(reading.kind, reading.reason, reading.detail), None)
+    if (wrong := _refused(one, other, model.name)) is not None:
+        return _Said(absent(here.kind, *wrong), None)
     index = 1 if moe else 0
     mine, theirs = (here.moe, there.moe) if moe else (here.dense, there.dense)
     slack = here.slacks[index] + there.slacks[index]
     ratio = quotient(mine, theirs, here.kind, slack=slack)
     return _Said(ratio, side(ratio, higher_is_better=one.asked.higher_is_better))
+
+
+def _refused(one: Case, other: Case, *models: str) -> Reason | None:
+    """Return why a stack may not be set beside others on one of the models, as in rankings."""
+    for case in (one, other):
+        for name in models:
+            if (refusal := case.refused.get(name)) is not None:
+                return refusal.reason, f"{case.stack} on {name}: {refusal.detail}"
+    return None
 
 
 def _same_place(ranking: Ranking, here: Reading) -> bool:

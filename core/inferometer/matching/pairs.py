@@ -32,9 +32,17 @@ def pairs(models: Sequence[Model]) -> list[tuple[Model, Model]]:
         for right in models
         if right.architecture == "moe"
         for left in dense
-        if right.twin_of == left.name
+        if (right.twin_of == left.name and right.weights != "random")
         or (right.twin_of is None and _trained(left) and _trained(right))
     ]
+
+
+def is_twin(moe: Model, dense: Model) -> bool:
+    """Say whether a MoE model computes the same function as a dense one by its making.
+
+    ``twin_of`` alone is the study's word for what is compared; copied weights are what makes it so.
+    """
+    return moe.twin_of == dense.name and moe.weights == "upcycled"
 
 
 def _trained(model: Model) -> bool:
@@ -58,6 +66,8 @@ def _reason(model: Model) -> str:
 def _detail(model: Model, dense: set[str]) -> str:
     if model.architecture == "dense":
         return "random weights answer nothing: it has no quality that a trained model could match"
+    if model.weights == "random" and model.twin_of is not None:
+        return "its weights are random: it computes no dense model's function to be compared with"
     if model.twin_of in dense:
         return f"compared with {model.twin_of}, its own dense model, alone: MoE overhead"
     if model.twin_of is not None:
@@ -76,38 +86,49 @@ def subject(
         weights_bytes=weights_bytes if weights_bytes is not None else model.weights_bytes,
         accelerators=accelerators,
         quality=model.quality,
-        twin_of=model.twin_of,
+        twin_of=model.twin_of if model.weights == "upcycled" else None,
     )
 
 
 def model_pairs(
-    models: Sequence[Model], accelerators: Mapping[tuple[str, str], int]
+    models: Sequence[Model],
+    accelerators: Mapping[tuple[str, str], int],
+    sizes: Mapping[tuple[str, str], int],
 ) -> list[ModelPair]:
-    """Return every pair with its matches; ``accelerators`` is by stack and model.
+    """Return every pair with its matches.
 
-    They count where each stack serves both models over as many, as over all stacks.
+    ``accelerators`` and ``sizes`` (bytes of the weights as served) are by stack and model. They
+    count for a model that all stacks serve alike; else its files say how many bytes it has.
     """
     return [
         ModelPair(
             dense=dense.name,
             moe=moe.name,
             matches=found,
-            overhead=moe.twin_of == dense.name,
+            overhead=is_twin(moe, dense),
             statement=_statement(dense, moe, found),
         )
         for dense, moe in pairs(models)
-        for found in [matches(*(_served(model, accelerators) for model in (dense, moe)))]
+        for found in [matches(*(_served(model, accelerators, sizes) for model in (dense, moe)))]
     ]
 
 
-def _served(model: Model, accelerators: Mapping[tuple[str, str], int]) -> Subject:
-    counts = {count for (_, name), count in accelerators.items() if name == model.name}
-    return subject(model, accelerators=counts.pop() if len(counts) == 1 else None)
+def _served(
+    model: Model,
+    accelerators: Mapping[tuple[str, str], int],
+    sizes: Mapping[tuple[str, str], int],
+) -> Subject:
+    alike = [
+        numbers.pop() if len(numbers) == 1 else None
+        for known in (sizes, accelerators)
+        for numbers in [{number for (_, name), number in known.items() if name == model.name}]
+    ]
+    return subject(model, weights_bytes=alike[0], accelerators=alike[1])
 
 
 def _statement(dense: Model, moe: Model, found: Sequence[Match]) -> str:
     """Say what ratios of a pair say and what not."""
-    if moe.twin_of == dense.name:
+    if is_twin(moe, dense):
         words = f"{moe.name} computes the same function as {dense.name}, so the ratios show what "
         words += "routing and the experts' bytes cost at equal quality"
         drawn = "; its router is random, so they say nothing of a trained MoE model"
@@ -125,15 +146,18 @@ def _statement(dense: Model, moe: Model, found: Sequence[Match]) -> str:
 
 
 def match_words(
-    dense: Model, moe: Model, dense_precision: str = "", moe_precision: str = ""
+    dense: Model,
+    moe: Model,
+    found: Sequence[Match],
+    dense_precision: str = "",
+    moe_precision: str = "",
 ) -> str:
-    """Say what is equal between the two models of a pair, each served in some precision."""
-    if moe.twin_of == dense.name:
+    """Say which matches of a pair hold, and where each was served in a precision of its own."""
+    if is_twin(moe, dense):
         words = "the same function: equal quality by construction (upcycled twin)"
         if moe.routing == "synthetic":
             words += "; the routing is synthetic, so this is MoE overhead, not a trained MoE"
     else:
-        found = matches(subject(dense), subject(moe))
         equal = [WORDS[one.kind] for one in found if one.holds]
         words = f"equal in {listing(equal)}" if equal else "nothing matched"
         if "quality" not in equal:

@@ -50,7 +50,8 @@ class Point:
 class Reading:
     """A dense and a MoE model at one operating point, by round; or why not.
 
-    ``slacks`` are how far off (log units) what was interpolated may be, dense and MoE.
+    ``slacks`` are how far off (log units) what was interpolated may be, dense and MoE. ``detail``
+    says why there is no ratio, or what must be known of the one there is.
     """
 
     at: OperatingPoint
@@ -97,10 +98,12 @@ def at_best(
     if len(loads) < 2:
         return None
     found = [_best(points, higher_is_better=higher_is_better) for points in (dense, moe)]
+    unfit = [[p for p in _loaded(points) if p.reason is not None] for points in (dense, moe)]
     if found[0] is None or found[1] is None:
-        unfit = [p for points in (moe, dense) for p in points if p.reason]
-        reason, detail = (unfit[0].reason, unfit[0].detail) if unfit else ("too_few_samples", "")
+        spoilt = unfit[0] if found[0] is None else unfit[1]
+        reason, detail = (spoilt[0].reason, spoilt[0].detail) if spoilt else ("too_few_samples", "")
         return Reading(at="best", load=BEST, reason=reason, detail=detail)
+    without = [f"{p.load} ({p.detail})" for points in unfit for p in points]
     return Reading(
         at="best",
         load=BEST,
@@ -109,6 +112,7 @@ def at_best(
         kind=worst_kind(["derived", found[0].kind, found[1].kind]),
         dense_load=found[0].load,
         moe_load=found[1].load,
+        detail=f"best without {'; '.join(without)}" if without else "",
     )
 
 
@@ -127,7 +131,11 @@ def _best(points: Sequence[Point], *, higher_is_better: bool) -> Point | None:
 
 
 def _closed(points: Sequence[Point]) -> list[Point]:
-    return [p for p in points if p.streams is not None and p.reason is None and p.values]
+    return [p for p in _loaded(points) if p.reason is None and p.values]
+
+
+def _loaded(points: Sequence[Point]) -> list[Point]:
+    return [p for p in points if p.streams is not None]
 
 
 def curves(points: Sequence[Point], *, higher_is_better: bool) -> dict[int, interactivity.Curve]:

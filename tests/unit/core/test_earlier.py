@@ -102,6 +102,12 @@ def test_studies_add_up_and_other_loads_are_not_asked(tmp_path: Path) -> None:
     assert priors_of(study, [longer.root]) == []
 
 
+def test_a_declared_quality_makes_no_other_model(tmp_path: Path) -> None:
+    told = 'quality = { name = "Exam", score = 1, low = 0, high = 2, source = "made up" }'
+    study, _ = study_of(sequential(tmp_path / "r", model_lines={"dense": told}))
+    assert {p.launches for p in priors_of(study, [earlier(tmp_path).root])} == {10}
+
+
 @pytest.mark.usefixtures("here")
 def test_with_a_prior_the_look_after_round_two_decides_and_the_report_repeats(
     tmp_path: Path,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,8 @@ def test_a_load_that_failed_is_left_out_of_the_best_and_of_curves_not_of_what_is
     best = at_best(dense, moe, higher_is_better=True)
     assert best is not None
     assert (best.dense_load, best.moe_load) == ("2 streams", "1 streams")
+    assert gain(best).value == pytest.approx(50 / 160)
+    assert gain(best).detail == "best without 2 streams (moe: died)"
     assert reach(dense, moe, higher_is_better=True) is None  # one point is no curve
     read = at_interactivity(dense, moe, (70.0, "70"), higher_is_better=True)
     assert read.reason == "failed"
@@ -227,6 +230,13 @@ def test_a_load_that_failed_is_left_out_of_the_best_and_of_curves_not_of_what_is
     none = at_best(dense, both, higher_is_better=True)
     assert none is not None
     assert gain(none).reason == "failed"
+    starved = replace(dense[0], reason="starved", detail="dense: starved")
+    mixed = at_best([starved, dense[1]], both, higher_is_better=True)
+    assert mixed is not None
+    assert (mixed.reason, mixed.detail) == ("failed", "died")  # of the model that has none at all
+    mixed = at_best(both, [starved, moe[0]], higher_is_better=True)
+    assert mixed is not None
+    assert (mixed.reason, mixed.detail) == ("failed", "died")
 
 
 def test_best_is_chosen_over_rounds_that_all_loads_have() -> None:

@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from inferometer.analyze import analyze
-from inferometer.comparison import Architectures, Comparison, MoeRatio
+from inferometer.comparison import Architectures, Comparison, Model, MoeRatio
 from inferometer.errors import StudyError
+from inferometer.matching.matches import matches
+from inferometer.matching.pairs import match_words, model_pairs, subject
 from inferometer.records import LaunchRecord, Told
 from inferometer.store import decode, encode
 from inferometer.study import dump, parse
@@ -177,6 +179,115 @@ def test_synthetic_and_random_models_never_stand_beside_trained_ones(tmp_path: P
     assert encode(msgspec.json.decode(encode(seen), type=Comparison)) == encode(seen)
 
 
+def change(store: Store, stack: str, **fields: Any) -> None:
+    """Write other fields into every launch of a stack."""
+    for record in store.launches():
+        if record.stack["id"] == stack:
+            path = store.folder(record.id) / "launch.json"
+            path.write_bytes(encode(msgspec.structs.replace(record, **fields)))
+
+
+def test_the_studys_word_alone_makes_no_twin(tmp_path: Path) -> None:
+    # Its weights were learnt: nothing but a score can say that it answers as well as "dense".
+    store = make(
+        tmp_path, models=("dense", "sparse"), facts={"sparse": SPARSE | {"twin_of": "dense"}}
+    )
+    seen = analyze(store.root)
+    (pair,) = of(seen).pairs
+    assert not pair.overhead
+    assert {match.kind: match.holds for match in pair.matches}["quality"] is None
+    assert "same function" not in pair.statement
+    assert "quality unknown" in speed(seen)[0].match
+
+
+def test_random_weights_are_nobodys_twin(tmp_path: Path) -> None:
+    drawn = SPARSE | {"routing": "synthetic", "weights": "random", "twin_of": "dense"}
+    seen = analyze(make(tmp_path, models=("dense", "noise"), facts={"noise": drawn}).root)
+    assert (of(seen).pairs, seen.moe_ratios) == ([], [])
+    (out,) = of(seen).kept_out
+    assert out.reason == "synthetic_routing"
+    assert out.detail.startswith("its weights are random")
+
+
+def test_stacks_that_answer_otherwise_gain_nothing_over_each_other(tmp_path: Path) -> None:
+    # "b" says something else for the trained MoE: its own ratio stands, but not beside a's.
+    store = make(tmp_path, models=("dense", "sparse"), facts={"sparse": SPARSE})
+    for record in store.launches():
+        path = store.folder(record.id) / "probes.jsonl"
+        if (record.stack["id"], record.model["name"]) == ("b", "sparse") and path.exists():
+            path.write_bytes(path.read_bytes().replace(b"[1,2,3,4]", b"[5,6,7,8]"))
+    seen = analyze(store.root)
+    assert {(one.stack, one.ratio.reason) for one in seen.moe_ratios} == {("a", None), ("b", None)}
+    assert of(seen).interactions
+    for one in of(seen).interactions:
+        assert (one.ratio.value, one.ratio.reason) == (None, "parity_failed")
+        assert "on sparse: its answers differ" in one.ratio.detail
+        assert one.gains_more == ""
+    assert {one.moe_ratio.reason for one in of(seen).order_changes} == {"parity_failed"}
+    assert {one.changed for one in of(seen).order_changes} == {None}
+
+
+def test_at_its_best_a_refused_stack_has_no_order_either(tmp_path: Path) -> None:
+    # No ranking is at each stack's best, so nothing but the refusal itself keeps it out.
+    paces = {n: {"a": (ms, ms), "b": (ms, ms)} for n, ms in ((1, 10.0), (4, 20.0))}
+    store = make(tmp_path, models=("dense", "sparse"), facts={"sparse": SPARSE}, paces=paces)
+    for record in store.launches():
+        path = store.folder(record.id) / "probes.jsonl"
+        if (record.stack["id"], record.model["name"]) == ("b", "sparse") and path.exists():
+            path.write_bytes(path.read_bytes().replace(b"[1,2,3,4]", b"[5,6,7,8]"))
+    best = [one for one in of(analyze(store.root)).order_changes if one.at == "best"]
+    assert best
+    assert {one.moe_ratio.reason for one in best} == {"parity_failed"}
+    assert {one.dense_ratio.value is None for one in best} == {False}
+
+
+def test_a_simulated_stack_does_not_choose_the_speed_of_a_real_one(tmp_path: Path) -> None:
+    # Both models: 25 to 50 tok/s/user on "a", 62 to 125 on "b", which alone reaches 100.
+    paces = {
+        streams: {"a": (ms, ms), "b": (ms / 2.5, ms / 2.5)}
+        for streams, ms in ((1, 10.0), (4, 20.0), (16, 40.0))
+    }
+    store = make(tmp_path, models=("dense", "moe"), paces=paces)
+    change(store, "a", environment={"kind": "venv"})
+    found = {one.stack: one for one in speed(analyze(store.root)) if one.at == "interactivity"}
+    assert found["b"].interactivity == 100
+    assert found["a"].interactivity is not None
+    assert 25 <= found["a"].interactivity <= 50
+    assert found["a"].ratio.value is not None
+
+
+def test_accelerators_match_the_memory_in_the_words_of_a_ratio_too() -> None:
+    dense = model("dense", "dense", 8e9, weights_bytes=16_000_000_000)
+    moe = model("sparse", "moe", 30e9, weights_bytes=60_000_000_000)
+    each = [subject(one, accelerators=1) for one in (dense, moe)]
+    words = match_words(dense, moe, matches(*each))
+    assert words.startswith("equal in memory, quality unknown")
+    words = match_words(dense, moe, matches(subject(dense), subject(moe)))
+    assert words.startswith("nothing matched, quality unknown")
+
+
+def test_a_pair_has_the_bytes_that_all_stacks_serve_else_those_of_its_files() -> None:
+    dense = model("dense", "dense", 32e9, weights_bytes=64_000_000_000)
+    moe = model("sparse", "moe", 30e9, weights_bytes=60_000_000_000)
+    sizes = {("a", "dense"): 32_000_000_000, ("b", "dense"): 32_000_000_000}
+    (pair,) = model_pairs([dense, moe], {}, sizes)
+    assert (pair.matches[2].dense, pair.matches[2].holds) == (32e9, False)
+    (pair,) = model_pairs([dense, moe], {}, sizes | {("b", "dense"): 64_000_000_000})
+    assert (pair.matches[2].dense, pair.matches[2].holds) == (64e9, True)
+
+
+def model(name: str, architecture: Any, parameters: float, **more: Any) -> Model:
+    return Model(
+        name=name,
+        architecture=architecture,
+        total_parameters=int(parameters),
+        active_parameters=int(parameters),
+        precision="bfloat16",
+        sha256="0" * 64,
+        **more,
+    )
+
+
 @pytest.mark.parametrize(
     ("models", "facts", "words"),
     [
@@ -226,6 +337,14 @@ def test_knobs_are_as_told_else_as_asked(tmp_path: Path) -> None:
     assert sorted(first.settings["max_num_seqs"].split(" or ")) == ["32", "33"]
     assert first.settings["moe_backend"] == "not told"
     assert first.running == {"small, 4 streams": 4.0}  # the mean of 3, 4 and 5
+
+
+def test_nothing_is_known_of_a_server_that_was_asked_nothing(tmp_path: Path) -> None:
+    store = make(tmp_path, models=("dense", "moe"), rates={"a": 40.0})
+    change(store, "a", asked={}, environment={"kind": "url"})
+    assert {knobs.settings["tensor_parallel_size"] for knobs in of(analyze(store.root)).knobs} == {
+        "not told"
+    }
 
 
 def test_a_stack_that_failed_has_an_interaction_with_its_reason(tmp_path: Path) -> None:

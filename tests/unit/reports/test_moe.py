@@ -26,6 +26,7 @@ from tests.unit.reports.test_several import several
 from inferometer.comparison import Architectures, Comparison, Value
 from inferometer.numbers import with_interval
 from inferometer_reports import (
+    chart_curves,
     charts,
     console,
     markdown,
@@ -33,6 +34,7 @@ from inferometer_reports import (
     moe_tables,
     moe_words,
     report_json,
+    words,
 )
 from inferometer_reports.view import View
 
@@ -201,17 +203,80 @@ def test_the_match_that_decides_is_flagged() -> None:
     ]
 
 
+def test_one_match_that_turns_with_the_load_does_not_depend_on_the_match() -> None:
+    base = factory_moe.comparison()
+    assert base.architectures is not None
+    first = base.architectures.dependences[0]
+    large = factory_moe.LARGE
+    turning = [
+        replace(first.findings[0], load=load, better=better, ratio=value(number, "ratio"))
+        for load, better, number in (("1 stream", "dense", 0.5), ("16 streams", "moe", 2.0))
+    ]
+    assert {(one.match, one.dense) for one in turning} == {("total_parameters", large)}
+    changed = replace(base.architectures, dependences=[replace(first, findings=turning)])
+    one = replace(base, architectures=changed)
+    (flag,) = moe_words.flags(View(one))
+    assert flag.lead == "Depends on the operating point:"
+    told = words.moe_to_dense(View(one))
+    assert told is not None
+    assert told.text.endswith("Which is better depends on the operating point.")
+    (row,) = moe_tables.dependences(View(one)).rows
+    assert row[4] == "depends on the operating point"
+
+
+def test_a_best_that_some_load_is_missing_from_says_so() -> None:
+    base = factory_moe.comparison()
+    lost = "best without 16 streams (wide-30b-a3b: invalid)"
+    changed = [
+        replace(it, ratio=replace(it.ratio, detail=lost)) if it.at == "best" else it
+        for it in base.moe_ratios
+    ]
+    row = moe_tables.by_match(View(replace(base, moe_ratios=changed))).rows[0]
+    assert row[6].endswith(f"MoE at 4 streams, dense at 16 streams; {lost}")
+
+
+def test_requests_running_of_two_workloads_stay_apart() -> None:
+    base = factory_moe.comparison()
+    assert base.architectures is not None
+    silent = [replace(one, running={}) for one in base.architectures.knobs]
+    more = [replace(one, workload="code") for one in base.rooflines]
+    two = replace(
+        base,
+        architectures=replace(base.architectures, knobs=silent),
+        rooflines=[*base.rooflines, *more],
+    )
+    (row,) = [one for one in moe_tables.knobs(View(two)).rows if one[1] == "requests running"]
+    assert "chat, 1 stream: 1.00" in row[2]
+    assert "code, 1 stream: 1.00" in row[2]
+
+
+def test_one_look_at_requests_running_is_said_where_there_is_no_mean() -> None:
+    base = replace(factory_moe.comparison(), rooflines=[])
+    (row,) = [one for one in moe_tables.knobs(View(base)).rows if one[1] == "requests running"]
+    assert row[2] == "1 stream: 1.00, 4 streams: 3.90, 16 streams: 15.5 (one look a launch)"
+
+
+def test_a_share_has_room_for_its_interval() -> None:
+    wide = value(0.1, "share", half=0.6)
+    series = chart_curves.Series("a", charts.Style("#000000", "circle"), {"1 stream": wide})
+    assert chart_curves.Panel("", [series], ratios=False).ends[1] > 0.16
+    endless = replace(wide, high=9.0)
+    series = series._replace(values={"1 stream": endless})
+    assert chart_curves.Panel("", [series], ratios=False).ends[1] == pytest.approx(0.408)
+
+
 def test_order_and_interactions_are_sentences() -> None:
     view = View(factory_moe.comparison())
     order, gains = moe_words.order(view), moe_words.interactions(view)
     assert order is not None
     assert gains is not None
     assert order.text.startswith(
-        "surely another in 1 of 3, surely the same in 1, undecided in 1: vllm 0.32.0 over "
+        "surely another in 1 of 3, surely the same in 1, not both measured in 1: vllm 0.32.0 over "
         "transformers 5.19.0 is 0.800x"
     )
-    assert "is 1.33x to 1.50x over 3 load points" in gains.text
-    assert gains.text.endswith("undecided in 1 of 6 comparisons.")
+    assert "is 1.33x to 1.50x over 3 operating points" in gains.text
+    assert gains.text.endswith("; no ratio in 1 of 6.")
+    assert "undecided" not in gains.text
 
 
 def test_one_architecture_cannot_answer() -> None:
@@ -297,6 +362,7 @@ def test_tables_by_match_and_of_the_roofline() -> None:
         "vllm 0.32.0 on dense-8b, vllm 0.32.0 on dense-32b, transformers 5.19.0 on dense-8b and "
         "transformers 5.19.0 on dense-32b: of memory alone"
     )
+    assert f"\n\n- {note}\n" in section(view.comparison)
     assert moe_tables.hardware(view).rows == [
         [
             *("2 x Example accelerator", "8000", "bfloat16 2000 and fp8 4000", "160"),

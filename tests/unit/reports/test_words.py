@@ -170,6 +170,23 @@ def test_moe_ratio_says_what_it_can_mean() -> None:
     assert found.text.endswith("MoE overhead at equal quality, not how a trained MoE model runs.")
 
 
+def test_a_random_router_is_said_of_its_own_model_alone() -> None:
+    base = factory.comparison()
+    (moe,) = {ratio.moe for ratio in base.moe_ratios}
+    model = next(one for one in base.models if one.name == moe)
+    trained = replace(model, name="trained", routing="trained")
+    ratios = [*base.moe_ratios, *(replace(one, moe="trained") for one in base.moe_ratios)]
+    both = View(replace(base, models=[*base.models, trained], moe_ratios=ratios))
+    found = words.moe_to_dense(both)
+    assert found
+    assert f"The router of {moe} is random" in found.text
+    # A twin that the ratios shown are not of says nothing of them.
+    alone = View(replace(both.comparison, moe_ratios=ratios[len(base.moe_ratios) :]))
+    found = words.moe_to_dense(alone)
+    assert found
+    assert "random" not in found.text
+
+
 def test_failing_checks_are_named() -> None:
     comparison = factory.comparison()
     cell = comparison.cells[0]
