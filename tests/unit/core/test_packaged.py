@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from inferometer import packaged
+from inferometer import model, packaged
 from inferometer.errors import GateError, MachineError, UsageError
 from inferometer.making import job
 from inferometer.model import inspect
@@ -129,6 +129,15 @@ def test_a_model_that_is_made_needs_nothing_any_more(
     said: list[str] = []
     assert ensure("smollm2-135m", Path("/no/python"), shop, said.append) == folder
     assert said == []
+
+
+def test_hashes_of_large_files_stay_in_the_cache(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "LARGE", 0)
+    ensure("smollm2-135m-moe", PYTHON, shop, lambda _: None)
+    assert any((shop / "hashes").iterdir())
+    assert not (shop.parent / "hashes").exists()
 
 
 def test_half_made_folders_are_removed(shop: Path) -> None:
