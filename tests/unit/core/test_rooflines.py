@@ -128,6 +128,15 @@ def test_a_share_above_one_is_flagged(tmp_path: Path) -> None:
     assert "ABOVE" not in seen.compute_share.detail
 
 
+def test_a_type_slower_than_float32_is_bounded_by_float32(tmp_path: Path) -> None:
+    """Without AMX such processors are common: what is stored in bfloat16 is computed in float32."""
+    slow = {**PROCESSOR, "flops": {"float32": 160_000.0, "bfloat16": 40_000.0}}
+    found = real(tmp_path, host={"processor": slow})
+    assert numbers(only(found), "compute_share") == [0.5]
+    assert found.hardware[0].flops == {"float32": 160_000, "bfloat16": 160_000}
+    assert "no type taken for slower than float32" in found.hardware[0].source
+
+
 def test_a_type_that_was_not_probed_leaves_memory_alone(tmp_path: Path) -> None:
     plain = {**PROCESSOR, "flops": {"float32": 40_000.0}}
     seen = only(real(tmp_path, host={"processor": plain}))
