@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,20 @@ def test_a_script_that_fails_keeps_its_log(dense: Path, capsys: Capture) -> None
     assert "upcycle.py failed: no such layer" in capsys.readouterr().err
     assert "no such layer" in (dense.parent / "small-e4k2.making.log").read_text()
     assert not (dense.parent / "small-e4k2").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_way_out(
+    dense: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    def read_only(**_: object) -> str:
+        raise OSError(errno.EROFS, "Read-only file system", "/media/x")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", read_only)
+    assert upcycle(dense, "-e", 4, "-k", 2) == 6
+    said = capsys.readouterr().err
+    assert "/media/x: cannot be written: Read-only file system" in said
+    assert "--out" in said
+    assert "INFEROMETER_CACHE" not in said
 
 
 def test_a_twin_has_e_mlps_a_router_and_its_own_output_matrix(dense: Path) -> None:
