@@ -124,7 +124,8 @@ def _capacity(
     assert planned is not None
     flag = flag_of(found)
     reason, detail = why(evidence, stack, model.name, found)
-    brackets = [one.bracket for one in found if one.bracket]
+    # what the others' mean would be too low or too high for is no number either
+    brackets = [one.bracket for one in found if one.bracket and flag not in BEYOND]
     kind: Kind = "simulated" if any(is_simulated(one.record) for one in found) else "measured"
 
     def value(numbers: Sequence[float]) -> Value:

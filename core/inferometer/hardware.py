@@ -62,7 +62,8 @@ class Load(NamedTuple):
     per_step: float | None
     """Tokens that one engine step made in the mean, as the server counted; of one replica."""
     context: float
-    """Mean tokens that the cache holds of a request, over its answer."""
+    """Tokens that the cache holds of a sequence, in the mean over the steps: a long answer is in as
+    many as it has tokens."""
 
     def sequences(self, replicas: int = 1) -> float:
         """Return the sequences in one step of all replicas together."""
@@ -245,12 +246,14 @@ def loads(tables: Tables, points: pl.DataFrame) -> dict[Point, Load]:
         (launch, point): mean
         for launch, point, mean in in_flight(tables).select(*KEY, "in_flight").iter_rows()
     }
-    prompt = pl.coalesce("input_tokens", "input_tokens_expected")
+    made = pl.col("output_tokens")
+    held = pl.coalesce("input_tokens", "input_tokens_expected") + made / 2
+    steps = pl.when(held.is_not_null()).then(made).sum()
     rows = (
         population(tables)
         .filter("finished")
         .group_by(KEY)
-        .agg((prompt + pl.col("output_tokens") / 2).mean())
+        .agg(pl.when(steps > 0).then((held * made).sum() / steps))
         .iter_rows()
     )
     contexts = {(launch, point): mean for launch, point, mean in rows}
@@ -277,6 +280,11 @@ def split_of(record: LaunchRecord) -> Split:
     return Split(replicas, int(record.asked.get("expert_parallel_size") or 1) > 1)
 
 
+def cache_type(record: LaunchRecord) -> str:
+    """Return the type of the cache's numbers: its own, else that of the activations."""
+    return record.precision.get("kv_cache_dtype") or record.precision.get("dtype", "")
+
+
 def _step(record: LaunchRecord, devices: Sequence[Device], load: Load) -> tuple[Step | None, str]:
     """Return one decode step over all devices, or why there is none.
 
@@ -301,7 +309,7 @@ def _step(record: LaunchRecord, devices: Sequence[Device], load: Load) -> tuple[
         sequences=load.sequences(split.replicas),
         context=load.context,
         split=split,
-        kv_type=record.precision.get("kv_cache_dtype", ""),
+        kv_type=cache_type(record),
     )
     read, bandwidth = work.weight_bytes + work.cache_bytes, sum(peak.bytes_s for peak in known)
     return Step(bytes_read=read, seconds=load.tpot_ms / 1e3, bytes_s=bandwidth), ""

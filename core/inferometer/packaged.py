@@ -6,7 +6,7 @@ runs in an engine's environment (torch and transformers live only there). Layout
 
     <name>-<hash16>/       a whole model directory, with ``inferometer.json`` saying what it is
     <name>-<hash16>.lock   held while it is made
-    <name>-<hash16>.log    output of pip and of the scripts
+    <name>-<hash16>.making.log  output of pip and of the scripts
     .making-<name>-*/      half-made; removed by the next one to hold the lock
 
 The hash covers the recipe and the scripts, so a changed recipe makes a new directory.
@@ -225,7 +225,7 @@ def _upcycle(recipe: Recipe, job: Job, dense: Path, out: Path) -> dict[str, Any]
         top_k=recipe.top_k or 0,
         seed=recipe.seed or 0,
     )
-    return twins.upcycle(job, asked, out, out.parents[3])
+    return twins.upcycle(job, asked, out, out.parents[2])
 
 
 def _fetch(recipe: Recipe, work: Path, job: Job) -> Path:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from inferometer import stats
 from inferometer.cells import cell_id
 from inferometer.comparison import Hardware, Roofline, Value
-from inferometer.hardware import SPECULATIVE, Load, loads, split_of
+from inferometer.hardware import SPECULATIVE, Load, cache_type, loads, split_of
 from inferometer.precision import served_bytes
 from inferometer.roofline import machines, steps
 from inferometer.tables import is_simulated, model_name, stack_id
@@ -52,6 +52,7 @@ MISPLACED = {
 }
 SERVER = "output tokens over steps, as the server counted both"
 CLIENT = "in flight at the client: the server counts no steps"
+GUESSED = f"in flight at the client; {SPECULATIVE}"
 EVEN = "expected of even routing; real routers are skewed and touch fewer"
 NO_CACHE = "weights alone: the cache's bytes per token are not known"
 
@@ -114,9 +115,20 @@ def _ground(evidence: Evidence, host: Mapping[str, object]) -> Mapping[str, obje
 def _here(
     records: Sequence[LaunchRecord], point: LoadPoint, seen: Mapping[tuple[str, int], Load]
 ) -> list[tuple[LaunchRecord, Load]]:
-    """Return the launches that have a window of a load point, with what its steps were like."""
+    """Return the launches that have a window of a load point, with what its steps were like.
+
+    With speculative decoding tokens over steps are no batch, so the client's count stands.
+    """
     keys = [(record, (record.id, point.index)) for record in records]
-    return [(record, seen[key]) for record, key in keys if key in seen]
+    return [
+        (record, seen[key]._replace(per_step=None) if _speculates(record) else seen[key])
+        for record, key in keys
+        if key in seen
+    ]
+
+
+def _speculates(record: LaunchRecord) -> bool:
+    return bool(record.asked.get("speculative"))
 
 
 def _roofline(
@@ -133,7 +145,7 @@ def _roofline(
     found = [_look(record, load, hardware, why) for record, load in here]
     told = all(load.per_step is not None for _, load in here)
     notes = {
-        "batch": SERVER if told else CLIENT,
+        "batch": SERVER if told else GUESSED if _speculates(first) else CLIENT,
         "bandwidth_share": _read_words(found, hardware, host),
         "flops": "" if steps.has_shape(first.model) else steps.NO_SHAPE,
         "experts_touched": EVEN,
@@ -169,6 +181,10 @@ def _look(
     """Return what is known of the decode steps of one launch at one load point."""
     split = split_of(record)
     sequences, weights = load.sequences(split.replicas), served_bytes(record)
+    if _speculates(record):
+        known = {"batch": sequences, "context": load.context}
+        known = {key: value for key, value in known.items() if value > 0}
+        return _Seen(known, dict.fromkeys(PARTS, ("speculative", SPECULATIVE)))
     taken_ms = load.tpot_ms if load.tpot_ms and math.isfinite(load.tpot_ms) else 0.0
     numbers = {"batch": sequences, "context": load.context, "step_ms": taken_ms}
     reasons = {"step_ms": no_tpot}
@@ -182,7 +198,7 @@ def _look(
         sequences=sequences,
         context=load.context,
         split=split,
-        kv_type=record.precision.get("kv_cache_dtype", ""),
+        kv_type=cache_type(record),
     )
     numbers |= {
         "weight_bytes": work.weight_bytes,
@@ -209,8 +225,6 @@ def _shares(
     no_tpot: tuple[str, str],
 ) -> tuple[dict[str, float], dict[str, tuple[str, str]]]:
     """Return what follows from the hardware, and reasons for what does not."""
-    if record.asked.get("speculative"):
-        return {}, dict.fromkeys(OF_HARDWARE, ("speculative", SPECULATIVE))
     if isinstance(hardware, str):
         return {}, dict.fromkeys(OF_HARDWARE, ("no_peaks", hardware))
     kind = machines.number_type(record)

@@ -162,23 +162,24 @@ def random(config: Path, out: Path, seed: int, tokenizer: str, python: Path | No
 def _make(folder: Path, name: str, python: Path | None, build: Any) -> dict[str, Any]:
     """Make a model whole, with its marker; the log stays only where an error names it."""
     from inferometer.errors import MachineError
-    from inferometer.installing import cache_errors
     from inferometer.making import job as jobs
     from inferometer.progress import Lines
 
     maker = _interpreter(python, jobs.NEEDED)
     try:
-        with (
-            cache_errors(MachineError, folder),
-            jobs.whole(folder, name, maker, Lines().note) as (job, new),
-        ):
+        with jobs.whole(folder, name, maker, Lines().note) as (job, new):
             marker: dict[str, Any] = build(job, new)
             jobs.mark(new, marker)
     except MachineError:  # names the log
         raise
-    except BaseException:
+    except BaseException as error:
         jobs.log_of(folder).unlink(missing_ok=True)
-        raise
+        if not isinstance(error, OSError):
+            raise
+        raise MachineError(
+            f"{error.filename or folder}: cannot be written: {error.strerror or error}",
+            hint="Free space or fix the permissions there, or give another place with --out.",
+        ) from error
     jobs.log_of(folder).unlink(missing_ok=True)
     return marker
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from inferometer import __version__, workload
-from inferometer.architecture import Config, Tensors, describe
+from inferometer.architecture import Config, Tensors, describe, read_json
 from inferometer.errors import UsageError
 from inferometer.making import room
 
@@ -107,7 +107,7 @@ def copy_tokenizer(source: Path, out: Path) -> None:
     path = out / "tokenizer_config.json"
     context = Config(out / "config.json").get("max_position_embeddings")
     if path.is_file() and context is not None:
-        content = json.loads(path.read_text(encoding="utf-8")) | {"model_max_length": context}
+        content = read_json(path) | {"model_max_length": context}
         text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
 

@@ -91,8 +91,8 @@ def has(python: Path, modules: Sequence[str] = NEEDED) -> bool:
 
 
 def log_of(folder: Path) -> Path:
-    """Return where the output of making ``folder`` is kept."""
-    return folder.with_name(f"{folder.name}.log")
+    """Return where the output of making ``folder`` is kept: under a name that is ours alone."""
+    return folder.with_name(f"{folder.name}.making.log")
 
 
 @contextlib.contextmanager

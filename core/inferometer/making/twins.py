@@ -123,6 +123,10 @@ def _why_none(config: Config, facts: ModelFacts) -> str | None:
         (facts.architecture == "moe", "is a mixture of experts already"),
         (kind is None, f"model_type {facts.model_type!r} has no twin that computes the same"),
         (biases, f"{' and '.join(biases)} is set, and a {kind} model has none"),
+        (
+            kind == "Qwen3-MoE" and config.raw.get("use_sliding_window"),
+            f"use_sliding_window is set, and a {kind} model slides in other layers",
+        ),
         (act != "silu", f"hidden_act is {act!r}, and engines run a {kind} model's with 'silu'"),
         (facts.quantization or facts.dtype not in room.BYTES, f"its weights are {packed}"),
         (facts.shape is None, f"its shape is unknown: {'; '.join(facts.unknown)}"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _LATENCIES = {"ttft_ms": "ttft_intended_ms", "tpot_ms": "tpot_ms", "e2e_ms": "e2e_intended_ms"}
 """Objective -> column of the population."""
-UNJUDGED = "no request of full length ended in the window"
+UNJUDGED = "no request of full length ended in the window, or nobody counted its tokens"
 
 
 def judged(tables: Tables, slo: Slo | None) -> pl.DataFrame:
@@ -22,7 +22,8 @@ def judged(tables: Tables, slo: Slo | None) -> pl.DataFrame:
 
     The population is that of the latencies: ``met`` is null for a stream's shortened first request,
     which would meet an end-to-end limit that none of full length does. A one-token answer has no
-    TPOT, and so meets any; of an answer whose tokens nobody counted a limit of TPOT is not judged.
+    TPOT, and so meets any. An answer whose tokens nobody counted is not judged by a limit of TPOT;
+    nor are the failed ones of a window that has no others, or their share would be all there is.
     """
     found = timed(tables).with_columns(failed=pl.col("finished").not_())
     if slo is None:
@@ -35,7 +36,12 @@ def judged(tables: Tables, slo: Slo | None) -> pl.DataFrame:
         for name, limit in _limits(slo).items()
     ]
     met = pl.col("finished") & pl.all_horizontal(every)
-    return found.with_columns(met=pl.when(pl.col("phase") == "load").then(met))
+    blind = pl.col("finished") & pl.col("output_tokens").is_null() & (slo.tpot_ms is not None)
+    load, told = pl.col("phase") == "load", pl.col("finished") & pl.col("met").is_not_null()
+    lost = (load & blind).any().over(KEY) & told.any().over(KEY).not_()
+    return found.with_columns(met=pl.when(load & blind.not_()).then(met)).with_columns(
+        met=pl.when(lost.not_()).then(pl.col("met"))
+    )
 
 
 def _limits(slo: Slo) -> dict[str, float]:

@@ -102,18 +102,28 @@ def _processor(found: Mapping[str, Any], host: Mapping[str, object]) -> Hardware
         count=1,
         kind="measured",
         bytes_s=max(known),
-        flops={
-            plain(str(kind)): float(rate)
-            for kind, rate in (flops.items() if isinstance(flops, dict) else ())
-            if isinstance(rate, int | float) and rate > 0
-        },
+        flops=_rates(flops if isinstance(flops, dict) else {}),
         memory_bytes=float(gib) * 2**30 if isinstance(gib, int | float) else None,
         tdp_w=None,
         source=f"probe of this machine before the first launch: the faster of reading and copying "
         f"{(size if isinstance(size, int) else 0) / 1e9:.1f} GB with {cores} threads; matrix "
-        f"products {_by(by)}",
+        f"products {_by(by)}, no type taken for slower than float32",
         seen=plain(str(found.get("seen") or "")),
     )
+
+
+def _rates(flops: Mapping[str, object]) -> dict[str, float]:
+    """Return FLOP/s by type, none below float32's: any narrower product can be done in that.
+
+    Processors whose bfloat16 instructions are slower exist, and engines that go by float32 there
+    would be above what is meant as a bound.
+    """
+    found = {
+        plain(str(kind)): float(rate)
+        for kind, rate in flops.items()
+        if isinstance(rate, int | float) and rate > 0
+    }
+    return {kind: max(rate, found.get("float32", 0.0)) for kind, rate in found.items()}
 
 
 def _by(by: Mapping[str, object]) -> str:

@@ -69,8 +69,7 @@ def step(
     weights = one.weight_bytes * split.replicas
     touched = one.experts_touched
     if split.shared_experts and touched is not None:
-        experts, top_k = int(model.get("experts") or 0), int(model.get("top_k") or 0)
-        met = experts_touched(experts, top_k, each * split.replicas)
+        met = experts_touched(*_routing(model, shape), each * split.replicas)
         expert_bytes = _expert_bytes(model, weights_bytes, shape)
         weights = (one.weight_bytes - touched * expert_bytes) * split.replicas + met * expert_bytes
         touched = met
@@ -91,8 +90,8 @@ def has_shape(model: Mapping[str, Any]) -> bool:
 def kv_width(model: Mapping[str, Any], kv_type: str) -> float:
     """Return bytes per number of the cache over those of the model's own type."""
     own = OWN_BYTES.get(str(model.get("dtype") or ""), 2)
-    narrow = next((width for name, width in KV_BYTES.items() if name in kv_type), own)
-    return narrow / own
+    known = KV_BYTES | OWN_BYTES
+    return next((width for name, width in known.items() if name in kv_type), own) / own
 
 
 def _shape(model: Mapping[str, Any]) -> Shape | None:
@@ -104,6 +103,14 @@ def _shape(model: Mapping[str, Any]) -> Shape | None:
     mlps = [each.mlp for each in found.layers]
     sane = all(0 < mlp.top_k <= mlp.experts for mlp in mlps if mlp.experts)
     return found if mlps and sane and found.total_parameters > 0 else None
+
+
+def _routing(model: Mapping[str, Any], shape: Shape | None) -> tuple[int, int]:
+    """Return how many experts a MoE layer has, and how many of them a token takes."""
+    if shape is not None:
+        mlp = next(each.mlp for each in reversed(shape.layers) if each.mlp.experts)
+        return mlp.experts, mlp.top_k
+    return int(model["experts"]), int(model["top_k"])
 
 
 def _expert_bytes(model: Mapping[str, Any], weights_bytes: float, shape: Shape | None) -> float:

@@ -55,9 +55,10 @@ def memory(threads: int, size: int) -> tuple[float, float]:
     import numpy as np  # noqa: PLC0415 -- after the limits are set
 
     each = size // threads // 2 // 4
-    pairs = [(np.ones(each, np.float32), np.ones(each, np.float32)) for _ in range(threads)]
     moved = 2.0 * 4 * each * threads
     with ThreadPoolExecutor(threads) as pool:  # both calls let other threads run
+        # Filled by the threads: memory lies with the processor that writes it first.
+        pairs = list(pool.map(lambda _: tuple(np.ones((2, each), np.float32)), range(threads)))
         read_s = best(lambda: list(pool.map(lambda pair: pair[0].dot(pair[1]), pairs)), moved)
         copy_s = best(lambda: list(pool.map(lambda pair: np.copyto(*pair), pairs)), moved)
     return read_s, copy_s

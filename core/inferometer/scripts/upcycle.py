@@ -51,6 +51,7 @@ def main(dense: Path, out: Path, experts: int, top_k: int, seed: int) -> None:
     if config.get("model_type") not in TWINS:
         sys.exit(f"error: {dense}: model_type {config.get('model_type')!r} has no twin here")
     family, layer_name, convert = TWINS[config["model_type"]]
+    config = complete(config)
     say(f"copying every MLP into {experts} experts")
     shards = Shards(out)
     dtype = None
@@ -70,7 +71,7 @@ def main(dense: Path, out: Path, experts: int, top_k: int, seed: int) -> None:
     say("writing safetensors")
     shards.close()
     for file in dense.iterdir():
-        if file.is_file() and file.suffix != ".safetensors" and file.name not in NOT_COPIED:
+        if file.is_file() and goes_along(file.name):
             shutil.copyfile(file, out / file.name)
     text = json.dumps(convert(config, experts, top_k), indent=2, sort_keys=True)
     (out / "config.json").write_text(text + "\n", encoding="utf-8")
@@ -78,7 +79,46 @@ def main(dense: Path, out: Path, experts: int, top_k: int, seed: int) -> None:
     print(json.dumps({"tools": tools, "parameters": shards.elements}))
 
 
-NOT_COPIED = {"config.json", "inferometer.json", INDEX}
+NOT_COPIED = {"config.json", "inferometer.json"}
+WEIGHTS = (
+    ".index.json",
+    ".safetensors",
+    ".bin",
+    ".pt",
+    ".pth",
+    ".gguf",
+    ".h5",
+    ".msgpack",
+    ".onnx",
+)
+"""The dense weights once more, in other formats: they would be the twin's by mistake."""
+DENSE = {
+    "llama": {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048},
+    "mistral": {"num_key_value_heads": 8, "rms_norm_eps": 1e-6, "sliding_window": 4096},
+    "qwen3": {"num_key_value_heads": 32, "head_dim": 128},
+}
+"""What transformers takes for a dense model's fields that its file leaves out, where the twin's
+family has another default."""
+THETA = 10_000.0
+"""Likewise of the rotary embedding, in all three families."""
+
+
+def goes_along(name: str) -> bool:
+    """Say whether a file of the dense model goes with its twin, such as the tokenizer."""
+    return name not in NOT_COPIED and not name.endswith(WEIGHTS)
+
+
+def complete(config: dict[str, object]) -> dict[str, object]:
+    """Return a dense model's configuration with what its file leaves to the family's defaults."""
+    found = {**DENSE[config["model_type"]], **config}
+    if found.get("num_key_value_heads") is None:
+        found["num_key_value_heads"] = found["num_attention_heads"]
+    theta = found.get("rope_theta") or THETA
+    if found.get("rope_parameters"):
+        found["rope_parameters"] = {"rope_theta": theta, **found["rope_parameters"]}
+    else:
+        found["rope_theta"] = theta
+    return found
 
 
 def targets(name: str, experts: int, family: str = "mixtral") -> list[str]:
@@ -141,8 +181,8 @@ def tensors(folder: Path):
     if index.is_file():
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
     else:
-        names = {}
-        for path in sorted(folder.glob("*.safetensors")):
+        names, one = {}, folder / "model.safetensors"
+        for path in [one] if one.is_file() else sorted(folder.glob("*.safetensors")):
             with safe_open(path, framework="pt") as file:
                 names |= dict.fromkeys(file.keys(), path.name)
     for place in sorted(set(names.values())):

@@ -185,6 +185,9 @@ def test_one_launch_beyond_the_range_is_not_left_out_of_a_mean(
     seen = analyze(store.root)
     (unranked,) = ranked(seen, "throughput").unranked
     assert (unranked.stack, unranked.reason, unranked.detail) == ("b", flag, "in 1 of 4 launches")
+    found = of(seen, "b")
+    for value in (found.passes, found.fails, found.rate):
+        assert (value.value, value.reason, value.detail) == (None, flag, "in 1 of 4 launches")
 
 
 def test_a_place_shows_a_capacity_no_more_exact_than_its_bracket(tmp_path: Path) -> None:

@@ -89,3 +89,20 @@ def test_an_answer_whose_tokens_nobody_counted_meets_no_limit_of_tpot(tmp_path: 
 
     assert met(1) == [True]
     assert met(None) == [None]
+
+
+def test_what_failed_is_no_share_where_nobody_counted_the_tokens_of_the_others(
+    tmp_path: Path,
+) -> None:
+    write_results(tmp_path, Fixture(rates={"a": 40.0}, rounds=1))
+    slo = Slo(ttft_ms=0.001, tpot_ms=1000.0)
+    tables = gather(Store(tmp_path), slo).tables
+    failed = pl.col("index") == 20
+    status = pl.when(failed).then(pl.lit("error")).otherwise("status")
+
+    def met(tokens: pl.Expr) -> set[bool | None]:
+        changed = tables.requests.with_columns(status=status, output_tokens=tokens)
+        return set(judged(replace(tables, requests=changed), slo)["met"].to_list())
+
+    assert met(pl.col("output_tokens")) == {False}  # and null of no stream's first, here
+    assert met(pl.lit(None, pl.Int64)) == {None}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,7 @@ def test_a_twin_is_made_checked_and_says_of_what(dense: Path, capsys: Capture) -
     assert marker["source"]["name"] == "small"
     facts = inspect(twin, dense.parent / "cache")
     assert (facts.routing, facts.weights, facts.experts) == ("synthetic", "upcycled", 4)
-    assert not (twin.parent / "small-e4k2.log").exists()
+    assert not (twin.parent / "small-e4k2.making.log").exists()
 
 
 @pytest.mark.parametrize("off", ["0.002", "float('nan')"])
@@ -136,6 +138,7 @@ def test_experts_that_make_no_mixture_are_refused(
         ({"model_type": "qwen2"}, "model_type 'qwen2' has no twin"),
         ({"attention_bias": True}, "attention_bias is set, and a Mixtral model has none"),
         ({"hidden_act": "gelu"}, "hidden_act is 'gelu'"),
+        ({"model_type": "qwen3", "use_sliding_window": True}, "use_sliding_window is set"),
         ({"quantization_config": {"quant_method": "awq", "bits": 4}}, "its weights are awq 4-bit"),
         (
             {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2},
@@ -157,6 +160,13 @@ def test_without_a_tokenizer_nothing_can_be_checked(dense: Path, capsys: Capture
     (dense / "tokenizer.json").unlink()
     assert upcycle(dense, "-e", 4, "-k", 2) == 2
     assert "tokenizer.json: missing, so the twin cannot be checked" in capsys.readouterr().err
+
+
+def test_a_log_of_somebody_else_is_left_alone(dense: Path) -> None:
+    other = dense.parent / "small-e4k2.log"
+    other.write_text("mine")
+    assert upcycle(dense, "-e", 4, "-k", 2) == 0
+    assert other.read_text() == "mine"
 
 
 def test_a_folder_that_holds_something_is_left_alone(dense: Path, capsys: Capture) -> None:
@@ -182,8 +192,22 @@ def test_a_script_that_fails_keeps_its_log(dense: Path, capsys: Capture) -> None
     (job.SCRIPTS / "upcycle.py").write_text("import sys; sys.exit('error: no such layer')")
     assert upcycle(dense, "-e", 4, "-k", 2) == 6
     assert "upcycle.py failed: no such layer" in capsys.readouterr().err
-    assert "no such layer" in (dense.parent / "small-e4k2.log").read_text()
+    assert "no such layer" in (dense.parent / "small-e4k2.making.log").read_text()
     assert not (dense.parent / "small-e4k2").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_with_the_way_out(
+    dense: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
+    def read_only(**_: object) -> str:
+        raise OSError(errno.EROFS, "Read-only file system", "/media/x")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", read_only)
+    assert upcycle(dense, "-e", 4, "-k", 2) == 6
+    said = capsys.readouterr().err
+    assert "/media/x: cannot be written: Read-only file system" in said
+    assert "--out" in said
+    assert "INFEROMETER_CACHE" not in said
 
 
 def test_a_twin_has_e_mlps_a_router_and_its_own_output_matrix(dense: Path) -> None:

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from inferometer import packaged
+from inferometer import model, packaged
 from inferometer.errors import GateError, MachineError, UsageError
 from inferometer.making import job
 from inferometer.model import inspect
@@ -131,6 +131,15 @@ def test_a_model_that_is_made_needs_nothing_any_more(
     assert said == []
 
 
+def test_hashes_of_large_files_stay_in_the_cache(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "LARGE", 0)
+    ensure("smollm2-135m-moe", PYTHON, shop, lambda _: None)
+    assert any((shop / "hashes").iterdir())
+    assert not (shop.parent / "hashes").exists()
+
+
 def test_half_made_folders_are_removed(shop: Path) -> None:
     left = shop / "models" / f".making-{packaged.PACKAGED['smollm2-135m'].folder}-dead"
     left.mkdir(parents=True)
@@ -233,6 +242,34 @@ def test_upcycling_names_the_twin_s_tensors_as_mixtral_does() -> None:
     assert twin["model_type"] == "mixtral"
     assert (twin["num_local_experts"], twin["num_experts_per_tok"]) == (8, 2)
     assert "mlp_bias" not in twin
+
+
+def test_a_twin_is_told_what_its_dense_model_leaves_to_defaults() -> None:
+    """Mixtral's and Qwen3-MoE's own defaults are others: 8 or 4 KV heads, a theta of 1,000,000."""
+    upcycle = load("upcycle")
+    heads = {"num_attention_heads": 32}
+    llama = upcycle.complete({"model_type": "llama", **heads})
+    assert (llama["num_key_value_heads"], llama["rope_theta"]) == (32, 10_000)
+    assert (llama["rms_norm_eps"], llama["max_position_embeddings"]) == (1e-6, 2048)
+    mistral = upcycle.complete({"model_type": "mistral", **heads})
+    assert (mistral["num_key_value_heads"], mistral["sliding_window"]) == (8, 4096)
+    assert upcycle.mixtral(mistral, 8, 2)["sliding_window"] == 4096
+    qwen = upcycle.complete({"model_type": "qwen3", **heads, "num_key_value_heads": None})
+    assert (qwen["num_key_value_heads"], qwen["head_dim"]) == (32, 128)
+    told = {"model_type": "mistral", **heads, "sliding_window": None, "rope_parameters": {"a": 1}}
+    assert upcycle.complete(told)["sliding_window"] is None
+    assert upcycle.complete(told)["rope_parameters"] == {"rope_theta": 10_000, "a": 1}
+    own = {"rope_parameters": {"rope_theta": 5}}
+    assert upcycle.complete(told | own)["rope_parameters"] == {"rope_theta": 5}
+    assert upcycle.complete(llama | {"rope_theta": 7})["rope_theta"] == 7
+
+
+def test_the_dense_weights_do_not_go_with_the_twin() -> None:
+    goes_along = load("upcycle").goes_along
+    names = ("tokenizer.json", "tokenizer_config.json", "generation_config.json", "merges.txt")
+    assert all(map(goes_along, (*names, "tokenizer.model", "chat_template.jinja", "LICENSE")))
+    others = ("config.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "x.gguf")
+    assert not any(map(goes_along, (*others, "model.safetensors", "consolidated.safetensors")))
 
 
 def test_conversion_leaves_no_tool_s_name_and_no_sampling(tmp_path: Path) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 
-from inferometer.analyze import analyze
+from inferometer.analyze import analyze, gather
+from inferometer.hardware import loads
+from inferometer.metrics.windows import population
 from inferometer.records import Device, MeterInfo
+from inferometer.store import Store
 from inferometer.testing.results import Fixture, write_results
 
 if TYPE_CHECKING:
@@ -123,6 +128,15 @@ def test_a_share_above_one_is_flagged(tmp_path: Path) -> None:
     assert "ABOVE" not in seen.compute_share.detail
 
 
+def test_a_type_slower_than_float32_is_bounded_by_float32(tmp_path: Path) -> None:
+    """Without AMX such processors are common: what is stored in bfloat16 is computed in float32."""
+    slow = {**PROCESSOR, "flops": {"float32": 160_000.0, "bfloat16": 40_000.0}}
+    found = real(tmp_path, host={"processor": slow})
+    assert numbers(only(found), "compute_share") == [0.5]
+    assert found.hardware[0].flops == {"float32": 160_000, "bfloat16": 160_000}
+    assert "no type taken for slower than float32" in found.hardware[0].source
+
+
 def test_a_type_that_was_not_probed_leaves_memory_alone(tmp_path: Path) -> None:
     plain = {**PROCESSOR, "flops": {"float32": 40_000.0}}
     seen = only(real(tmp_path, host={"processor": plain}))
@@ -141,7 +155,6 @@ def test_a_type_that_was_not_probed_leaves_memory_alone(tmp_path: Path) -> None:
         ({"gpus": ["X1"]}, {}, "no_peaks", "not in the table of accelerators: X1"),
         ({"gpus": ["NVIDIA H200", "NVIDIA L4"]}, {}, "no_peaks", "NVIDIA H200, NVIDIA L4"),
         ({}, {"environment": {"kind": "url"}}, "no_peaks", "someone else's server"),
-        ({}, {"asked": {"speculative": {"tokens": 3}}}, "speculative", "not a token"),
         ({}, {"precision": {"quantization": "fp8"}}, "not_told", "weights as served"),
     ],
 )
@@ -153,6 +166,48 @@ def test_what_is_not_known_has_its_reason(
     assert words in seen.achieved.detail
     assert "\x1b" not in seen.achieved.detail
     assert numbers(seen, "batch", "step_ms") == [4, 100]
+
+
+def test_with_speculative_decoding_nothing_is_said_of_a_step(tmp_path: Path) -> None:
+    write_results(tmp_path, Fixture(rates={"a": 40.0}, meter=None, host=HOST))
+    changed(tmp_path, model={"dtype": "bfloat16"}, asked={"speculative": {"tokens": 3}})
+    for path in tmp_path.glob("launches/*/launch.json"):
+        record = json.loads(path.read_text())
+        record["windows"][0]["counters"] = {"output_tokens": 300, "steps": 25}
+        path.write_text(json.dumps(record))
+    seen = only(analyze(tmp_path))
+    assert seen.batch_source == "client"  # 300 tokens in 25 steps are no 12 sequences
+    assert numbers(seen, "batch", "context") == [4, 25]
+    names = ("experts_touched", "weight_bytes", "cache_bytes", "flops", "step_ms", "achieved")
+    for value in (getattr(seen, name) for name in names):
+        assert (value.value, value.reason) == (None, "speculative")
+
+
+def test_the_cache_is_as_wide_as_what_the_model_is_served_in(tmp_path: Path) -> None:
+    model = {"kv_bytes_per_token": 2}
+    own = only(real(tmp_path / "own", model=model))
+    cast = only(real(tmp_path / "cast", model=model, precision={"dtype": "float32"}))
+    narrow = {"dtype": "float32", "kv_cache_dtype": "fp8"}
+    fp8 = only(real(tmp_path / "fp8", model=model, precision=narrow))
+    assert numbers(own, "weight_bytes", "cache_bytes") == [2000, 4 * 25 * 2]
+    assert numbers(cast, "weight_bytes", "cache_bytes") == [4000, 4 * 25 * 4]
+    assert numbers(fp8, "weight_bytes", "cache_bytes") == [4000, 4 * 25]
+
+
+def test_a_long_answer_is_in_as_many_steps_as_it_has_tokens(tmp_path: Path) -> None:
+    """Prompts of 20: answers of 2 and of 10 hold 21 and 25, in 2 and 10 steps."""
+    write_results(tmp_path, Fixture(rates={"a": 40.0}, rounds=1, meter=None))
+    evidence = gather(Store(tmp_path), None)
+    short = pl.col("index") % 2 == 0
+    made = pl.when(short).then(pl.lit(2)).otherwise(pl.lit(10))
+    requests = evidence.tables.requests.with_columns(output_tokens=made, input_tokens=pl.lit(20))
+    tables = replace(evidence.tables, requests=requests)
+    full = population(tables).filter("finished")["output_tokens"].to_list()
+    twos, tens = full.count(2), full.count(10)
+    assert min(twos, tens) > 0
+    ((_, load),) = loads(tables, evidence.points).items()
+    steps = 2 * twos + 10 * tens
+    assert load.context == pytest.approx((2 * twos * 21 + 10 * tens * 25) / steps)
 
 
 def test_accelerators_count_as_many_as_the_launch_asked_for(tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ def test_weights_and_cache_have_the_width_that_they_are_served_in() -> None:
     assert half.weight_bytes == whole.weight_bytes / 2
     assert half.cache_bytes == whole.cache_bytes / 2
     assert half.flops == whole.flops
+    cast = step(MODEL, 2 * BYTES, sequences=1, context=10, kv_type="float32")
+    assert cast.cache_bytes == 2 * whole.cache_bytes
 
 
 def test_replicas_read_all_weights_each_for_their_own_sequences() -> None:
@@ -70,7 +72,7 @@ def test_replicas_read_all_weights_each_for_their_own_sequences() -> None:
 
 @pytest.mark.parametrize("shape", [True, False])
 def test_experts_that_replicas_share_meet_the_tokens_of_all(shape: bool) -> None:
-    model = MODEL if shape else {**MODEL, "shape": None}
+    model = {**MODEL, "experts": None} if shape else {**MODEL, "shape": None}
     apart = step(model, BYTES, sequences=2, context=0, split=Split(replicas=2))
     shared = step(model, BYTES, sequences=2, context=0, split=Split(2, shared_experts=True))
     assert apart.experts_touched == 1

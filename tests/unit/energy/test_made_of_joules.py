@@ -236,7 +236,7 @@ def test_a_shortened_request_meets_no_limit_that_none_of_full_length_does(tmp_pa
     points = evaluate(replace(found, requests=none), slo=Slo(ttft_ms=100.0))
     for metric in ("slo_attainment", "goodput_requests_s", "energy_j_per_good_request"):
         assert row(points, metric)["reason"] == "too_few_samples", metric
-        assert row(points, metric)["detail"] == "no request of full length ended in the window"
+        assert "no request of full length ended" in row(points, metric)["detail"]
 
 
 def test_without_objectives_nothing_is_good_or_bad(tmp_path: Path) -> None:
