@@ -926,3 +926,10 @@ def test_a_search_for_capacity_and_its_defaults() -> None:
 )
 def test_a_search_that_cannot_be_is_refused(old: str, new: str, where: str, what: str) -> None:
     assert what in dict(found(GOOD + SEARCHED.replace(old, new)))[where]
+
+
+def test_the_study_of_the_documentation_can_be_planned() -> None:
+    path = Path(__file__).parents[3] / "docs" / "examples" / "studies" / "dense-and-moe.toml"
+    found = study.load(path)
+    # two engines, a dense model and its twin, three rounds
+    assert len(plan.expand(found).launches) == 12
