@@ -19,10 +19,11 @@ Kind = Literal["bytes", "bos", "metaspace"]
 COMPUTING = {"cost", "energy", "reports", "simulator"}
 """Folders of tests/unit that only compute, and judge no time."""
 ANALYSING = """
-analyze capacities capacity_search checks cli_cost components contests costwords criteria
-decisions distributions fairness gate interactivity large_analysis metrics noise pareto
-parity percentiles ranking several slack starts steadiness stats study tables told
-validity workload workloads_datasets workloads_lengths workloads_prefixes
+accelerators analyze architecture capacities capacity_search checks cli_cost components
+contests costwords criteria decisions distributions earlier experts_touched fairness gate
+interactivity large_analysis matching matching_published matching_study metrics model_work
+noise pareto parity percentiles ranking rooflines several slack starts stats steadiness steps
+study tables told validity workload workloads_datasets workloads_lengths workloads_prefixes
 workloads_presets workloads_replay workloads_requests workloads_traces
 """
 """The same of tests/unit/core, by the names of their files."""
