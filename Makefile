@@ -28,11 +28,11 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that wait rather than compute go two at a time, a file to a process, and so do those that
-# judge no time; the others alone.
+# Tests that wait rather than compute go three at a time, a file to a process; those that judge no
+# time two at a time; the others alone.
 test: lint
-	$(BIN)/python -m pytest -m waiting --numprocesses 2 --dist loadfile
-	$(BIN)/python -m pytest -m computing --numprocesses 2
+	$(BIN)/python -m pytest -m waiting --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -m computing --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m "not waiting and not computing"
 
 unit: install
@@ -51,7 +51,7 @@ lane-sglang: install
 benchmarks: install
 	@missed=0; for name in oracle_table arrivals load_scenes faults energy_faults \
 	  energy_traces phase_split meter_overhead simulator_speed window_bias decisions \
-	  capacity_worlds percentile_coverage protocols large_analysis pooled_directories; do \
+	  capacity_worlds percentile_coverage protocols large_analysis pooled_directories gate_power; do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
 	done; exit $$missed
 

@@ -16,17 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
-COMPUTING = {"cost", "energy", "reports", "simulator"}
-"""Folders of tests/unit that only compute, and judge no time."""
-ANALYSING = """
-accelerators analyze architecture capacities capacity_search checks cli_cost components
-contests costwords criteria decisions distributions earlier experts_touched fairness gate
-interactivity large_analysis matching matching_published matching_study metrics model_work
-noise pareto parity percentiles ranking rooflines several slack starts stats steadiness steps
-study tables told validity workload workloads_datasets workloads_lengths workloads_prefixes
-workloads_presets workloads_replay workloads_requests workloads_traces
+TIMED = """
+attached bench capacity_watch containers counting environment faults launch load_driver
+load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
+meters_nvml meters_replay meters_sysfs oracle processor real_engines soak watch work
 """
-"""The same of tests/unit/core, by the names of their files."""
+"""Files of tests that judge how long something takes, by name: they run alone."""
 
 
 def pytest_configure() -> None:
@@ -36,14 +31,13 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what mostly waits for the oracle and for fakes of engines, and what only computes."""
+    """Mark what mostly waits for the oracle and for fakes of engines, and what judges no time."""
     for item in items:
         waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
         if waits and not item.get_closest_marker("engine"):
             item.add_marker("waiting")
-        computes = item.path.parent.name in COMPUTING
-        computes |= item.path.stem.removeprefix("test_") in ANALYSING.split()
-        if computes and not item.get_closest_marker("waiting"):
+        timed = item.path.stem.removeprefix("test_") in TIMED.split()
+        if not timed and not item.get_closest_marker("waiting"):
             item.add_marker("computing")
 
 

@@ -1,10 +1,35 @@
 """Inferometer: which LLM inference stack to run, by throughput, by energy, by cost.
 
 Plugin authors need :data:`hookimpl` and the contracts in :mod:`inferometer.engine`,
-:mod:`inferometer.meter` and :mod:`inferometer.renderer`. Programs use :mod:`inferometer.api`.
+:mod:`inferometer.meter` and :mod:`inferometer.renderer`. Programs use :mod:`inferometer.api`,
+notebooks :func:`load`.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from inferometer.hooks import hookimpl
 
-__all__ = ["hookimpl"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from inferometer.notebook import Results
+
+__all__ = ["hookimpl", "load"]
 __version__ = "0.1.0"
+
+
+def load(path: str | Path, scenario: str | Path | None = None) -> Results:
+    """Open a results directory, or a ``report.json``, as data frames, rankings and figures.
+
+    ``scenario`` is a file of prices instead of the study's own. What is heavy is imported here and
+    computed when it is first asked for.
+
+    Raises:
+        UsageError: there are no results at ``path``.
+    """
+    # By name: whatever measures imports this module, and must not reach what analyses.
+    found: Results = import_module("inferometer.notebook").Results.at(path, scenario)
+    return found

@@ -11,12 +11,13 @@ import inferometer
 from inferometer import capacities, hardware, remarks, validity
 from inferometer.capacity_ranks import build_slo_rankings
 from inferometer.cells import Evidence, build_cells, build_models, build_stacks, servers
-from inferometer.comparison import Comparison
+from inferometer.comparison import Comparison, Value
 from inferometer.contests import Field, build_rankings
 from inferometer.cost import cases, pricing
 from inferometer.cost.build import build_costs, priced
 from inferometer.criteria.curves import at_equal_interactivity
 from inferometer.criteria.fronts import build_fronts
+from inferometer.criteria.targets import build_targets
 from inferometer.criteria.weighing import build_weights
 from inferometer.declared import Energy, Slo
 from inferometer.errors import UsageError
@@ -31,9 +32,11 @@ from inferometer.parities import parities, worst
 from inferometer.phases import build_phases
 from inferometer.rooflines import build_hardware, build_rooflines
 from inferometer.searches import build_tuning
+from inferometer.startlines import starts
 from inferometer.store import Store
 from inferometer.study import parse
 from inferometer.tables import model_name, scan, stack_id
+from inferometer.traces import build_distributions, build_launched, build_power
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,6 +73,8 @@ def analyze(
             cannot be pooled; or the scenario does not hold together or does not fit the results.
     """
     store = Store(results_root)
+    if store.holds_only_imported():
+        return of_imported(store)
     host = host_of(store)
     day = created(host, [*store.launches(), *store.failures()])
     today = datetime.now(UTC).date()
@@ -82,6 +87,36 @@ def analyze(
     )
     evidence = gather(store, case.slo)
     return compare([store], evidence, case, host=host, day=day, weights=weights)
+
+
+def of_imported(store: Store) -> Comparison:
+    """Return a comparison of a directory where nothing was measured: only what was imported."""
+    none = Value(value=None, unit="USD/h", kind="declared", reason="no_price")
+    found = store.imported()
+    return Comparison(
+        title="Imported results",
+        preset="imported",
+        created=max(one.measured for one in found),
+        plan_sha256="",
+        rounds_planned=0,
+        rounds_complete=0,
+        window_s=None,
+        inferometer_version=inferometer.__version__,
+        host={},
+        price=none,
+        stacks=[],
+        models=[],
+        metrics=[],
+        cells=[],
+        rankings=[],
+        moe_ratios=[],
+        parity=[],
+        missing=[],
+        warnings=[],
+        notes=["Nothing was measured here; everything is what files of other tools say."],
+        study="",
+        imported=found,
+    )
 
 
 def compare(
@@ -102,7 +137,14 @@ def compare(
     """
     phases = build_phases(evidence)
     evidence, bills = priced(evidence, case, host, phases)
-    return _compared(stores, evidence, case, bills, phases, host=host, day=day, weights=weights)
+    found = _compared(stores, evidence, case, bills, phases, host=host, day=day, weights=weights)
+    return replace(
+        found,
+        launched=build_launched(evidence),
+        distributions=build_distributions(evidence),
+        power=build_power(evidence),
+        imported=[one for store in stores for one in store.imported()],
+    )
 
 
 def _compared(
@@ -127,10 +169,9 @@ def _compared(
     rankings = _rankings(field, models, searches)
     accelerators = _accelerators(evidence, bills)
     moe_ratios, architectures = build_architectures(field, models, parity, rankings, accelerators)
-    study = evidence.study
     return Comparison(
-        title=study.name,
-        preset=study.preset,
+        title=evidence.study.name,
+        preset=evidence.study.preset,
         created=day,
         plan_sha256=evidence.plan.sha256,
         rounds_planned=evidence.plan.protocol.rounds,
@@ -149,7 +190,7 @@ def _compared(
         parity=parity,
         missing=remarks.missing(evidence),
         warnings=remarks.warnings(evidence, cells, rankings, parity, refused),
-        notes=remarks.notes(evidence, models, study.preset),
+        notes=remarks.notes(evidence, models, evidence.study.preset),
         study=study_texts(stores),
         differences=differences(evidence, models),
         tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
@@ -159,10 +200,12 @@ def _compared(
         capacities=capacities.build_capacities(evidence, models, searches),
         costs=build_costs(evidence, case, bills, stacks=stacks, models=models, cells=cells),
         fronts=build_fronts(field, models, accelerators),
+        targets=build_targets(field, models),
         weights=build_weights(field, models) if weights else None,
         hardware=build_hardware(evidence, host),
         rooflines=build_rooflines(evidence, cells, host),
         architectures=architectures,
+        starts=starts(stores),
     )
 
 

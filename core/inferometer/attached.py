@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 import msgspec
 
 from inferometer.engine import Unsupported
-from inferometer.load.address import secrets, shown, target_of
+from inferometer.loadgen.address import secrets, shown, target_of
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.engine import Engine
-    from inferometer.load.http import Target
+    from inferometer.loadgen.http import Target
 
 ASK_S = 30.0
 MODELS = "/v1/models"

@@ -18,9 +18,9 @@ from inferometer.capacity_records import CapacityProbe, CapacitySearch
 from inferometer.capacity_search import Rules
 from inferometer.capacity_watch import Watching, limits
 from inferometer.errors import LaunchError
-from inferometer.load.address import secrets
-from inferometer.load.arrivals import Arrivals
-from inferometer.load.driver import Hooks, LoadPlan, drive
+from inferometer.loadgen.address import secrets
+from inferometer.loadgen.arrivals import Arrivals
+from inferometer.loadgen.driver import Hooks, LoadPlan, drive
 from inferometer.plan import LoadPoint
 from inferometer.point import INDEX_STEP, hushed, request_bodies, wrapped
 from inferometer.study import LoadEntry

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from inferometer.declared import Slo
-    from inferometer.load.offer import Progress, Seen
+    from inferometer.loadgen.offer import Progress, Seen
 
 MS = 1_000_000
 GRACE_MS = 100.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import polars as pl
 from msgspec import structs
 
-from inferometer import precision, redact, stats, validity
+from inferometer import precision, redact, startlines, stats, validity
 from inferometer.comparison import Cell, Model, Stack, Value, worst_kind
 from inferometer.declared import Quality
 from inferometer.gate import Server
@@ -38,8 +38,6 @@ NO_PRICE = Value(
     reason="no_price",
     detail="neither the study nor a scenario says what an hour costs",
 )
-PORT = 8000
-"""Stands for whichever port a launch had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,16 +215,8 @@ def absent(evidence: Evidence, stack: str, model: str) -> tuple[str, str]:
 
 
 def command(record: LaunchRecord) -> str:
-    """Return the launch command, quoted for a shell, at port 8000; secrets are hidden.
-
-    The port is the one thing in which launches of one cell always differ.
-    """
-    own = str(record.port)
-    parts = [
-        f"{part[: -len(own)]}{PORT}" if part == own or part.endswith(f"={own}") else part
-        for part in record.command
-    ]
-    return shlex.join(redact.argv(parts))
+    """Return the launch command, quoted for a shell, at port 8000; secrets are hidden."""
+    return shlex.join(startlines.command(record))
 
 
 def _stack(evidence: Evidence, stack: str) -> Stack:

@@ -129,6 +129,15 @@ def _limits_w(tables: Tables, records: Sequence[LaunchRecord]) -> list[float]:
     return [limit for limit in (*told, *seen) if limit is not None]
 
 
+def clocks(tables: Tables) -> dict[Point, float]:
+    """Return the median compute clock (MHz) of each window in which one was seen."""
+    return {
+        point: statistics.median(one.clocks_mhz)
+        for point, one in _looks(tables).items()
+        if one.clocks_mhz
+    }
+
+
 def _looks(tables: Tables) -> dict[Point, _Looks]:
     """Return what was seen in each window that has conditions."""
     bounds = tables.windows.select(*KEY, "start_ns", "end_ns")

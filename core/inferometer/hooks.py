@@ -6,7 +6,7 @@ A plugin is a module named by an entry point in group ``inferometer``::
     my-engine = "my_package"
 
 and any of the functions below in it, marked with :data:`inferometer.hookimpl`. Built-in engines,
-meters and renderers are found the same way.
+meters, importers and renderers are found the same way.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.engine import Engine
+    from inferometer.importer import Importer
     from inferometer.meter import EnergyMeter
     from inferometer.prices import PriceBook
     from inferometer.renderer import Renderer
@@ -31,6 +32,11 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 @hookspec
 def inferometer_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
     """Return the engines this plugin adds. Called once, when an engine is first needed."""
+
+
+@hookspec
+def inferometer_importers() -> Sequence[Importer]:  # type: ignore[empty-body]
+    """Return the importers this plugin adds. Called when another tool's files are imported."""
 
 
 @hookspec

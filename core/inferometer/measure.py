@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer import capacity, cooling, precision, prepare, redact, scoring, store, told, tuning
+from inferometer import (
+    capacity,
+    cooling,
+    glimpse,
+    precision,
+    prepare,
+    redact,
+    scoring,
+    store,
+    told,
+    tuning,
+)
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
 from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
@@ -26,7 +37,7 @@ from inferometer.launch import (
     unforeseen,
     variables,
 )
-from inferometer.load.http import Target
+from inferometer.loadgen.http import Target
 from inferometer.metering import (
     UNKNOWN,
     Allotted,
@@ -57,12 +68,12 @@ if TYPE_CHECKING:
     from inferometer.engine import Command, Knob, LaunchSpec
     from inferometer.launch import Server
     from inferometer.meter import EnergyMeter
-    from inferometer.plan import Launch, Plan
+    from inferometer.plan import Launch, LoadPoint, Plan
     from inferometer.prepare import Prepared
     from inferometer.progress import Progress
     from inferometer.records import MeterInfo, Told, Window
     from inferometer.study import MeterEntry
-    from inferometer.watch import Opened
+    from inferometer.watch import Opened, Watch
 
 HOST = "127.0.0.1"
 ATTACH_S = 30.0
@@ -249,9 +260,20 @@ class Bench:
             seen.soak = soak(live, self.plan.protocol, here, self.progress.stage)
             for point in launch.left:
                 self.progress.stage(f"{point.workload.name}, {point.label}")
-                set_ahead = sampler.watch.window_set
-                seen.windows.append(points.measure(live, point, self.plan.protocol, set_ahead))
+                seen.windows.append(self._point(live, point, sampler.watch))
             capacity.search_all(live, self.plan, self.progress.stage)
+
+    def _point(self, live: Live, point: LoadPoint, watch: Watch) -> Window:
+        def told_ahead(start_ns: int, end_ns: int) -> None:
+            watch.window_set(start_ns, end_ns)
+            self.progress.window(start_ns, end_ns)
+
+        window, requests = points.measure(live, point, self.plan.protocol, told_ahead)
+        meters = (watch.infos, watch.so_far())
+        simulated = live.engine.simulated
+        seen = glimpse.figure(live.launch, window, requests, *meters, simulated=simulated)
+        self.progress.measured(seen)
+        return window
 
     def _score(self, live: Live) -> None:
         """Store how likely the engine finds fixed texts, where it can tell."""

@@ -8,14 +8,21 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from inferometer.language import current, later, tr
 from inferometer.reasons import reason_words
 
 if TYPE_CHECKING:
     from inferometer.comparison import Value
 
 FIGURES = 3
-TAGS = {"estimated": "est.", "simulated": "sim.", "declared": "decl.", "interpolated": "~"}
-"""What stands beside a number that nobody measured. Measured and derived carry nothing."""
+TAGS = {
+    "estimated": later("est."),
+    "simulated": later("sim."),
+    "declared": later("decl."),
+    "reported": later("rep."),
+    "interpolated": "~",
+}
+"""What stands beside a number that was not measured here. Measured and derived carry nothing."""
 SUMS = {"kWh", "kg", "requests/day"}
 """Units that are counted up, as money is: thousands are set apart, and there is no exponent."""
 GROUPED_FROM = 10_000
@@ -37,8 +44,19 @@ def number(
     the thousands of large sums apart.
     """
     if not math.isfinite(value):
-        return "n/a (not a finite number)"
+        return tr("n/a (not a finite number)")
     return _fixed(value, _decimals(value, half_width, figures), grouped=grouped)
+
+
+def shown(value: float, form: str) -> str:
+    """Return ``value`` by a format specification, with the marks of the present language.
+
+    Data files and code do not go through here: theirs is the decimal point.
+    """
+    language, text = current(), format(value, form)
+    if language.decimal == "." and language.group == ",":
+        return text
+    return text.translate({ord("."): language.decimal, ord(","): language.group})
 
 
 def money(usd: float) -> str:
@@ -62,10 +80,10 @@ def _magnitude(value: float, figures: int) -> int:
 
 def _fixed(value: float, places: int, *, grouped: bool) -> str:
     if value and not 1e-4 <= abs(value) < (MOST if grouped else 1e7):
-        return f"{value:.{max(places + _magnitude(value, FIGURES), 0)}e}"
+        return shown(value, f".{max(places + _magnitude(value, FIGURES), 0)}e")
     rounded = round(value, places) + 0.0  # never "-0"
     comma = "," if grouped and abs(rounded) >= GROUPED_FROM else ""
-    return f"{rounded:{comma}.{max(places, 0)}f}"
+    return shown(rounded, f"{comma}.{max(places, 0)}f")
 
 
 def _grouped(value: Value) -> bool:
@@ -78,22 +96,22 @@ def interval(value: Value) -> str:
         return reason_words(value.reason)
     half_width = _half_width(value)
     if half_width is None or value.low is None or value.high is None:
-        return "no interval"
+        return tr("no interval")
     places = _decimals(value.value, half_width, FIGURES)
-    ends = (_fixed(end, places, grouped=_grouped(value)) for end in (value.low, value.high))
-    return " to ".join(ends)
+    low, high = (_fixed(end, places, grouped=_grouped(value)) for end in (value.low, value.high))
+    return tr("{low} to {high}", low=low, high=high)
 
 
 def point(value: Value, suffix: str = "") -> str:
     """Return the number (and ``suffix``) with the tag of its kind, or ``n/a (why)``."""
     if value.value is None:
-        return f"n/a ({reason_words(value.reason)})"
+        return tr("n/a ({why})", why=reason_words(value.reason))
     figure = number(value.value, _half_width(value), grouped=_grouped(value))
     text = f"{figure}{suffix}"
     tag = TAGS.get(value.kind)
     if tag == "~":
         return f"~{text}"
-    return f"{text} {tag}" if tag else text
+    return f"{text} {tr(tag)}" if tag else text
 
 
 def with_interval(value: Value) -> str:
@@ -108,9 +126,9 @@ def with_interval(value: Value) -> str:
 def times(ratio: Value) -> str:
     """Return ``1.24x (95 % 1.18 to 1.31, n = 3)``."""
     if ratio.value is None:
-        return f"ratio {point(ratio)}"
+        return tr("ratio {value}", value=point(ratio))
     span = interval(ratio)
-    span = span if span == "no interval" else f"95 % {span}"
+    span = span if _half_width(ratio) is None else f"95 % {span}"
     return f"{point(ratio, 'x')} ({span}, n = {ratio.n})"
 
 
@@ -118,16 +136,17 @@ def whole(value: Value) -> str:
     """Return a count that no rounding may change: ``71 (69 to 74)``, ``1,071`` or ``n/a (why)``."""
     if value.value is None or not math.isfinite(value.value):
         return point(value)
-    tag = TAGS.get(value.kind, "").replace("~", "interp.")
-    text = f"{value.value:,.0f} {tag}".rstrip()
+    tag = tr(TAGS.get(value.kind, "").replace("~", later("interp.")))
+    text = f"{shown(value.value, ',.0f')} {tag}".rstrip()
     if value.low is None or value.high is None:
         return text
-    return f"{text} ({value.low:,.0f} to {value.high:,.0f})"
+    low, high = shown(value.low, ",.0f"), shown(value.high, ",.0f")
+    return f"{text} ({tr('{low} to {high}', low=low, high=high)})"
 
 
 def percent(value: float) -> str:
     """Return a percentage with up to two significant figures: ``6.4 %``, ``6 %``, ``12 %``."""
-    return f"{number(value, figures=2).removesuffix('.0')} %"
+    return f"{number(value, figures=2).removesuffix(f'{current().decimal}0')} %"
 
 
 def _half_width(value: Value) -> float | None:

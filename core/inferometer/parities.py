@@ -22,7 +22,7 @@ def parities(store: Store, twins: Mapping[str, str]) -> list[Parity]:
     None if nobody was asked. ``twins`` maps a MoE model's name to the dense one's. The first
     launch with probes counts.
     """
-    said = _said(store)
+    said = said_of(store)
     if not said:
         return []
     cells = {(stack_id(record), model_name(record)) for record in store.launches()}
@@ -41,7 +41,8 @@ def worst(found: Iterable[Sequence[Parity]]) -> list[Parity]:
     return [min(each, key=lambda one: standing[one.verdict]) for each in pairs.values()]
 
 
-def _said(store: Store) -> dict[Cell, Said]:
+def said_of(store: Store) -> dict[Cell, Said]:
+    """Return what each stack and model said of the fixed texts, in its first launch with probes."""
     said: dict[Cell, Said] = {}
     for record in sorted(store.launches(), key=lambda r: (r.round, r.position)):
         cell, folder = (stack_id(record), model_name(record)), store.folder(record.id)

@@ -22,6 +22,7 @@ import pluggy
 from inferometer import hooks
 from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
+from inferometer.importer import Importer
 from inferometer.meter import EnergyMeter
 from inferometer.prices import PriceBook, checked
 from inferometer.renderer import Renderer
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 VARIABLE = "INFEROMETER_PLUGINS"
 KINDS = {
     "engine": ("inferometer_engines", Engine),
+    "importer": ("inferometer_importers", Importer),
     "meter": ("inferometer_meters", EnergyMeter),
     "price book": ("inferometer_price_books", PriceBook),
     "renderer": ("inferometer_renderers", Renderer),
@@ -80,6 +82,10 @@ class Registry:
     def engines(self) -> dict[str, Engine]:
         """Return the engines by name, or raise :class:`UsageError` where two share one."""
         return self._by_name("engine")
+
+    def importers(self) -> dict[str, Importer]:
+        """Return the importers by format, or raise :class:`UsageError` where two share one."""
+        return self._by_name("importer")
 
     def meters(self) -> dict[str, EnergyMeter]:
         """Return the meters by name, or raise :class:`UsageError` where two share one."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from inferometer import pace, redact, retokenise, store
 from inferometer.counting import Counting, empty_cache
 from inferometer.engine import Completion
-from inferometer.load.address import secrets
-from inferometer.load.driver import Body, Hooks, LoadPlan, drive
+from inferometer.loadgen.address import secrets
+from inferometer.loadgen.driver import Body, Hooks, LoadPlan, drive
 from inferometer.records import Window
 from inferometer.work import work
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Engine
     from inferometer.launch import Server
-    from inferometer.load.driver import LoadResult
-    from inferometer.load.http import Target
+    from inferometer.loadgen.driver import LoadResult
+    from inferometer.loadgen.http import Target
     from inferometer.plan import Launch, LoadPoint
     from inferometer.records import Request
     from inferometer.store import Store
@@ -50,9 +50,16 @@ class Live:
     """Length of each load point's window in s, where an earlier launch decided on it."""
 
 
+class Measured(NamedTuple):
+    """A window that is over, and the requests of its load, which are stored."""
+
+    window: Window
+    requests: Sequence[Request]
+
+
 def measure(
     live: Live, point: LoadPoint, protocol: Protocol, window_set: Callable[[int, int], None]
-) -> Window:
+) -> Measured:
     """Offer one load point and store its rows; ``window_set`` is told the window's bounds ahead.
 
     Raises:
@@ -91,7 +98,7 @@ def measure(
     store.append_lines(live.folder / "requests.jsonl", rows)
     store.append_chunks(live.folder / "chunks.bin", result.chunks)
     measured = msgspec.structs.replace(window(point, result, planned), **told)
-    return retokenise.told(measured, result, live.tokenizer)
+    return Measured(retokenise.told(measured, result, live.tokenizer), rows)
 
 
 def known_windows(results: Store, launch: Launch) -> dict[int, float]:

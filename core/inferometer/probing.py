@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer import workload
 from inferometer.errors import LaunchError
-from inferometer.load.driver import collect
+from inferometer.loadgen.driver import collect
 from inferometer.point import request_bodies
 from inferometer.records import Probe
 

@@ -1,21 +1,21 @@
-"""What a person sees while launches run: on stderr, and only when something happens.
+"""What a person is told while launches run: on stderr, and only when something happens.
 
-Nothing is drawn by a timer: a spinner would cost processor time while a window is open.
+Nothing is drawn by a timer: it would cost processor time while a window is open.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from typing import TYPE_CHECKING, Protocol
 
+from inferometer.journal_records import words
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.progress import TaskID
+    from inferometer.journal_records import Figure
+    from inferometer.standing import Standing
 
 
 class Progress(Protocol):
@@ -24,8 +24,20 @@ class Progress(Protocol):
     def stage(self, text: str) -> None:
         """Say what is being done now; replaces the stage before."""
 
-    def launch(self, k: int, n: int, label: str) -> None:
-        """Say that launch ``k`` of ``n`` (from 1) begins."""
+    def launch(self, k: int, n: int, label: str, launch: str) -> None:
+        """Say that launch ``k`` of ``n`` (from 1) begins, which has the id ``launch``."""
+
+    def window(self, start_ns: int, end_ns: int) -> None:
+        """Say when the next window opens and closes (monotonic ns), before its load begins.
+
+        To be quick: the load's own thread calls it. Until the window closes nothing else is said.
+        """
+
+    def measured(self, figure: Figure) -> None:
+        """Say what a window that is over looks like."""
+
+    def launched(self, status: str) -> None:
+        """Say how the launch in flight ended: ``ok`` or ``failed``."""
 
     def note(self, text: str) -> None:
         """Say something that stays on screen."""
@@ -35,6 +47,13 @@ class Progress(Protocol):
 
     def done(self) -> None:
         """Take down whatever is displayed. May be called twice."""
+
+
+class Display(Progress, Protocol):
+    """Where it is heard."""
+
+    def show(self, standing: Callable[[], Standing]) -> None:
+        """Take what tells how the run stands, as often as something happens; before it is said."""
 
 
 class Silent:
@@ -47,9 +66,18 @@ class Silent:
         """Keep the stage."""
         self.said.append(("stage", text))
 
-    def launch(self, k: int, n: int, label: str) -> None:
+    def launch(self, k: int, n: int, label: str, launch: str) -> None:  # noqa: ARG002 -- Progress's
         """Keep the launch."""
         self.said.append(("launch", f"{k}/{n} {label}"))
+
+    def window(self, start_ns: int, end_ns: int) -> None:
+        """Keep nothing: the stage has said it."""
+
+    def measured(self, figure: Figure) -> None:
+        """Keep nothing: it is in the results."""
+
+    def launched(self, status: str) -> None:
+        """Keep nothing: as above."""
 
     def note(self, text: str) -> None:
         """Keep the note."""
@@ -63,39 +91,39 @@ class Silent:
         """Keep the end."""
         self.said.append(("done", ""))
 
-
-class Remaining:
-    """Time left, from the mean length of the launches already seen."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._first: tuple[int, float] | None = None
-
-    def at(self, k: int, n: int) -> str:
-        """Return ``about 12 min left`` as launch ``k`` of ``n`` begins; empty when unknown."""
-        now = self._clock()
-        if self._first is None:
-            self._first = (k, now)
-        k0, start = self._first
-        if k <= k0:
-            return ""
-        return f"about {duration((now - start) / (k - k0) * (n - k + 1))} left"
+    def show(self, standing: Callable[[], Standing]) -> None:
+        """Ask for nothing."""
 
 
 class Lines:
-    """One plain line for each event: logs, pipes and terminals that cannot redraw."""
+    """One plain line for each event: logs, pipes and terminals that cannot redraw.
+
+    When nobody can be told any more (a pipe that is closed, a full disk) the run goes on.
+    """
 
     def __init__(self) -> None:
-        self._remaining = Remaining()
+        self._lost = False
+        self._standing: Callable[[], Standing] | None = None
 
     def stage(self, text: str) -> None:
         """Print the stage."""
         self._print(f"  {text}")
 
-    def launch(self, k: int, n: int, label: str) -> None:
+    def launch(self, k: int, n: int, label: str, launch: str) -> None:  # noqa: ARG002 -- Progress's
         """Print ``[k/n] label``, and the time left when it is known."""
-        left = self._remaining.at(k, n)
-        self._print(f"[{k}/{n}] {label}{f' ({left})' if left else ''}")
+        left_s = None if self._standing is None else self._standing().left_s
+        left = "" if left_s is None else f" (about {duration(left_s)} left)"
+        self._print(f"[{k}/{n}] {label}{left}")
+
+    def window(self, start_ns: int, end_ns: int) -> None:
+        """Print nothing: a line for the stage and one for its figures are enough."""
+
+    def measured(self, figure: Figure) -> None:
+        """Print what was seen."""
+        self._print(f"    {words(figure)}")
+
+    def launched(self, status: str) -> None:
+        """Print nothing: a failure is a warning."""
 
     def note(self, text: str) -> None:
         """Print the text."""
@@ -108,74 +136,17 @@ class Lines:
     def done(self) -> None:
         """Nothing is displayed that would have to go."""
 
+    def show(self, standing: Callable[[], Standing]) -> None:
+        """Keep it for the next launch."""
+        self._standing = standing
+
     def _print(self, text: str) -> None:
-        print(plain(text), file=sys.stderr, flush=True)  # noqa: T201 -- stderr is what this class is for
-
-
-class Bar:
-    """A bar with the launch, the stage and the time left, redrawn at each event."""
-
-    def __init__(self) -> None:
-        from rich.console import Console  # noqa: PLC0415 -- 80 ms that pipes need not pay
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn  # noqa: PLC0415
-        from rich.progress import Progress as RichProgress  # noqa: PLC0415 -- as above
-
-        self._rich = RichProgress(
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True, highlight=False, markup=False),
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            transient=True,
-        )
-        self._remaining = Remaining()
-        self._label = self._stage = self._left = ""
-        self._task: TaskID | None = None
-
-    def stage(self, text: str) -> None:
-        """Show the stage beside the bar; before the first launch, as a line."""
-        self._stage = text
-        if self._task is None:
-            self.note(f"  {text}")
-        else:
-            self._draw()
-
-    def launch(self, k: int, n: int, label: str) -> None:
-        """Move the bar to launch ``k``."""
-        self._label, self._stage, self._left = label, "", self._remaining.at(k, n)
-        if self._task is None:
-            self._task = self._rich.add_task("", total=n)
-            self._rich.start()
-        self._rich.update(self._task, completed=k - 1, total=n)
-        self._draw()
-
-    def note(self, text: str) -> None:
-        """Print the text above the bar."""
-        self._rich.console.print(plain(text))
-
-    def warn(self, text: str) -> None:
-        """Print the text above the bar, in yellow."""
-        self._rich.console.print(f"warning: {plain(text)}", style="yellow")
-
-    def done(self) -> None:
-        """Remove the bar."""
-        self._rich.stop()
-
-    def _draw(self) -> None:
-        assert self._task is not None
-        parts = [part for part in (self._label, self._stage, self._left) if part]
-        # A name may hold brackets, which the column would take for markup.
-        text = "  ".join(parts).replace("[", r"\[")
-        self._rich.update(self._task, description=text, refresh=True)
-
-
-def choose() -> Progress:
-    """Return the display that suits stderr."""
-    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        return Bar()
-    return Lines()
+        if self._lost:
+            return
+        try:
+            print(plain(text), file=sys.stderr, flush=True)  # noqa: T201 -- stderr is what this class is for
+        except OSError:
+            self._lost = True
 
 
 def duration(seconds: float) -> str:

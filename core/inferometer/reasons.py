@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inferometer.language import tr
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -58,6 +60,8 @@ WORDS = {
     "fell_behind": "did not keep up with the offered load",
     "parity_failed": "answers differ",
     "not_compared": "of another precision, and its answers were not compared",
+    "not_comparable": "what it hangs on differs",
+    "offered": "an open loop delivers what is offered",
     "unequal_work": "the stacks got unequal work",
     "throttled": "the accelerator was throttled",
     "unequal_limits": "the accelerators ran under different power limits",
@@ -74,8 +78,8 @@ WORDS = {
 def reason_words(reason: str | None) -> str:
     """Return the words for a reason code; an unknown code is shown as it is."""
     if not reason:
-        return "no reason given"
-    return WORDS.get(reason, reason.replace("_", " "))
+        return tr("no reason given")
+    return tr(WORDS.get(reason, reason.replace("_", " ")))
 
 
 def listing(names: Iterable[str]) -> str:
@@ -83,4 +87,4 @@ def listing(names: Iterable[str]) -> str:
     items = list(names)
     if len(items) < 2:
         return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
+    return tr("{first} and {last}", first=", ".join(items[:-1]), last=items[-1])

@@ -17,6 +17,8 @@ NAME = re.compile(
     re.IGNORECASE,
 )
 VALUE = re.compile(r"\b(?:hf_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_\-]{16,}|Bearer\s+\S+)")
+USER = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+"""Who calls, and often the password, in a URL."""
 
 
 def plain(value: str) -> str:
@@ -45,8 +47,8 @@ def looks_secret(name: str, value: str) -> bool:
 
 
 def text(value: str) -> str:
-    """Hide anything in ``value`` that has the shape of a key or a token."""
-    return VALUE.sub(HIDDEN, value)
+    """Hide anything in ``value`` that has the shape of a key or a token, and a URL's user."""
+    return USER.sub(HIDDEN, VALUE.sub(HIDDEN, value))
 
 
 def without(value: Any, secrets: Sequence[str]) -> Any:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from inferometer.load.answer import Answer
-    from inferometer.load.offer import LoadResult
+    from inferometer.loadgen.answer import Answer
+    from inferometer.loadgen.offer import LoadResult
     from inferometer.records import Window
 
 

@@ -12,6 +12,7 @@ import msgspec
 from inferometer import plan as planning
 from inferometer import priors, processor, provenance
 from inferometer.errors import UsageError
+from inferometer.journal import Journal
 from inferometer.looks import Looks
 from inferometer.measure import Bench
 from inferometer.metering import chosen_meters
@@ -23,10 +24,11 @@ from inferometer.workloads import requests
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from inferometer.metering import Meters
     from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
     from inferometer.prepare import Prepared
-    from inferometer.progress import Progress
+    from inferometer.progress import Display
     from inferometer.study import Study
     from inferometer.tuning import Settings
 
@@ -42,12 +44,13 @@ class RunOutcome:
 
 
 def run(
-    study: Study, study_text: str, results: Path, registry: Registry, progress: Progress
+    study: Study, study_text: str, results: Path, registry: Registry, display: Display
 ) -> RunOutcome:
     """Measure ``study`` into ``results``. What is finished there already is not run again.
 
     A launch that fails is stored as failed, and the same stack on the same model is not tried
     again in this run; everything else goes on. Interrupting loses the launch in flight only.
+    ``display`` hears what happens, which ``results`` keeps in ``events.jsonl``.
 
     Raises:
         UsageError: the study names something that is not there, or ``results`` holds another plan.
@@ -62,24 +65,32 @@ def run(
         if known is not None:
             store.put_priors(known)
         failed = 0
-        looks = Looks.of(study, store, progress)
-        if not all(store.finished(launch.id) for launch in looks.wanted(plan)):
-            prepared = prepare(plan, registry, progress)
-            host = provenance.describe_host()
-            identity = provenance.host_sha256(host)
-            refuse_another_machine(plan, store, prepared, identity)
-            files = provenance.file_hashes(work_files(plan))
-            refuse_other_files(store, files)
-            host["processor"] = kept_processor(store) or processor.probed(prepared, progress.note)
-            store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
-            bench = Bench(plan, prepared, meters, store, identity, progress)
-            failed = measure_all(bench, plan, looks, tune(bench))
-        else:
+        looks = Looks.of(study, store, display)
+        if all(store.finished(launch.id) for launch in looks.wanted(plan)):
             looks.last(plan.protocol.rounds)
-    progress.done()
+        else:
+            with Journal(store, display) as progress:
+                looks = Looks.of(study, store, progress)
+                failed = _measured(plan, registry, store, meters, looks)
+    display.done()
     planned = looks.wanted(plan)
     finished = sum(store.finished(launch.id) for launch in planned)
     return RunOutcome(results, len(planned), finished, failed)
+
+
+def _measured(plan: Plan, registry: Registry, store: Store, meters: Meters, looks: Looks) -> int:
+    """Measure what is not finished; return how many launches failed."""
+    progress = looks.progress
+    prepared = prepare(plan, registry, progress)
+    host = provenance.describe_host()
+    identity = provenance.host_sha256(host)
+    refuse_another_machine(plan, store, prepared, identity)
+    files = provenance.file_hashes(work_files(plan))
+    refuse_other_files(store, files)
+    host["processor"] = kept_processor(store) or processor.probed(prepared, progress.note)
+    store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
+    bench = Bench(plan, prepared, meters, store, identity, progress)
+    return measure_all(bench, plan, looks, tune(bench))
 
 
 def kept_processor(store: Store) -> object:
@@ -170,9 +181,12 @@ def _measure_round(
             bench.progress.warn(f"{planned.id}: not run, because an earlier round of it failed")
             failed += 1
             continue
-        bench.progress.launch(planned.position + 1, len(plan.launches), label(planned))
+        place = planned.position + 1
+        bench.progress.launch(place, len(plan.launches), label(planned), planned.id)
         launch = msgspec.structs.replace(planned, settings=found.get(key, ()))
-        if bench.measure(launch).status == "failed":
+        status = bench.measure(launch).status
+        bench.progress.launched(status)
+        if status == "failed":
             lost.add(key)
             failed += 1
     return failed

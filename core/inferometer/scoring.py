@@ -17,13 +17,13 @@ from msgspec import Struct
 
 from inferometer import redact, workload
 from inferometer.engine import Completion
-from inferometer.load.address import secrets
+from inferometer.loadgen.address import secrets
 from inferometer.records import Score
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.load.http import Target
+    from inferometer.loadgen.http import Target
     from inferometer.point import Live
 
 TIMEOUT_S = 120.0

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET
 
 from inferometer import pace
-from inferometer.load.driver import Hooks, LoadPlan, soaked
-from inferometer.load.soak import Patience
+from inferometer.loadgen.driver import Hooks, LoadPlan, soaked
+from inferometer.loadgen.soak import Patience
 from inferometer.point import work_bodies, wrapped
 from inferometer.records import Soak
 from inferometer.work import work

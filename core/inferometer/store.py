@@ -10,8 +10,10 @@ Layout::
       plan.json             the expanded plan, written before the first launch
       host.json             this machine (provenance)
       lock                  held by the process that writes
+      events.jsonl          one Event a line: what runs said of themselves (journal_records)
       looks.jsonl           one Look a line, of a sequential study
       priors.jsonl          one Prior a line, where it names earlier studies
+      imported/<id>.json    one Imported: what another tool measured
       configurations/<stack>-<model>/   files an engine is started with, made by its adapter
       launches/<id>/        one whole launch; renamed into place when everything in it is on disk
         launch.json         LaunchRecord
@@ -47,6 +49,7 @@ import filelock
 import msgspec
 
 from inferometer.capacity_records import CapacitySearch
+from inferometer.comparison import Imported
 from inferometer.errors import StorageError, UsageError
 from inferometer.plan import Plan
 from inferometer.records import CHUNK, LaunchRecord, Look, Prior, Probe, Reading, Request
@@ -98,6 +101,13 @@ class Store:
         """Say whether this launch is whole."""
         return (self.folder(launch_id) / "launch.json").is_file()
 
+    def whole_ids(self) -> set[str]:
+        """Return the ids of all whole launches, by one look at their folder."""
+        try:
+            return set(os.listdir(self.root / "launches"))
+        except OSError:
+            return set()
+
     def whole(self, launch_id: str) -> LaunchRecord | None:
         """Return the record of a whole launch, else None."""
         path = self.folder(launch_id) / "launch.json"
@@ -127,6 +137,15 @@ class Store:
     def has_priors(self) -> bool:
         """Say whether earlier studies were asked, whatever they said."""
         return (self.root / "priors.jsonl").is_file()
+
+    def imported(self) -> list[Imported]:
+        """Return what other tools measured, by id."""
+        paths = sorted((self.root / "imported").glob("*.json"))
+        return [decode(path, Imported) for path in paths]
+
+    def holds_only_imported(self) -> bool:
+        """Say whether other tools' results are here and no plan of ours."""
+        return not (self.root / "plan.json").is_file() and bool(self.imported())
 
     # -- writing ----------------------------------------------------------------------------
 
@@ -211,6 +230,13 @@ class Store:
         with storage_errors(self.root):
             lines = [msgspec.json.encode(prior) + b"\n" for prior in priors]
             write_whole(self.root / "priors.jsonl", b"".join(lines))
+
+    def put_imported(self, found: Imported) -> None:
+        """Write what another tool measured; the same again takes its place."""
+        folder = self.root / "imported"
+        with storage_errors(self.root):
+            folder.mkdir(exist_ok=True)
+            write_whole(folder / f"{found.id}.json", encode(found))
 
     def open_launch(self, launch_id: str) -> Path:
         """Return an empty folder for the launch in flight."""

@@ -116,6 +116,29 @@ def scan(store: Store) -> Tables:
     )
 
 
+def scan_requests(store: Store) -> Tables:
+    """Read windows and requests of every whole launch, and leave the other frames empty.
+
+    Raises:
+        UsageError: as :func:`scan`.
+    """
+    records = store.launches()
+    refuse_mixture(store, records)
+    requests = [_frame(store.folder(record.id), "requests", Request) for record in records]
+    none = pl.DataFrame()
+    return Tables(
+        launches=_launches(records),
+        windows=_stack(records, [_rows(r.windows, Window) for r in records], _schema(Window)),
+        requests=_stack(records, requests, _schema(Request)),
+        meters=none,
+        counts=none,
+        readings=none,
+        conditions=none,
+        idles=none,
+        events=partial(_events, store),
+    )
+
+
 def edges(record: LaunchRecord) -> dict[int, list[int]]:
     """Return, by load point, the moments between which events can be added up.
 

@@ -269,6 +269,15 @@ class Watch:
         for reader in self._readers:
             reader.window_set(start_ns, end_ns)
 
+    def so_far(self) -> list[Reading]:
+        """Return what has been read until now, while the meters go on."""
+        return [row for reader in self._readers for row in list(reader.readings)]
+
+    @property
+    def infos(self) -> list[MeterInfo]:
+        """Return what the meters that are read say of themselves."""
+        return [reader.info for reader in self._readers]
+
     def __enter__(self) -> Self:
         for reader in self._readers:
             reader.thread.start()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from inferometer import pace, workload
-from inferometer.load.arrivals import Arrivals
+from inferometer.loadgen.arrivals import Arrivals
 from inferometer.workloads import dialogues, replay, requests, starts
 
 if TYPE_CHECKING:

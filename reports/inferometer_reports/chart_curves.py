@@ -9,14 +9,17 @@ import altair as alt
 
 from inferometer.numbers import with_interval
 from inferometer_reports.charts import (
+    ABSENT,
     HOLLOW,
     INK,
     Drawing,
+    around,
     domain,
     layered,
     positive,
     spread,
     ticks,
+    wide,
 )
 from inferometer_reports.escape import line
 
@@ -47,19 +50,32 @@ class Series(NamedTuple):
 class Panel(NamedTuple):
     """Curves with one y axis: ratios on a logarithmic one with a line at 1, or shares from 0.
 
-    Intervals are on it whole, up to four times the outermost value.
+    ``amounts`` are neither: from 0, or on a logarithmic axis where they lie far apart. Intervals
+    are on it whole, up to four times the outermost value.
     """
 
     title: str
     series: list[Series]
     ratios: bool
+    amounts: bool = False
+
+    @property
+    def logarithmic(self) -> bool:
+        """Say whether the y axis is."""
+        return self.ratios or (self.amounts and wide(self._values))
+
+    @property
+    def _values(self) -> list[Value]:
+        return [value for series in self.series for value in series.values.values()]
 
     @property
     def ends(self) -> tuple[float, float]:
         """Ends of the y axis."""
-        values = [value for series in self.series for value in series.values.values()]
+        values = self._values
         if self.ratios:
             return domain(values)
+        if self.logarithmic:
+            return around(values)
         most = max((found for value in values if (found := positive(value.value))), default=0.0)
         highs = [found for value in values if (found := positive(value.high))]
         return 0.0, max(most * 1.15, min(max(highs, default=0.0), most * 4) * 1.02, 0.02)
@@ -89,19 +105,20 @@ def _panel(
     )
     axis = (
         alt.Axis(title=None, format="~g", values=ticks(*panel.ends))
-        if panel.ratios
-        else alt.Axis(title=None, format="~%", tickCount=4)
+        if panel.logarithmic
+        else alt.Axis(title=None, format="~r" if panel.amounts else "~%", tickCount=4)
     )
     ends = list(panel.ends)
     scale = (
         alt.Scale(type="log", domain=ends, nice=False)
-        if panel.ratios
+        if panel.logarithmic
         else alt.Scale(domain=ends, nice=False)
     )
     y = alt.Y("y:Q", scale=scale, axis=axis)
     layers = [*_curves(f"curves-{place}", x, y), *_names(f"names-{place}", y)]
     if panel.ratios:
-        layers.insert(0, alt.Chart(alt.NamedData("one")).mark_rule(color=INK).encode(y=y))
+        one = alt.Chart(alt.NamedData("one")).mark_rule(color=INK, aria=False)
+        layers.insert(0, one.encode(y=y))
     if last:
         layers.append(_loads(len(loads), x))
     return layered(layers, panel.title, PLOT, HEIGHT)
@@ -134,7 +151,7 @@ def _curves(rows: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
             description="told:N",
         ),
         base.transform_filter("datum.y == null")
-        .mark_text(text="\N{MULTIPLICATION SIGN}", fontSize=16, fontWeight="bold")
+        .mark_text(text=ABSENT, fontSize=16, fontWeight="bold")
         .encode(x=x, y=alt.value(HEIGHT - 7), color=colour, description="told:N"),
     ]
 
@@ -207,12 +224,12 @@ def _named(panel: Panel) -> list[dict[str, Any]]:
 
 def _pixel(panel: Panel, number: float) -> float:
     """Return how far below the top of a panel a number stands."""
-    low, high, at = (math.log(it) if panel.ratios else it for it in (*panel.ends, number))
+    low, high, at = (math.log(it) if panel.logarithmic else it for it in (*panel.ends, number))
     return HEIGHT * (1 - (at - low) / (high - low))
 
 
 def _number(panel: Panel, pixel: float) -> float:
     """Return the number that stands there: the inverse of :func:`_pixel`."""
-    low, high = (math.log(it) if panel.ratios else it for it in panel.ends)
+    low, high = (math.log(it) if panel.logarithmic else it for it in panel.ends)
     at = low + (1 - pixel / HEIGHT) * (high - low)
-    return math.exp(at) if panel.ratios else at
+    return math.exp(at) if panel.logarithmic else at

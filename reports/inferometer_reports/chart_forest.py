@@ -1,4 +1,4 @@
-"""A forest plot: ratios with their intervals, one row each, and the line at 1."""
+"""Dots with their intervals, one row each: amounts, or ratios on both sides of a line at 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import altair as alt
 
 from inferometer.numbers import with_interval
-from inferometer_reports.charts import HOLLOW, INK, Drawing, domain, layered, positive, ticks
+from inferometer_reports.charts import (
+    HOLLOW,
+    INK,
+    Drawing,
+    around,
+    domain,
+    layered,
+    positive,
+    ticks,
+    wide,
+)
 from inferometer_reports.escape import line
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ ROW = 18
 
 
 class Row(NamedTuple):
-    """One ratio. ``group`` is written where it differs from the row above."""
+    """One value. ``group`` is written where it differs from the row above."""
 
     group: str
     name: str
@@ -32,36 +42,52 @@ class Row(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """The ratios of one metric."""
+    """The values of one metric."""
 
     title: str
     rows: list[Row]
 
 
-def chart(panels: Sequence[Panel], *, title: str, subtitle: str, axis: str) -> Drawing:
-    """Return the panels that have rows below each other, all on one scale."""
+class _Span(NamedTuple):
+    ends: tuple[float, float]
+    log: bool
+    one: bool
+    """Whether there is a line at 1."""
+
+
+def chart(
+    panels: Sequence[Panel], *, title: str, subtitle: str, axis: str, amounts: bool = False
+) -> Drawing:
+    """Return the panels that have rows below each other, all on one scale.
+
+    ``amounts`` are no ratios: their axis is logarithmic only where they lie far apart.
+    """
     shown = [panel for panel in panels if panel.rows]
-    ends = domain([row.value for panel in shown for row in panel.rows])
+    values = [row.value for panel in shown for row in panel.rows]
+    span = _Span(domain(values), log=True, one=True)
+    if amounts:
+        span = _Span(around(values), log=wide(values), one=False)
+        axis = f"{axis}, logarithmic" if span.log else axis
     parts = [
-        _panel(f"rows-{place}", panel.title, ends, axis if panel is shown[-1] else None)
+        _panel(f"rows-{place}", panel.title, span, axis if panel is shown[-1] else None)
         for place, panel in enumerate(shown)
     ]
-    rows = {f"rows-{place}": _rows(panel.rows, ends) for place, panel in enumerate(shown)}
+    rows = {f"rows-{place}": _rows(panel.rows, span.ends) for place, panel in enumerate(shown)}
     rows["one"] = [{"x": 1}]
     return Drawing(title, subtitle, parts, rows)
 
 
-def _panel(
-    rows: str, title: str, ends: tuple[float, float], axis: str | None
-) -> alt.LayerChart | alt.FacetChart:
+def _panel(rows: str, title: str, span: _Span, axis: str | None) -> alt.LayerChart | alt.FacetChart:
+    kind: Any = "log" if span.log else "linear"
+    marked: dict[str, Any] = {"values": ticks(*span.ends)} if span.log else {"tickCount": 5}
     x = alt.X(
         "x:Q",
-        scale=alt.Scale(type="log", domain=list(ends), nice=False),
-        axis=alt.Axis(values=ticks(*ends), format="~g", title=axis),
+        scale=alt.Scale(type=kind, domain=list(span.ends), nice=False),
+        axis=alt.Axis(format="~g" if span.log else "~r", title=axis, **marked),
     )
-    one = alt.Chart(alt.NamedData("one")).mark_rule(color=INK).encode(x=x)
+    one = alt.Chart(alt.NamedData("one")).mark_rule(color=INK, aria=False).encode(x=x)
     base = alt.Chart(alt.NamedData(rows)).encode(y=alt.Y("y:O", axis=None))
-    layers = [one, *_marks(base, x), *_texts(base)]
+    layers = [*([one] if span.one else []), *_marks(base, x), *_texts(base)]
     return layered(layers, title, PLOT, alt.Step(ROW))
 
 
@@ -104,13 +130,14 @@ def _rows(rows: Sequence[Row], ends: tuple[float, float]) -> list[dict[str, Any]
     above = None
     for place, row in enumerate(rows):
         figure = with_interval(row.value)
+        name = ", ".join(part for part in (row.group, row.name) if part)
         found.append(
             {
                 "y": place,
                 "group": line(row.group) if row.group != above else "",
                 "name": line(row.name),
                 "figure": line(figure),
-                "told": line(f"{row.group}, {row.name}: {figure}"),
+                "told": line(f"{name}: {figure}"),
                 "colour": row.style.colour,
                 "fill": "white" if row.value.kind in HOLLOW else row.style.colour,
                 "shape": row.style.shape,

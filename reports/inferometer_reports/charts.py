@@ -7,7 +7,9 @@ expression.
 
 from __future__ import annotations
 
+import json
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import altair as alt
@@ -29,6 +31,8 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#000000", "#9900FF", "#663311")
 """Told apart under every kind of colour blindness; the first four are Okabe's and Ito's."""
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down")
+ABSENT = "\N{MULTIPLICATION SIGN}"
+"""Stands on the axis where a value is absent."""
 INK, FAINT, PALE = "#333333", "#767676", "#D9D9D9"
 HOLLOW: tuple[Kind, ...] = ("estimated", "simulated", "declared", "interpolated")
 """Kinds of number that nobody measured."""
@@ -40,14 +44,8 @@ TICKS = (
 )
 """Ticks of a logarithmic axis, from the finest; all but the first are of every decade."""
 MOST_TICKS = 8
-
-
-class Figure(NamedTuple):
-    """A drawn chart: its file, what stands in its place where it is not seen, and its bytes."""
-
-    file: str
-    alt: str
-    svg: bytes
+WIDE = 20
+"""Greatest over least value from which an axis is logarithmic."""
 
 
 class Drawing(NamedTuple):
@@ -112,10 +110,18 @@ def svg(drawing: Drawing, description: str) -> bytes:
         background="white",
         config=config,
     )
-    drawn: str = vl_convert.vegalite_to_svg(
-        {**whole.to_dict(), "datasets": drawing.rows}, vl_version=VEGA_LITE, allowed_base_urls=[]
-    )
-    return drawn.encode()
+    return drawn(json.dumps({**whole.to_dict(), "datasets": drawing.rows}))
+
+
+@lru_cache(maxsize=64)
+def drawn(specification: str) -> bytes:
+    """Return a Vega-Lite specification as SVG; each is drawn once, as several outputs show it.
+
+    Raises:
+        ValueError: the chart cannot be drawn.
+    """
+    svg: str = vl_convert.vegalite_to_svg(specification, vl_version=VEGA_LITE, allowed_base_urls=[])
+    return svg.encode()
 
 
 def layered(
@@ -143,6 +149,22 @@ def domain(values: Sequence[Value]) -> tuple[float, float]:
     low = max(min([least, *lows]), least / 4)
     high = min(max([most, *highs]), most * 4)
     return min(low / 1.08, 0.8), max(high * 1.08, 1.25)
+
+
+def wide(values: Sequence[Value]) -> bool:
+    """Say whether values lie so far apart that they need a logarithmic axis."""
+    found = [number for value in values if (number := positive(value.value))]
+    return len(found) > 1 and max(found) > WIDE * min(found)
+
+
+def around(values: Sequence[Value]) -> tuple[float, float]:
+    """Return the ends of an axis that has every value, and what of the intervals lies near."""
+    points = [found for value in values if (found := positive(value.value))] or [1.0]
+    lows = [found for value in values if (found := positive(value.low))]
+    highs = [found for value in values if (found := positive(value.high))]
+    low = max(min([*points, *lows]), min(points) / 2)
+    high = min(max([*points, *highs]), max(points) * 2)
+    return low / 1.06, high * 1.06
 
 
 def ticks(low: float, high: float) -> list[float]:

@@ -14,9 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from inferometer.comparison import OBJECTIVES
+from inferometer.language import tr
 from inferometer.numbers import with_interval
-from inferometer_reports import console_several, instruments, words
+from inferometer_reports import console_several, console_versus, instruments, words
 from inferometer_reports.escape import line
+from inferometer_reports.html import answer
 from inferometer_reports.view import (
     ARCHITECTURE_WORDS,
     ARCHITECTURES,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Comparison, Ranking
     from inferometer.comparison.several import Several
+    from inferometer.comparison.versus import Versus
 
 WIDTH = 100
 
@@ -52,6 +55,11 @@ def render_several(several: Several) -> Mapping[str, bytes]:
     return _file(show)
 
 
+def render_versus(versus: Versus) -> Mapping[str, bytes]:
+    """Return ``report.txt`` of one results directory against a baseline."""
+    return _file(lambda console: console_versus.print_versus(versus, console, WIDTH))
+
+
 def _file(show: Callable[[Console], None]) -> Mapping[str, bytes]:
     file = StringIO()
     console = Console(
@@ -66,15 +74,29 @@ def print_summary(comparison: Comparison, console: Console) -> None:
     """Print the answers, how sure they are, and one table of all primary rankings."""
     view = View(comparison)
     console.print(Text(line(comparison.title), style="bold"))
+    if comparison.imported and not comparison.stacks:
+        statement = words.imported(view)
+        console.print(_text(statement) if statement else Text())
+        return
     console.print(_text(words.label(view)))
     console.print(_text(words.kinds(view)))
     banner = words.banner(view)
     if banner:
         console.print(Text(banner, style="bold reverse"))
     console.print()
-    for statement in (*words.answers(view), None, *words.context(view)):
-        console.print(_text(statement) if statement else Text())
+    told = answer.sentences(view)
+    for statement in told.told:
+        console.print(_text(statement))
+    for note in told.notes:
+        console.print(Text(note))
     console.print()
+    for statement in words.context(view):
+        console.print(_text(statement))
+    console.print()
+    for statement in told.left_out:
+        console.print(_text(statement))
+    if told.left_out:
+        console.print()
     for architecture in ARCHITECTURES:
         for objective in OBJECTIVES:
             _print_rankings(view, view.rankings(objective, architecture), console)
@@ -92,7 +114,7 @@ def _print_rankings(view: View, rankings: Iterable[Ranking], console: Console) -
 
 def _table(view: View, ranking: Ranking) -> Table:
     architecture = ARCHITECTURE_WORDS[ranking.architecture]
-    title = f"{ranking.objective.capitalize()}, {architecture}"
+    title = f"{tr(ranking.objective).capitalize()}, {architecture}"
     title += f"{view.profile_words(ranking.profile)}: {line(ranking.model)}, "
     title += f"{line(ranking.workload)}, {line(ranking.load)}"
     table = Table(
@@ -106,9 +128,17 @@ def _table(view: View, ranking: Ranking) -> Table:
     value = Text(line(view.metric_title(key)))
     info = instruments.meter(view, ranking.meter)
     if info is not None:
-        how = line(f"Energy {instruments.kind(info)}: {info.method}")
+        how = line(
+            tr("Energy {kind}: {method}", kind=tr(instruments.kind(info)), method=info.method)
+        )
         table.title = Text.assemble((title, "bold"), f"\n{how}")
-    for header, ratio in (("Place", 0), ("Stack", 3), (value, 3), ("n", 0), ("Ratio to best", 3)):
+    for header, ratio in (
+        (tr("Place"), 0),
+        (tr("Stack"), 3),
+        (value, 3),
+        ("n", 0),
+        (tr("Ratio to best"), 3),
+    ):
         table.add_column(header, ratio=ratio or None, overflow="fold")
     mixed = len({entry.precision for entry in ranking.entries}) > 1
     for entry in by_place(ranking):

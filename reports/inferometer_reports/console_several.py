@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from inferometer.language import tr
 from inferometer_reports import words_several as words
 from inferometer_reports.escape import line
 
@@ -56,7 +57,7 @@ def _print_tables(
         for first in range(0, len(one.columns), COLUMNS):
             console.print(_table(several, one, width, slice(first, first + COLUMNS)))
     if tables:
-        console.print(Text(f"{words.SCOPE}\n"))
+        console.print(Text(f"{tr(words.SCOPE)}\n"))
 
 
 def _table(several: Several, one: SideBySide, width: int, shown: slice) -> Table:
@@ -67,7 +68,7 @@ def _table(several: Several, one: SideBySide, width: int, shown: slice) -> Table
         width=width,
         pad_edge=False,
     )
-    for header in ("Operating point", "Stack", *one.columns[shown]):
+    for header in (tr("Operating point"), tr("Stack"), *one.columns[shown]):
         table.add_column(Text(line(header)), ratio=2, overflow="fold")
     for each in one.lines:
         figures = [words.cell(figure) for figure in each.figures[shown]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferometer.comparison import OBJECTIVES
+from inferometer.language import tr
 from inferometer.reasons import listing
 from inferometer_reports.verdicts import clause
 from inferometer_reports.view import ARCHITECTURE_WORDS, ARCHITECTURES
@@ -33,20 +34,20 @@ def sentence(view: View) -> str:
     """Return the verdicts that follow from no other, each with the place it is for."""
     every = rankings(view)
     if not every:
-        return f"not compared: {why_not(view)}."
+        return tr("not compared: {why_not}.", why_not=why_not(view))
     told = [ranking for ranking in every if ranking.primary and not ranking.follows_throughput]
     parts = [
         f"{_where(view, ranking, told)}: {clause(view, ranking)}{beyond(view, ranking)}"
         for ranking in told[:MOST]
     ]
     if len(told) > MOST:
-        parts.append(f"{len(told) - MOST} more, in the report")
+        parts.append(tr("{number} more, in the report", number=len(told) - MOST))
     return f"{'. '.join(parts)}."
 
 
 def _where(view: View, ranking: Ranking, others: list[Ranking]) -> str:
     """Return ``throughput, dense, at 50 tok/s/user``, with what else tells it from the others."""
-    words = [ranking.objective, ARCHITECTURE_WORDS[ranking.architecture]]
+    words = [tr(ranking.objective), ARCHITECTURE_WORDS[ranking.architecture]]
     same = [it for it in others if it.architecture == ranking.architecture]
     words += [
         name
@@ -56,7 +57,12 @@ def _where(view: View, ranking: Ranking, others: list[Ranking]) -> str:
         )
         if len(names) > 1
     ]
-    text = f"{', '.join(words)}{view.profile_words(ranking.profile)}, at {ranking.load}"
+    text = tr(
+        "{words}{profile_words}, at {load}",
+        words=", ".join(words),
+        profile_words=view.profile_words(ranking.profile),
+        load=ranking.load,
+    )
     return f"{text[:1].upper()}{text[1:]}"
 
 
@@ -76,7 +82,9 @@ def beyond(view: View, ranking: Ranking) -> str:
         known = [speed for speed in speeds if speed is not None]
         if ranking.interactivity is not None and known and min(known) > ranking.interactivity:
             found.append(view.label(stack))
-    return f"; faster than that at every load point: {listing(found)}" if found else ""
+    return (
+        tr("; faster than that at every load point: {found}", found=listing(found)) if found else ""
+    )
 
 
 def why_not(view: View) -> str:
@@ -86,9 +94,9 @@ def why_not(view: View) -> str:
     for cell in closed:
         loads.setdefault(cell.workload, set()).add(cell.load)
     if not closed:
-        return "no closed loop was run" if view.comparison.cells else "no result"
+        return tr("no closed loop was run") if view.comparison.cells else tr("no result")
     if max(map(len, loads.values())) < 2:
-        return "one load point of each workload, and a curve over interactivity needs two"
+        return tr("one load point of each workload, and a curve over interactivity needs two")
     if len({cell.stack for cell in closed}) < 2:
-        return "one stack alone"
-    return "fewer than two stacks have two valid load points of one workload"
+        return tr("one stack alone")
+    return tr("fewer than two stacks have two valid load points of one workload")

@@ -1,4 +1,4 @@
-"""Text from engines, models and studies is untrusted: here it becomes harmless Markdown."""
+"""Text from engines, models and studies is untrusted: here it becomes harmless."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LIMIT = 400
 """Longest piece of foreign text in a sentence or a cell."""
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 _MARKUP = re.compile(r"([\\`*\[\]~|$]|(?<![^\W_])_|_(?![^\W_]))")
-_BLOCK_START = re.compile(r"^([#+=-]|\d+(?=[.)]))")
+_SPACES = re.compile(r"[^\S\u202f]+")
+"""White space, but not the thin space that sets thousands apart."""
+_BLOCK_START = re.compile(r"^([#+=>-]|\d+(?=[.)]))")
 
 
 def encodable(text: str) -> str:
@@ -32,17 +34,27 @@ def printable(text: str, *, keep: str = "") -> str:
 
 def line(text: object) -> str:
     """Return one line of printable text, shortened to :data:`LIMIT` characters."""
-    one = printable(" ".join(str(text).split()))
+    one = printable(" ".join(part for part in _SPACES.split(str(text)) if part))
     return one if len(one) <= LIMIT else f"{one[: LIMIT - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
-def markdown(text: object) -> str:
-    """Return ``text`` as one line of Markdown that means only itself inside a cell or sentence."""
-    plain = line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def sentences(text: str) -> str:
+    """Return several sentences or clauses, each as one :func:`line`."""
+    return " ".join(line(part) for part in re.split(r"(?<=[.;]) ", text))
+
+
+def flat(text: str) -> str:
+    """Return printable text with its runs of white space as single spaces."""
+    return printable(_SPACES.sub(" ", text))
+
+
+def markdown(text: str) -> str:
+    """Return ``text`` as Markdown that means only itself inside a cell or sentence."""
+    plain = flat(text).replace("&", "&amp;").replace("<", "&lt;")
     return _MARKUP.sub(r"\\\1", plain)
 
 
-def block(text: object) -> str:
+def block(text: str) -> str:
     """Return ``text`` as :func:`markdown` that may begin a paragraph or a list item."""
     return _BLOCK_START.sub(_break_block, markdown(text))
 
@@ -60,12 +72,11 @@ def fence(text: str, language: str = "") -> list[str]:
     return [f"{mark}{language}", *body.rstrip("\n").split("\n"), mark]
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     """Return the lines of a pipe table; every cell must already be Markdown."""
-    lines = [_row(header), _row(["---"] * len(header))]
-    lines += [_row(row) for row in rows]
-    return [*lines, ""]
+    head = list(header)
+    return [_row(head), _row(["---"] * len(head)), *map(_row, rows), ""]
 
 
-def _row(cells: Sequence[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"

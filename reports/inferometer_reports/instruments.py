@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from inferometer.language import later, tr
 from inferometer.numbers import with_interval
 from inferometer.reasons import reason_words
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
     from inferometer.records import MeterInfo
     from inferometer_reports.view import View
 
-INSTRUMENTS = {"counter": "energy counter", "power": "power integrated", "model": "a model"}
+INSTRUMENTS = {
+    "counter": later("energy counter"),
+    "power": later("power integrated"),
+    "model": later("a model"),
+}
 MARKS = ("disputed", "uncorroborated", "corroborated")
 
 
@@ -44,7 +49,7 @@ def of_cell(view: View, cell: str, key: str) -> str:
 def figure(view: View, cell: str, key: str, value: Value) -> str:
     """Return a figure with its interval and the mark beside it."""
     text, word = with_interval(value), of_cell(view, cell, key)
-    return f"{text} {word}" if word and value.value is not None else text
+    return f"{text} {tr(word)}" if word and value.value is not None else text
 
 
 def meter(view: View, name: str | None) -> MeterInfo | None:
@@ -59,10 +64,10 @@ def kind(info: MeterInfo) -> str:
 
 def sentence(info: MeterInfo) -> str:
     """Return ``rapl (L1, package, energy counter, measured): ...``, or why there is nothing."""
-    parts = [info.scope, info.boundary, INSTRUMENTS.get(info.instrument, "")]
+    parts = [info.scope, info.boundary, tr(INSTRUMENTS.get(info.instrument, ""))]
     about = ", ".join(part for part in parts if part)
     if info.reason is not None:
         why = f"{info.reason}: {reason_words(info.reason)}"
         detail = f"; {info.detail}" if info.detail else ""
         return f"{info.name} ({about}): n/a ({why}{detail})"
-    return f"{info.name} ({about}, {kind(info)}): {info.method}"
+    return f"{info.name} ({about}, {tr(kind(info))}): {info.method}"

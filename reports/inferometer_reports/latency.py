@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from inferometer.language import later, tr
 from inferometer.numbers import point, with_interval
 from inferometer.reasons import reason_words
 from inferometer_reports import samples
-from inferometer_reports.escape import markdown, table
+from inferometer_reports.blocks import Datum, Heading, Table, say
+from inferometer_reports.escape import line
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, unit_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.comparison import Cell
+    from inferometer_reports.blocks import Block
     from inferometer_reports.view import View
 
 ROWS = (
@@ -29,14 +32,21 @@ ROWS = (
     "goodput_requests_s",
     "slo_attainment",
 )
+FELT = (
+    *(f"ttft_{end}" for end in ("p50_ms", "p90_ms", "p99_ms")),
+    *("tpot_ms", "tpot_p50_ms", "tpot_p90_ms", "tpot_p99_ms"),
+    *("interactivity_tok_s_user", "goodput_requests_s", "slo_attainment"),
+)
+"""What users felt, whatever the loop."""
 HEADLINES = ("ttft_intended_p90_ms", "ttft_intended_p50_ms", "ttft_intended_ms")
 """The first of which some stack has a number stands in the answer."""
 MOST = 3
 """Up to so many open-loop load points stand in the answer; all are in the table."""
-NOTE = (
+NOTE = later(
     "Requests came on schedule, the same for every stack; latency counts from the time each was "
-    "meant to be sent. A failed request is unfinished: a percentile that reaches it has no number. "
-    "Nothing is ranked here: at an offered rate, stacks that keep up deliver the same throughput."
+    "meant to be sent. A failed request is unfinished: a percentile that reaches it has no "
+    "number. Nothing is ranked here: at an offered rate, stacks that keep up deliver the same "
+    "throughput."
 )
 
 
@@ -61,13 +71,22 @@ def answers(view: View) -> list[tuple[str, str]]:
     found = places(view)
     told = [
         (
-            f"Latency, {ARCHITECTURE_WORDS[place.cells[0].architecture]} ({place.where}):",
+            tr(
+                "Latency, {architecture} ({where}):",
+                architecture=ARCHITECTURE_WORDS[place.cells[0].architecture],
+                where=place.where,
+            ),
             _sentence(view, place.cells),
         )
         for place in found[:MOST]
     ]
     if len(found) > MOST:
-        told.append(("Latency:", f"{len(found) - MOST} more open loops, in the table below."))
+        told.append(
+            (
+                tr("Latency:"),
+                tr("{number} more open loops, in the table below.", number=len(found) - MOST),
+            )
+        )
     return told
 
 
@@ -78,7 +97,12 @@ def _sentence(view: View, cells: Sequence[Cell]) -> str:
     title = view.metric_title(key, unit=False)
     unit = f" {unit_name(info.unit)}" if info else ""
     parts = [f"{view.label(cell.stack)} {_figure(cell, key, unit)}" for cell in cells]
-    return f"{title[:1].lower()}{title[1:]}: {', '.join(parts)} (not ranked)."
+    return tr(
+        "{lower}{title}: {parts} (not ranked).",
+        lower=title[:1].lower(),
+        title=title[1:],
+        parts=", ".join(parts),
+    )
 
 
 def _has(cell: Cell, key: str) -> bool:
@@ -91,9 +115,9 @@ def _failed(cell: Cell) -> bool:
 
 def _figure(cell: Cell, key: str, unit: str) -> str:
     if _failed(cell):
-        return "invalid"
+        return tr("invalid")
     if key not in cell.values:
-        return "n/a (not run)"
+        return tr("n/a (not run)")
     return f"{point(cell.values[key], unit if _has(cell, key) else '')}{_refused(cell)}"
 
 
@@ -101,33 +125,55 @@ def _refused(cell: Cell) -> str:
     return f" ({reason_words(cell.refused)})" if cell.refused else ""
 
 
-def section(view: View) -> list[str]:
+def section(view: View) -> list[Block]:
     """Return one table per model and open-loop load point, the stacks side by side."""
     found = places(view)
     if not found:
         return []
-    lines = ["## Latency at offered loads", "", NOTE, ""]
+    blocks: list[Block] = [Heading(2, tr("Latency at offered loads")), say(tr(NOTE))]
     for place in found:
         title = ARCHITECTURE_TITLES[place.cells[0].architecture]
-        lines += [f"### {title}: {markdown(place.where)}", ""]
+        blocks.append(Heading(3, f"{title}: {line(place.where)}"))
         keys = [key for key in ROWS if any(_declared(cell, key) for cell in place.cells)]
-        header = ["Metric", *(markdown(_name(view, cell)) for cell in place.cells)]
-        lines += table(header, [_row(view, place.cells, key) for key in keys])
-        lines += samples.too_few(view, place.cells, keys)
-    return lines
+        header = [tr("Metric"), *(line(name(view, cell)) for cell in place.cells)]
+        blocks.append(Table(header, [_row(view, place.cells, key) for key in keys]))
+        blocks += samples.too_few(view, place.cells, keys)
+    return blocks
+
+
+def every(view: View) -> list[Block]:
+    """Return one table per model and workload: what users felt at every load point."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell in view.comparison.cells:
+        groups.setdefault((cell.model, cell.workload), []).append(cell)
+    blocks: list[Block] = []
+    for place, cells in groups.items():
+        keys = [key for key in FELT if any(_declared(cell, key) for cell in cells)]
+        header = [tr("Load point"), tr("Stack"), *(line(view.metric_title(key)) for key in keys)]
+        rows = [
+            [line(cell.load), line(name(view, cell)), *(_datum(cell, key) for key in keys)]
+            for cell in cells
+        ]
+        title = f"{ARCHITECTURE_TITLES[cells[0].architecture]}: {line(', '.join(place))}"
+        blocks += [Heading(3, title), Table(header, rows)] if keys else []
+    return blocks
 
 
 def _declared(cell: Cell, key: str) -> bool:
     return key in cell.values and cell.values[key].reason != "not_declared"
 
 
-def _name(view: View, cell: Cell) -> str:
-    return f"{view.label(cell.stack)}{' (INVALID)' if _failed(cell) else _refused(cell)}"
+def name(view: View, cell: Cell) -> str:
+    """Return a cell's stack, with the words for why its numbers do not count, if they do not."""
+    return f"{view.label(cell.stack)}{tr(' (INVALID)') if _failed(cell) else _refused(cell)}"
 
 
 def _row(view: View, cells: Sequence[Cell], key: str) -> list[str]:
-    values = [cell.values.get(key) for cell in cells]
-    return [
-        markdown(view.metric_title(key)),
-        *("n/a (not run)" if value is None else with_interval(value) for value in values),
-    ]
+    return [line(view.metric_title(key)), *(_datum(cell, key) for cell in cells)]
+
+
+def _datum(cell: Cell, key: str) -> str:
+    value = cell.values.get(key)
+    if value is None:
+        return tr("n/a (not run)")
+    return Datum(with_interval(value), value, f"{cell.id}#{key}")

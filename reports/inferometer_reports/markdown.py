@@ -1,131 +1,97 @@
-"""``report.md``: the answer in words first, then the tables, then how it was made.
+"""``report.md``: the report's blocks as Markdown.
 
 Its charts are files beside it, under ``figures/``.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from inferometer_reports import (
-    capacity,
-    latency,
-    markdown_cost,
-    markdown_energy,
-    markdown_evidence,
-    markdown_fronts,
-    markdown_method,
-    markdown_moe,
-    markdown_pairs,
-    markdown_rankings,
-    markdown_several,
-    markdown_tuning,
-    words,
+from inferometer_reports import document
+from inferometer_reports.blocks import (
+    Code,
+    Fold,
+    Heading,
+    Item,
+    Mono,
+    Paragraph,
+    Picture,
+    Quote,
+    Strong,
+    Table,
 )
-from inferometer_reports.escape import block, markdown
-from inferometer_reports.view import View
+from inferometer_reports.escape import block, fence, markdown, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
-    from inferometer_reports.charts import Figure
+    from inferometer.comparison.versus import Versus
+    from inferometer_reports.blocks import Block
 
 
 def render(comparison: Comparison) -> Mapping[str, bytes]:
     """Return ``report.md`` and its charts."""
-    lines, charts = _report(comparison)
-    return _files(lines, charts)
+    return _files(document.report(comparison))
 
 
 def render_several(several: Several) -> Mapping[str, bytes]:
     """Return ``report.md`` of several results directories: a summary, then every group."""
-    lines = markdown_several.summary(several)
-    charts: list[Figure] = []
-    for number, group in enumerate(several.groups, start=1):
-        own, drawn = _report(group.comparison, f"group-{number}-")
-        lines += markdown_several.group(several, group, own)
-        charts += drawn
-    return _files(lines, charts)
+    return _files(document.several(several))
 
 
-def _files(lines: Sequence[str], charts: Sequence[Figure]) -> Mapping[str, bytes]:
-    text = ("\n".join(lines).rstrip("\n") + "\n").encode()
-    return {"report.md": text, **{chart.file: chart.svg for chart in charts}}
+def render_versus(versus: Versus) -> Mapping[str, bytes]:
+    """Return ``report.md`` of one results directory against a baseline."""
+    return _files(document.versus(versus))
 
 
-def _report(comparison: Comparison, prefix: str = "") -> tuple[list[str], list[Figure]]:
-    """Return the lines, and the charts they name; ``prefix`` begins the names of the charts."""
-    view = View(comparison)
-    charts = _figures(view, prefix)
-    return _lines(view, charts), charts
+def _files(blocks: Sequence[Block]) -> Mapping[str, bytes]:
+    text = ("\n".join(lines(blocks)).rstrip("\n") + "\n").encode()
+    charts = {one.file: one.svg for one in blocks if isinstance(one, Picture)}
+    return {"report.md": text, **charts}
 
 
-def _figures(view: View, prefix: str) -> list[Figure]:
-    """Draw charts where two models are compared; only then is their library imported."""
-    found = view.comparison.architectures
-    if found is None or not found.pairs:
-        return []
-    charts: list[Figure] = import_module("inferometer_reports.moe_charts").figures(view, prefix)
-    return charts
+def lines(blocks: Iterable[Block]) -> Iterator[str]:
+    """Yield the lines of the blocks; an empty one follows each block, and each list."""
+    listing = False
+    for one in blocks:
+        if listing and not isinstance(one, Item):
+            yield ""
+        listing = isinstance(one, Item)
+        yield from _lines(one)
+    if listing:
+        yield ""
 
 
-def _lines(view: View, charts: Sequence[Figure]) -> list[str]:
-    return [
-        *_head(view),
-        *markdown_rankings.rankings(view),
-        *capacity.section(view),
-        *markdown_pairs.section(view),
-        *markdown_fronts.sections(view),
-        *latency.section(view),
-        *markdown_moe.section(view, charts),
-        *markdown_energy.section(view),
-        *markdown_cost.section(view),
-        *markdown_method.launch(view),
-        *markdown_tuning.section(view),
-        *markdown_evidence.details(view),
-        *markdown_evidence.checks(view),
-        *markdown_evidence.parity(view),
-        *markdown_evidence.missing(view),
-        *markdown_method.fairness(view),
-        *markdown_method.method(view),
-        *markdown_method.provenance(view),
-    ]
+def _lines(one: Block) -> Iterator[str]:
+    match one:
+        case Heading(level, text):
+            yield from (f"{'#' * level} {markdown(text)}", "")
+        case Paragraph(parts):
+            yield from (_inline(parts), "")
+        case Quote(text):
+            yield from (f"> **{markdown(text)}**", "")
+        case Item(parts):
+            yield f"- {_inline(parts)}"
+        case Table(header, rows):
+            yield from table(map(_cell, header), (map(_cell, row) for row in rows))
+        case Code(text, language):
+            yield from (*fence(text, language), "")
+        case Fold(title, blocks):
+            yield from (f"<details><summary>{markdown(title)}</summary>", "")
+            yield from (*lines(blocks), "</details>", "")
+        case Picture(file, alt, _):
+            yield from (f"![{markdown(alt)}]({file})", "")
 
 
-def _head(view: View) -> list[str]:
-    comparison = view.comparison
-    label, kinds = words.label(view), words.kinds(view)
-    lines = [
-        f"# {markdown(comparison.title) or 'Untitled study'}",
-        "",
-        f"{_bold(label)} {_bold(kinds)}",
-        "",
-    ]
-    banner = words.banner(view)
-    if banner:
-        lines += [f"> **{markdown(banner)}**", ""]
-    lines += ["## Answer", "", *_bullets(words.answers(view)), ""]
-    for statement in words.context(view):
-        lines += [_bold(statement), ""]
-    return [*lines, *_warnings(comparison.warnings)]
+def _inline(parts: Sequence[str]) -> str:
+    first, *rest = parts
+    start = _cell(first) if isinstance(first, Strong | Mono) else block(first)
+    return "".join([start, *map(_cell, rest)])
 
 
-def _warnings(warnings: Sequence[str]) -> list[str]:
-    """Return the first warnings; the others stand under the validity checks."""
-    if not warnings:
-        return []
-    lines = ["**Warnings:**", "", *(f"- {block(text)}" for text in warnings[: words.MOST])]
-    if len(warnings) > words.MOST:
-        lines.append(f"- {len(warnings) - words.MOST} more, under the validity checks.")
-    return [*lines, ""]
-
-
-def _bullets(statements: Iterable[words.Statement]) -> list[str]:
-    return [f"- {_bold(statement)}" for statement in statements]
-
-
-def _bold(statement: words.Statement) -> str:
-    return f"**{markdown(statement.lead)}** {markdown(statement.text)}"
+def _cell(text: str) -> str:
+    if isinstance(text, Strong):
+        return f"**{markdown(text)}**"
+    return f"`{text}`" if isinstance(text, Mono) else markdown(text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from inferometer.language import later, tr
 from inferometer.numbers import point
 from inferometer_reports import chart_curves, chart_forest, charts
 from inferometer_reports import moe_words as words
+from inferometer_reports.blocks import Picture
 from inferometer_reports.moe_tables import scaled
 from inferometer_reports.view import key_of
 
@@ -14,18 +16,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from inferometer.comparison import Interaction, ModelPair, MoeRatio, Value
-    from inferometer_reports.charts import Figure, Style
+    from inferometer_reports.charts import Style
     from inferometer_reports.view import View
 
+T = TypeVar("T", "MoeRatio", "Interaction")
 FOLDER = "figures"
-AXIS = "MoE / dense, logarithmic; 1 = equal"
-MOST_ROWS = 24
+AXIS = later("MoE / dense, logarithmic; 1 = equal")
+MOST_ROWS = 18
 """Rows of a panel; past them load points between the lowest and the highest are left out."""
 TOLD = 4
 """Values that stand in a chart's alternative text."""
 
 
-def figures(view: View, prefix: str = "") -> list[Figure]:
+def figures(view: View, prefix: str = "") -> list[Picture]:
     """Draw the charts of every pair of models.
 
     Files are named ``figures/<prefix>moe-<number of the pair>-<what>.svg``.
@@ -37,7 +40,7 @@ def figures(view: View, prefix: str = "") -> list[Figure]:
     if found is None:
         return []
     styles = charts.styles([stack.id for stack in view.comparison.stacks] + _stacks(view))
-    drawn: list[Figure] = []
+    drawn: list[Picture] = []
     for place, pair in enumerate(found.pairs, start=1):
         own = [one for one in words.of_pair(view, pair) if words.asked(view, one)]
         file = f"{FOLDER}/{prefix}moe-{place}"
@@ -61,7 +64,7 @@ def _stacks(view: View) -> list[str]:
 
 def _ratios(
     view: View, pair: ModelPair, own: Sequence[MoeRatio], styles: dict[str, Style], file: str
-) -> list[Figure]:
+) -> list[Picture]:
     if not _any(one.ratio for one in own):
         return []
     shown, left = _fewer(own)
@@ -73,18 +76,23 @@ def _ratios(
             if (one.metric, one.meter) == (metric, meter)
         ]
         panels.append(chart_forest.Panel(_titled(view, metric, meter), rows))
-    title = f"{pair.moe} over {pair.dense}"
+    title = tr("{moe} over {dense}", moe=pair.moe, dense=pair.dense)
     subtitle = _subtitle([one.ratio for one in shown], f"{words.matched(pair)}{left}")
-    drawn = chart_forest.chart(panels, title=title, subtitle=subtitle, axis=AXIS)
-    told = f"Forest plot of {title}, {words.matched(pair)}. {_told(view, shown)}"
-    return [charts.Figure(file, told, charts.svg(drawn, told))]
+    drawn = chart_forest.chart(panels, title=title, subtitle=subtitle, axis=tr(AXIS))
+    told = tr(
+        "Forest plot of {title}, {matched}. {told}",
+        title=title,
+        matched=words.matched(pair),
+        told=_told(view, shown),
+    )
+    return [Picture(file, told, charts.svg(drawn, told))]
 
 
 def _any(values: Iterable[Value]) -> bool:
     return any(charts.positive(value.value) for value in values)
 
 
-def _fewer(own: Sequence[MoeRatio]) -> tuple[list[MoeRatio], str]:
+def _fewer(own: Sequence[T]) -> tuple[list[T], str]:
     """Return the rows to draw, in order of operating points, and what is said of those left out."""
     points = list(words.POINTS)
     loads = list(dict.fromkeys((one.workload, one.load) for one in own))
@@ -97,34 +105,49 @@ def _fewer(own: Sequence[MoeRatio]) -> tuple[list[MoeRatio], str]:
     loads = list(dict.fromkeys((one.workload, one.load) for one in rows if one.at == "load"))
     kept = {loads[0], loads[len(loads) // 2], loads[-1]} if loads else set()
     few = [one for one in rows if one.at != "load" or (one.workload, one.load) in kept]
-    return few, f"; {len(kept)} of {len(loads)} load points, the table has all"
+    return few, tr(
+        "; {number} of {total} load points, the table has all",
+        number=len(kept),
+        total=len(loads),
+    )
 
 
 def _group(view: View, one: MoeRatio | Interaction) -> str:
     """Return the operating point, with the workload where there is more than one."""
     several = len({it.workload for it in view.comparison.moe_ratios}) > 1
     workload = f"{one.workload}, " if several else ""
-    if one.at == "interactivity":
-        return f"{workload}{one.load.partition(',')[0]}"
-    return f"{workload}{one.load}"
+    where = words.where(one)
+    short = where.partition(",")[0] if one.at == "interactivity" else where
+    return f"{workload}{short}"
 
 
-def _titled(view: View, metric: str, meter: str | None, better: str = "MoE is better") -> str:
+def _titled(
+    view: View, metric: str, meter: str | None, better: str = later("MoE is better")
+) -> str:
     """Return a panel's title, with the side of 1 on which something is better."""
     info = view.metric(metric)
     title = view.metric_title(key_of(metric, meter), unit=False)
     if info is None:
         return title
-    side = "above" if info.direction == "higher" else "below"
-    return f"{title}: {side} 1 {better}"
+    above = info.direction == "higher"
+    return tr(
+        "{title}: above 1 {better}" if above else "{title}: below 1 {better}",
+        title=title,
+        better=tr(better),
+    )
 
 
 def _subtitle(values: Sequence[Value], text: str) -> str:
     """Return what is matched, the intervals, and the kind of number where nobody measured it."""
     kinds = {value.kind for value in values if value.value is not None}
-    made_up = "SIMULATED, no engine was measured. " if "simulated" in kinds else ""
-    hollow = " Hollow: not measured." if kinds & set(charts.HOLLOW) else ""
-    return f"{made_up}{text[:1].upper()}{text[1:]}. 95 % intervals over launches.{hollow}"
+    made_up = tr("SIMULATED, no engine was measured. ") if "simulated" in kinds else ""
+    hollow = tr(" Hollow: not measured.") if kinds & set(charts.HOLLOW) else ""
+    return tr(
+        "{made_up}{text}. 95 % intervals over launches.{hollow}",
+        made_up=made_up,
+        text=f"{text[:1].upper()}{text[1:]}",
+        hollow=hollow,
+    )
 
 
 def _told(view: View, rows: Sequence[MoeRatio]) -> str:
@@ -132,17 +155,26 @@ def _told(view: View, rows: Sequence[MoeRatio]) -> str:
     subject = words.subjects(view)[0]
     ratios = [one for one in rows if (one.metric, one.meter) == subject]
     parts = [
-        f"{view.metric_title(key_of(one.metric, one.meter), unit=False)} on "
-        f"{view.label(one.stack)}, {_group(view, one)}: {point(one.ratio)}"
+        tr(
+            "{metric} on {stack}, {group}: {ratio}",
+            metric=view.metric_title(key_of(one.metric, one.meter), unit=False),
+            stack=view.label(one.stack),
+            group=_group(view, one),
+            ratio=point(one.ratio),
+        )
         for one in ratios[:TOLD]
     ]
-    more = [f"{len(rows) - len(parts)} more in the table"] if len(rows) > len(parts) else []
+    more = (
+        [tr("{number} more in the table", number=len(rows) - len(parts))]
+        if len(rows) > len(parts)
+        else []
+    )
     return f"{'; '.join([*parts, *more])}."
 
 
 def _load(
     view: View, pair: ModelPair, rows: Sequence[MoeRatio], styles: dict[str, Style], file: str
-) -> list[Figure]:
+) -> list[Picture]:
     """Draw the gain against load, and beneath it what the roofline says."""
     loads = list(dict.fromkeys(one.load for one in rows))
     if len(loads) < 2 or not _any(one.ratio for one in rows):
@@ -168,12 +200,23 @@ def _load(
         for metric, meter in words.subjects(view)[:2]
     ]
     panels += _beneath(view, pair, rows[0].workload, loads, styles)
-    title = f"{pair.moe} over {pair.dense}, by load ({rows[0].workload})"
+    title = tr(
+        "{moe} over {dense}, by load ({workload})",
+        moe=pair.moe,
+        dense=pair.dense,
+        workload=rows[0].workload,
+    )
     values = [value for panel in panels for it in panel.series for value in it.values.values()]
     subtitle = _subtitle(values, words.matched(pair))
     drawn = chart_curves.chart(panels, loads, title=title, subtitle=subtitle)
-    told = f"Gain against load, {title}, {loads[0]} to {loads[-1]}. {_told(view, rows)}"
-    return [charts.Figure(file, told, charts.svg(drawn, told))]
+    told = tr(
+        "Gain against load, {title}, {low} to {high}. {told}",
+        title=title,
+        low=loads[0],
+        high=loads[-1],
+        told=_told(view, rows),
+    )
+    return [Picture(file, told, charts.svg(drawn, told))]
 
 
 def _beneath(
@@ -202,43 +245,52 @@ def _beneath(
             for load, one in moe.items()
             if one.experts and one.experts_seen.value is not None
         }
-        touched += [chart_curves.Series(f"{label}, expected", style, experts, dashed=True)]
-        touched += [chart_curves.Series(f"{label}, seen", style, seen)] if seen else []
+        touched += [
+            chart_curves.Series(tr("{label}, expected", label=label), style, experts, dashed=True)
+        ]
+        touched += (
+            [chart_curves.Series(tr("{label}, seen", label=label), style, seen)] if seen else []
+        )
         for name, rows, dashed in (("MoE", moe, False), ("dense", dense, True)):
             values = {load: one.achieved for load, one in rows.items()}
             achieved.append(chart_curves.Series(f"{label}, {name}", style, values, dashed=dashed))
     panels = [
-        chart_curves.Panel("Experts touched in a step, of each MoE layer", touched, ratios=False),
-        chart_curves.Panel("Achieved share of the roofline", achieved, ratios=False),
+        chart_curves.Panel(
+            tr("Experts touched in a step, of each MoE layer"), touched, ratios=False
+        ),
+        chart_curves.Panel(tr("Achieved share of the roofline"), achieved, ratios=False),
     ]
     return [panel for panel in panels if _any(v for it in panel.series for v in it.values.values())]
 
 
 def _interactions(
     view: View, pair: ModelPair, rows: Sequence[Interaction], styles: dict[str, Style], file: str
-) -> list[Figure]:
+) -> list[Picture]:
     """Draw the ratio of two stacks' gains, where there is any."""
     if not _any(one.ratio for one in rows):
         return []
+    shown, left = _fewer(rows)
     panels = [
         chart_forest.Panel(
-            _titled(view, metric, meter, "the first stack gains more"),
+            _titled(view, metric, meter, tr("the first stack gains more")),
             [
                 chart_forest.Row(_group(view, one), _both(view, one), styles[one.stack], one.ratio)
-                for one in rows
+                for one in shown
                 if (one.metric, one.meter) == (metric, meter)
             ],
         )
         for metric, meter in words.subjects(view)
     ]
-    title = f"Who gains more from {pair.moe} over {pair.dense}"
-    subtitle = _subtitle([one.ratio for one in rows], "gain over gain of two stacks")
-    axis = "gain of the first stack / gain of the second, logarithmic"
+    title = tr("Who gains more from {moe} over {dense}", moe=pair.moe, dense=pair.dense)
+    subtitle = _subtitle(
+        [one.ratio for one in shown], tr("gain over gain of two stacks{left}", left=left)
+    )
+    axis = tr("gain of the first stack / gain of the second, logarithmic")
     drawn = chart_forest.chart(panels, title=title, subtitle=subtitle, axis=axis)
-    told = f"Forest plot: {title}. " + "; ".join(
+    told = tr("Forest plot: {title}. ", title=title) + "; ".join(
         f"{_both(view, one)}, {_group(view, one)}: {point(one.ratio)}" for one in rows[:TOLD]
     )
-    return [charts.Figure(file, told, charts.svg(drawn, told))]
+    return [Picture(file, told, charts.svg(drawn, told))]
 
 
 def _both(view: View, one: Interaction) -> str:

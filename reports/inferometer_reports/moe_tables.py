@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import structs
 
+from inferometer.language import later, tr, trs
 from inferometer.numbers import number, point, with_interval
 from inferometer.reasons import listing, reason_words
 from inferometer_reports import moe_words as words
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
     from inferometer.comparison import Hardware, Knobs, Match, ModelPair, MoeRatio, Roofline, Value
     from inferometer_reports.view import View
 
-UNKNOWN = "n/a (not known)"
-NOT_RUN = "n/a (not run)"
+UNKNOWN = later("n/a (not known)")
+NOT_RUN = later("n/a (not run)")
 LONG = 12
 """Rows past which a table of load points is folded."""
-TOUCHED = (
-    "Experts touched: of each MoE layer, E(1 - (1 - k/E)^B) for E experts, k of them for a token, "
-    "and B tokens in a step, as even routing would have it; seen, where the engine exposes its "
-    "routing. Of the roofline: the time that memory (or arithmetic) would need at its peak for "
-    "the bytes (or FLOPs) of a decode step, over the time a step took. A step's bytes are a lower "
-    "bound, so the share is one too."
+TOUCHED = later(
+    "Experts touched: of each MoE layer, E(1 - (1 - k/E)^B) for E experts, k of them for a "
+    "token, and B tokens in a step, as even routing would have it; seen, where the engine "
+    "exposes its routing. Of the roofline: the time that memory (or arithmetic) would need at "
+    "its peak for the bytes (or FLOPs) of a decode step, over the time a step took. A step's "
+    "bytes are a lower bound, so the share is one too."
 )
 
 
@@ -67,15 +68,20 @@ def _metric(view: View, metric: str, meter: str | None) -> str:
     return view.metric_title(key_of(metric, meter), unit=False)
 
 
+def _told(answer: bool | None, absent: str) -> str:
+    """Return yes, no, or the word where there is no answer."""
+    return tr(absent if answer is None else later("yes") if answer else later("no"))
+
+
 def by_match(view: View) -> Table:
     """Return the ratio of every pair at each operating point, stack by stack."""
     rows = []
     for pair in _pairs(view):
-        held = [words.MATCHES[match.kind] for match in pair.matches if match.holds]
-        rows += _operating_points(view, pair, listing(held) or "nothing")
-    names = [f"{name[:1].upper()}{name[1:]}" for name in words.POINTS.values()]
-    header = ["Matched by", "MoE / dense", "Metric", "Stack", *names]
-    return Table("MoE over dense, by match", header, rows)
+        held = [tr(words.MATCHES[match.kind]) for match in pair.matches if match.holds]
+        rows += _operating_points(view, pair, listing(held) or tr("nothing"))
+    names = [f"{name[:1].upper()}{name[1:]}" for name in map(tr, words.POINTS.values())]
+    header = [tr("Matched by"), tr("MoE / dense"), tr("Metric"), tr("Stack"), *names]
+    return Table(tr("MoE over dense, by match"), header, rows)
 
 
 def _operating_points(view: View, pair: ModelPair, match: str) -> list[list[str]]:
@@ -96,7 +102,7 @@ def _operating_points(view: View, pair: ModelPair, match: str) -> list[list[str]
 
 def _cell(ratios: Sequence[MoeRatio]) -> str:
     if not ratios:
-        return "n/a (not compared)"
+        return tr("n/a (not compared)")
     where = ratios[0].load if len(ratios) == 1 else ""
     text = words.spread(ratios)
     return f"{text}; {where}" if where and ratios[0].at != "best" else text + _best(ratios[0])
@@ -107,7 +113,8 @@ def _best(ratio: MoeRatio) -> str:
     if ratio.at != "best" or not ratio.moe_load:
         return ""
     without = f"; {ratio.ratio.detail}" if ratio.ratio.detail else ""
-    return f"; MoE at {ratio.moe_load}, dense at {ratio.dense_load}{without}"
+    moe, dense = ratio.moe_load, ratio.dense_load
+    return tr("; MoE at {moe}, dense at {dense}{without}", moe=moe, dense=dense, without=without)
 
 
 def what_is_matched(view: View) -> Table:
@@ -115,23 +122,23 @@ def what_is_matched(view: View) -> Table:
     rows = [
         [
             f"{pair.moe} / {pair.dense}",
-            words.MATCHES[match.kind],
-            {True: "yes", False: "no", None: "not known"}[match.holds],
+            tr(words.MATCHES[match.kind]),
+            _told(match.holds, later("not known")),
             *(_amount(match, amount) for amount in (match.moe, match.dense)),
             match.detail,
         ]
         for pair in _pairs(view)
         for match in pair.matches
     ]
-    header = ["MoE / dense", "Match", "Holds", "MoE", "Dense", "In words"]
-    return Table("What is matched", header, rows)
+    header = trs("MoE / dense", "Match", "Holds", "MoE", "Dense", "In words")
+    return Table(tr("What is matched"), header, rows)
 
 
 def _amount(match: Match, amount: float | None) -> str:
     if amount is None:
-        return "equal" if match.holds else UNKNOWN
+        return tr("equal") if match.holds else tr(UNKNOWN)
     if match.unit == "parameters":
-        return f"{number(amount / 1e9)} billion"
+        return tr("{amount} billion", amount=number(amount / 1e9))
     if match.unit == "bytes":
         return f"{number(amount / 1e9)} GB"
     return f"{number(amount)} {match.unit}"
@@ -144,18 +151,18 @@ def ratios(view: View) -> Table:
             view.label(one.stack),
             _metric(view, one.metric, one.meter),
             with_interval(one.ratio),
-            words.SIDES[one.better],
+            tr(words.SIDES[one.better]),
             str(one.ratio.n),
-            one.ratio.kind,
+            tr(one.ratio.kind),
             f"{one.moe} / {one.dense}",
-            f"{one.workload}, {one.load}{_best(one)}",
+            f"{one.workload}, {words.where(one)}{_best(one)}",
             one.match,
         ]
         for one in view.comparison.moe_ratios
     ]
-    header = ["Stack", "Metric", "MoE / dense", "Verdict", "n", "Kind", "Models"]
-    header += ["Operating point", "What is equal"]
-    return Table("Every ratio of MoE to dense", header, rows, folded=True)
+    header = trs("Stack", "Metric", "MoE / dense", "Verdict", "n", "Kind", "Models")
+    header += trs("Operating point", "What is equal")
+    return Table(tr("Every ratio of MoE to dense"), header, rows, folded=True)
 
 
 def interactions(view: View) -> Table:
@@ -166,18 +173,17 @@ def interactions(view: View) -> Table:
             f"{view.label(one.stack)} / {view.label(one.other)}",
             _metric(view, one.metric, one.meter),
             f"{one.moe} / {one.dense}",
-            f"{one.workload}, {one.load}",
+            f"{one.workload}, {words.where(one)}",
             with_interval(one.ratio),
             str(one.ratio.n),
-            one.ratio.kind,
-            view.label(one.gains_more) if one.gains_more else "neither surely",
+            tr(one.ratio.kind),
+            view.label(one.gains_more) if one.gains_more else tr("neither surely"),
         ]
         for one in (found.interactions if found else [])
     ]
-    header = ["Stacks", "Metric", "MoE / dense", "Operating point", "Gain over gain", "n", "Kind"]
-    return Table(
-        "Does one stack gain more than another?", [*header, "Gains more"], rows, folded=True
-    )
+    header = trs("Stacks", "Metric", "MoE / dense", "Operating point", "Gain over gain")
+    header += trs("n", "Kind", "Gains more")
+    return Table(tr("Does one stack gain more than another?"), header, rows, folded=True)
 
 
 def order(view: View) -> Table:
@@ -187,15 +193,15 @@ def order(view: View) -> Table:
         [
             f"{view.label(one.stack)} / {view.label(one.other)}",
             _metric(view, one.metric, one.meter),
-            f"{one.workload}, {one.load}",
+            f"{one.workload}, {words.where(one)}",
             f"{one.dense}: {with_interval(one.dense_ratio)}",
             f"{one.moe}: {with_interval(one.moe_ratio)}",
-            {True: "yes", False: "no", None: "undecided"}[one.changed],
+            _told(one.changed, later("undecided")),
         ]
         for one in (found.order_changes if found else [])
     ]
-    header = ["Stacks", "Metric", "Operating point", "On dense", "On MoE", "Order changes"]
-    return Table("Does the order of stacks change?", header, rows, folded=True)
+    header = trs("Stacks", "Metric", "Operating point", "On dense", "On MoE", "Order changes")
+    return Table(tr("Does the order of stacks change?"), header, rows, folded=True)
 
 
 def dependences(view: View) -> Table:
@@ -208,13 +214,13 @@ def dependences(view: View) -> Table:
             _metric(view, one.metric, one.meter),
             one.workload,
             words.dependence(view, one),
-            "; ".join(f"{words.SIDES[it.better]} {words.finding(it)}" for it in one.findings)
-            or "none",
+            "; ".join(f"{tr(words.SIDES[it.better])} {words.finding(it)}" for it in one.findings)
+            or tr("none"),
         ]
         for one in (found.dependences if found else [])
     ]
-    header = ["Stack", "MoE", "Metric", "Workload", "Answer", "Findings"]
-    return Table("Does the answer depend on the match?", header, rows, folded=True)
+    header = trs("Stack", "MoE", "Metric", "Workload", "Answer", "Findings")
+    return Table(tr("Does the answer depend on the match?"), header, rows, folded=True)
 
 
 def knobs(view: View) -> Table:
@@ -227,18 +233,19 @@ def knobs(view: View) -> Table:
         own = [ran.get((stack, model)) for model in models]
         label = view.label(stack)
         names = dict.fromkeys(name for one in own if one for name in one.settings)
-        rows.append([label, "MoE / dense at equal load", *(_gain(view, one) for one in own)])
-        rows.append([label, "requests running", *(_running(view, one) for one in own)])
+        rows.append([label, tr("MoE / dense at equal load"), *(_gain(view, one) for one in own)])
+        rows.append([label, tr("requests running"), *(_running(view, one) for one in own)])
         for name in names:
-            told = [one.settings.get(name, UNKNOWN) if one else NOT_RUN for one in own]
+            told = [one.settings.get(name, tr(UNKNOWN)) if one else tr(NOT_RUN) for one in own]
             rows.append([label, name, *told])
-    return Table("Settings beside the gain", ["Stack", "Setting", *models], rows, folded=True)
+    header = [*trs("Stack", "Setting"), *models]
+    return Table(tr("Settings beside the gain"), header, rows, folded=True)
 
 
 def _running(view: View, one: Knobs | None) -> str:
     """Return the mean requests running by load, as the server told them all along, or once."""
     if one is None:
-        return NOT_RUN
+        return tr(NOT_RUN)
     steady = {
         f"{it.workload}, {it.load}": it.batch.value
         for it in view.comparison.rooflines
@@ -248,14 +255,14 @@ def _running(view: View, one: Knobs | None) -> str:
     }
     told = steady or one.running
     words = ", ".join(f"{load}: {number(mean)}" for load, mean in told.items())
-    once = "" if steady else " (one look a launch)"
-    return f"{words}{once}" if words else "n/a (the engine does not say)"
+    once = "" if steady else tr(" (one look a launch)")
+    return f"{words}{once}" if words else tr("n/a (the engine does not say)")
 
 
 def _gain(view: View, one: Knobs | None) -> str:
     """Return the gain of the first metric over every dense model."""
     if one is None:
-        return NOT_RUN
+        return tr(NOT_RUN)
     subject = words.subjects(view)[:1]
     own = [
         ratio
@@ -264,10 +271,13 @@ def _gain(view: View, one: Knobs | None) -> str:
         and (ratio.metric, ratio.meter) in subject
     ]
     if not own:
-        return "n/a (the dense model)" if _is_dense(view, one.model) else "n/a (not compared)"
+        dense = _is_dense(view, one.model)
+        return tr("n/a (the dense model)") if dense else tr("n/a (not compared)")
     parts = [
-        words.spread([ratio for ratio in own if ratio.dense == dense], f" over {dense}")
-        for dense in dict.fromkeys(ratio.dense for ratio in own)
+        words.spread(
+            [ratio for ratio in own if ratio.dense == name], tr(" over {dense}", dense=name)
+        )
+        for name in dict.fromkeys(ratio.dense for ratio in own)
     ]
     return f"{_metric(view, own[0].metric, own[0].meter)}: {'; '.join(parts)}"
 
@@ -287,15 +297,15 @@ def rooflines(view: View) -> Table:
             _touched(one, one.experts_touched),
             _touched(one, one.experts_seen),
             _share(one.achieved),
-            one.bound or UNKNOWN,
+            tr(one.bound or UNKNOWN),
         ]
         for one in view.comparison.rooflines
     ]
-    header = ["Stack", "Model", "Load point", "Batch (told by)", "Experts touched", "Seen"]
-    header += ["Of the roofline", "Bound by"]
+    header = trs("Stack", "Model", "Load point", "Batch (told by)", "Experts touched", "Seen")
+    header += trs("Of the roofline", "Bound by")
     long = len(rows) > LONG
-    title, notes = "Experts touched and share of the roofline", _details(view)
-    return Table(title, header, rows, TOUCHED, folded=long, notes=notes)
+    title, notes = tr("Experts touched and share of the roofline"), _details(view)
+    return Table(title, header, rows, tr(TOUCHED), folded=long, notes=notes)
 
 
 def _details(view: View) -> tuple[str, ...]:
@@ -303,15 +313,19 @@ def _details(view: View) -> tuple[str, ...]:
     found: dict[str, list[str]] = {}
     for one in view.comparison.rooflines:
         if one.achieved.detail:
-            who = f"{view.label(one.stack)} on {one.model}"
+            who = tr("{stack} on {model}", stack=view.label(one.stack), model=one.model)
             found.setdefault(one.achieved.detail, []).append(who)
     return tuple(f"{listing(dict.fromkeys(who))}: {text}" for text, who in found.items())
 
 
 def _touched(one: Roofline, value: Value) -> str:
     if one.experts is None:
-        return "n/a (no experts)"
-    return f"{with_interval(value)} of {one.experts}" if value.value is not None else point(value)
+        return tr("n/a (no experts)")
+    return (
+        tr("{value} of {experts}", value=with_interval(value), experts=one.experts)
+        if value.value is not None
+        else point(value)
+    )
 
 
 def _share(value: Value) -> str:
@@ -347,16 +361,18 @@ def steps(view: View) -> Table:
         ]
         for one in view.comparison.rooflines
     ]
-    header = ["Stack", "Model", "Load point", "Context (tokens)", "Weights (GB)", "Cache (GB)"]
-    header += ["GFLOP", "Step (ms)", "Of bandwidth", "Of arithmetic", "Ceiling (tok/s)", "Hardware"]
-    return Table("Bytes, FLOPs and time of a decode step", header, rows, folded=True)
+    header = trs("Stack", "Model", "Load point", "Context (tokens)", "Weights (GB)", "Cache (GB)")
+    header += trs(
+        "GFLOP", "Step (ms)", "Of bandwidth", "Of arithmetic", "Ceiling (tok/s)", "Hardware"
+    )
+    return Table(tr("Bytes, FLOPs and time of a decode step"), header, rows, folded=True)
 
 
 def hardware(view: View) -> Table:
     """Return the peaks that the roofline is made of, with where they are from."""
     rows = [_peaks(one) for one in view.comparison.hardware]
-    header = ["Hardware", "Bandwidth (GB/s)", "TFLOP/s by precision", "Memory (GB)", "TDP (W)"]
-    return Table("What the hardware can do", [*header, "Kind", "Source", "Seen"], rows)
+    header = trs("Hardware", "Bandwidth (GB/s)", "TFLOP/s by precision", "Memory (GB)", "TDP (W)")
+    return Table(tr("What the hardware can do"), [*header, *trs("Kind", "Source", "Seen")], rows)
 
 
 def _peaks(one: Hardware) -> list[str]:
@@ -364,10 +380,10 @@ def _peaks(one: Hardware) -> list[str]:
     return [
         f"{one.count} x {one.name}",
         number(one.bytes_s / 1e9),
-        flops or UNKNOWN,
-        UNKNOWN if one.memory_bytes is None else number(one.memory_bytes / 1e9),
-        UNKNOWN if one.tdp_w is None else number(one.tdp_w),
-        one.kind,
+        flops or tr(UNKNOWN),
+        tr(UNKNOWN) if one.memory_bytes is None else number(one.memory_bytes / 1e9),
+        tr(UNKNOWN) if one.tdp_w is None else number(one.tdp_w),
+        tr(one.kind),
         one.source,
         one.seen,
     ]

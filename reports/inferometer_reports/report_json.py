@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
+    from inferometer.comparison.versus import Versus
 
 
 def render(comparison: Comparison) -> Mapping[str, bytes]:
@@ -25,7 +26,12 @@ def render_several(several: Several) -> Mapping[str, bytes]:
     return _file(several)
 
 
-def _file(found: Comparison | Several) -> Mapping[str, bytes]:
+def render_versus(versus: Versus) -> Mapping[str, bytes]:
+    """Return ``report.json`` of one results directory against a baseline, in the same way."""
+    return _file(versus)
+
+
+def _file(found: Comparison | Several | Versus) -> Mapping[str, bytes]:
     try:
         compact = msgspec.json.encode(found, order="deterministic")
     except UnicodeEncodeError:  # text with lone surrogates, as the environment can hold

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from inferometer.language import later, tr
 from inferometer.numbers import number, percent, point, times, with_interval
 from inferometer.reasons import listing, reason_words
 from inferometer_reports.view import ARCHITECTURE_WORDS, by_place, key_of, leaders, unit_name
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Architecture, Objective, RankEntry, Ranking, Value
     from inferometer_reports.view import View
 
-OPEN = "every load was an open loop, at which stacks that keep up deliver what is offered"
+OPEN = later("every load was an open loop, at which stacks that keep up deliver what is offered")
 POINTS_IN_WORDS = 3
 """Up to so many load points each get a clause of the answer; more are counted."""
 
@@ -43,6 +44,8 @@ class Verdict(NamedTuple):
     tail: str = ""
     unseen: str = ""
     left_out: str = ""
+    leads: bool = False
+    """Whether ``head`` names the one that leads."""
 
     @property
     def clause(self) -> str:
@@ -60,17 +63,17 @@ def verdict(view: View, ranking: Ranking) -> Verdict:
     entries = by_place(ranking)
     first = leaders(ranking) if entries else []
     if not entries:
-        return Verdict(f"not ranked: {_unranked(view, ranking) or 'no result'}")
+        return Verdict(tr("not ranked: {why}", why=_unranked(view, ranking) or tr("no result")))
     if len(entries) == 1:
         found = _alone(view, ranking, entries[0])
     elif ranking.n_rounds < 2:
         names = listing(view.label(entry.stack) for entry in entries)
-        found = Verdict(f"one launch each of {names}: no interval, so no order")
+        found = Verdict(tr("one launch each of {names}: no interval, so no order", names=names))
     elif ranking.separated and len(first) == 1:
         found = _lead(view, ranking, entries)
     else:
         found = _no_winner(view, ranking, first if len(first) > 1 else entries[:2])
-    left_out = f"; not ranked: {_unranked(view, ranking)}" if ranking.unranked else ""
+    left_out = tr("; not ranked: {why}", why=_unranked(view, ranking)) if ranking.unranked else ""
     return found._replace(left_out=left_out)
 
 
@@ -79,14 +82,19 @@ def _alone(view: View, ranking: Ranking, entry: RankEntry) -> Verdict:
     unit = f" {unit_name(info.unit)}" if info else ""
     seen = f"{with_interval(entry.value)}{unit}, n = {entry.value.n}"
     others = any(item.value is not None for item in ranking.unranked)
-    what = "could be ranked" if others else "was measured"
-    return Verdict(f"only {view.label(entry.stack)} {what}: ", seen)
+    what = tr("could be ranked") if others else tr("was measured")
+    return Verdict(tr("only {stack} {what}: ", stack=view.label(entry.stack), what=what), seen)
 
 
 def _lead(view: View, ranking: Ranking, entries: Sequence[RankEntry]) -> Verdict:
     best, second = (view.label(entry.stack) for entry in entries[:2])
     ratio = times(inverse(entries[1].ratio_to_best))
-    return Verdict(f"{best} leads: ", ratio, f" the {noun(view, ranking)} of {second}")
+    return Verdict(
+        tr("{best} leads: ", best=best),
+        ratio,
+        tr(" the {noun} of {second}", noun=noun(view, ranking), second=second),
+        leads=True,
+    )
 
 
 def _no_winner(view: View, ranking: Ranking, first: Sequence[RankEntry]) -> Verdict:
@@ -96,13 +104,25 @@ def _no_winner(view: View, ranking: Ranking, first: Sequence[RankEntry]) -> Verd
     names = listing(view.label(entry.stack) for entry in first)
     pair = ""
     if len(others) > 1:
-        pair = f" of {view.label(best.stack)} to {view.label(others[0].stack)}"
+        pair = tr(
+            " of {stack} to {other}",
+            stack=view.label(best.stack),
+            other=view.label(others[0].stack),
+        )
     if all(entry.verdict == "tie" for entry in others):
-        return Verdict(f"a tie of {names}: ratio{pair} ", ratio, ", equal within the margin")
+        return Verdict(
+            tr("a tie of {names}: ratio{pair} ", names=names, pair=pair),
+            ratio,
+            tr(", equal within the margin"),
+        )
     blind = ranking.minimum_detectable_percent
-    unseen = f"; differences under {percent(blind)} could not have been seen" if blind else ""
+    unseen = (
+        tr("; differences under {smallest} could not have been seen", smallest=percent(blind))
+        if blind
+        else ""
+    )
     return Verdict(
-        f"no clear winner among {names}: ratio{pair} ",
+        tr("no clear winner among {names}: ratio{pair} ", names=names, pair=pair),
         ratio,
         unseen="" if ranking.follows_throughput else unseen,
     )
@@ -119,7 +139,7 @@ def _unranked(view: View, ranking: Ranking) -> str:
     groups: dict[str, list[str]] = defaultdict(list)
     for item in ranking.unranked:
         ratio = item.ratio_to_best
-        shown = f" at {point(ratio, 'x')} of the best ranked" if ratio else ""
+        shown = tr(" at {ratio} of the best ranked", ratio=point(ratio, "x")) if ratio else ""
         groups[reason_words(item.reason)].append(f"{view.label(item.stack)}{shown}")
     return "; ".join(f"{words} ({listing(names)})" for words, names in groups.items())
 
@@ -142,23 +162,26 @@ def answer(
         text = _counted(view, rankings)
     sentences = [text]
     if any(ranking.follows_throughput and ranking.entries for ranking in rankings):
-        sentences[0] = f"follows throughput by construction: {text}"
+        sentences[0] = tr("follows throughput by construction: {text}", text=text)
     if len(rankings) < len(every):
-        sentences.append("Simulated stacks are ranked apart")
+        sentences.append(tr("Simulated stacks are ranked apart"))
     sentences += _contradictions(view, rankings)
     return f"{'. '.join(sentences)}."
 
 
 def _no_ranking(view: View, objective: Objective, architecture: Architecture) -> str:
     if architecture not in view.architectures:
-        return f"not ranked: no {ARCHITECTURE_WORDS[architecture]} model was launched."
+        return tr(
+            "not ranked: no {architecture} model was launched.",
+            architecture=ARCHITECTURE_WORDS[architecture],
+        )
     if objective == "cost" and view.comparison.price.value is None:
-        return f"not ranked: {reason_words(view.comparison.price.reason)}."
+        return tr("not ranked: {why}.", why=reason_words(view.comparison.price.reason))
     if all(cell.loop == "open" for cell in view.comparison.cells) and view.comparison.cells:
-        return f"not ranked: {OPEN}."
+        return tr("not ranked: {why}.", why=tr(OPEN))
     reasons = {m.reason for m in view.comparison.missing if objective in m.what.lower()}
     found = listing(reason_words(reason) for reason in sorted(reasons))
-    return f"not ranked: {found or 'no result'}."
+    return tr("not ranked: {why}.", why=found or tr("no result"))
 
 
 def _by_point(view: View, rankings: Sequence[Ranking]) -> str:
@@ -169,7 +192,9 @@ def _by_point(view: View, rankings: Sequence[Ranking]) -> str:
         groups[found._replace(figure="", unseen="")].append((name, found.figure))
     texts = []
     for shape, points in groups.items():
-        named = ", ".join(f"at {name} {figure}".rstrip() for name, figure in points)
+        named = ", ".join(
+            tr("at {name} {figure}", name=name, figure=figure).rstrip() for name, figure in points
+        )
         joint = "" if points[0][1] else " "
         texts.append(shape._replace(figure=f"{joint}{named}").clause)
     return "; ".join(texts)
@@ -177,34 +202,63 @@ def _by_point(view: View, rankings: Sequence[Ranking]) -> str:
 
 def _counted(view: View, rankings: Sequence[Ranking]) -> str:
     """Return how often each stack leads, with the span of its lead over the second."""
-    leads: dict[str, list[float]] = defaultdict(list)
-    for ranking in rankings:
-        first = leaders(ranking) if ranking.entries else []
-        if ranking.separated and ranking.n_rounds >= 2 and len(ranking.entries) > 1:
-            ratio = inverse(by_place(ranking)[1].ratio_to_best).value
-            leads[first[0].stack].extend([ratio] if ratio is not None else [])
+    found = counts(rankings)
     parts = [
-        f"{view.label(stack)} leads at {len(ratios)} of {len(rankings)} load points "
-        f"({number(min(ratios))}x to {number(max(ratios))}x the {noun(view, rankings[0])} "
-        "of the second)"
-        for stack, ratios in leads.items()
-        if ratios
+        tr(
+            "{stack} leads at {number} of {total} load points ({low}x to {high}x the {noun} of "
+            "the second)",
+            stack=view.label(stack),
+            number=len(ratios),
+            total=len(rankings),
+            low=number(min(ratios)),
+            high=number(max(ratios)),
+            noun=noun(view, rankings[0]),
+        )
+        for stack, ratios in found.leads.items()
     ]
-    rest = len(rankings) - sum(len(ratios) for ratios in leads.values())
-    if rest:
-        parts.append(f"no clear winner at {rest} of {len(rankings)} load points")
+    undecided = later("no clear winner at {rest} of {total} load points")
+    parts += [tr(undecided, rest=found.undecided, total=len(rankings))] if found.undecided else []
+    unranked = later("not ranked at {rest} of {total} load points")
+    parts += [tr(unranked, rest=found.unranked, total=len(rankings))] if found.unranked else []
     return "; ".join(parts)
+
+
+class Counts(NamedTuple):
+    """Of several load points: by how much each stack leads where it does, and the other points."""
+
+    leads: dict[str, list[float]]
+    undecided: int
+    unranked: int
+
+
+def counts(rankings: Sequence[Ranking]) -> Counts:
+    """Count who leads; a point at which fewer than two stacks are ranked has no contest."""
+    leads: dict[str, list[float]] = defaultdict(list)
+    unranked = 0
+    for ranking in rankings:
+        entries = by_place(ranking)
+        unranked += len(entries) < 2
+        if ranking.separated and ranking.n_rounds >= 2 and len(entries) > 1:
+            ratio = inverse(entries[1].ratio_to_best).value
+            if ratio is not None:
+                leads[leaders(ranking)[0].stack].append(ratio)
+    led = sum(map(len, leads.values()))
+    return Counts(dict(leads), len(rankings) - unranked - led, unranked)
 
 
 def _contradictions(view: View, rankings: Sequence[Ranking]) -> list[str]:
     """Name the other meters whose order begins differently."""
     meters = {
-        other.meter or "a meter without a name"
+        other.meter or tr("a meter without a name")
         for ranking in rankings
         for other in view.second_opinions(ranking)
         if other.entries and _first(other) != _first(ranking)
     }
-    return [f"Another meter says otherwise: {listing(sorted(meters))}"] if meters else []
+    return (
+        [tr("Another meter says otherwise: {meters}", meters=listing(sorted(meters)))]
+        if meters
+        else []
+    )
 
 
 def _first(ranking: Ranking) -> set[str]:
@@ -220,4 +274,4 @@ def point_names(rankings: Sequence[Ranking]) -> list[str]:
 
 def span(low: int, high: int) -> str:
     """Return ``1`` or ``1 to 2``."""
-    return str(low) if low == high else f"{low} to {high}"
+    return str(low) if low == high else tr("{low} to {high}", low=low, high=high)

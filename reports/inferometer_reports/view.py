@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from inferometer.language import tr
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -63,7 +65,7 @@ class View:
         """Return ``Energy per output token (J/token, rapl)`` for ``metric@meter``."""
         name, _, meter = id_.partition("@")
         info = self.metric(name)
-        title = info.title if info else name
+        title = tr(info.title) if info else name
         unit_words = unit_name(info.unit) if unit and info else ""
         words = ", ".join(word for word in (unit_words, meter) if word)
         return f"{title} ({words})" if words else title
@@ -75,7 +77,7 @@ class View:
 
     def profile_words(self, profile: str) -> str:
         """Return ``, profile equalized`` where there is more than one; else nothing."""
-        return f", profile {profile}" if len(self.profiles) > 1 else ""
+        return tr(", profile {profile}", profile=profile) if len(self.profiles) > 1 else ""
 
     def compressed(self, ranking: Ranking) -> bool:
         """Say whether the weights of some stack of a ranking are smaller than those of another."""
@@ -136,6 +138,11 @@ class View:
             ranking.kind for ranking in self.comparison.rankings
         }
 
+    def apart(self, ranking: Ranking) -> str:
+        """Return ``simulated, `` of such a ranking where others are not; else nothing."""
+        both = {one.kind == "simulated" for one in self.comparison.rankings} == {True, False}
+        return tr("simulated, ") if both and ranking.kind == "simulated" else ""
+
     def _values(self) -> Iterator[Value]:
         for cell in self.comparison.cells:
             yield from cell.values.values()
@@ -181,4 +188,4 @@ def unit_name(unit: str) -> str:
 
     ``$`` starts mathematics in some Markdown viewers.
     """
-    return "fraction" if unit == "1" else unit.replace("US$", "USD").replace("$", "USD")
+    return tr("fraction") if unit == "1" else unit.replace("US$", "USD").replace("$", "USD")

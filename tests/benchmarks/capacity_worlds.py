@@ -24,7 +24,7 @@ from inferometer.capacity import rules_of
 from inferometer.capacity_search import Capacity, Rules
 from inferometer.capacity_watch import Watching, missed
 from inferometer.declared import Capacity as Asked
-from inferometer.load.offer import Progress, Seen
+from inferometer.loadgen.offer import Progress, Seen
 from inferometer_plugins.simulator.clock import simulate
 from inferometer_plugins.simulator.loads import LogNormal, Poisson, Workload
 from inferometer_plugins.simulator.model import NOISES, REFERENCE, Params

@@ -26,7 +26,7 @@ from tests.benchmarks import processes
 
 from inferometer import stats
 from inferometer.engine import Completion
-from inferometer.load.driver import Body, Hooks, LoadPlan, Target, drive
+from inferometer.loadgen.driver import Body, Hooks, LoadPlan, Target, drive
 from inferometer.meter import MeterContext
 from inferometer.metering import Sampler, opened
 from inferometer.plugins import Registry

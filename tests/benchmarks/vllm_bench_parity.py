@@ -33,8 +33,8 @@ import psutil
 from inferometer import environment, packaged, store, workload
 from inferometer.engine import LaunchContext, LaunchSpec
 from inferometer.launch import scrubbed, serve
-from inferometer.load.driver import Body, LoadPlan, drive
-from inferometer.load.http import Target
+from inferometer.loadgen.driver import Body, LoadPlan, drive
+from inferometer.loadgen.http import Target
 from inferometer.plugins import Registry
 from inferometer.ports import lease
 from inferometer.records import Request

@@ -35,7 +35,13 @@ def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
                 host=HOST,
                 port=port,
                 platform=platform,
-                spec=LaunchSpec(graphs=False, max_model_len=1024, max_num_seqs=8),
+                spec=LaunchSpec(
+                    graphs=False,
+                    max_model_len=1024,
+                    max_num_seqs=8,
+                    # or the first log-probabilities wait half a minute for a kernel's compilation
+                    extra_env={"TORCHDYNAMO_DISABLE": "1"},
+                ),
                 profile="defaults",
                 cores=len(os.sched_getaffinity(0)),
                 memory_bytes=psutil.virtual_memory().total,

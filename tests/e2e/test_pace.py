@@ -12,7 +12,7 @@ from tests.studies import SHORT, STREAMS, oracle, written
 
 from inferometer import pace
 from inferometer.analyze import analyze
-from inferometer.load import soak as loads
+from inferometer.loadgen import soak as loads
 from inferometer.store import Store
 from inferometer.testing.engine import write_model
 

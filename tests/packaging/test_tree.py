@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("core", "engines", "plugins", "reports")
 PUBLIC = {
-    *("api", "comparison", "costwords", "engine", "errors", "hooks", "meter", "model", "numbers"),
-    *("prices", "reasons", "records", "renderer", "testing"),
+    *("api", "comparison", "costwords", "engine", "errors", "hooks", "importer", "meter", "model"),
+    "language",
+    *("numbers", "prices", "reasons", "records", "renderer", "testing"),
 }
 """What plugins may import, besides the root."""
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))

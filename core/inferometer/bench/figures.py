@@ -23,7 +23,7 @@ from inferometer.records import CHUNK_COUNT_UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from inferometer.load.driver import LoadResult
+    from inferometer.loadgen.driver import LoadResult
     from inferometer.records import Request
 
 LEAST = {"p90": 30, "p99": 300}

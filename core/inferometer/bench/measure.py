@@ -15,14 +15,14 @@ from inferometer.bench.figures import figures, look
 from inferometer.bench.options import REQUESTS
 from inferometer.bench.verdict import verdict
 from inferometer.errors import InconclusiveError, LaunchError
-from inferometer.load import address
-from inferometer.load.driver import Hooks, LoadPlan, drive
+from inferometer.loadgen import address
+from inferometer.loadgen.driver import Hooks, LoadPlan, drive
 from inferometer.workloads import traces
 
 if TYPE_CHECKING:
     from inferometer.bench.options import Options
-    from inferometer.load.arrivals import Arrivals
-    from inferometer.load.driver import Body, LoadResult, Target
+    from inferometer.loadgen.arrivals import Arrivals
+    from inferometer.loadgen.driver import Body, LoadResult, Target
     from inferometer.records import Request
     from inferometer.workloads.traces import TraceRow
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from inferometer.errors import UsageError
-from inferometer.load.arrivals import Arrivals
+from inferometer.loadgen.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from inferometer.load.address import Endpoint
+    from inferometer.loadgen.address import Endpoint
     from inferometer.workloads.traces import TraceRow
 
 REQUESTS = 300

@@ -10,7 +10,7 @@ from inferometer.records import Window
 
 if TYPE_CHECKING:
     from inferometer.bench.options import Options
-    from inferometer.load.driver import LoadResult
+    from inferometer.loadgen.driver import LoadResult
 
 BROKEN_OFF = "ran to the end"
 """Name of the check that a load fails which was broken off; no other load has it."""

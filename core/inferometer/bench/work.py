@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from inferometer import workload
-from inferometer.load.offer import Body
+from inferometer.loadgen.offer import Body
 from inferometer.workloads import lengths, replay
 
 if TYPE_CHECKING:

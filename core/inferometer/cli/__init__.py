@@ -20,23 +20,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-COMMANDS = {
-    "quickstart": "Measure what this machine can, with nothing to prepare.",
-    "init": "Write a commented study file to start from.",
-    "plan": "Show what a study would run, and for how long.",
-    "run": "Measure a study, or resume it, and report.",
-    "bench": "Measure a server that is already running.",
-    "report": "Rank stored results and write the report.",
-    "cost": "Price stored results, and say when the order flips.",
-    "fleet": "Size the fleet of a demand, with its monthly bill.",
-    "doctor": "Check this machine, and say what to mend.",
-    "engines": "List, show, check, install or remove engines.",
-    "models": "List, describe or make models: packaged, twins, random.",
-    "meters": "List meters of energy and power, or check one.",
-    "prices": "List dated prices of an hour of a GPU, with their sources.",
-    "plugins": "List what plugins bring, and what is wrong with it.",
+GROUPS = {
+    "Measure": {
+        "quickstart": "Measure what this machine can, with nothing to prepare.",
+        "init": "Write a commented study file to start from.",
+        "plan": "Show what a study would run, and for how long.",
+        "run": "Measure a study, or resume it, and report.",
+        "status": "Tell from another shell how a run stands.",
+        "bench": "Measure a server that is already running.",
+    },
+    "Results": {
+        "report": "Rank stored results and write the report.",
+        "launch": "Print how to start the winner, or any stack.",
+        "compare": "Compare two results, number by number.",
+        "gate": "Fail where results are worse than a baseline.",
+        "cost": "Price stored results, and say when the order flips.",
+        "fleet": "Size the fleet of a demand, with its monthly bill.",
+        "import": "Store what other tools measured, beside ours.",
+    },
+    "This machine and what is known": {
+        "doctor": "Check this machine, and say what to mend.",
+        "engines": "List, show, check, install or remove engines.",
+        "models": "List, describe or make models: packaged, twins, random.",
+        "meters": "List meters of energy and power, or check one.",
+        "prices": "List dated prices of an hour of a GPU, with their sources.",
+        "plugins": "List what plugins bring, and what is wrong with it.",
+    },
 }
-"""Name -> help line, kept here so that ``--help`` imports no command."""
+"""Title -> name -> help line, kept here so that ``--help`` imports no command."""
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
+"""Name -> help line, in the order a newcomer needs them."""
+MODULES = {"import": "importing"}
+"""Modules that have another name than their command, which is a keyword."""
 
 
 class LazyGroup(click.Group):
@@ -50,7 +65,9 @@ class LazyGroup(click.Group):
         """Import one command."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"inferometer.cli.{cmd_name}").command
+        command = importlib.import_module(
+            f"inferometer.cli.{MODULES.get(cmd_name, cmd_name)}"
+        ).command
         assert isinstance(command, click.Command)
         return command
 
@@ -64,9 +81,11 @@ class LazyGroup(click.Group):
             raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """List the commands by what they are for, without importing them."""
+        width = max(map(len, COMMANDS))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

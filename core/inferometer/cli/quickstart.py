@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferometer.cli import speaking
+
 if TYPE_CHECKING:
     from inferometer.study import Study
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     help="Results directory; the study is written beside it.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before beginning.")
-def command(results: Path, yes: bool) -> None:
+@speaking.lang
+def command(results: Path, yes: bool, lang: str) -> None:
     """Measure what this machine can, with nothing to prepare.
 
     Chooses engines, models and meters, says why, writes the study to quickstart.toml beside the
@@ -35,6 +38,7 @@ def command(results: Path, yes: bool) -> None:
     from inferometer.progress import duration
 
     registry = Registry()
+    speaking.check(registry.renderers(), lang)
     host = provenance.describe_host()
     disk = quickstart.check_machine(host, environment.cache_root())
     study, reasons = quickstart.choose(registry, host)
@@ -48,7 +52,7 @@ def command(results: Path, yes: bool) -> None:
     path = results.parent / "quickstart.toml"
     text = _write(path, study)
     click.echo(f"study: {path} (change it, then: inferometer run {path})", err=True)
-    measure(study, text, results, registry)
+    measure(study, text, results, registry, lang)
 
 
 def _confirm(yes: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferometer.cli import costing
+from inferometer.cli import costing, manifest, speaking
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
@@ -17,14 +17,21 @@ if TYPE_CHECKING:
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
     from inferometer.renderer import Renderer
+    from inferometer.store import Store
 
 SEVERAL_OUT = Path("inferometer-report")
 """Where a report on several directories is written by default: it belongs to none of them."""
+DATA = "raw data"
+"""What stands for a format's name where a file is of none."""
 
 
 @click.command("report")
 @click.argument("results", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--format", "formats", help="Formats to write, separated by commas; all by default.")
+@click.option(
+    "--format",
+    "formats",
+    help="Formats to write, separated by commas; by default all but figures and openmetrics.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -43,6 +50,7 @@ SEVERAL_OUT = Path("inferometer-report")
     is_flag=True,
     help="Also show what weights of throughput, energy and cost would choose; it is no verdict.",
 )
+@speaking.lang
 @costing.as_of("the day of the last launch, with --cost today,")
 @costing.max_age
 def command(
@@ -52,6 +60,7 @@ def command(
     out: Path | None,
     scenario: Path | None,
     weights: bool,
+    lang: str,
     day: date | None,
     max_price_age: int | None,
 ) -> None:
@@ -65,18 +74,38 @@ def command(
     asked: dict[str, Any] = {"as_of": day, "max_price_age": max_price_age, "weights": weights}
     if len(results) > 1:
         able = _choose(_of_several(Registry().renderers(), formats), formats)
+        able = speaking.in_language(able, lang, formats)
         _report_several(results, able, out or SEVERAL_OUT, scenario, asked)
         return
     from inferometer.store import Store
 
-    Store(results[0]).plan()  # a wrong directory is said before the analysis is imported
-    chosen = _choose(Registry().renderers(), formats)
+    store = Store(results[0])
+    if not store.holds_only_imported():
+        store.plan()  # a wrong directory is said before the analysis is imported
+    chosen = speaking.in_language(_choose(Registry().renderers(), formats), lang, formats)
     from inferometer.analyze import analyze
 
     comparison = analyze(results[0], scenario, **asked)
     if comparison.costs is not None:
         costing.warn(comparison.costs)
-    _show(render(comparison, chosen, out or results[0] / "report"), out or results[0] / "report")
+    folder = out or results[0] / "report"
+    comparison, data = _with_data(store, comparison)
+    _show(render(comparison, chosen, folder, data), folder)
+
+
+def _with_data(store: Store, comparison: Comparison) -> tuple[Comparison, dict[str, bytes]]:
+    """Return the comparison with the files of raw data named in it, and their contents."""
+    if store.holds_only_imported():
+        return comparison, {}
+    from msgspec.structs import replace
+
+    from inferometer import rawdata, tables
+
+    found = rawdata.files(tables.scan_requests(store))
+    if not found:
+        return comparison, {}
+    named = replace(comparison, files=[file for file, _ in found])
+    return named, {file.name: content for file, content in found}
 
 
 def _report_several(
@@ -140,11 +169,16 @@ def _of_several(known: Mapping[str, Renderer], formats: str | None) -> dict[str,
 
 
 def render(
-    comparison: Comparison | Several, renderers: Mapping[str, Renderer], folder: Path
+    comparison: Comparison | Several,
+    renderers: Mapping[str, Renderer],
+    folder: Path,
+    data: Mapping[str, bytes] | None = None,
 ) -> list[tuple[str, bytes]]:
     """Write every renderer's files into ``folder``; return ``(format, content)`` of each.
 
-    A renderer that fails does not keep the others from writing.
+    Beside them are the files of ``data``, and a manifest of all of them. What an earlier report in
+    one of these formats wrote and this one does not is removed. A renderer that fails does not keep
+    the others from writing.
 
     Raises:
         InferometerError: a renderer failed, or two gave the same file; what is sound is written.
@@ -153,14 +187,19 @@ def render(
     from inferometer.errors import InferometerError
 
     written: dict[Path, tuple[str, bytes]] = {}
-    problems = []
+    problems: list[str] = []
+    whole = [] if data is None else [DATA]
+    for file, content in (data or {}).items():
+        _write(folder / file, content, DATA, written)
     for name, renderer in renderers.items():
         try:
             files = _rendered(renderer, comparison)
             for file, content in files.items():
                 _write(_inside(folder, file), content, name, written)
+            whole.append(name)
         except ValueError as error:
             problems.append(f"{name}: {error}")
+    manifest.write(folder, written, whole)
     if problems:
         raise InferometerError(
             f"formats that could not be rendered: {'; '.join(problems)}",
@@ -189,9 +228,14 @@ def _rendered(renderer: Renderer, comparison: Comparison | Several) -> dict[str,
 
 def _choose(known: Mapping[str, Renderer], formats: str | None) -> dict[str, Renderer]:
     from inferometer.errors import UsageError
+    from inferometer.renderer import OnRequest
 
     if formats is None:
-        return dict(known)
+        return {
+            name: one
+            for name, one in known.items()
+            if not (isinstance(one, OnRequest) and one.on_request)
+        }
     names = [name.strip() for name in formats.split(",") if name.strip()]
     for name in names:
         if name not in known:
@@ -203,6 +247,8 @@ def _choose(known: Mapping[str, Renderer], formats: str | None) -> dict[str, Ren
 
 def _inside(folder: Path, file: str) -> Path:
     parts = PurePosixPath(file).parts
+    if not file.isprintable():
+        raise ValueError(f"file name {file!r} has control characters")
     if not parts or file.startswith("/") or ".." in parts:
         raise ValueError(f"file name {file!r} leads out of the report's folder")
     path = folder.joinpath(*parts)
@@ -215,9 +261,9 @@ def _inside(folder: Path, file: str) -> Path:
 def _write(path: Path, content: bytes, name: str, written: dict[Path, tuple[str, bytes]]) -> None:
     from inferometer.store import storage_errors, write_whole
 
-    if path in written:
+    if path in written and written[path][1] != content:
         raise ValueError(f"{path.name} is also written by {written[path][0]}")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
-    written[path] = (name, content)
+    written.setdefault(path, (name, content))

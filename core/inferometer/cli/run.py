@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferometer.cli import speaking
+from inferometer.language import ENGLISH
+
 if TYPE_CHECKING:
     from inferometer.plugins import Registry
     from inferometer.study import Study
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Results directory; by default one under results/ that is named after study and plan.",
 )
-def command(study: Path, results: Path | None) -> None:
+@speaking.lang
+def command(study: Path, results: Path | None, lang: str) -> None:
     """Measure STUDY, or resume it, and report.
 
     The same command line resumes: launches that are finished are not measured again.
@@ -36,28 +40,31 @@ def command(study: Path, results: Path | None) -> None:
     registry = Registry()
     check_names(loaded, registry, str(study))
     check_paths(loaded, str(study))
+    speaking.check(registry.renderers(), lang)
     if results is None:
         results = Path("results") / f"{study.stem}-{plans.expand(loaded).sha256[:8]}"
-    measure(loaded, text, results, registry)
+    measure(loaded, text, results, registry, lang)
 
 
-def measure(study: Study, text: str, results: Path, registry: Registry) -> None:
+def measure(
+    study: Study, text: str, results: Path, registry: Registry, lang: str = ENGLISH.code
+) -> None:
     """Run every launch that is not finished, then report.
 
     Raises:
         IncompleteError: some launches failed; the rest is stored and reported.
         InferometerError: whatever kept the runner from going on.
     """
-    from inferometer import progress, runner
+    from inferometer import board, runner
     from inferometer.errors import IncompleteError
 
-    display = progress.choose()
+    display = board.choose()
     try:
         outcome = runner.run(study, text, results, registry, display)
     finally:
         display.done()
     click.echo(f"results: {outcome.results}", err=True)
-    code = analyse(outcome.results)
+    code = analyse(outcome.results, lang)
     if outcome.failed:
         raise IncompleteError(
             f"{outcome.failed} of {outcome.planned} launches failed; the others are stored",
@@ -67,12 +74,13 @@ def measure(study: Study, text: str, results: Path, registry: Registry) -> None:
         raise click.exceptions.Exit(code)
 
 
-def analyse(results: Path) -> int:
+def analyse(results: Path, lang: str = ENGLISH.code) -> int:
     """Report in another process and return its exit code.
 
     Measuring never shares a process with the analysis: importing it costs memory and time that
     belong to the engines. ``-P`` keeps the working directory's files from shadowing modules.
     """
     line = [sys.executable, "-P", "-m", "inferometer", "report", str(results)]
+    line += ["--lang", lang] if lang != ENGLISH.code else []
     code = subprocess.run(line, check=False).returncode
     return code if code >= 0 else 128 - code  # killed by a signal: as a shell says it

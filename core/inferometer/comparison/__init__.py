@@ -23,11 +23,17 @@ from inferometer.comparison.architectures import OrderChange as OrderChange
 from inferometer.comparison.capacities import Capacity as Capacity
 from inferometer.comparison.capacities import LaunchCapacity as LaunchCapacity
 from inferometer.comparison.costs import Costs as Costs
+from inferometer.comparison.files import DataFile as DataFile
 from inferometer.comparison.fronts import Front as Front
 from inferometer.comparison.fronts import FrontPoint as FrontPoint
 from inferometer.comparison.fronts import LeftOut as LeftOut
+from inferometer.comparison.fronts import Target as Target
+from inferometer.comparison.fronts import Targets as Targets
 from inferometer.comparison.fronts import Weighing as Weighing
 from inferometer.comparison.fronts import Weights as Weights
+from inferometer.comparison.imported import Imported as Imported
+from inferometer.comparison.imported import ImportedFigure as ImportedFigure
+from inferometer.comparison.imported import ImportedFile as ImportedFile
 from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
 from inferometer.comparison.ranks import Architecture as Architecture
 from inferometer.comparison.ranks import At as At
@@ -42,6 +48,10 @@ from inferometer.comparison.ranks import Stopped as Stopped
 from inferometer.comparison.ranks import Unranked as Unranked
 from inferometer.comparison.rooflines import Hardware as Hardware
 from inferometer.comparison.rooflines import Roofline as Roofline
+from inferometer.comparison.starts import Start as Start
+from inferometer.comparison.traces import Distribution as Distribution
+from inferometer.comparison.traces import Launched as Launched
+from inferometer.comparison.traces import PowerTrace as PowerTrace
 from inferometer.comparison.value import Kind as Kind
 from inferometer.comparison.value import Value as Value
 from inferometer.comparison.value import worst_kind as worst_kind
@@ -348,6 +358,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     stopped: Stopped | None = None
     """None where the number of rounds was fixed."""
     fronts: list[Front] = []
+    targets: list[Targets] = []
+    """Of each objective's first meter, at up to six interactivities."""
     weights: list[Weighing] | None = None
     """What weights would choose; None where nobody asked."""
     architectures: Architectures | None = None
@@ -355,3 +367,15 @@ class Comparison(Struct, frozen=True, kw_only=True):
     hardware: list[Hardware] = []
     rooflines: list[Roofline] = []
     """Of every closed cell that has windows."""
+    launched: list[Launched] = []
+    """Every attempt, in the order in which they ran."""
+    distributions: list[Distribution] = []
+    """Of latencies, at the highest closed load of each workload."""
+    power: list[PowerTrace] = []
+    """At the same loads, by each meter that was read."""
+    imported: list[Imported] = []
+    """What other tools measured, as their files say it; never ranked."""
+    files: list[DataFile] = []
+    """Raw data that ``inferometer report`` writes beside this; none of several directories."""
+    starts: list[Start] = []
+    """How each stack was started on each model, to paste; none of a server that ran already."""

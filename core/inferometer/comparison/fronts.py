@@ -61,6 +61,30 @@ class Front(Struct, frozen=True, kw_only=True):
     left_out: list[LeftOut] = []
 
 
+class Target(Struct, frozen=True, kw_only=True):
+    """What each stack has at one interactivity (tok/s/user): read between load points."""
+
+    interactivity: float
+    values: dict[str, Value]
+    """By stack; ``out_of_range`` where its load points do not reach. An interval allows for how far
+    off the interpolation may be."""
+    best: str | None
+    """The stack with the best value; no verdict."""
+
+
+class Targets(Struct, frozen=True, kw_only=True):
+    """One objective at several interactivities; nothing is ranked here and nothing extrapolated."""
+
+    objective: Objective
+    metric: str
+    meter: str | None
+    model: str
+    architecture: Architecture
+    workload: str
+    profile: str
+    targets: list[Target]
+
+
 class Weights(Struct, frozen=True, kw_only=True):
     """Weights of the criteria, adding up to 1, and the stack that they would choose."""
 

@@ -9,7 +9,10 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Kind = Literal["measured", "derived", "interpolated", "declared", "estimated", "simulated"]
+Kind = Literal[
+    "measured", "derived", "interpolated", "reported", "declared", "estimated", "simulated"
+]
+"""``reported``: what another tool's file says."""
 
 
 def worst_kind(kinds: Iterable[Kind]) -> Kind:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from inferometer.costwords.shape import Section, Table
+from inferometer.language import tr
 
 if TYPE_CHECKING:
     from inferometer.costwords.look import Look
@@ -16,13 +17,13 @@ def formulas(look: Look) -> list[Section]:
     found = [info for info in look.comparison.metrics if info.id in ids]
     if not found or not look.priced:
         return []
-    rows = tuple((info.title, info.unit, info.formula) for info in found)
-    table = Table(title="Cost metrics", header=("metric", "unit", "formula"), rows=rows)
+    rows = tuple((tr(info.title), info.unit, info.formula) for info in found)
+    table = Table(title=tr("Cost metrics"), header=("metric", "unit", "formula"), rows=rows)
     return [
         Section(
             id="formulas",
-            title="Formulas",
-            question="How does each figure come about?",
+            title=tr("Formulas"),
+            question=tr("How does each figure come about?"),
             tables=(table,),
         )
     ]
@@ -36,9 +37,9 @@ def remarks(look: Look) -> list[Section]:
     return [
         Section(
             id="remarks",
-            title="Warnings and notes",
-            question="What must be known of these figures?",
-            lead=tuple(f"Warning: {text}" for text in costs.warnings),
+            title=tr("Warnings and notes"),
+            question=tr("What must be known of these figures?"),
+            lead=tuple(tr("Warning: {text}", text=text) for text in costs.warnings),
             notes=tuple(costs.notes),
         )
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from inferometer.costwords.evens import flip_words
 from inferometer.costwords.look import distinct
 from inferometer.costwords.shape import Section
+from inferometer.language import later, tr
 from inferometer.numbers import number, point, times, with_interval
 from inferometer.reasons import listing, reason_words
 
@@ -21,11 +22,11 @@ POINTS = 3
 """Up to so many load points of a model each get a sentence; more are counted."""
 FLIPS = 3
 """So many flips are told here; the others stand in the section on flips."""
-NO_PRICE = (
-    f"{reason_words('no_price').capitalize()}: no sum of money can be said. What needs no price is "
-    "the ratio of hourly prices at which two stacks cost the same per token."
+NO_PRICE = later(
+    "{no_price}: no sum of money can be said. What needs no price is the ratio of hourly prices at "
+    "which two stacks cost the same per token."
 )
-OPEN = "open loops show no capacity: every stack that keeps up delivers what is offered"
+OPEN = later("open loops show no capacity: every stack that keeps up delivers what is offered")
 
 
 def section(look: Look) -> Section:
@@ -35,11 +36,14 @@ def section(look: Look) -> Section:
     flips = [flip_words(flip) for flip in look.costs.flips if first in {None, flip.hour}]
     more = len(flips) - FLIPS
     if more > 0:
-        flips = [*flips[:FLIPS], f"{more} more pairs stand under when the order flips."]
+        flips = [
+            *flips[:FLIPS],
+            tr("{more} more pairs stand under when the order flips.", more=more),
+        ]
     return Section(
         id="answer",
-        title="The cheapest stack",
-        question="Which stack is the cheapest, by how much, and when does the order flip?",
+        title=tr("The cheapest stack"),
+        question=tr("Which stack is the cheapest, by how much, and when does the order flip?"),
         lead=(*lead, *flips),
     )
 
@@ -47,21 +51,31 @@ def section(look: Look) -> Section:
 def _unpriced(look: Look) -> list[str]:
     """Return why no sum can be said: no price was given, or no hour has one here."""
     return [
-        f"No sum of money can be said at {look.paid(hour.name)}: "
-        f"{reason_words(hour.usd_per_hour.reason)} ({hour.usd_per_hour.detail})."
+        tr(
+            "No sum of money can be said at {paid}: {reason} ({detail}).",
+            paid=look.paid(hour.name),
+            reason=reason_words(hour.usd_per_hour.reason),
+            detail=hour.usd_per_hour.detail,
+        )
         for hour in look.costs.hours
-    ] or [NO_PRICE]
+    ] or [tr(NO_PRICE, no_price=reason_words("no_price").capitalize())]
 
 
 def _price(look: Look) -> list[str]:
     hour = look.costs.hours[0]
     others = len(look.costs.hours) - 1
-    beside = f"; {others} more below" if others else ""
+    beside = tr("; {others} more below", others=others) if others else ""
     price = point(hour.usd_per_hour, " USD")
     return [
         (
-            f"Ranked at {look.paid(hour.name)}: {price} per hour, of {hour.origin.date} "
-            f"({hour.origin.source}){beside}."
+            tr(
+                "Ranked at {paid}: {price} per hour, of {date} ({source}){beside}.",
+                paid=look.paid(hour.name),
+                price=price,
+                date=hour.origin.date,
+                source=hour.origin.source,
+                beside=beside,
+            )
         )
     ]
 
@@ -74,7 +88,9 @@ def _verdicts(look: Look) -> list[str]:
     several = len({profile for _, profile in groups}) > 1
     found = []
     for (model, profile), rankings in groups.items():
-        subject = f"{model}, profile {profile}" if several else model
+        subject = (
+            tr("{model}, profile {profile}", model=model, profile=profile) if several else model
+        )
         if len(rankings) > POINTS:
             found.append(f"{subject}: {_counted(look, rankings)}.")
         else:
@@ -83,9 +99,14 @@ def _verdicts(look: Look) -> list[str]:
             ]
     if not found:
         loops = {cell.loop for cell in look.comparison.cells}
-        return [f"No stack was ranked by cost{f': {OPEN}' if loops == {'open'} else ''}."]
+        return [
+            tr(
+                "No stack was ranked by cost{why}.",
+                why=f": {tr(OPEN)}" if loops == {"open"} else "",
+            )
+        ]
     told = [one.follows_throughput or "" for rows in groups.values() for one in rows if one.entries]
-    return [*found, *(f"{text.rstrip('. ').capitalize()}." for text in distinct(told) if text)]
+    return [*found, *(f"{tr(text.rstrip('. ')).capitalize()}." for text in distinct(told) if text)]
 
 
 def verdict(look: Look, ranking: Ranking) -> str:
@@ -94,19 +115,30 @@ def verdict(look: Look, ranking: Ranking) -> str:
     first = [entry for entry in entries if entry.place == entries[0].place]
     names = listing(look.label(entry.stack) for entry in entries)
     if not entries:
-        return f"not ranked: {_left_out(look, ranking) or 'no result'}"
+        return tr("not ranked: {why}", why=_left_out(look, ranking) or tr("no result"))
     if len(entries) == 1:
         value = entries[0].value
-        text = f"only {names} could be ranked: {with_interval(value)} {value.unit}, n = {value.n}"
+        text = tr(
+            "only {names} could be ranked: {value} {unit}, n = {n}",
+            names=names,
+            value=with_interval(value),
+            unit=value.unit,
+            n=value.n,
+        )
     elif ranking.n_rounds < 2:
-        text = f"one launch each of {names}: no interval, so no order"
+        text = tr("one launch each of {names}: no interval, so no order", names=names)
     elif ranking.separated and len(first) == 1:
         best, second = (look.label(entry.stack) for entry in entries[:2])
-        text = f"{best} is the cheapest: {second} costs {times(entries[1].ratio_to_best)} as much"
+        text = tr(
+            "{best} is the cheapest: {second} costs {ratio} as much",
+            best=best,
+            second=second,
+            ratio=times(entries[1].ratio_to_best),
+        )
     else:
         text = _shared(look, first if len(first) > 1 else entries[:2])
-    simulated = "simulated: " if ranking.kind == "simulated" else ""
-    left_out = f"; not ranked: {_left_out(look, ranking)}" if ranking.unranked else ""
+    simulated = tr("simulated: ") if ranking.kind == "simulated" else ""
+    left_out = tr("; not ranked: {why}", why=_left_out(look, ranking)) if ranking.unranked else ""
     return f"{simulated}{text}{left_out}"
 
 
@@ -114,13 +146,15 @@ def _shared(look: Look, first: Sequence[RankEntry]) -> str:
     best = next((entry for entry in first if entry.verdict == "best"), first[0])
     others = [entry for entry in first if entry is not best]
     names = listing(look.label(entry.stack) for entry in first)
-    ratio = (
-        f"{look.label(others[0].stack)} costs {times(others[0].ratio_to_best)} as much as "
-        f"{look.label(best.stack)}"
+    ratio = tr(
+        "{stack} costs {ratio} as much as {other}",
+        stack=look.label(others[0].stack),
+        ratio=times(others[0].ratio_to_best),
+        other=look.label(best.stack),
     )
     if all(entry.verdict == "tie" for entry in others):
-        return f"a tie of {names}, equal within the margin: {ratio}"
-    return f"no clear winner among {names}: {ratio}"
+        return tr("a tie of {names}, equal within the margin: {ratio}", names=names, ratio=ratio)
+    return tr("no clear winner among {names}: {ratio}", names=names, ratio=ratio)
 
 
 def _left_out(look: Look, ranking: Ranking) -> str:
@@ -137,11 +171,20 @@ def _counted(look: Look, rankings: Sequence[Ranking]) -> str:
         if ranking.separated and ranking.n_rounds > 1 and len(entries) > 1:
             leads[entries[0].stack].append(entries[1].ratio_to_best.value or 1.0)
     parts = [
-        f"{look.label(stack)} is the cheapest at {len(ratios)} of {len(rankings)} load points "
-        f"(the next costs {number(min(ratios))}x to {number(max(ratios))}x as much)"
+        tr(
+            "{stack} is the cheapest at {number} of {total} load points (the next costs {low}x "
+            "to {high}x as much)",
+            stack=look.label(stack),
+            number=len(ratios),
+            total=len(rankings),
+            low=number(min(ratios)),
+            high=number(max(ratios)),
+        )
         for stack, ratios in leads.items()
     ]
     rest = len(rankings) - sum(map(len, leads.values()))
     if rest:
-        parts.append(f"no clear winner at {rest} of {len(rankings)} load points")
+        parts.append(
+            tr("no clear winner at {rest} of {total} load points", rest=rest, total=len(rankings))
+        )
     return "; ".join(parts)

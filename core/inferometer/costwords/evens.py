@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.costwords.look import absent, distinct, mark, tidy
 from inferometer.costwords.shape import Section, Table
+from inferometer.language import later, tr
 from inferometer.numbers import number, point, with_interval
 
 if TYPE_CHECKING:
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from inferometer.costwords.look import Look
 
 PLACE = ("model", "workload", "load")
-EVEN = (
+EVEN = later(
     "The ratio of hourly prices at which both cost the same is the ratio of their throughputs, "
-    "paired by round: it needs no price. The follower becomes the cheaper one where its hour costs "
-    "less than that times the leader's."
+    "paired by round: it needs no price. The follower becomes the cheaper one where its hour "
+    "costs less than that times the leader's."
 )
-BEYOND = (
-    "A utilisation over 1: the API is cheaper even at full load. A discount below 0: own is dearer "
-    "than the API's list."
+BEYOND = later(
+    "A utilisation over 1: the API is cheaper even at full load. A discount below 0: own is "
+    "dearer than the API's list."
 )
 
 
@@ -38,8 +39,8 @@ def flips(look: Look, told: Collection[str]) -> list[Section]:
     return [
         Section(
             id="flips",
-            title="When the order flips",
-            question="At which price do two stacks cost the same per output token?",
+            title=tr("When the order flips"),
+            question=tr("At which price do two stacks cost the same per output token?"),
             lead=(EVEN,),
             tables=tuple(
                 _flips(look, hour, [flip for flip in found if flip.hour == hour]) for hour in hours
@@ -55,7 +56,7 @@ def flip_words(flip: Flip) -> str:
 
 
 def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
-    header: tuple[str, ...] = (*PLACE, "leader", "follower", "even at a price ratio of")
+    header: tuple[str, ...] = (*PLACE, "leader", "follower", tr("even at a price ratio of"))
     rows: list[tuple[str, ...]] = [
         (
             *(flip.model, flip.workload, flip.load),
@@ -65,18 +66,18 @@ def _flips(look: Look, hour: str, found: Sequence[Flip]) -> Table:
         for flip in found
     ]
     if look.priced:
-        header = (*header, "USD/h of both", "follower flips at USD/h")
+        header = (*header, tr("USD/h of both"), tr("follower flips at USD/h"))
         rows = [(*row, *_prices(flip)) for row, flip in zip(rows, found, strict=True)]
     for name, values in (
-        ("or leader at utilisation", [flip.flip_utilisation for flip in found]),
-        ("or at USD/kWh", [flip.electricity_usd_per_kwh for flip in found]),
+        (tr("or leader at utilisation"), [flip.flip_utilisation for flip in found]),
+        (tr("or at USD/kWh"), [flip.electricity_usd_per_kwh for flip in found]),
     ):
         if any(values):
             header = (*header, name)
             said = [point(value or absent("not_known")) for value in values]
             rows = [(*row, text) for row, text in zip(rows, said, strict=True)]
     place = look.paid(hour) if look.priced else ""
-    return tidy(place, "break-even of hourly prices", header, rows, PLACE)
+    return tidy(place, tr("break-even of hourly prices"), header, rows, PLACE)
 
 
 def _prices(flip: Flip) -> tuple[str, ...]:
@@ -92,7 +93,16 @@ def apis(look: Look) -> list[Section]:
     tables: list[Table] = []
     for api, hour in dict.fromkeys((one.api, one.hour) for one in found):
         rows = [one for one in found if (one.api, one.hour) == (api, hour)]
-        tables += _api(look, f"{api}{mark(rows[0].origin)} against {look.paid(hour)}", rows)
+        tables += _api(
+            look,
+            tr(
+                "{api}{mark} against {paid}",
+                api=api,
+                mark=mark(rows[0].origin),
+                paid=look.paid(hour),
+            ),
+            rows,
+        )
     if not found:
         return []
     sources = (
@@ -103,10 +113,16 @@ def apis(look: Look) -> list[Section]:
     return [
         Section(
             id="apis",
-            title="Own against a public API",
-            question="When is it cheaper to buy the same tokens from an API?",
+            title=tr("Own against a public API"),
+            question=tr("When is it cheaper to buy the same tokens from an API?"),
             lead=tuple(
-                f"{look.at(one.cell)}, at {look.paid(one.hour)}: {one.sentence}" for one in found
+                tr(
+                    "{at}, at {paid}: {sentence}",
+                    at=look.at(one.cell),
+                    paid=look.paid(one.hour),
+                    sentence=one.sentence,
+                )
+                for one in found
             ),
             tables=tuple(tables),
             notes=tuple(distinct(sources)),
@@ -137,9 +153,15 @@ def _api(look: Look, title: str, found: Sequence[ApiEven]) -> list[Table]:
         )
         for one in found
     ]
-    tokens = "tokens: input (cached) + output"
-    money = ("cell", tokens, "API USD/request", "own USD/request", "own / API")
-    even = ("cell", "USD per hour", "utilisation", "requests a day", "discount off the API")
+    tokens = tr("tokens: input (cached) + output")
+    money = ("cell", tokens, tr("API USD/request"), tr("own USD/request"), tr("own / API"))
+    even = (
+        "cell",
+        tr("USD per hour"),
+        "utilisation",
+        tr("requests a day"),
+        tr("discount off the API"),
+    )
     return [
         Table(
             title=title,
@@ -147,7 +169,7 @@ def _api(look: Look, title: str, found: Sequence[ApiEven]) -> list[Table]:
             rows=tuple((name, *row) for name, row in zip(where, costs, strict=True)),
         ),
         Table(
-            title=f"{title}: both cost the same at",
+            title=tr("{title}: both cost the same at", title=title),
             header=even,
             rows=tuple((name, *row) for name, row in zip(where, turns, strict=True)),
             notes=(BEYOND,),
@@ -161,33 +183,35 @@ def own_or_rent(look: Look) -> list[Section]:
     if not found:
         return []
     header = (
-        "owned",
-        "rented",
-        "own USD/h",
-        "rent USD/h",
-        "even at utilisation",
-        "or a rent of",
+        tr("owned"),
+        tr("rented"),
+        tr("own USD/h"),
+        tr("rent USD/h"),
+        tr("even at utilisation"),
+        tr("or a rent of"),
     )
     rows = tuple(
         (
             look.paid(one.owned),
             look.paid(one.rented),
             *(number(one.owned_usd_per_hour), number(one.rented_usd_per_hour)),
-            "never" if one.flip_utilisation is None else number(one.flip_utilisation),
+            tr("never") if one.flip_utilisation is None else number(one.flip_utilisation),
             number(one.flip_rent_usd_per_hour),
         )
         for one in found
     )
-    note = (
-        "A utilisation over 1, or never: renting is cheaper however much the machine is used. The "
-        "rent is a list price: its discount, lost work and unused hours stay what they are."
+    note = tr(
+        "A utilisation over 1, or never: renting is cheaper however much the machine is used. "
+        "The rent is a list price: its discount, lost work and unused hours stay what they are."
     )
-    table = Table(title="One machine, per delivered hour", header=header, rows=rows, notes=(note,))
+    table = Table(
+        title=tr("One machine, per delivered hour"), header=header, rows=rows, notes=(note,)
+    )
     return [
         Section(
             id="own-or-rent",
-            title="Own or rent",
-            question="From which use on is it cheaper to own the machine?",
+            title=tr("Own or rent"),
+            question=tr("From which use on is it cheaper to own the machine?"),
             lead=tuple(distinct(one.sentence for one in found)),
             tables=(table,),
         )

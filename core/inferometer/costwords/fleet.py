@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from inferometer.costwords import tornado
 from inferometer.costwords.look import NOT_RANKED, distinct
 from inferometer.costwords.shape import Section, Table
-from inferometer.numbers import number, percent, point, whole, with_interval
+from inferometer.language import tr
+from inferometer.numbers import number, percent, point, shown, whole, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +52,8 @@ def section(look: Look) -> list[Section]:
     return [
         Section(
             id="fleet",
-            title="The fleet",
-            question="How many machines carry the demand, and what does a month cost?",
+            title=tr("The fleet"),
+            question=tr("How many machines carry the demand, and what does a month cost?"),
             lead=tuple(_demand(fleet.demand)),
             tables=tuple(found),
             notes=(*fleet.notes, *([tornado.HOW] if fleet.tornados else [])),
@@ -61,24 +62,49 @@ def section(look: Look) -> list[Section]:
 
 
 def _demand(demand: Demand) -> list[str]:
-    request = f"{number(demand.input_tokens)} tokens in and {number(demand.output_tokens)} out"
+    request = tr(
+        "{input_tokens} tokens in and {output_tokens} out",
+        input_tokens=number(demand.input_tokens),
+        output_tokens=number(demand.output_tokens),
+    )
     growth = ""
     if demand.months:
         now = number(demand.requests_per_day_now, grouped=True)
         rate = percent(demand.growth_per_month * 100)
-        growth = f" in month {demand.months} ({now} now, growing by {rate} a month)"
+        growth = tr(
+            " in month {months} ({now} now, growing by {rate} a month)",
+            months=demand.months,
+            now=now,
+            rate=rate,
+        )
     headroom = percent(demand.headroom * 100)
-    spare = f"{demand.spare} spare replica{'' if demand.spare == 1 else 's'}"
-    what = f"{number(demand.requests_per_day, grouped=True)} requests a day of {demand.workload}"
-    peak = f"peak {number(demand.peak_to_mean)} x the mean"
+    spare = tr(
+        "{spare} spare replica" if demand.spare == 1 else "{spare} spare replicas",
+        spare=demand.spare,
+    )
+    what = tr(
+        "{requests_per_day} requests a day of {workload}",
+        requests_per_day=number(demand.requests_per_day, grouped=True),
+        workload=demand.workload,
+    )
+    peak = tr("peak {peak_to_mean} x the mean", peak_to_mean=number(demand.peak_to_mean))
     said = [
-        f"{what}{growth}: {request}, shape {demand.shape}, {peak}, headroom {headroom}, {spare}.",
-        f"Objectives: {demand.slo.rstrip('. ')}.",
-        f"Requests at the peak: {demand.formula.rstrip('. ')}.",
+        tr(
+            "{what}{growth}: {request}, shape {shape}, {peak}, headroom {headroom}, {spare}.",
+            what=what,
+            growth=growth,
+            request=request,
+            shape=demand.shape,
+            peak=peak,
+            headroom=headroom,
+            spare=spare,
+        ),
+        tr("Objectives: {slo}.", slo=demand.slo.rstrip(". ")),
+        tr("Requests at the peak: {formula}.", formula=demand.formula.rstrip(". ")),
     ]
     if len(set(demand.hourly)) > 1:
         shares = ", ".join(percent(share * 100) for share in demand.hourly)
-        said.append(f"Share of the day in each hour, from 0: {shares}.")
+        said.append(tr("Share of the day in each hour, from 0: {shares}.", shares=shares))
     return said
 
 
@@ -91,22 +117,30 @@ def _who(look: Look, row: FleetRow | SiteRow | Margin) -> tuple[str, str]:
 
 
 def _size(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
-    tell = "capacity is what one replica carries at the objectives, at the load named"
+    tell = tr("capacity is what one replica carries at the objectives, at the load named")
     return Table(
-        title=f"{place}: replicas",
-        header=("stack", "model", "load", "capacity (req/s)", "replicas", "GPUs", "mean load"),
+        title=tr("{place}: replicas", place=place),
+        header=(
+            "stack",
+            "model",
+            "load",
+            tr("capacity (req/s)"),
+            "replicas",
+            tr("GPUs"),
+            tr("mean load"),
+        ),
         rows=tuple(
             (
                 *_who(look, row),
                 f"{_load(look, row)}, {row.basis}",
                 with_interval(row.capacity_requests_s),
                 whole(row.replicas),
-                "not said" if row.gpus is None else f"{row.gpus:,}",
-                "not known" if row.load_share is None else percent(row.load_share * 100),
+                tr("not said") if row.gpus is None else shown(row.gpus, ","),
+                tr("not known") if row.load_share is None else percent(row.load_share * 100),
             )
             for row in rows
         ),
-        notes=(f"For {_peaks(rows)} requests/s at the peak; {tell}.",),
+        notes=(tr("For {peaks} requests/s at the peak; {tell}.", peaks=_peaks(rows), tell=tell),),
     )
 
 
@@ -121,8 +155,8 @@ def _load(look: Look, row: FleetRow) -> str:
 
 def _power(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
     return Table(
-        title=f"{place}: power and carbon",
-        header=("stack", "model", "kW at the peak", "kWh a month", "kg CO2e a month"),
+        title=tr("{place}: power and carbon", place=place),
+        header=("stack", "model", tr("kW at the peak"), tr("kWh a month"), tr("kg CO2e a month")),
         rows=tuple(
             (
                 *_who(look, row),
@@ -137,8 +171,14 @@ def _power(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
 
 def _bill(look: Look, place: str, rows: Sequence[FleetRow]) -> Table:
     return Table(
-        title=f"{place}: the bill",
-        header=("stack", "model", "USD a month", "USD per request", "USD per M tokens (total)"),
+        title=tr("{place}: the bill", place=place),
+        header=(
+            "stack",
+            "model",
+            tr("USD a month"),
+            tr("USD per request"),
+            tr("USD per M tokens (total)"),
+        ),
         rows=tuple(
             (
                 *_who(look, row),
@@ -160,11 +200,15 @@ def _formulas(look: Look, place: str, rows: Sequence[FleetRow]) -> list[Table]:
             if detail:
                 said[name, detail].append(", ".join(_who(look, row)))
     lines = tuple(
-        (name, "all" if len(who) == len(rows) else "; ".join(who), detail)
+        (tr(name), tr("all") if len(who) == len(rows) else "; ".join(who), detail)
         for (name, detail), who in said.items()
     )
     header = ("figure", "of", "formula")
-    return [Table(title=f"{place}: formulas", header=header, rows=lines)] if lines else []
+    return (
+        [Table(title=tr("{place}: formulas", place=place), header=header, rows=lines)]
+        if lines
+        else []
+    )
 
 
 def _architectures(look: Look, fleet: Fleet) -> list[Table]:
@@ -180,9 +224,11 @@ def _architectures(look: Look, fleet: Fleet) -> list[Table]:
     )
     if not rows:
         return []
-    header = ("hour", "stack", "MoE / dense", "USD a month", "kWh a month")
+    header = ("hour", "stack", tr("MoE / dense"), tr("USD a month"), tr("kWh a month"))
     notes = tuple(distinct(one.match for one in fleet.architectures))
-    return [Table(title="MoE over dense, the same demand", header=header, rows=rows, notes=notes)]
+    return [
+        Table(title=tr("MoE over dense, the same demand"), header=header, rows=rows, notes=notes)
+    ]
 
 
 def _site(look: Look, fleet: Fleet) -> list[Table]:
@@ -190,14 +236,14 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
         return []
     return [
         Table(
-            title=f"What fits into {number(fleet.site_mw)} MW",
+            title=tr("What fits into {site_mw} MW", site_mw=number(fleet.site_mw)),
             header=(
                 "hour",
                 "stack",
                 "model",
                 "load",
-                "kW a replica",
-                "tok/s a MW",
+                tr("kW a replica"),
+                tr("tok/s a MW"),
                 "replicas",
                 "tok/s",
             ),
@@ -214,7 +260,7 @@ def _site(look: Look, fleet: Fleet) -> list[Table]:
                 for one in fleet.sites
             ),
             notes=(
-                "Output tokens; power with PUE, all machines under full load.",
+                tr("Output tokens; power with PUE, all machines under full load."),
                 *distinct(one.power_kw_per_replica.detail for one in fleet.sites),
             ),
         )
@@ -233,11 +279,11 @@ def _margin(look: Look, found: Sequence[Margin]) -> Table:
     """Return a month's lines by stack; credits, the last, stand behind the margin without them."""
     lines = distinct(part.name for one in found for part in one.parts if part.name != CREDITS)
     credit = any(part.name == CREDITS for one in found for part in one.parts)
-    header = ("stack", "model", *lines, "margin", "of the revenue")
+    header = ("stack", "model", *lines, "margin", tr("of the revenue"))
     formulas = ((part.name, part.formula) for one in found for part in one.parts)
     return Table(
-        title=f"Margin of a month in USD, {_place(look, found[0])}",
-        header=(*header, "credits, in no price", "margin with them") if credit else header,
+        title=tr("Margin of a month in USD, {place}", place=_place(look, found[0])),
+        header=(*header, tr("credits, in no price"), tr("margin with them")) if credit else header,
         rows=tuple(
             (
                 *_who(look, one),
@@ -254,4 +300,4 @@ def _margin(look: Look, found: Sequence[Margin]) -> Table:
 
 def _line(one: Margin, name: str) -> str:
     found = [part.usd for part in one.parts if part.name == name]
-    return number(sum(found), grouped=True) if found else "none"
+    return number(sum(found), grouped=True) if found else tr("none")

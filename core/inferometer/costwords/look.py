@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.comparison import Value
 from inferometer.costwords.shape import Table
+from inferometer.language import later, tr
 from inferometer.numbers import number
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from inferometer.comparison import Cell, Comparison, Costs
     from inferometer.comparison.costs import Hour, Origin, Part
 
-NOT_RANKED = " (not ranked)"
+NOT_RANKED = later(" (not ranked)")
 
 
 class Look:
@@ -59,7 +60,7 @@ class Look:
 
 def mark(origin: Origin) -> str:
     """Return what stands behind a name whose price is stale; else nothing."""
-    return f" (STALE: {origin.age_days} days old)" if origin.stale else ""
+    return tr(" (STALE: {age_days} days old)", age_days=origin.age_days) if origin.stale else ""
 
 
 def part_rows(parts: Iterable[Part], total: float | None) -> list[tuple[str, ...]]:
@@ -68,7 +69,7 @@ def part_rows(parts: Iterable[Part], total: float | None) -> list[tuple[str, ...
         (part.name, number(part.usd, grouped=True), part.formula) for part in parts
     ]
     if total is not None:
-        rows.append(("sum", number(total, grouped=True), "of the lines above"))
+        rows.append((tr("sum"), number(total, grouped=True), tr("of the lines above")))
     return rows
 
 

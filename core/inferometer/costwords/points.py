@@ -13,6 +13,7 @@ from inferometer.costwords.look import (
     tidy,
 )
 from inferometer.costwords.shape import Section, Table
+from inferometer.language import later, tr
 from inferometer.numbers import number, percent, point, with_interval
 from inferometer.reasons import reason_words
 
@@ -40,16 +41,16 @@ REQUESTS = {
 }
 INTERACTIVITY = "interactivity_tok_s_user"
 DIVIDED = (
-    *("divided by", "input", "output", "idle", "cached tokens"),
-    "input + output, of the bill",
+    *(later("divided by"), "input", "output", "idle", later("cached tokens")),
+    later("input + output, of the bill"),
 )
 POINT = ("workload", "load")
 METHODS = {
-    "phases": "joules of prefill and decode",
-    "engine": "the engine's busy seconds",
-    "client": "time to the first token",
+    "phases": later("joules of prefill and decode"),
+    "engine": later("the engine's busy seconds"),
+    "client": later("time to the first token"),
 }
-ONE_BILL = (
+ONE_BILL = later(
     "Output's and input's part divide one bill: tokens x price over both sides give it once. The "
     "figure that ranks sets the whole bill against the output tokens, so it must not be added to "
     "them. Shares of idle time are borne by both sides."
@@ -68,8 +69,8 @@ def section(look: Look) -> list[Section]:
     return [
         Section(
             id="points",
-            title="What the work costs",
-            question="What do a token, a request and a user cost at each load point?",
+            title=tr("What the work costs"),
+            question=tr("What do a token, a request and a user cost at each load point?"),
             lead=(ONE_BILL,),
             tables=tuple(tables),
         )
@@ -78,30 +79,30 @@ def section(look: Look) -> list[Section]:
 
 def _tables(look: Look, cells: Sequence[PricedCell], place: str) -> list[Table]:
     ranks = cells[0].hour == look.costs.hours[0].name
-    bill = ("USD per hour", "USD / M output (ranks)" if ranks else "USD / M output")
+    bill = (tr("USD per hour"), tr("USD / M output (ranks)") if ranks else tr("USD / M output"))
     whole = [(point(one.usd_per_hour), *_figures(one, (RANKS,))) for one in cells]
     split = [_figures(one, SPLIT.values()) for one in cells]
     tokens = [_figures(one, FOR_A_DOLLAR.values()) for one in cells]
     users = [(*_figures(one, REQUESTS.values()), _interactivity(look, one)) for one in cells]
-    asked = (*REQUESTS, "interactivity (tok/s/user)")
+    asked = (*REQUESTS, tr("interactivity (tok/s/user)"))
     tables: list[tuple[str, Sequence[str], Sequence[Sequence[str]]]] = [
-        ("the whole bill over output tokens", bill, whole),
-        ("one bill, in USD per million tokens", (*SPLIT,), split),
-        ("how the bill is divided", DIVIDED, [_divided(one) for one in cells]),
-        ("tokens for one dollar", (*FOR_A_DOLLAR,), tokens),
-        ("requests and users", asked, users),
+        (tr("the whole bill over output tokens"), bill, whole),
+        (tr("one bill, in USD per million tokens"), (*SPLIT,), split),
+        (tr("how the bill is divided"), DIVIDED, [_divided(one) for one in cells]),
+        (tr("tokens for one dollar"), (*FOR_A_DOLLAR,), tokens),
+        (tr("requests and users"), asked, users),
     ]
     found = []
     for what, header, figures in tables:
         rows = [(*_who(look, one), *row) for one, row in zip(cells, figures, strict=True)]
         found.append(tidy(place, what, ("stack", *POINT, *header), rows, POINT))
     how = distinct(one.division.detail for one in cells if one.division.detail)
-    found[2] = replace(found[2], notes=tuple(f"Divided {text}." for text in how))
+    found[2] = replace(found[2], notes=tuple(tr("Divided {text}.", text=text) for text in how))
     return [*found, *_own_parts(look, cells, place)]
 
 
 def _who(look: Look, one: PricedCell) -> tuple[str, str, str]:
-    label = look.label(one.stack) + ("" if one.ranked else NOT_RANKED)
+    label = look.label(one.stack) + ("" if one.ranked else tr(NOT_RANKED))
     return label, one.workload, one.load
 
 
@@ -125,8 +126,8 @@ def _divided(one: PricedCell) -> tuple[str, ...]:
         division.cached_tokens_share,
     )
     return (
-        METHODS.get(division.method or "", f"n/a ({reason_words(division.reason)})"),
-        *("not known" if share is None else percent(share * 100) for share in shares),
+        tr(METHODS.get(division.method or "", f"n/a ({reason_words(division.reason)})")),
+        *(tr("not known") if share is None else percent(share * 100) for share in shares),
         proof(one),
     )
 
@@ -159,8 +160,8 @@ def _own_parts(look: Look, cells: Sequence[PricedCell], place: str) -> list[Tabl
     ]
     if not rows:
         return []
-    header = ("stack", *POINT, "part", "USD per hour", "formula")
-    return [tidy(place, "lines of their own in the bill of an hour", header, rows, POINT)]
+    header = ("stack", *POINT, "part", tr("USD per hour"), "formula")
+    return [tidy(place, tr("lines of their own in the bill of an hour"), header, rows, POINT)]
 
 
 def _line(part: Part) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.costwords.look import absent, distinct
 from inferometer.costwords.shape import Section, Table
+from inferometer.language import tr
 from inferometer.numbers import number, point, with_interval
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ def section(look: Look) -> list[Section]:
     if not found:
         return []
     table = Table(
-        title="An accepted response",
+        title=tr("An accepted response"),
         header=("at", "hour", "attempts", "USD", "J"),
         rows=tuple(
             (
                 look.at(one.at),
-                look.paid(one.hour) if one.hour else "by its price list",
+                look.paid(one.hour) if one.hour else tr("by its price list"),
                 number(one.attempts),
                 with_interval(one.usd),
                 with_interval(one.energy_j),
@@ -35,8 +36,8 @@ def section(look: Look) -> list[Section]:
     return [
         Section(
             id="response",
-            title="Cost per meaningful response",
-            question="What does an accepted response cost, with all that it takes?",
+            title=tr("Cost per meaningful response"),
+            question=tr("What does an accepted response cost, with all that it takes?"),
             tables=(table, *(_parts(look, one) for one in found)),
             notes=tuple(distinct(text for one in found for text in one.warnings)),
         )
@@ -49,9 +50,9 @@ def _parts(look: Look, one: ResponseCost) -> Table:
         (part.name, _or_absent(part.usd), _or_absent(part.energy_j), part.formula)
         for part in one.parts
     ]
-    rows.append(("sum", point(one.usd), point(one.energy_j), "of the lines above"))
+    rows.append((tr("sum"), point(one.usd), point(one.energy_j), tr("of the lines above")))
     return Table(
-        title=f"{look.at(one.at)}{hour}: parts of a response",
+        title=tr("{at}{hour}: parts of a response", at=look.at(one.at), hour=hour),
         header=("part", "USD", "J", "formula"),
         rows=tuple(rows),
     )

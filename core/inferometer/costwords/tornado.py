@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from inferometer.costwords.look import mark
 from inferometer.costwords.shape import Section, Table
-from inferometer.numbers import number
+from inferometer.language import later, tr
+from inferometer.numbers import number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 BAR = 20
 """Characters of the widest bar."""
-HOW = (
+HOW = later(
     "Each input goes from its lowest to its highest value while the others stay. (+-20 %), or "
     "(+-1) of what is counted, is a range that the scenario does not give."
 )
 FIGURES = {
-    "own_over_api": "own cost of a request over that at {}",
-    "usd_per_response": "an accepted response",
-    "usd_per_month": "a month of the fleet, {}",
+    "own_over_api": later("own cost of a request over that at {of}"),
+    "usd_per_response": later("an accepted response"),
+    "usd_per_month": later("a month of the fleet, {of}"),
 }
 """What is varied beside the cost metrics of cells."""
 
@@ -36,8 +37,8 @@ def section(look: Look) -> list[Section]:
     return [
         Section(
             id="tornado",
-            title="What the cost hangs on",
-            question="Which input moves the result most?",
+            title=tr("What the cost hangs on"),
+            question=tr("Which input moves the result most?"),
             lead=(HOW,),
             tables=tuple(tables(look, found)),
         )
@@ -54,7 +55,14 @@ def _table(look: Look, one: Tornado) -> Table:
     place = ": ".join(word for word in (look.paid(one.hour), look.at(one.cell)) if word)
     return Table(
         title=f"{place}: {_figure(look, one)}",
-        header=("input", "from", "to", f"{one.unit} from", f"{one.unit} to", "swing"),
+        header=(
+            "input",
+            "from",
+            "to",
+            tr("{unit} from", unit=one.unit),
+            tr("{unit} to", unit=one.unit),
+            "swing",
+        ),
         rows=tuple(_row(swing, widest) for swing in one.swings),
     )
 
@@ -64,15 +72,15 @@ def _figure(look: Look, one: Tornado) -> str:
     titles = {info.id: info.title for info in look.comparison.metrics}
     origins = {api.api: api.origin for api in look.costs.apis}
     stale = mark(origins[one.of]) if one.metric == "own_over_api" and one.of in origins else ""
-    words = FIGURES.get(one.metric, "").format(one.of + stale)
-    words = words or titles.get(one.metric, one.metric)
+    words = tr(FIGURES.get(one.metric, ""), of=one.of + stale)
+    words = words or tr(titles.get(one.metric, one.metric))
     unit = "" if one.unit == "ratio" else f" {one.unit}"
     return f"{words} {number(one.base, grouped=True)}{unit}"
 
 
 def _row(swing: Swing, widest: float) -> tuple[str, ...]:
     width = abs(swing.at_high - swing.at_low)
-    bar = "=" * max(round(BAR * width / widest), 1) if width else "none"
+    bar = "=" * max(round(BAR * width / widest), 1) if width else tr("none")
     return (
         f"{swing.input}{_assumed(swing)}",
         _input(swing, swing.low_input),
@@ -84,7 +92,7 @@ def _row(swing: Swing, widest: float) -> tuple[str, ...]:
 
 
 def _input(swing: Swing, value: float) -> str:
-    said = f"{value:,.0f}" if swing.whole else number(value, grouped=True)
+    said = shown(value, ",.0f") if swing.whole else number(value, grouped=True)
     return f"{said} {swing.unit}".rstrip()
 
 

@@ -22,7 +22,7 @@ from inferometer.numbers import number
 from inferometer.uncertainty import interactivity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from inferometer.comparison import Model, Ranking
     from inferometer.contests import Field
@@ -59,32 +59,27 @@ def at_equal_interactivity(field: Field, models: Sequence[Model]) -> list[Rankin
 
     Simulated and real stacks are compared apart, each at interactivities of their own.
     """
+    return [found for base, curves in contested(field, models) for found in _rankings(base, curves)]
+
+
+def contested(field: Field, models: Sequence[Model]) -> Iterator[tuple[Contest, list[Curved]]]:
+    """Yield the contest of every workload with two load points, with the curve of each stack."""
     evidence = field.evidence
-    return [
-        found
-        for model in models
-        for points in by_workload(evidence).values()
-        if len(points) > 1
-        for objective, meter, primary, follows in subjects(evidence)
-        for profile, stacks in by_profile(evidence)
-        for base in [
-            replace(
-                contest(model, points[0], objective, meter, primary=primary, follows=follows),
-                profile=profile,
-                looks_until=looks_until(evidence),
-            )
-        ]
-        for curves in [[_curved(field, base, points, stack) for stack in stacks]]
-        for found in _rankings(base, curves)
-    ]
+    for model in models:
+        for points in by_workload(evidence).values():
+            for objective, meter, primary, follows in subjects(evidence) if points[1:] else ():
+                for profile, stacks in by_profile(evidence):
+                    base = replace(
+                        contest(
+                            model, points[0], objective, meter, primary=primary, follows=follows
+                        ),
+                        profile=profile,
+                        looks_until=looks_until(evidence),
+                    )
+                    yield base, [curved(field, base, points, stack) for stack in stacks]
 
 
-def _curved(
-    field: Field,
-    base: Contest,
-    points: Sequence[LoadPoint],
-    stack: str,
-) -> Curved:
+def curved(field: Field, base: Contest, points: Sequence[LoadPoint], stack: str) -> Curved:
     """Return the curves of the launches that have a number at every load point of the stack's."""
     every = [_at_point(field, base, point, stack) for point in points]
     fit = [(entrant, loads) for entrant, loads in every if entrant.reason is None]
@@ -143,17 +138,17 @@ def _uncurved(entrant: Entrant, reason: str | None, words: str) -> Curved:
 
 def _rankings(base: Contest, curves: Sequence[Curved]) -> list[Ranking]:
     """Return the rankings of one contest; those without a curve stand in the first of them."""
-    absent = [curved.entrant for curved in curves if curved.entrant.reason is not None]
+    absent = [one.entrant for one in curves if one.entrant.reason is not None]
     found: list[Ranking] = []
     for simulated in (False, True):
         group = [
-            curved
-            for curved in curves
-            if curved.entrant.reason is None and (curved.entrant.kind == "simulated") is simulated
+            one
+            for one in curves
+            if one.entrant.reason is None and (one.entrant.kind == "simulated") is simulated
         ]
-        for level, words in levels([curved.range for curved in group]):
+        for level, words in levels([one.range for one in group]):
             there = replace(base, load=words)
-            seen = {curved.entrant.stack: _read(curved, level, base) for curved in group}
+            seen = {one.entrant.stack: read_at(one, level, base) for one in group}
             entrants = [entrant for entrant, _ in seen.values()]
             slack = {stack: one for stack, (_, one) in seen.items()}
             found += [
@@ -198,22 +193,22 @@ def middle(ranges: Sequence[Range], *, least: int = 1) -> tuple[float, int] | No
     return (min(max(sqrt(low * high), low), high), most) if most >= least else None
 
 
-def _read(curved: Curved, level: float | None, base: Contest) -> tuple[Entrant, float]:
+def read_at(one: Curved, level: float | None, base: Contest) -> tuple[Entrant, float]:
     """Return what a stack has at ``level``, if every launch reaches there, and the mean slack."""
-    found = curved.range
+    found = one.range
     if found is not None and level is not None and found[0] <= level <= found[1]:
         read = {
             r: interactivity.read(curve, level, higher_is_better=base.higher_is_better)
-            for r, curve in curved.launches.items()
+            for r, curve in one.launches.items()
         }
         sure = {r: reading for r, reading in read.items() if reading is not None}
         by_round = {r: reading.value for r, reading in sure.items()}
         slack = fmean(reading.slack for reading in sure.values())
-        return replace(curved.entrant, by_round=by_round), slack
+        return replace(one.entrant, by_round=by_round), slack
     words = "its launches share no interactivity"
     if found is not None:
         words = f"its launches cover {number(found[0])} to {number(found[1])} {X_UNIT}"
         if level is not None:
             words += f", all of it {'faster' if found[0] > level else 'slower'}"
-    words += f"; without {curved.left_out}" if curved.left_out else ""
-    return replace(curved.entrant, reason="out_of_range", detail=words), 0.0
+    words += f"; without {one.left_out}" if one.left_out else ""
+    return replace(one.entrant, reason="out_of_range", detail=words), 0.0

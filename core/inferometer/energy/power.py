@@ -1,4 +1,4 @@
-"""Peak power: the mean watts of the highest second of a window."""
+"""Power over a window: means of steps, and the highest second as its peak."""
 
 from __future__ import annotations
 
@@ -23,21 +23,28 @@ def peak_w(devices: Sequence[Series], start_ns: int, end_ns: int) -> float | Non
     Seconds are counted from the window's start; what is left over at its end is not looked at. A
     counter is interpolated between its ticks. Readings further apart than a second tell nothing.
     """
-    edges = np.arange(0.0, (end_ns - start_ns) / 1e9 + 1e-9, BIN_S)
+    watts = binned_w(devices, start_ns, end_ns, BIN_S)
+    return None if watts is None else float(watts.max())
+
+
+def binned_w(
+    devices: Sequence[Series], start_ns: int, end_ns: int, step_s: float
+) -> NDArray[np.float64] | None:
+    """Return the mean watts of all devices together in every whole step; None where unknown."""
+    edges = np.arange(0.0, (end_ns - start_ns) / 1e9 + 1e-9, step_s)
     if not devices or edges.size < 2:
         return None
     total = np.zeros(edges.size - 1)
     for one in devices:
-        watts = _by_second(one, start_ns, edges)
+        watts = _by_step(one, start_ns, edges)
         if watts is None:
             return None
         total += watts
-    return float(total.max())
+    return total
 
 
-def _by_second(
-    one: Series, start_ns: int, edges: NDArray[np.float64]
-) -> NDArray[np.float64] | None:
+def _by_step(one: Series, start_ns: int, edges: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    step_s = float(edges[1] - edges[0])
     t_s, value = (one.t_ns - start_ns) / 1e9, one.value
     if one.unit == "J":  # a stale value before a tick is no rise at the tick
         moved = np.flatnonzero(np.diff(value)) + 1
@@ -47,11 +54,11 @@ def _by_second(
     if first < 0 or last >= t_s.size:
         return None
     t_s, value = t_s[first : last + 1], value[first : last + 1]
-    if np.diff(t_s).max(initial=0.0) > BIN_S or not np.isfinite(value).all():
+    if np.diff(t_s).max(initial=0.0) > step_s or not np.isfinite(value).all():
         return None
     if one.unit == "J":
-        return np.asarray(np.diff(np.interp(edges, t_s, value)) / BIN_S)
+        return np.asarray(np.diff(np.interp(edges, t_s, value)) / step_s)
     at = np.union1d(t_s, edges)
     watts = np.interp(at, t_s, value)
     area = np.concatenate([[0.0], np.cumsum(np.diff(at) * (watts[1:] + watts[:-1]) / 2)])
-    return np.asarray(np.diff(np.interp(edges, at, area)) / BIN_S)
+    return np.asarray(np.diff(np.interp(edges, at, area)) / step_s)

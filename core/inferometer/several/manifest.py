@@ -131,14 +131,14 @@ def one_machine(heads: Sequence[Head]) -> bool:
     By the accelerators' own numbers; where none is known, by the hash of one and the same boot:
     one host can hold several accelerators, which differ as those of several hosts do.
     """
-    devices = {_devices(head.records) for head in heads}
+    devices = {boards(head.records) for head in heads}
     boots = {head.host.get("boot_sha256") for head in heads}
     if devices != {frozenset()}:
         return len(devices) == 1
     return len(heads) == 1 or (len(boots) == 1 and None not in boots)
 
 
-def _devices(records: Sequence[LaunchRecord]) -> frozenset[str]:
+def boards(records: Sequence[LaunchRecord]) -> frozenset[str]:
     """Return the accelerators under test that have a number of their own (``GPU-4f1c...``)."""
     return frozenset(
         device.name

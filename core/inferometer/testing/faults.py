@@ -30,7 +30,7 @@ import msgspec
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from inferometer import checks, retokenise
-from inferometer.load.driver import Arrivals, Body, LoadPlan, LoadResult, Target, drive
+from inferometer.loadgen.driver import Arrivals, Body, LoadPlan, LoadResult, Target, drive
 from inferometer.records import Window
 from inferometer.testing.script import WORDS
 

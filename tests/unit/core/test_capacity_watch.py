@@ -7,7 +7,7 @@ import pytest
 from inferometer import capacity_search
 from inferometer.capacity_search import Rules
 from inferometer.capacity_watch import Watching, missed
-from inferometer.load.offer import Progress, Seen
+from inferometer.loadgen.offer import Progress, Seen
 
 MS = 1_000_000
 SLO = {"ttft_ms": 100.0, "tpot_ms": 10.0}

@@ -63,9 +63,36 @@ def test_help_lists_every_command_without_importing_one(capsys: Capture) -> None
         assert text in out
 
 
+def test_help_fits_one_screen(capsys: Capture, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert cli.main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert 24 <= len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    for title in cli.GROUPS:
+        assert f"{title}:" in lines
+
+
+def pages() -> Iterator[list[str]]:
+    """Yield every command and subcommand as the words that call it."""
+    for name in cli.COMMANDS:
+        module = cli.MODULES.get(name, name)
+        command = importlib.import_module(f"inferometer.cli.{module}").command
+        yield [name]
+        if isinstance(command, click.Group):
+            yield from ([name, inner] for inner in command.commands)
+
+
+@pytest.mark.parametrize("words", list(pages()), ids=" ".join)
+def test_each_help_page_is_under_100_lines(words: list[str], capsys: Capture) -> None:
+    assert cli.main([*words, "--help"]) == 0
+    assert 5 <= len(capsys.readouterr().out.splitlines()) < 100
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_each_command_is_the_module_of_its_name(name: str) -> None:
-    command = importlib.import_module(f"inferometer.cli.{name}").command
+    module = cli.MODULES.get(name, name)
+    command = importlib.import_module(f"inferometer.cli.{module}").command
     assert command.name == name
     assert len(command.get_short_help_str(200)) > 10
 
@@ -434,7 +461,7 @@ def test_a_report_that_was_killed_is_not_a_success(monkeypatch: Patch) -> None:
 
 def test_results_are_named_after_study_and_plan(path: Path, monkeypatch: Patch) -> None:
     seen: list[Path] = []
-    monkeypatch.setattr(run_command, "measure", lambda _s, _t, results, _r: seen.append(results))
+    monkeypatch.setattr(run_command, "measure", lambda _s, _t, results, *_: seen.append(results))
     sha256 = plan.expand(study.load(path)).sha256
     cli.main(["run", str(path)])
     path.write_text(path.read_text() + "# a comment changes nothing\n")
@@ -452,7 +479,7 @@ def test_the_exit_code_of_run(
     failed: int, reported: int, code: int, *, path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
     monkeypatch.setattr(runner, "run", lambda *_: outcome(Path("out"), failed))
-    monkeypatch.setattr(run_command, "analyse", lambda _: reported)
+    monkeypatch.setattr(run_command, "analyse", lambda *_: reported)
     assert cli.main(["run", str(path)]) == code
     assert ("1 of 4 launches failed" in capsys.readouterr().err) == bool(failed)
 
@@ -526,6 +553,30 @@ def test_weights_are_weighed_only_when_asked_for(
     assert [options["weights"] for options in given] == [asked]
 
 
+class Speaker(Fake):
+    """A renderer that also writes Indonesian."""
+
+    languages = ("en", "id")
+
+    def in_language(self, language: str) -> Speaker:
+        return Speaker(f"{self.name} ({language})", self.file)
+
+
+def test_report_in_a_language_leaves_out_who_does_not_write_in_it(
+    results: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    render_with(monkeypatch, Speaker("md"), Fake("svg"))
+    out = results / "report"
+    assert cli.main(["report", str(results), "--lang", "id"]) == 0
+    assert "left out: report format svg does not write in id" in capsys.readouterr().err
+    assert sorted(file.name for file in out.iterdir()) == ["MANIFEST.sha256", "report.md"]
+    assert (out / "report.md").read_bytes() == b"md (id) of <results>\n"
+    assert cli.main(["report", str(results), "--lang", "id", "--format", "md,svg"]) == 2
+    assert "report format 'svg' does not write in language 'id'" in capsys.readouterr().err
+    assert cli.main(["report", str(results), "--lang", "ids"]) == 2
+    assert "no language named 'ids' (--lang)" in capsys.readouterr().err
+
+
 def test_report_writes_what_is_asked_where_it_is_asked(
     results: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
@@ -533,7 +584,8 @@ def test_report_writes_what_is_asked_where_it_is_asked(
     capsys.readouterr()
     out = tmp_path / "x" / "y"
     assert cli.main(["report", str(results), "--format", "md, json", "--out", str(out)]) == 0
-    assert sorted(file.name for file in out.iterdir()) == ["report.json", "report.md"]
+    named = sorted(file.name for file in out.iterdir())
+    assert named == ["MANIFEST.sha256", "report.json", "report.md"]
     assert capsys.readouterr().out == ""
     assert cli.main(["report", str(results), "--format", "mdd"]) == 2
     assert "Did you mean 'md'?" in capsys.readouterr().err
@@ -607,7 +659,7 @@ def quick(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Let quickstart measure nothing; return its results directory."""
     monkeypatch.setattr(quickstart, "check_machine", lambda _host, _cache: "disk: enough")
     monkeypatch.setattr(runner, "run", lambda _s, _t, results, *_: outcome(results))
-    monkeypatch.setattr(run_command, "analyse", lambda _: 0)
+    monkeypatch.setattr(run_command, "analyse", lambda *_: 0)
     monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "new" / "results"
 

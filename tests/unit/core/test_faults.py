@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inferometer.load.driver import Body, Target, collect
+from inferometer.loadgen.driver import Body, Target, collect
 from inferometer.testing.faults import CATALOGUE, Fault, run
 from inferometer.testing.oracle import Options, Oracle
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from inferometer.load.http import Client, Exchange, Target, frame
+from inferometer.loadgen.http import Client, Exchange, Target, frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from inferometer.load.sse import Decoded, decode, error_text
+from inferometer.loadgen.sse import Decoded, decode, error_text
 from inferometer.records import CHUNK_COUNT_UNKNOWN
 
 

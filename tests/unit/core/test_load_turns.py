@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from inferometer.load.arrivals import Arrivals
-from inferometer.load.deal import Dealer
-from inferometer.load.driver import Body, LoadPlan, Target, drive
+from inferometer.loadgen.arrivals import Arrivals
+from inferometer.loadgen.deal import Dealer
+from inferometer.loadgen.driver import Body, LoadPlan, Target, drive
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:

@@ -17,16 +17,16 @@ import psutil
 import pytest
 
 from inferometer.errors import LaunchError
-from inferometer.load import address, remote
-from inferometer.load.arrivals import Arrivals
-from inferometer.load.deal import Dealer, Share, stock_size, worker_count
-from inferometer.load.driver import Body, Hooks, LoadPlan, Target, drive
+from inferometer.loadgen import address, remote
+from inferometer.loadgen.arrivals import Arrivals
+from inferometer.loadgen.deal import Dealer, Share, stock_size, worker_count
+from inferometer.loadgen.driver import Body, Hooks, LoadPlan, Target, drive
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from inferometer.load.driver import LoadResult
+    from inferometer.loadgen.driver import LoadResult
 
 TOKENS = 6
 
@@ -44,7 +44,7 @@ def run(oracle: Oracle, hooks: Hooks | None = None, **plan: object) -> LoadResul
 
 def children() -> list[psutil.Process]:
     found = psutil.Process().children()
-    return [child for child in found if "inferometer.load.worker" in child.cmdline()]
+    return [child for child in found if "inferometer.loadgen.worker" in child.cmdline()]
 
 
 def when_working(do: object, *, count: int = 2) -> threading.Thread:
@@ -416,7 +416,7 @@ def test_a_load_that_lost_a_worker_is_not_told() -> None:
 
 PARENT = """
 import sys
-from inferometer.load.driver import Body, LoadPlan, Target, drive
+from inferometer.loadgen.driver import Body, LoadPlan, Target, drive
 body = Body(b'{"prompt": [1, 2], "max_tokens": 4, "stream": true}', 0, 2, 4)
 drive(Target("127.0.0.1", int(sys.argv[1])), lambda _: body,
       LoadPlan(concurrency=2, workers=2, window_s=600))

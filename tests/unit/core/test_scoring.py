@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from inferometer.load.http import Target
+from inferometer.loadgen.http import Target
 from inferometer.scoring import logprobs, scores
 from inferometer_engines.sglang import Sglang
 from inferometer_engines.tensorrt_llm import TensorRtLlm

@@ -11,9 +11,9 @@ import pytest
 from inferometer import cooling
 from inferometer.engine import Platform
 from inferometer.errors import LaunchError
-from inferometer.load import soak as loads
-from inferometer.load.driver import Body, Hooks, LoadPlan, Target, soaked
-from inferometer.load.soak import Patience, settled
+from inferometer.loadgen import soak as loads
+from inferometer.loadgen.driver import Body, Hooks, LoadPlan, Target, soaked
+from inferometer.loadgen.soak import Patience, settled
 from inferometer.plan import LoadPoint
 from inferometer.records import Condition, Cooling, LaunchRecord, MeterInfo
 from inferometer.soak import hottest, soak_s

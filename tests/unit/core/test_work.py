@@ -11,7 +11,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from inferometer.errors import UsageError
-from inferometer.load.driver import LoadResult
+from inferometer.loadgen.driver import LoadResult
 from inferometer.plan import LoadPoint
 from inferometer.point import load_plan, request_bodies, window
 from inferometer.study import LoadEntry, Protocol, WorkloadEntry

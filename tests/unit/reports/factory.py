@@ -37,6 +37,7 @@ from inferometer.comparison import (
     Ranking,
     Setting,
     Stack,
+    Start,
     Unranked,
     Value,
 )
@@ -179,6 +180,19 @@ def stack(id_: str, version: str) -> Stack:
         environment_variables={"HF_HUB_OFFLINE": "1", "MESSAGE": "two words"},
         environment={"kind": "venv", "python": "3.11.9"},
         resolved_configuration={"max_num_seqs": 256 if id_ == "vllm" else 64, f"{id_}_only": True},
+    )
+
+
+def start(stack_: str, model: str) -> Start:
+    return Start(
+        stack=stack_,
+        model=model,
+        launch=f"r1-{stack_}-{model}",
+        script=f"MODEL=/models/{model}\n"
+        "export HF_HUB_OFFLINE=1\n"
+        "export MESSAGE='two words'\n"
+        f'python -m {stack_}.server --model "$MODEL" --port 8000',
+        places={"MODEL": f"the model {model}"},
     )
 
 
@@ -325,6 +339,9 @@ def comparison() -> Comparison:
         phases=phases(),
         noise=noise(),
         costs=factory_costs.costs(),
+        starts=[
+            start(name, model) for model in MODELS.values() for name in ("vllm", "transformers")
+        ],
     )
 
 

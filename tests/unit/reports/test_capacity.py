@@ -75,7 +75,7 @@ def test_the_sentence_stands_in_every_text() -> None:
 
 
 def test_the_section_has_every_rate_and_what_was_missed_first() -> None:
-    lines = capacity.section(View(made(one("vllm", 8, 9, None))))
+    lines = list(markdown.lines(capacity.section(View(made(one("vllm", 8, 9, None))))))
     assert lines[0] == "## Capacity at the SLO"
     (row,) = (line for line in lines if line.startswith("| vllm 0.32.0 | 8.00 "))
     assert [cell.strip() for cell in row.strip("|").split("|")][-3:] == ["TPOT", "12.5", "none"]

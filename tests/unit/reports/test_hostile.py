@@ -75,6 +75,18 @@ def hostile() -> Comparison:
         metrics=[replace(metric, title=NAME, formula=NAME) for metric in base.metrics],
         cells=cells,
         rankings=rankings,
+        starts=[
+            replace(
+                one,
+                model=NAME,
+                script=NAME,
+                places={NAME: NAME},
+                files=[NAME],
+                secrets=[NAME],
+                notes=[NAME],
+            )
+            for one in base.starts
+        ],
         missing=[Missing(what=NAME, reason=NAME, detail=NAME, fix=NAME)],
         warnings=[NAME, "1. one", "- two", "# three", "> four"],
         host={NAME: NAME},
@@ -150,7 +162,14 @@ def test_markdown_keeps_its_structure() -> None:
     inline = [child for token in tokens for child in token.children or []]
     assert {t.content for t in tokens if t.type == "html_block"} == OWN_HTML
     assert not [t for t in inline if t.type in {"html_inline", "link_open", "image", "em_open"}]
-    own_code = {"=1", "?", "--weights", "inferometer report RESULTS", "report.json"}
+    own_code = {
+        "=1",
+        "?",
+        "--weights",
+        "inferometer launch RESULTS",
+        "inferometer report RESULTS",
+        "report.json",
+    }
     assert {t.content for t in inline if t.type == "code_inline"} <= own_code
     assert len([t for t in tokens if t.type == "heading_open" and t.tag == "h1"]) == 1
     assert not [t for t in tokens if t.type in {"ordered_list_open", "code_block"}]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.reports import factory, figures
+from tests.unit.reports import factory
+from tests.unit.reports.test_html import many_points
 
 from inferometer.comparison import (
     Cell,
@@ -21,7 +22,10 @@ from inferometer.comparison import (
     Value,
 )
 from inferometer.numbers import with_interval
+from inferometer_reports import escape
 from inferometer_reports.markdown import render
+from inferometer_reports.view import View
+from inferometer_reports.words import answers as whole_answers
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "report.md"
 
@@ -51,12 +55,29 @@ def test_the_first_lines_answer_every_question() -> None:
         assert f"**{subject}**" in head
 
 
-def test_the_answer_is_short() -> None:
-    found = lines(factory.comparison())
+def answer_words(comparison: Comparison) -> list[str]:
+    """What stands under Answer, and the title itself."""
+    found = lines(comparison)
     start = found.index("## Answer")
     end = next(i for i, line in enumerate(found) if line.startswith("**How sure"))
-    words = re.findall(r"[^\s]*\w[^\s]*", " ".join(found[start + 1 : end]))
-    assert len(words) <= 150
+    return re.findall(r"\S*\w\S*", " ".join(found[start:end]))
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 6])
+def test_the_answer_is_short_and_whole_below(points: int) -> None:
+    comparison = many_points(points)
+    assert len(answer_words(comparison)) <= 120
+    _, below = "\n".join(lines(comparison)).split("## Rankings", 1)
+    for lead, text in whole_answers(View(comparison)):
+        assert f"- **{lead}** {escape.markdown(escape.line(text))}" in below
+
+
+def test_an_answer_that_fits_is_told_once() -> None:
+    base = factory.comparison()
+    one = replace(base, rankings=base.rankings[:1], models=base.models[:1], cells=base.cells[:1])
+    text = "\n".join(lines(one))
+    assert text.count("- **Throughput, dense:**") == 1
+    assert "leads: 1.25x (95 % 1.19 to 1.32, n = 3) the output throughput" in text
 
 
 def test_warnings_never_push_the_answer_out() -> None:
@@ -154,26 +175,43 @@ def test_any_part_may_be_empty(field: str) -> None:
 def test_launch_commands_can_be_pasted() -> None:
     text = "\n".join(lines(factory.comparison()))
     assert (
-        "```bash\nexport HF_HUB_OFFLINE=1\nexport MESSAGE='two words'\n"
-        "python -m vllm.server --model '/models/smol-135m' --port 8000\n```"
+        "```bash\nMODEL=/models/smol-135m\nexport HF_HUB_OFFLINE=1\nexport MESSAGE='two words'\n"
+        'python -m vllm.server --model "$MODEL" --port 8000\n```'
     ) in text
+    assert "MODEL is the model smol-135m. The path exists on the machine that measured." in text
+    assert "**To start it:**" in text
 
 
-def test_each_model_is_launched_with_its_own_variables() -> None:
+def test_a_launch_names_its_files_secrets_and_notes() -> None:
     base = factory.comparison()
-    own = {
-        figures.MODELS["dense"]: {"SPACE": "2"},
-        figures.MODELS["moe"]: {"MOE": "on", "SPACE": "4"},
-    }
-    both = {"MOE": "differs by model: ...", "SPACE": "differs by model: ..."}
-    stacks = [
-        replace(one, environment_variables=both, variables_by_model=own) for one in base.stacks
+    starts = [
+        replace(one, files=["extra.yaml"], secrets=["HF_TOKEN"], notes=["Left out: A."])
+        for one in base.starts
     ]
-    text = render(replace(base, stacks=stacks))["report.md"].decode()
+    text = render(replace(base, starts=starts))["report.md"].decode()
     section = text.partition("## Launch the winner")[2].partition("\n## ")[0]
-    assert "```bash\nexport SPACE=2\npython" in section
-    assert "```bash\nexport MOE=on\nexport SPACE=4\npython" in section
-    assert "differs by model" not in section
+    assert "Generated configuration, written by these lines: extra.yaml." in section
+    assert "HF_TOKEN is a secret and not stored: set it before." in section
+    assert "- Left out: A." in section
+    none = render(replace(base, starts=[]))["report.md"].decode()
+    assert "The launch command was not recorded." in none
+    assert "To start it" not in none
+    assert "To start it" not in render(replace(base, rankings=[]))["report.md"].decode()
+
+
+def test_each_model_is_launched_in_its_own_way() -> None:
+    base = factory.comparison()
+    starts = [
+        replace(one, script=f"export SPACE={'4' if 'moe' in one.model else '2'}")
+        for one in base.starts
+    ]
+    text = render(replace(base, starts=starts))["report.md"].decode()
+    section = text.partition("## Launch the winner")[2].partition("\n## ")[0]
+    dense, _, moe = section.partition("### MoE")
+    assert "export SPACE=2" in dense
+    assert "SPACE=4" not in dense
+    assert "export SPACE=4" in moe
+    assert "SPACE=2" not in moe
 
 
 def test_unequal_settings_are_named() -> None:

@@ -30,12 +30,12 @@ from inferometer_reports import (
     charts,
     console,
     markdown,
-    markdown_moe,
     moe_tables,
     moe_words,
     report_json,
     words,
 )
+from inferometer_reports.sections import moe
 from inferometer_reports.view import View
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "report" / "moe.md"
@@ -55,7 +55,7 @@ def drawn() -> dict[str, bytes]:
 
 
 def section(comparison: Comparison) -> str:
-    return "\n".join(markdown_moe.section(View(comparison), []))
+    return "\n".join(markdown.lines(moe.section(View(comparison), [])))
 
 
 def texts(svg: bytes) -> list[str]:
@@ -64,7 +64,7 @@ def texts(svg: bytes) -> list[str]:
 
 def test_golden(drawn: dict[str, bytes]) -> None:
     text = drawn["report.md"].decode()
-    found = text[text.index(markdown_moe.TITLE) : text.index("\n## Energy")]
+    found = text[text.index(f"## {moe.TITLE}") : text.index("\n## Energy")]
     if os.environ.get("UPDATE_GOLDEN"):
         GOLDEN.write_text(found)
     assert found == GOLDEN.read_text()
@@ -72,6 +72,7 @@ def test_golden(drawn: dict[str, bytes]) -> None:
 
 def test_charts_stand_beside_the_report_and_repeat_their_bytes(drawn: dict[str, bytes]) -> None:
     assert drawn.keys() - {"report.md"} == FILES
+    charts.drawn.cache_clear()
     assert markdown.render(factory_moe.comparison()) == drawn
     text = drawn["report.md"].decode()
     assert set(re.findall(r"!\[[^]]+\]\(([^)]+)\)", text)) == FILES
@@ -302,7 +303,7 @@ def test_one_architecture_cannot_answer() -> None:
 
 def test_nothing_is_said_where_nobody_looked() -> None:
     alone = replace(factory.comparison(), moe_ratios=[])
-    assert markdown_moe.TITLE not in markdown.render(alone)["report.md"].decode()
+    assert moe.TITLE not in markdown.render(alone)["report.md"].decode()
     old = markdown.render(factory.comparison())
     assert old.keys() == {"report.md"}
     assert "Every ratio of MoE to dense" in old["report.md"].decode()

@@ -7,7 +7,8 @@ from tests.unit.reports import factory
 from tests.unit.reports.figures import value
 
 from inferometer.comparison import Comparison, Dropped, Pair, Prior, Stopped
-from inferometer_reports import markdown_pairs
+from inferometer_reports import markdown
+from inferometer_reports.sections import pairs
 from inferometer_reports.view import View
 
 STOPPED = Stopped(
@@ -46,11 +47,11 @@ def compared(stopped: Stopped | None = None, *, priors: bool = False) -> Compari
 
 
 def said(comparison: Comparison) -> str:
-    return "\n".join(markdown_pairs.section(View(comparison)))
+    return "\n".join(markdown.lines(pairs.section(View(comparison))))
 
 
 def test_without_a_pair_there_is_nothing_to_say() -> None:
-    assert markdown_pairs.section(View(factory.comparison())) == []
+    assert pairs.section(View(factory.comparison())) == []
 
 
 def test_the_level_is_of_one_ranking_and_every_pair_is_there() -> None:

@@ -10,16 +10,27 @@ from rich.console import Console
 from tests.unit.reports import factory
 
 from inferometer.comparison import Comparison
-from inferometer_reports import console, inferometer_renderers, report_json
+from inferometer_reports import charts, console, inferometer_renderers, report_json, words
+from inferometer_reports.view import View
 
 
 def test_renderers_are_found_by_name_and_repeat_their_bytes() -> None:
     files = {}
     for renderer in inferometer_renderers():
-        once, again = (dict(renderer.render(factory.comparison())) for _ in range(2))
+        once = dict(renderer.render(factory.comparison()))
+        charts.drawn.cache_clear()
+        again = dict(renderer.render(factory.comparison()))
         assert once == again
-        files[renderer.name] = set(once)
-    assert files == {"md": {"report.md"}, "json": {"report.json"}, "text": {"report.txt"}}
+        files[renderer.name] = {name.partition("/")[0] for name in once}
+    assert files == {
+        "html": {"report.html"},
+        "md": {"report.md"},
+        "json": {"report.json"},
+        "text": {"report.txt"},
+        "csv": {"tables"},
+        "figures": {"figures"},
+        "openmetrics": {"report.openmetrics.txt"},
+    }
 
 
 def test_importing_the_plugin_imports_no_renderer() -> None:
@@ -58,6 +69,17 @@ def test_text_has_answers_and_rankings_in_100_columns() -> None:
     assert "Energy, MoE: no clear winner" in text
     assert "=1" in text
     assert "0.800 (0.760 to 0.840)" in text
+
+
+def test_the_answer_of_the_text_is_short_and_whole_below() -> None:
+    comparison = factory.comparison()
+    text = console.render(comparison)["report.txt"].decode()
+    above = text[text.index("Throughput, dense:") : text.index("How sure:")]
+    assert len(above.split()) <= 120
+    assert "in brackets: 95 % intervals over 3 launches." in above
+    below = " ".join(text[text.index("Checks:") :].split())
+    for statement in words.answers(View(comparison)):
+        assert f"{statement.lead} {statement.text}" in below
 
 
 def test_summary_prints_to_a_console() -> None:

@@ -12,8 +12,8 @@ from tests.unit.reports.test_hostile import NAME, OWN_HTML, hostile
 
 from inferometer.comparison import Comparison, Missing, Value
 from inferometer.comparison.several import Apart, Figure, Group, Line, Part, Several, SideBySide
-from inferometer_reports import console, markdown, report_json, words_several
-from inferometer_reports.markdown_several import _deeper
+from inferometer_reports import console, document, markdown, report_json, words_several
+from inferometer_reports.blocks import deeper
 
 
 def part(name: str, first_round: int = 1) -> Part:
@@ -95,19 +95,10 @@ def test_the_machine_is_said_in_a_few_words() -> None:
 def test_every_group_is_whole_below_the_summary() -> None:
     comparison = factory.comparison()
     content = markdown.render_several(several(comparison))["report.md"].decode()
-    own = markdown.render(comparison)["report.md"].decode().splitlines()
+    own = deeper(document.report(comparison)[1:], 1)
     assert content.count("## Rankings") == 4
     assert content.count("\n# ") == 0
-    deeper = "\n".join(_deeper(own[2:]))
-    assert content.count(deeper) == 4
-
-
-def test_headings_sink_and_code_stays() -> None:
-    lines = ["# a", "````toml", "# b", "```", "# c", "````", "## d", "```", "# e", "```", "# f"]
-    assert list(_deeper(lines)) == [
-        *("## a", "````toml", "# b", "```", "# c", "````"),
-        *("### d", "```", "# e", "```", "## f"),
-    ]
+    assert content.count("\n".join(markdown.lines(own))) == 4
 
 
 def test_hostile_text_stays_where_it_stands() -> None:

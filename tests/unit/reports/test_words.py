@@ -14,7 +14,7 @@ from inferometer.comparison import (
     Value,
 )
 from inferometer.reasons import listing
-from inferometer_reports import words
+from inferometer_reports import stopping, words
 from inferometer_reports.verdicts import answer, clause, inverse
 from inferometer_reports.view import View
 
@@ -124,6 +124,18 @@ def test_many_load_points_are_counted() -> None:
     assert answer(view, "throughput", "dense") == (
         "vllm 0.32.0 leads at 4 of 5 load points (1.25x to 1.25x the output throughput of the "
         "second); no clear winner at 1 of 5 load points."
+    )
+
+
+def test_a_load_point_without_a_contest_has_no_verdict() -> None:
+    """One stack alone, or none, is not a winner who is not clear."""
+    ranking = first(factory.comparison())
+    points = [replace(ranking, load=f"{n} streams") for n in range(3)]
+    alone = replace(ranking, load="64 streams", entries=ranking.entries[:1])
+    nobody = replace(ranking, load="128 streams", entries=[])
+    assert answer(with_rankings(*points, alone, nobody), "throughput", "dense") == (
+        "vllm 0.32.0 leads at 3 of 5 load points (1.25x to 1.25x the output throughput of the "
+        "second); not ranked at 2 of 5 load points."
     )
 
 
@@ -237,7 +249,7 @@ def test_a_sequential_study_says_why_it_stopped_and_what_stayed_open() -> None:
     assert words.label(view).text.startswith("5 of at most 8 rounds, ")
     text = words.how_sure(view).text
     assert text.startswith("5 of at most 8 rounds, every stack launched anew in each")
-    stop, undecided = words.sequential(view)
+    stop, undecided = stopping.sequential(view)
     assert stop.lead == "Stopped:"
     assert [it.lead for it in words.context(view)][:3] == ["How sure:", "Stopped:", "Undecided:"]
     assert stop.text.startswith(
@@ -278,10 +290,10 @@ def test_a_prior_is_named_with_the_launches_it_rests_on() -> None:
     )
     few, many = (Prior(launches=n, studies=2, variance=1e-4, df=6) for n in (12, 15))
     rankings = [replace(base.rankings[0], prior=few), replace(base.rankings[1], prior=many)]
-    (told,) = words.sequential(View(replace(base, stopped=stopped, rankings=rankings)))
+    (told,) = stopping.sequential(View(replace(base, stopped=stopped, rankings=rankings)))
     assert (
         "every pair is decided; prior from at least 12 launches in two earlier studies."
         in told.text
     )
-    (alone,) = words.sequential(View(replace(base, stopped=stopped, rankings=rankings[:1])))
+    (alone,) = stopping.sequential(View(replace(base, stopped=stopped, rankings=rankings[:1])))
     assert "; prior from 12 launches in two earlier studies." in alone.text

@@ -13,7 +13,7 @@ from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.kit import OUTPUT_TOKENS, PATIENCE_S, PROMPT_TOKENS
 
 if TYPE_CHECKING:
-    from inferometer.load.driver import Answer
+    from inferometer.loadgen.driver import Answer
     from inferometer.records import Request
     from inferometer.testing.check import Check
     from inferometer.testing.conformance.kit import Fake, Kit

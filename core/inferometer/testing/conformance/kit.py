@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Engine, Profile
     from inferometer.launch import Server
-    from inferometer.load.driver import Answer, Body
+    from inferometer.loadgen.driver import Answer, Body
     from inferometer.testing.fakes.scene import Setup
 
 HOST = "127.0.0.1"

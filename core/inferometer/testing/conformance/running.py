@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Engine, Readiness
     from inferometer.launch import Server
-    from inferometer.load.driver import Answer, Body
+    from inferometer.loadgen.driver import Answer, Body
     from inferometer.testing.check import Check, Result
 
 INPUT_TOKENS, OUTPUT_TOKENS = 48, 12

@@ -9,14 +9,14 @@ import msgspec
 
 from inferometer import counters
 from inferometer.counting import emptied
-from inferometer.load.driver import Body, Target, collect
+from inferometer.loadgen.driver import Body, Target, collect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.engine import CacheReset, Engine
     from inferometer.launch import Server
-    from inferometer.load.driver import Answer
+    from inferometer.loadgen.driver import Answer
 
 TIMEOUT_S = 60.0
 

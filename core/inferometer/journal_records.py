@@ -1,0 +1,92 @@
+"""What a run says of itself while it goes on: the lines of ``events.jsonl``.
+
+Times are nanoseconds of the wall clock: another process, on another day, reads them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from inferometer.numbers import number
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """Which process runs, so that another one can say whether it still does."""
+
+    pid: int
+    started: int
+    """Clock ticks since the machine began, proc(5): a pid is used again, with another start."""
+    boot: str
+    """The kernel's id of this boot."""
+    namespace: int
+    """Of pids: in another container the same number is another process."""
+    host: str
+    """A hash of the machine's name: results name no machine."""
+
+
+class Power(Struct, frozen=True, kw_only=True):
+    """What one meter said over a window, W, its devices added up."""
+
+    meter: str
+    kind: str
+    watts: float
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    """What the client and the meters saw in one window, at a glance; the analysis counts anew."""
+
+    launch: str
+    """Its id; that of a trial is in no plan."""
+    stack: str
+    model: str
+    workload: str
+    load: str
+    seconds: float
+    output_tps: float | None
+    """Output tokens/s, those of an answer spread evenly from its first to its last; None where no
+    answer gave any."""
+    powers: list[Power] = []
+    failed: int = 0
+    """Requests that ended in an error."""
+    simulated: bool = False
+    """No engine was run."""
+
+
+class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line. ``what`` says which of the other fields mean something.
+
+    ``begun``: a run begins (``process``). ``stage``, ``note``, ``warning``: ``text``. ``launch``:
+    one begins (``launch``, ``text``). ``window``: one is about to open (``seconds``; ``until_ns``,
+    when it closes). ``measured``: one is over (``figure``). ``launched``: a launch ended
+    (``launch``, ``status``, ``seconds``). ``ended``: the run ended (``status``, ``text``).
+    """
+
+    t_ns: int
+    what: Literal[
+        "begun", "stage", "note", "warning", "launch", "window", "measured", "launched", "ended"
+    ]
+    text: str = ""
+    launch: str = ""
+    status: str = ""
+    """Of a launch ``ok`` or ``failed``; of a run ``finished``, ``interrupted`` or ``failed``."""
+    seconds: float = 0.0
+    until_ns: int = 0
+    process: Process | None = None
+    figure: Figure | None = None
+
+
+def words(figure: Figure) -> str:
+    """Return a window's figures in words: ``about 51.6 output tok/s, 40.0 W (rapl)``."""
+    rate = figure.output_tps
+    parts = ["no tokens" if rate is None else f"about {number(rate)} output tok/s"]
+    if figure.simulated:
+        parts[0] += " (simulated)"
+    for power in figure.powers:
+        known = power.kind in {"measured", power.meter}
+        what = power.meter if known else f"{power.meter}, {power.kind}"
+        parts.append(f"{number(power.watts)} W ({what})")
+    if figure.failed:
+        parts.append(f"{figure.failed} requests failed")
+    return ", ".join(parts)
