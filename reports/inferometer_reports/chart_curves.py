@@ -10,18 +10,20 @@ import altair as alt
 from inferometer.numbers import with_interval
 from inferometer_reports.charts import (
     ABSENT,
-    HOLLOW,
     INK,
     Drawing,
     around,
     domain,
     layered,
+    look,
+    names,
     positive,
     spread,
     ticks,
     wide,
 )
 from inferometer_reports.escape import line
+from inferometer_reports.view import HOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +117,7 @@ def _panel(
         else alt.Scale(domain=ends, nice=False)
     )
     y = alt.Y("y:Q", scale=scale, axis=axis)
-    layers = [*_curves(f"curves-{place}", x, y), *_names(f"names-{place}", y)]
+    layers = [*_curves(f"curves-{place}", x, y), *names(f"names-{place}", y, PLOT + 8, LABELS)]
     if panel.ratios:
         one = alt.Chart(alt.NamedData("one")).mark_rule(color=INK, aria=False)
         layers.insert(0, one.encode(y=y))
@@ -143,30 +145,12 @@ def _curves(rows: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
             x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour
         ),
         there.mark_point(size=42, opacity=1, strokeWidth=1.5).encode(
-            x=x,
-            y=y,
-            shape=alt.Shape("shape:N", scale=None),
-            stroke=alt.Stroke("colour:N", scale=None),
-            fill=alt.Fill("fill:N", scale=None),
-            description="told:N",
+            x=x, y=y, description="told:N", **look()
         ),
         base.transform_filter("datum.y == null")
         .mark_text(text=ABSENT, fontSize=16, fontWeight="bold")
         .encode(x=x, y=alt.value(HEIGHT - 7), color=colour, description="told:N"),
     ]
-
-
-def _names(rows: str, y: alt.Y) -> list[alt.Chart]:
-    """Return the curves' names in ink, each with a mark of its curve's colour and shape."""
-    base = alt.Chart(alt.NamedData(rows)).encode(y=y)
-    mark = base.mark_point(size=40, opacity=1, aria=False).encode(
-        x=alt.value(PLOT + 8),
-        shape=alt.Shape("shape:N", scale=None),
-        stroke=alt.Stroke("colour:N", scale=None),
-        fill=alt.Fill("fill:N", scale=None),
-    )
-    text = base.mark_text(align="left", limit=LABELS, color=INK)
-    return [mark, text.encode(x=alt.value(PLOT + 18), text="name:N")]
 
 
 def _loads(number: int, x: alt.X) -> alt.Chart:

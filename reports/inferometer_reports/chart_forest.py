@@ -8,7 +8,6 @@ import altair as alt
 
 from inferometer.numbers import with_interval
 from inferometer_reports.charts import (
-    HOLLOW,
     INK,
     Drawing,
     around,
@@ -19,6 +18,7 @@ from inferometer_reports.charts import (
     wide,
 )
 from inferometer_reports.escape import line
+from inferometer_reports.view import HOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

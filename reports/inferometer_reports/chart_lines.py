@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import altair as alt
 
-from inferometer_reports.charts import ABSENT, INK, Drawing, layered, ticks
+from inferometer_reports.charts import ABSENT, INK, Drawing, layered, look, names, ticks
 from inferometer_reports.escape import line
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ def _panel(place: int, panel: Panel) -> alt.LayerChart | alt.FacetChart:
     x = alt.X("x:Q", scale=_scale(panel.x), axis=_axis(panel.x))
     y = alt.Y("y:Q", scale=_scale(panel.y), axis=_axis(panel.y))
     rule = alt.Chart(alt.NamedData(f"rule-{place}")).mark_rule(color=INK, aria=False).encode(y=y)
-    layers = [rule, *_lines(f"points-{place}", x, y, height), *_names(f"names-{place}", y)]
+    layers = [
+        rule,
+        *_lines(f"points-{place}", x, y, height),
+        *names(f"names-{place}", y, PLOT + 12, LABELS),
+    ]
     return layered(layers, panel.title, PLOT, height)
 
 
@@ -110,31 +114,11 @@ def _lines(rows: str, x: alt.X, y: alt.Y, height: int) -> list[alt.Chart]:
         .encode(x=x, y=y, order="x:Q", color=colour, detail="series:N"),
         base.transform_filter("datum.told != '' && datum.y != null")
         .mark_point(size=42, opacity=1, strokeWidth=1.5)
-        .encode(
-            x=x,
-            y=y,
-            shape=alt.Shape("shape:N", scale=None),
-            stroke=alt.Stroke("colour:N", scale=None),
-            fill=alt.Fill("fill:N", scale=None),
-            description="told:N",
-        ),
+        .encode(x=x, y=y, description="told:N", **look()),
         base.transform_filter("datum.told != '' && datum.y == null")
         .mark_text(text=ABSENT, fontSize=16, fontWeight="bold")
         .encode(x=x, y=alt.value(height - 7), color=colour, description="told:N"),
     ]
-
-
-def _names(rows: str, y: alt.Y) -> list[alt.Chart]:
-    """Return the stacks' names in ink, each behind its mark."""
-    base = alt.Chart(alt.NamedData(rows)).encode(y=y)
-    mark = base.mark_point(size=40, opacity=1, aria=False).encode(
-        x=alt.value(PLOT + 12),
-        shape=alt.Shape("shape:N", scale=None),
-        stroke=alt.Stroke("colour:N", scale=None),
-        fill=alt.Fill("fill:N", scale=None),
-    )
-    text = base.mark_text(align="left", limit=LABELS, color=INK)
-    return [mark, text.encode(x=alt.value(PLOT + 22), text="name:N")]
 
 
 def _rows(panel: Panel) -> list[dict[str, Any]]:

@@ -10,17 +10,18 @@ import altair as alt
 from inferometer.language import tr
 from inferometer.numbers import with_interval
 from inferometer_reports.charts import (
-    HOLLOW,
-    INK,
     PALE,
     Drawing,
     around,
     layered,
+    look,
+    names,
     positive,
     ticks,
     wide,
 )
 from inferometer_reports.escape import line
+from inferometer_reports.view import HOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,7 @@ def chart(dots: Sequence[Dot], axes: Axes, *, title: str, subtitle: str) -> Draw
     across, upwards = _span([dot.x for dot in shown]), _span([dot.y for dot in shown])
     x = alt.X("x:Q", scale=_scale(across), axis=_axis(across, axes.x))
     y = alt.Y("y:Q", scale=_scale(upwards), axis=_axis(upwards, axes.y))
-    layers = [*_lines(x, y), *_dots(x, y), *_names(y)]
+    layers = [*_lines(x, y), *_dots(x, y), *names("names", y, PLOT + 14, LABELS)]
     rows = {
         "dots": [_row(dot, across, upwards) for dot in shown],
         "front": sorted(
@@ -116,28 +117,9 @@ def _dots(x: alt.X, y: alt.Y) -> list[alt.Chart]:
         .mark_rule(strokeWidth=1.5, aria=False)
         .encode(x=x, y=alt.Y("y_low:Q"), y2="y_high:Q", color=colour),
         base.mark_point(size=60, opacity=1, strokeWidth=1.5).encode(
-            x=x,
-            y=y,
-            shape=alt.Shape("shape:N", scale=None),
-            stroke=alt.Stroke("colour:N", scale=None),
-            fill=alt.Fill("fill:N", scale=None),
-            description="told:N",
+            x=x, y=y, description="told:N", **look()
         ),
     ]
-
-
-def _names(y: alt.Y) -> list[alt.Chart]:
-    """Return the stacks' names in ink, each behind its mark."""
-    base = alt.Chart(alt.NamedData("names"))
-    mark = base.mark_point(size=50, opacity=1, aria=False).encode(
-        x=alt.value(PLOT + 14),
-        y=y,
-        shape=alt.Shape("shape:N", scale=None),
-        stroke=alt.Stroke("colour:N", scale=None),
-        fill=alt.Fill("colour:N", scale=None),
-    )
-    text = base.mark_text(align="left", limit=LABELS, color=INK)
-    return [mark, text.encode(x=alt.value(PLOT + 24), y=y, text="name:N")]
 
 
 def _row(dot: Dot, across: _Span, upwards: _Span) -> dict[str, Any]:
@@ -186,6 +168,7 @@ def _legend(dots: Sequence[Dot], upwards: _Span) -> list[dict[str, Any]]:
             "name": name,
             "y": _number(8 + place * STEP, upwards),
             "colour": style.colour,
+            "fill": style.colour,
             "shape": style.shape,
         }
         for place, (name, style) in enumerate(sorted(named.items()))

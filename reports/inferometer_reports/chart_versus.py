@@ -9,6 +9,7 @@ from inferometer.numbers import times
 from inferometer_reports import chart_forest, charts
 from inferometer_reports import words_versus as words
 from inferometer_reports.blocks import Picture
+from inferometer_reports.view import HOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,5 +99,5 @@ def _subtitle(versus: Versus, metrics: Sequence[Sequence[Line]]) -> str:
     differ = any(one.reason == "not_comparable" for own in metrics for one in own)
     held = tr(" No verdict: something differs, see below.") if differ else ""
     kinds = {one.ratio.kind for own in metrics for one in own}
-    hollow = tr(" Hollow: not measured.") if kinds & set(charts.HOLLOW) else ""
+    hollow = tr(" Hollow: not measured.") if kinds & set(HOLLOW) else ""
     return f"{made_up}{tr('95 % intervals over launches.')}{hollow}{held}"

@@ -20,7 +20,7 @@ from inferometer_reports.escape import line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.comparison import Kind, Value
+    from inferometer.comparison import Value
 
 VEGA_LITE = "6.4"
 """The release that draws; another one may place things elsewhere."""
@@ -34,8 +34,6 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down")
 ABSENT = "\N{MULTIPLICATION SIGN}"
 """Stands on the axis where a value is absent."""
 INK, FAINT, PALE = "#333333", "#767676", "#D9D9D9"
-HOLLOW: tuple[Kind, ...] = ("estimated", "simulated", "declared", "interpolated")
-"""Kinds of number that nobody measured."""
 TICKS = (
     (0.1, *(step / 10 for step in range(2, 20))),
     (1.0, 1.5, 2.0, 3.0, 5.0, 7.0),
@@ -130,6 +128,26 @@ def layered(
     """Return one panel; ``height`` is a number of pixels or a step."""
     head = alt.TitleParams(text=line(title), anchor="start", fontSize=12, color=INK)
     return alt.layer(*layers, width=width, height=height, title=head)
+
+
+def look() -> dict[str, Any]:
+    """Return the channels that give a mark its row's colour, shape and filling."""
+    return {
+        "shape": alt.Shape("shape:N", scale=None),
+        "stroke": alt.Stroke("colour:N", scale=None),
+        "fill": alt.Fill("fill:N", scale=None),
+    }
+
+
+def names(rows: str, y: alt.Y, left: int, limit: int) -> list[alt.Chart]:
+    """Return stacks' names in ink, at most ``limit`` pixels wide, each behind its stack's mark.
+
+    ``left`` is where the marks stand, in pixels from the left of the panel.
+    """
+    base = alt.Chart(alt.NamedData(rows)).encode(y=y)
+    mark = base.mark_point(size=40, opacity=1, aria=False).encode(x=alt.value(left), **look())
+    text = base.mark_text(align="left", limit=limit, color=INK)
+    return [mark, text.encode(x=alt.value(left + 10), text="name:N")]
 
 
 def positive(number: float | None) -> float | None:

@@ -10,7 +10,7 @@ from inferometer_reports import chart_curves, chart_forest, charts
 from inferometer_reports import moe_words as words
 from inferometer_reports.blocks import Picture
 from inferometer_reports.moe_tables import scaled
-from inferometer_reports.view import key_of
+from inferometer_reports.view import HOLLOW, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -141,7 +141,7 @@ def _subtitle(values: Sequence[Value], text: str) -> str:
     """Return what is matched, the intervals, and the kind of number where nobody measured it."""
     kinds = {value.kind for value in values if value.value is not None}
     made_up = tr("SIMULATED, no engine was measured. ") if "simulated" in kinds else ""
-    hollow = tr(" Hollow: not measured.") if kinds & set(charts.HOLLOW) else ""
+    hollow = tr(" Hollow: not measured.") if kinds & set(HOLLOW) else ""
     return tr(
         "{made_up}{text}. 95 % intervals over launches.{hollow}",
         made_up=made_up,

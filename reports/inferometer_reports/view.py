@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         Value,
     )
 
+HOLLOW: tuple[Kind, ...] = ("estimated", "simulated", "declared", "interpolated")
+"""Kinds of number that nobody measured."""
 ARCHITECTURES: tuple[Architecture, ...] = ("dense", "moe")
 ARCHITECTURE_WORDS = {"dense": "dense", "moe": "MoE"}
 ARCHITECTURE_TITLES = {"dense": "Dense", "moe": "MoE"}

@@ -9,8 +9,10 @@ from inferometer_plugins.importers.figures import Row
 from inferometer_plugins.importers.quantities import PERCENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from inferometer.comparison import Imported
+    from inferometer.importer import Source
     from inferometer_plugins.importers.figures import Figures
 
 Table = dict[str, Any]
@@ -49,6 +51,21 @@ def documents(content: bytes) -> list[tuple[str, Any]]:
     if first is None:
         return [("", document(content))]
     return [(lines[0][0], first), *((where, document(line)) for where, line in lines[1:])]
+
+
+def each(
+    sources: Sequence[Source], read: Callable[[Source, Any, str, int], Imported]
+) -> list[Imported]:
+    """Return what ``read`` makes of each value: its file, itself, its place there and its number.
+
+    Raises:
+        ForeignFile: a value is not of the format.
+    """
+    return [
+        read(source, said, where, number_)
+        for source in sources
+        for number_, (where, said) in enumerate(documents(source.content))
+    ]
 
 
 def latencies(names: Mapping[str, str], suffix: str = "_ms", scale: float = 1) -> Iterator[Key]:

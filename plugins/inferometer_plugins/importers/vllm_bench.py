@@ -51,11 +51,7 @@ def read(sources: Sequence[Source]) -> list[Imported]:
     Raises:
         ForeignFile: a file is not of this format.
     """
-    return [
-        _read(source, said, where, number_)
-        for source in sources
-        for number_, (where, said) in enumerate(bench_json.documents(source.content))
-    ]
+    return bench_json.each(sources, _read)
 
 
 def _read(source: Source, run: Any, where: str, number_: int) -> Imported:

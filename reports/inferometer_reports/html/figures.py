@@ -9,7 +9,7 @@ from inferometer.language import tr
 from inferometer.numbers import point, with_interval
 from inferometer_reports import capacity, chart_curves, chart_forest, chart_scatter, charts
 from inferometer_reports.blocks import Picture
-from inferometer_reports.view import ARCHITECTURE_WORDS, by_place, key_of
+from inferometer_reports.view import ARCHITECTURE_WORDS, HOLLOW, by_place, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,7 @@ def subtitle(kinds: Iterable[Kind], text: str) -> str:
     """Return ``text`` with what a chart says of kinds of number that nobody measured."""
     found = set(kinds)
     made_up = tr("SIMULATED, no engine was measured. ") if "simulated" in found else ""
-    hollow = tr(" Hollow: not measured.") if found & set(charts.HOLLOW) else ""
+    hollow = tr(" Hollow: not measured.") if found & set(HOLLOW) else ""
     return f"{made_up}{text}{hollow}"
 
 

@@ -12,6 +12,7 @@ from inferometer_reports import chart_lines, charts
 from inferometer_reports.blocks import Datum, Heading, Picture, Table, say
 from inferometer_reports.escape import line
 from inferometer_reports.html.figures import style, styles, subtitle
+from inferometer_reports.view import HOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,7 +134,7 @@ def _pace(value: Value) -> str:
 
 
 def _hollow(kind: Kind) -> bool:
-    return kind in charts.HOLLOW
+    return kind in HOLLOW
 
 
 def distributions(view: View) -> list[Block]:

@@ -19,10 +19,10 @@ from inferometer_reports.blocks import (
     Strong,
     Table,
 )
-from inferometer_reports.charts import HOLLOW
 from inferometer_reports.escape import printable
 from inferometer_reports.html import drawing
 from inferometer_reports.html.markup import Markup, element, join, text
+from inferometer_reports.view import HOLLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
