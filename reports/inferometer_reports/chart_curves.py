@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from inferometer.comparison import Value
-    from inferometer_reports.charts import Style
+    from inferometer_reports.charts import Part, Style
 
 PLOT, HEIGHT = 480, 130
 LABELS = 175
@@ -85,21 +85,24 @@ class Panel(NamedTuple):
 
 def chart(panels: Sequence[Panel], loads: Sequence[str], *, title: str, subtitle: str) -> Drawing:
     """Return the panels below each other; the load points stand under the last."""
-    parts = []
     rows: dict[str, list[dict[str, Any]]] = {
         "one": [{"y": 1}],
         "loads": [{"x": place, "load": line(load)} for place, load in enumerate(loads)],
     }
     for place, panel in enumerate(panels):
-        parts.append(_panel(place, panel, loads, last=panel is panels[-1]))
         rows[f"curves-{place}"] = _rows(panel, loads)
         rows[f"names-{place}"] = _named(panel)
-    return Drawing(title, subtitle, parts, rows)
+
+    def parts() -> list[Part]:
+        return [
+            _panel(place, panel, loads, last=panel is panels[-1])
+            for place, panel in enumerate(panels)
+        ]
+
+    return Drawing(title, subtitle, (panels, loads), parts, rows)
 
 
-def _panel(
-    place: int, panel: Panel, loads: Sequence[str], *, last: bool
-) -> alt.LayerChart | alt.FacetChart:
+def _panel(place: int, panel: Panel, loads: Sequence[str], *, last: bool) -> Part:
     x = alt.X(
         "x:Q",
         scale=alt.Scale(domain=[-0.4, len(loads) - 0.6], nice=False),

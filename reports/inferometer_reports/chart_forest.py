@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.comparison import Value
-    from inferometer_reports.charts import Style
+    from inferometer_reports.charts import Part, Style
 
 PLOT = 255
 """Pixels of the plot between the names on its left and the figures on its right."""
@@ -68,16 +68,19 @@ def chart(
     if amounts:
         span = _Span(around(values), log=wide(values), one=False)
         axis = f"{axis}, logarithmic" if span.log else axis
-    parts = [
-        _panel(f"rows-{place}", panel.title, span, axis if panel is shown[-1] else None)
-        for place, panel in enumerate(shown)
-    ]
+
+    def parts() -> list[Part]:
+        return [
+            _panel(f"rows-{place}", panel.title, span, axis if panel is shown[-1] else None)
+            for place, panel in enumerate(shown)
+        ]
+
     rows = {f"rows-{place}": _rows(panel.rows, span.ends) for place, panel in enumerate(shown)}
     rows["one"] = [{"x": 1}]
-    return Drawing(title, subtitle, parts, rows)
+    return Drawing(title, subtitle, (shown, span, axis), parts, rows)
 
 
-def _panel(rows: str, title: str, span: _Span, axis: str | None) -> alt.LayerChart | alt.FacetChart:
+def _panel(rows: str, title: str, span: _Span, axis: str | None) -> Part:
     kind: Any = "log" if span.log else "linear"
     marked: dict[str, Any] = {"values": ticks(*span.ends)} if span.log else {"tickCount": 5}
     x = alt.X(

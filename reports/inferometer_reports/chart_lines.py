@@ -13,7 +13,7 @@ from inferometer_reports.escape import line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer_reports.charts import Style
+    from inferometer_reports.charts import Part, Style
 
 PLOT, HEIGHT = 470, 120
 """Of a panel; one whose names need more is higher."""
@@ -65,16 +65,18 @@ class Panel(NamedTuple):
 def chart(panels: Sequence[Panel], *, title: str, subtitle: str) -> Drawing:
     """Return the panels below each other, each with its own axes."""
     rows: dict[str, list[dict[str, Any]]] = {}
-    parts = []
     for place, panel in enumerate(panels):
-        parts.append(_panel(place, panel))
         rows[f"points-{place}"] = _rows(panel)
         rows[f"names-{place}"] = _named(panel)
         rows[f"rule-{place}"] = [{"y": panel.rule}] if panel.rule is not None else []
-    return Drawing(title, subtitle, parts, rows)
+
+    def parts() -> list[Part]:
+        return [_panel(place, panel) for place, panel in enumerate(panels)]
+
+    return Drawing(title, subtitle, panels, parts, rows)
 
 
-def _panel(place: int, panel: Panel) -> alt.LayerChart | alt.FacetChart:
+def _panel(place: int, panel: Panel) -> Part:
     height = _height(panel)
     x = alt.X("x:Q", scale=_scale(panel.x), axis=_axis(panel.x))
     y = alt.Y("y:Q", scale=_scale(panel.y), axis=_axis(panel.y))

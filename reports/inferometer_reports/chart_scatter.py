@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.comparison import Value
-    from inferometer_reports.charts import Style
+    from inferometer_reports.charts import Part, Style
 
 PLOT, HEIGHT = 470, 250
 LABELS = 180
@@ -64,9 +64,6 @@ def chart(dots: Sequence[Dot], axes: Axes, *, title: str, subtitle: str) -> Draw
     """Return one panel; dots without a number in either are left out of it."""
     shown = [dot for dot in dots if positive(dot.x.value) and positive(dot.y.value)]
     across, upwards = _span([dot.x for dot in shown]), _span([dot.y for dot in shown])
-    x = alt.X("x:Q", scale=_scale(across), axis=_axis(across, axes.x))
-    y = alt.Y("y:Q", scale=_scale(upwards), axis=_axis(upwards, axes.y))
-    layers = [*_lines(x, y), *_dots(x, y), *names("names", y, PLOT + 14, LABELS)]
     rows = {
         "dots": [_row(dot, across, upwards) for dot in shown],
         "front": sorted(
@@ -75,7 +72,14 @@ def chart(dots: Sequence[Dot], axes: Axes, *, title: str, subtitle: str) -> Draw
         ),
         "names": _legend(shown, upwards),
     }
-    return Drawing(title, subtitle, [layered(layers, "", PLOT, HEIGHT)], rows)
+
+    def part() -> list[Part]:
+        x = alt.X("x:Q", scale=_scale(across), axis=_axis(across, axes.x))
+        y = alt.Y("y:Q", scale=_scale(upwards), axis=_axis(upwards, axes.y))
+        layers = [*_lines(x, y), *_dots(x, y), *names("names", y, PLOT + 14, LABELS)]
+        return [layered(layers, "", PLOT, HEIGHT)]
+
+    return Drawing(title, subtitle, (across, upwards, axes), part, rows)
 
 
 def _span(values: Sequence[Value]) -> _Span:

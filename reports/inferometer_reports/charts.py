@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ import vl_convert
 from inferometer_reports.escape import line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from inferometer.comparison import Value
 
@@ -46,15 +47,20 @@ WIDE = 20
 """Greatest over least value from which an axis is logarithmic."""
 
 
+Part = alt.LayerChart | alt.FacetChart
+
+
 class Drawing(NamedTuple):
     """Panels below each other, and the rows that they name.
 
-    Rows stand beside the panels, because Altair copies whatever is inside at every step.
+    Rows stand beside the panels, because Altair copies whatever is inside at every step. ``panels``
+    makes them from what ``of`` is, and is called only for a chart that was not drawn before.
     """
 
     title: str
     subtitle: str
-    panels: list[alt.LayerChart | alt.FacetChart]
+    of: object
+    panels: Callable[[], Sequence[Part]]
     rows: dict[str, list[dict[str, Any]]]
 
 
@@ -79,6 +85,27 @@ def svg(drawing: Drawing, description: str) -> bytes:
     Raises:
         ValueError: the chart cannot be drawn.
     """
+    known = repr((drawing.title, drawing.subtitle, description, drawing.of, drawing.rows))
+    return drawn(_Chart(known, drawing, description))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chart:
+    """A chart that is told from others by ``known``."""
+
+    known: str
+    drawing: Drawing = field(compare=False)
+    description: str = field(compare=False)
+
+
+@lru_cache(maxsize=64)
+def drawn(chart: _Chart) -> bytes:
+    """Return a chart as SVG; each is drawn once, as several outputs show it.
+
+    Raises:
+        ValueError: the chart cannot be drawn.
+    """
+    drawing = chart.drawing
     title = alt.TitleParams(
         text=line(drawing.title),
         subtitle=line(drawing.subtitle),
@@ -102,29 +129,18 @@ def svg(drawing: Drawing, description: str) -> bytes:
         ),
     )
     whole = alt.vconcat(
-        *drawing.panels,
+        *drawing.panels(),
         title=title,
-        description=line(description),
+        description=line(chart.description),
         background="white",
         config=config,
     )
-    return drawn(json.dumps({**whole.to_dict(), "datasets": drawing.rows}))
-
-
-@lru_cache(maxsize=64)
-def drawn(specification: str) -> bytes:
-    """Return a Vega-Lite specification as SVG; each is drawn once, as several outputs show it.
-
-    Raises:
-        ValueError: the chart cannot be drawn.
-    """
+    specification = json.dumps({**whole.to_dict(), "datasets": drawing.rows})
     svg: str = vl_convert.vegalite_to_svg(specification, vl_version=VEGA_LITE, allowed_base_urls=[])
     return svg.encode()
 
 
-def layered(
-    layers: Sequence[alt.Chart], title: str, width: int, height: Any
-) -> alt.LayerChart | alt.FacetChart:
+def layered(layers: Sequence[alt.Chart], title: str, width: int, height: Any) -> Part:
     """Return one panel; ``height`` is a number of pixels or a step."""
     head = alt.TitleParams(text=line(title), anchor="start", fontSize=12, color=INK)
     return alt.layer(*layers, width=width, height=height, title=head)
