@@ -28,12 +28,13 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that wait rather than compute go three at a time, a file to a process; those that judge no
-# time two at a time; the others alone.
+# Tests that wait rather than compute go three at a time, a file to a process; those that judge times
+# two at a time, as they mostly wait, too; then those that compute; the real engines alone.
 test: lint
 	$(BIN)/python -m pytest -m waiting --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -m timed --numprocesses 2 --dist loadfile
 	$(BIN)/python -m pytest -m computing --numprocesses 2 --dist worksteal
-	$(BIN)/python -m pytest -m "not waiting and not computing"
+	$(BIN)/python -m pytest -m "not waiting and not timed and not computing"
 
 unit: install
 	$(BIN)/python -m pytest -m "not engine"

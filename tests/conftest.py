@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
+ALONE = {"test_real_engines"}
+"""They measure with all of the machine."""
 TIMED = """
 attached bench capacity_watch containers counting environment faults launch load_driver
 load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
-meters_nvml meters_replay meters_sysfs oracle processor real_engines soak watch work
+meters_nvml meters_replay meters_sysfs oracle processor soak watch work
 """
-"""Files of tests that judge how long something takes, by name: they run alone."""
+"""Files of tests that judge how long something takes, by name."""
 
 
 def pytest_configure() -> None:
@@ -31,13 +33,14 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what mostly waits for the oracle and for fakes of engines, and what judges no time."""
+    """Mark what mostly waits for servers and fakes, what judges times, what computes."""
     for item in items:
         waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
         if waits and not item.get_closest_marker("engine"):
             item.add_marker("waiting")
-        timed = item.path.stem.removeprefix("test_") in TIMED.split()
-        if not timed and not item.get_closest_marker("waiting"):
+        elif item.path.stem.removeprefix("test_") in TIMED.split():
+            item.add_marker("timed")
+        elif item.path.stem not in ALONE:
             item.add_marker("computing")
 
 
