@@ -1,6 +1,7 @@
 """What bundled plugins and other programs may call: small, typed, public.
 
-Measuring: :func:`load_study`, :func:`expand`, :func:`run`. Reading: :func:`results`. Analysing
+Measuring: :func:`load_study`, :func:`expand`, :func:`run`; on a node of an executor
+:func:`perform`. Reading: :func:`results`. Analysing
 (imports polars when called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
 """
 
@@ -14,7 +15,7 @@ from inferometer.store import Store
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import polars as pl
 
@@ -28,7 +29,9 @@ __all__ = [
     "analyze_several",
     "events",
     "expand",
+    "folder_of",
     "load_study",
+    "perform",
     "results",
     "run",
 ]
@@ -49,6 +52,30 @@ def run(path: str | Path, directory: str | Path) -> RunOutcome:
 
     text = Path(path).read_text(encoding="utf-8")
     return measure(load_study(path), text, Path(directory), Registry(), Silent())
+
+
+def perform(shared: bytes, content: bytes, say: Callable[[bytes], None]) -> bytes:
+    """Carry out an :class:`~inferometer.executor.Order` on this machine and return its answer.
+
+    ``shared`` is what all orders of the run share. ``say`` is called, from any thread, with what is
+    to be heard by who gave the order; inside a window it is not called. What goes wrong is in the
+    answer; an interrupt (``SIGINT``) ends the engine, leaves nothing and is answered, too. A
+    process that is kept for the next order prepares once.
+    """
+    from inferometer.performing import perform as do  # noqa: PLC0415 -- as above
+
+    return do(shared, content, say)
+
+
+def folder_of(answer: bytes) -> Path | None:
+    """Return where a launch lies that was made beside the results directory, from its answer.
+
+    None for every other answer. To be brought to who gave the order, and then removed.
+    """
+    from inferometer.jobs import Measured, decoder  # noqa: PLC0415 -- as above
+
+    said = decoder.decode(answer)
+    return Path(said.folder) if isinstance(said, Measured) and said.folder else None
 
 
 def results(directory: str | Path) -> Store:

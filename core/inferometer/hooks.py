@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from inferometer.engine import Engine
+    from inferometer.executor import Executor
     from inferometer.importer import Importer
     from inferometer.meter import EnergyMeter
     from inferometer.prices import PriceBook
@@ -32,6 +33,11 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 @hookspec
 def inferometer_engines() -> Sequence[Engine]:  # type: ignore[empty-body]
     """Return the engines this plugin adds. Called once, when an engine is first needed."""
+
+
+@hookspec
+def inferometer_executors() -> Sequence[Executor]:  # type: ignore[empty-body]
+    """Return the executors this plugin adds. Called when a run names one; must reach nothing."""
 
 
 @hookspec

@@ -14,7 +14,7 @@ import msgspec
 
 from inferometer import redact, standing
 from inferometer.errors import InferometerError
-from inferometer.journal_records import Event
+from inferometer.journal_records import Event, words
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,7 +34,7 @@ class Journal:
         self._known = standing.known(store)
         self._events = standing.read(store.root)
         self._launch = ""
-        self._begun_ns = 0
+        self._begun_ns: dict[str, int] = {}
         self._broken = False
         self._torn = True
         """The last line may have no end: that of a run that was killed, or of a full disk."""
@@ -66,9 +66,8 @@ class Journal:
 
     def launch(self, k: int, n: int, label: str, launch: str) -> None:
         """Say that launch ``k`` of ``n`` (from 1) begins, which has the id ``launch``."""
-        self._launch, self._begun_ns = launch, time.monotonic_ns()
-        self._tell("launch", launch=launch, text=label)
-        self._display.launch(k, n, label, launch)
+        self._launch = launch
+        self.begins("", k, n, label, launch)
 
     def window(self, start_ns: int, end_ns: int) -> None:
         """Say when the next window closes. Quick: the load's own thread calls it, before it begins.
@@ -87,10 +86,7 @@ class Journal:
 
     def launched(self, status: str) -> None:
         """Say how the launch in flight ended: ``ok`` or ``failed``."""
-        seconds = (time.monotonic_ns() - self._begun_ns) * 1e-9
-        self._tell("launched", launch=self._launch, status=status, seconds=seconds)
-        self._events = standing.needed(self._events)
-        self._display.launched(status)
+        self.ends("", self._launch, status)
 
     def note(self, text: str) -> None:
         """Say something that stays on screen."""
@@ -106,14 +102,50 @@ class Journal:
         """Take down whatever is displayed."""
         self._display.done()
 
+    # -- what several nodes say ---------------------------------------------------------------
+
+    def begins(self, node: str, k: int, n: int, label: str, launch: str) -> None:
+        """Say that launch ``k`` of ``n`` begins on a node; one machine has no name."""
+        self._begun_ns[launch] = time.monotonic_ns()
+        self._tell("launch", node=node, launch=launch, text=label)
+        self._display.launch(k, n, f"{label}, {node}" if node else label, launch)
+
+    def heard(self, node: str, launch: str, event: Event) -> None:
+        """Pass on what a node says of a launch, or of itself where ``launch`` is empty."""
+        tag = {"node": node, "launch": launch}
+        if event.what == "window":
+            self._tell("window", seconds=event.seconds, until_ns=event.until_ns, **tag)
+            now_ns = time.monotonic_ns()
+            self._display.window(now_ns, now_ns + max(0, event.until_ns - time.time_ns()))
+        elif event.what == "measured" and event.figure is not None:
+            self._tell("measured", figure=event.figure, **tag)
+            self._display.stage(f"{node}: {words(event.figure)}")
+        elif event.what in {"stage", "note", "warning"}:
+            said = self._tell(event.what, text=event.text, **tag)
+            show = {"stage": self._display.stage, "note": self._display.note}
+            show.get(event.what, self._display.warn)(f"{node}: {said}")
+
+    def ends(self, node: str, launch: str, status: str) -> None:
+        """Say how a launch of a node ended: ``ok``, ``failed``, or ``lost`` with its node."""
+        seconds = (time.monotonic_ns() - self._begun_ns.pop(launch, 0)) * 1e-9
+        self._tell("launched", node=node, launch=launch, status=status, seconds=seconds)
+        self._events = standing.needed(self._events, node, launch)
+        self._display.launched(status)
+
+    def aside(self, text: str) -> None:
+        """Say something that no file keeps: results name no machine."""
+        self._display.note(text)
+
     # -- inside ------------------------------------------------------------------------------
 
-    def _tell(self, what: Any, *, text: str = "", **more: Any) -> None:
-        said = redact.capped(redact.text(redact.plain(text)))
+    def _tell(self, what: Any, *, text: str = "", **more: Any) -> str:
+        """Write an event down; return its text as it is kept."""
+        said: str = redact.capped(redact.text(redact.plain(text)))
         event = Event(t_ns=time.time_ns(), what=what, text=said, **more)
         self._events.append(event)
         self._write(msgspec.json.encode(event) + b"\n")
         self._display.show(self._stands)
+        return said
 
     def _stands(self) -> Standing:
         return standing.standing(self._store, self._known, self._events, time.time_ns())

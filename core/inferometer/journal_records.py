@@ -60,7 +60,9 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``begun``: a run begins (``process``). ``stage``, ``note``, ``warning``: ``text``. ``launch``:
     one begins (``launch``, ``text``). ``window``: one is about to open (``seconds``; ``until_ns``,
     when it closes). ``measured``: one is over (``figure``). ``launched``: a launch ended
-    (``launch``, ``status``, ``seconds``). ``ended``: the run ended (``status``, ``text``).
+    (``launch``, ``status``, ``seconds``). ``ended``: the run ended (``status``, ``text``). Where
+    several machines measure, ``node`` and ``launch`` say of which one all but the first and the
+    last of these are.
     """
 
     t_ns: int
@@ -69,6 +71,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ]
     text: str = ""
     launch: str = ""
+    node: str = ""
     status: str = ""
     """Of a launch ``ok`` or ``failed``; of a run ``finished``, ``interrupted`` or ``failed``."""
     seconds: float = 0.0

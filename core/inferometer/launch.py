@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -318,7 +319,7 @@ class _Supervised:
         try:
             self.process.wait(timeout=GRACE_S + STOP_S)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL)  # the supervisor and what relays for it
             self.process.wait()
         if self.process.stdout is not None:
             self.process.stdout.close()

@@ -52,6 +52,7 @@ from inferometer.metering import (
     rest,
     rest_bare,
 )
+from inferometer.place import HERE, Place
 from inferometer.point import Live
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
@@ -112,11 +113,12 @@ class Bench:
     results: store.Store
     host_sha256: str
     progress: Progress
+    place: Place = HERE
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
         stack = self.prepared.stacks[launch.stack]
-        folder = self.results.open_launch(launch.id)
+        folder = self.results.open_launch(self.place.attempt or launch.id)
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
         heat = cooling.heat(self.plan.protocol, self.prepared, self.meters, self.results, launch)
@@ -222,7 +224,7 @@ class Bench:
             model=model,
             target=target,
             tokenizer=tokenizer_of(launch, self.prepared),
-            windows={} if given else points.known_windows(self.results, launch),
+            windows={} if given else points.known_windows(self.results, launch, self.place),
         )
 
     def _load(self, live: Live, seen: _Seen) -> None:
@@ -359,6 +361,7 @@ class Bench:
             plan_sha256=self.plan.sha256,
             round=launch.round,
             position=launch.position,
+            node=self.place.node,
             stack=stack.describe(),
             model=model.describe(stack.entry.dtype),
             status="ok" if failure is None else "failed",

@@ -22,6 +22,7 @@ import pluggy
 from inferometer import hooks
 from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
+from inferometer.executor import Executor
 from inferometer.importer import Importer
 from inferometer.meter import EnergyMeter
 from inferometer.prices import PriceBook, checked
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 VARIABLE = "INFEROMETER_PLUGINS"
 KINDS = {
     "engine": ("inferometer_engines", Engine),
+    "executor": ("inferometer_executors", Executor),
     "importer": ("inferometer_importers", Importer),
     "meter": ("inferometer_meters", EnergyMeter),
     "price book": ("inferometer_price_books", PriceBook),
@@ -82,6 +84,10 @@ class Registry:
     def engines(self) -> dict[str, Engine]:
         """Return the engines by name, or raise :class:`UsageError` where two share one."""
         return self._by_name("engine")
+
+    def executors(self) -> dict[str, Executor]:
+        """Return the executors by name, or raise :class:`UsageError` where two share one."""
+        return self._by_name("executor")
 
     def importers(self) -> dict[str, Importer]:
         """Return the importers by format, or raise :class:`UsageError` where two share one."""

@@ -12,6 +12,7 @@ from inferometer.counting import Counting, empty_cache
 from inferometer.engine import Completion
 from inferometer.loadgen.address import secrets
 from inferometer.loadgen.driver import Body, Hooks, LoadPlan, drive
+from inferometer.place import HERE, Place
 from inferometer.records import Window
 from inferometer.work import work
 
@@ -101,11 +102,13 @@ def measure(
     return Measured(retokenise.told(measured, result, live.tokenizer), rows)
 
 
-def known_windows(results: Store, launch: Launch) -> dict[int, float]:
+def known_windows(results: Store, launch: Launch, place: Place = HERE) -> dict[int, float]:
     """Return how long each load point's window was in the first round of this stack and model.
 
     That of an open loop is any stack's: all of them are to see the same arrivals.
     """
+    if place.windows is not None:
+        return place.windows
     known: dict[int, float] = {}
     for record in results.launches():
         if record.model["name"] != launch.model.name:

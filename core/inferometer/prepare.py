@@ -380,3 +380,10 @@ def tokenizer_of(launch: Launch, prepared: Prepared) -> Path:
             hint="Save the tokenizer with the model (tokenizer.save_pretrained).",
         )
     return path
+
+
+def work_files(plan: Plan) -> list[str]:
+    """Return the files that lengths and arrivals come from."""
+    points = plan.launches[0].points
+    traces = [point.load.trace for point in points if point.load.trace]
+    return [*traces, *(file for point in points for file in requests.files(point.workload))]

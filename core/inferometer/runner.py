@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from inferometer import plan as planning
-from inferometer import priors, processor, provenance
-from inferometer.errors import UsageError
+from inferometer import priors, processor, provenance, spread
 from inferometer.journal import Journal
 from inferometer.looks import Looks
 from inferometer.measure import Bench
 from inferometer.metering import chosen_meters
-from inferometer.prepare import prepare
+from inferometer.pooling import kept_processor, refuse_another_machine, refuse_other_files
+from inferometer.prepare import prepare, work_files
 from inferometer.store import Store
 from inferometer.trials import tune
-from inferometer.workloads import requests
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from inferometer.executor import Cluster
     from inferometer.metering import Meters
     from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
-    from inferometer.prepare import Prepared
     from inferometer.progress import Display
     from inferometer.study import Study
     from inferometer.tuning import Settings
@@ -43,14 +43,26 @@ class RunOutcome:
     failed: int
 
 
+def here(_results: Path, _plan_sha256: str) -> AbstractContextManager[None]:
+    """Bring no nodes: this process measures."""
+    return nullcontext()
+
+
 def run(
-    study: Study, study_text: str, results: Path, registry: Registry, display: Display
+    study: Study,
+    study_text: str,
+    results: Path,
+    registry: Registry,
+    display: Display,
+    *,
+    open_cluster: Callable[[Path, str], AbstractContextManager[Cluster | None]] = here,
 ) -> RunOutcome:
     """Measure ``study`` into ``results``. What is finished there already is not run again.
 
     A launch that fails is stored as failed, and the same stack on the same model is not tried
     again in this run; everything else goes on. Interrupting loses the launch in flight only.
-    ``display`` hears what happens, which ``results`` keeps in ``events.jsonl``.
+    ``display`` hears what happens, which ``results`` keeps in ``events.jsonl``. ``open_cluster``
+    takes the results directory and the plan's hash, and brings the nodes that measure.
 
     Raises:
         UsageError: the study names something that is not there, or ``results`` holds another plan.
@@ -71,80 +83,31 @@ def run(
         else:
             with Journal(store, display) as progress:
                 looks = Looks.of(study, store, progress)
-                failed = _measured(plan, registry, store, meters, looks)
+                with open_cluster(results.absolute(), plan.sha256) as cluster:
+                    if cluster is None:
+                        failed = _local(plan, registry, store, meters, looks)
+                    else:
+                        failed = spread.measured(plan, meters, cluster, looks, progress)
     display.done()
     planned = looks.wanted(plan)
     finished = sum(store.finished(launch.id) for launch in planned)
     return RunOutcome(results, len(planned), finished, failed)
 
 
-def _measured(plan: Plan, registry: Registry, store: Store, meters: Meters, looks: Looks) -> int:
-    """Measure what is not finished; return how many launches failed."""
+def _local(plan: Plan, registry: Registry, store: Store, meters: Meters, looks: Looks) -> int:
+    """Measure here what is not finished; return how many launches failed."""
     progress = looks.progress
     prepared = prepare(plan, registry, progress)
     host = provenance.describe_host()
     identity = provenance.host_sha256(host)
-    refuse_another_machine(plan, store, prepared, identity)
+    environments = {stack_id: stack.sha256 for stack_id, stack in prepared.stacks.items()}
+    refuse_another_machine(plan, store, environments, identity)
     files = provenance.file_hashes(work_files(plan))
     refuse_other_files(store, files)
     host["processor"] = kept_processor(store) or processor.probed(prepared, progress.note)
     store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
     bench = Bench(plan, prepared, meters, store, identity, progress)
     return measure_all(bench, plan, looks, tune(bench))
-
-
-def kept_processor(store: Store) -> object:
-    """Return the processor's rates that an earlier run of this study measured; None for none."""
-    if not (store.root / "host.json").is_file():
-        return None
-    known = store.host().get("processor")
-    return known if isinstance(known, dict) and "reason" not in known else None
-
-
-def refuse_another_machine(plan: Plan, store: Store, prepared: Prepared, host_sha256: str) -> None:
-    """Refuse to add to results of another machine or of other software: they could not be pooled.
-
-    Raises:
-        UsageError: names the launch and what differs.
-    """
-    trials = (store.search(each.stack, each.model.name) for each in plan.searches)
-    for record in chain.from_iterable(each.launches() for each in (store, *trials)):
-        stack = prepared.stacks[str(record.stack["id"])]
-        same = {
-            "machine": (record.host_sha256, host_sha256),
-            f"environment of {stack.id}": (
-                record.environment.get("sha256"),
-                stack.sha256,
-            ),
-        }
-        for what, (stored, here) in same.items():
-            if stored != here:
-                raise UsageError(
-                    f"{store.root}: launch {record.id} was measured with another {what}",
-                    hint="Give another directory with --results, or restore what was there.",
-                )
-
-
-def work_files(plan: Plan) -> list[str]:
-    """Return the files that lengths and arrivals come from."""
-    points = plan.launches[0].points
-    traces = [point.load.trace for point in points if point.load.trace]
-    return [*traces, *(file for point in points for file in requests.files(point.workload))]
-
-
-def refuse_other_files(store: Store, files: Mapping[str, str]) -> None:
-    """Refuse to add to launches whose work came from files that have changed since.
-
-    Raises:
-        UsageError: names the file.
-    """
-    known = store.host().get("workload_files") if store.launches() else None
-    for path, digest in known.items() if isinstance(known, dict) else ():
-        if files.get(path, digest) != digest:
-            raise UsageError(
-                f"{path}: not the file that the launches in {store.root} were measured with",
-                hint="Give another directory with --results, or restore the file.",
-            )
 
 
 def measure_all(

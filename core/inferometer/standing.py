@@ -17,15 +17,16 @@ import msgspec
 from msgspec import Struct
 
 from inferometer.errors import InferometerError
+from inferometer.flights import InFlight, in_flight, nodes
 from inferometer.journal_records import Event, Figure, Process
 from inferometer.plan import wanted
 from inferometer.study import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from inferometer.look_records import Look
     from inferometer.plan import Launch, Plan
-    from inferometer.records import Look
     from inferometer.store import Store
 
 FILE = "events.jsonl"
@@ -78,10 +79,12 @@ class Standing(Struct, frozen=True, kw_only=True):
     failed: int
     left: int
     launch: str
-    """The launch in flight, in words; empty without."""
+    """The launch in flight, in words; empty without, and where several nodes measure."""
     stage: str
     window_until_ns: int | None
     """When the window that is open, or about to open, closes."""
+    nodes: list[InFlight] = []
+    """What several nodes are making, by node; empty where one machine measures."""
     left_s: float | None
     """About how long what is left will take: each launch as those of its stack and model did."""
     at_most: bool
@@ -91,7 +94,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     verdicts: Verdicts | None
     """None where the study is judged once, behind its last round."""
     held_s: float
-    """How long runs held the machine so far."""
+    """How long runs held the machine so far; of several, all together."""
     usd_per_hour: float | None
     cost_usd: float | None
     """Estimated: ``held_s`` at the declared price; None without a price (``no_price``)."""
@@ -142,8 +145,8 @@ def read(root: Path) -> list[Event]:
     return found
 
 
-def needed(events: Sequence[Event]) -> list[Event]:
-    """Return the events on which a later standing still depends, once a launch has ended.
+def needed(events: Sequence[Event], node: str = "", launch: str = "") -> list[Event]:
+    """Return the events on which a later standing still depends, once a launch of a node has ended.
 
     A study has thousands of launches, and each of them is drawn some ten times.
     """
@@ -151,7 +154,10 @@ def needed(events: Sequence[Event]) -> list[Event]:
     return [
         event
         for place, event in enumerate(events)
-        if event.what not in PASSING or place == last or events[place + 1].what == "begun"
+        if event.what not in PASSING
+        or place == last
+        or events[place + 1].what == "begun"
+        or (event.node, event.launch if node else "") != (node, launch if node else "")
     ]
 
 
@@ -176,13 +182,19 @@ def standing(store: Store, study: Known, events: Sequence[Event], now_ns: int) -
     if not latest and (done or failed):
         state = "finished" if len(done) == len(launches) else "unknown"
         detail = "its runs were not written down"
-    current = _current(latest) if state == "running" else None
+    running = state == "running"
+    own = [event for event in latest if not event.node]
+    current = _current(own) if running else None
+    flying = in_flight(latest) if running else []
+    begun = {each.id: each.begun_ns for each in flying}
+    begun |= {current.launch: current.t_ns} if current else {}
     held_s = sum(_held_s(run) for run in _runs(events))
-    if state == "running" and latest:
-        held_s += max(0, now_ns - latest[-1].t_ns) * 1e-9
+    if running and latest:
+        held_s += max(0, now_ns - latest[-1].t_ns) * 1e-9 * nodes(latest)
     price = study.usd_per_hour
-    window = next((e for e in reversed(latest) if e.what in {"window", "measured", "launch"}), None)
-    stage = next((e for e in reversed(latest) if e.what in OF_STAGES), None)
+    window = next((e for e in reversed(own) if e.what in {"window", "measured", "launch"}), None)
+    stage = next((e for e in reversed(own) if e.what in OF_STAGES), None)
+    left_s = _left_s(_to_come(launches, done, latest), launches, events, begun, now_ns)
     return Standing(
         study=study.plan.study,
         results=str(store.root),
@@ -197,11 +209,12 @@ def standing(store: Store, study: Known, events: Sequence[Event], now_ns: int) -
         failed=len(failed),
         left=len(launches) - len(done) - len(failed),
         launch=current.text if current else "",
-        stage=stage.text if stage and stage.what == "stage" and state == "running" else "",
+        stage=stage.text if stage and stage.what == "stage" and running else "",
         window_until_ns=window.until_ns
-        if window and window.what == "window" and window.until_ns > now_ns and state == "running"
+        if window and window.what == "window" and window.until_ns > now_ns and running
         else None,
-        left_s=_left_s(_to_come(launches, done, latest), launches, events, current, now_ns),
+        nodes=flying,
+        left_s=None if left_s is None else left_s / nodes(latest),
         at_most=study.sequential,
         figures=_figures(study.plan, events),
         verdicts=_verdicts(looks) if study.sequential else None,
@@ -236,7 +249,7 @@ def _latest(events: Sequence[Event]) -> list[Event]:
 
 
 def _held_s(run: Sequence[Event]) -> float:
-    return max(0, run[-1].t_ns - run[0].t_ns) * 1e-9
+    return max(0, run[-1].t_ns - run[0].t_ns) * 1e-9 * nodes(run)
 
 
 def _state(run: Sequence[Event]) -> tuple[State, str]:
@@ -348,13 +361,14 @@ def _left_s(
     left: Sequence[Launch],
     launches: Sequence[Launch],
     events: Iterable[Event],
-    current: Event | None,
+    begun: Mapping[str, int],
     now_ns: int,
 ) -> float | None:
     """Return about how long the launches that are ``left`` will take.
 
     Each as whole ones of its stack and model did on average, else as those of its stack, else as
-    all; None before any is whole. What the one in flight has taken already is taken off.
+    all; None before any is whole. What those in flight, which ``begun`` then, have taken already
+    is taken off.
     """
     by_id = {launch.id: launch for launch in launches}
     times: dict[tuple[str, ...], list[float]] = {}
@@ -372,9 +386,8 @@ def _left_s(
         keys = ((launch.stack, launch.model.name), (launch.stack,), ())
         seen = next(times[key] for key in keys if key in times)
         expected = sum(seen) / len(seen)
-        if current is not None and current.launch == launch.id:
-            # a clock that was set back adds nothing
-            expected = max(0.0, expected - max(0, now_ns - current.t_ns) * 1e-9)
+        if launch.id in begun:  # a clock that was set back adds nothing
+            expected = max(0.0, expected - max(0, now_ns - begun[launch.id]) * 1e-9)
         total += expected
     return total
 

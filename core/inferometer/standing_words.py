@@ -13,6 +13,7 @@ from inferometer.redact import plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from inferometer.flights import InFlight
     from inferometer.journal_records import Figure
     from inferometer.standing import Standing
 
@@ -34,6 +35,7 @@ def rows(standing: Standing) -> list[tuple[str, str]]:
         ("launches", _launches(standing)),
         ("left", _left(standing)),
         ("now", _now(standing)),
+        *((each.node, _flying(each, standing.now_ns)) for each in standing.nodes),
         ("seen", seen(standing.figures[-1]) if standing.figures else ""),
         ("verdicts", _verdicts(standing)),
         ("cost", _cost(standing)),
@@ -75,6 +77,13 @@ def _now(standing: Standing) -> str:
     text = ": ".join(parts)
     if standing.window_until_ns is not None:
         text += f"; window until {clock(standing.window_until_ns, seconds=True)}"
+    return text
+
+
+def _flying(each: InFlight, now_ns: int) -> str:
+    text = ": ".join(part for part in (each.launch, each.stage.strip()) if part)
+    if each.window_until_ns is not None and each.window_until_ns > now_ns:
+        text += f"; window until {clock(each.window_until_ns, seconds=True)}"
     return text
 
 

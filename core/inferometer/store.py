@@ -41,6 +41,7 @@ library and msgspec: the analysing half reads it through :mod:`inferometer.table
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -51,8 +52,9 @@ import msgspec
 from inferometer.capacity_records import CapacitySearch
 from inferometer.comparison import Imported
 from inferometer.errors import StorageError, UsageError
+from inferometer.look_records import Look
 from inferometer.plan import Plan
-from inferometer.records import CHUNK, LaunchRecord, Look, Prior, Probe, Reading, Request
+from inferometer.records import CHUNK, LaunchRecord, Prior, Probe, Reading, Request
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
@@ -238,17 +240,20 @@ class Store:
             folder.mkdir(exist_ok=True)
             write_whole(folder / f"{found.id}.json", encode(found))
 
-    def open_launch(self, launch_id: str) -> Path:
+    def open_launch(self, name: str) -> Path:
         """Return an empty folder for the launch in flight."""
-        folder = self.root / "partial" / launch_id
+        folder = self.root / "partial" / name
         with storage_errors(self.root):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
         return folder
 
     def close_launch(self, folder: Path, record: LaunchRecord) -> Path:
-        """Make a launch whole: write its record, flush, and rename the folder into place."""
+        """Make a launch whole: write its record, flush, rename; one that is whole already stays."""
         with storage_errors(self.root):
+            if record.status == "ok" and self.finished(record.id):
+                shutil.rmtree(folder)
+                return self.folder(record.id)
             write_whole(folder / "launch.json", encode(record))
             for file in folder.iterdir():
                 if file.is_file():
@@ -375,7 +380,7 @@ def decode(path: Path, type_: type[T]) -> T:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that it is either whole or absent, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()

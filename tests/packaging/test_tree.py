@@ -13,7 +13,18 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("core", "engines", "plugins", "reports")
 PUBLIC = {
-    *("api", "comparison", "costwords", "engine", "errors", "hooks", "importer", "meter", "model"),
+    *(
+        "api",
+        "comparison",
+        "costwords",
+        "engine",
+        "errors",
+        "executor",
+        "hooks",
+        "importer",
+        "meter",
+        "model",
+    ),
     "language",
     *("numbers", "prices", "reasons", "records", "renderer", "testing"),
 }

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferometer.cli import speaking
+from inferometer.cli import executing, speaking
 from inferometer.language import ENGLISH
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from inferometer.executor import Cluster
     from inferometer.plugins import Registry
     from inferometer.study import Study
 
@@ -24,8 +28,19 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     help="Results directory; by default one under results/ that is named after study and plan.",
 )
+@click.option("--executor", default="local", help="What runs the launches: `local`, or `ray`.")
+@click.option("--address", help="Where it is reached; short for --executor-option address=...")
+@click.option("--executor-option", "pairs", multiple=True, metavar="KEY=VALUE", help="For it.")
 @speaking.lang
-def command(study: Path, results: Path | None, lang: str) -> None:
+def command(
+    study: Path,
+    results: Path | None,
+    *,
+    executor: str,
+    address: str | None,
+    pairs: Sequence[str],
+    lang: str,
+) -> None:
     """Measure STUDY, or resume it, and report.
 
     The same command line resumes: launches that are finished are not measured again.
@@ -38,18 +53,26 @@ def command(study: Path, results: Path | None, lang: str) -> None:
     text = studies.read(study)
     loaded = studies.parse(text, str(study))
     registry = Registry()
+    given = [*pairs, *([f"address={address}"] if address is not None else [])]
+    bring = executing.chosen(registry, executor, given)
     check_names(loaded, registry, str(study))
     check_paths(loaded, str(study))
     speaking.check(registry.renderers(), lang)
     if results is None:
         results = Path("results") / f"{study.stem}-{plans.expand(loaded).sha256[:8]}"
-    measure(loaded, text, results, registry, lang)
+    measure(loaded, text, results, registry, lang, open_cluster=bring)
 
 
 def measure(
-    study: Study, text: str, results: Path, registry: Registry, lang: str = ENGLISH.code
+    study: Study,
+    text: str,
+    results: Path,
+    registry: Registry,
+    lang: str = ENGLISH.code,
+    *,
+    open_cluster: Callable[[Path, str], AbstractContextManager[Cluster | None]] | None = None,
 ) -> None:
-    """Run every launch that is not finished, then report.
+    """Run every launch that is not finished, then report; on the nodes of a cluster, if given.
 
     Raises:
         IncompleteError: some launches failed; the rest is stored and reported.
@@ -60,7 +83,8 @@ def measure(
 
     display = board.choose()
     try:
-        outcome = runner.run(study, text, results, registry, display)
+        bring = open_cluster or runner.here
+        outcome = runner.run(study, text, results, registry, display, open_cluster=bring)
     finally:
         display.done()
     click.echo(f"results: {outcome.results}", err=True)

@@ -303,6 +303,18 @@ def supervise(
     return 0 if left == 0 else 1
 
 
+def relay() -> None:
+    """Go on as a child, and end as it does.
+
+    What kills the children of a process that it ends, as Ray does with its workers, would end a
+    supervisor and leave its engine. A grandchild hears of that by standard input.
+    """
+    child = os.fork()
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(code if code >= 0 else 128 - code)
+
+
 def main() -> int:
     """Run the engine named after ``--``."""
     grace_s, log = float(sys.argv[1]), sys.argv[2]
@@ -311,6 +323,7 @@ def main() -> int:
     container = json.loads(sys.argv[3]) if start > 3 else None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ignore)
+    relay()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         folder = private_folder()

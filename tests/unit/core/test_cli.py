@@ -121,7 +121,7 @@ def test_a_wrong_command_line_ends_with_2(words: list[str], text: str, capsys: C
 
 
 def fail_with(error: BaseException, monkeypatch: Patch) -> None:
-    def run(*_: object) -> runner.RunOutcome:
+    def run(*_: object, **__: object) -> runner.RunOutcome:
         raise error
 
     monkeypatch.setattr(runner, "run", run)
@@ -169,7 +169,7 @@ def test_a_signal_ends_a_run_with_130(number: signal.Signals, path: Path) -> Non
     program = (
         "import sys, time\n"
         "from inferometer import cli, runner\n"
-        "def run(*_):\n"
+        "def run(*_, **__):\n"
         "    print('measuring', flush=True)\n"
         "    time.sleep(60)\n"
         "runner.run = run\n"
@@ -416,7 +416,9 @@ def test_run_measures_then_reports_in_another_process(
 ) -> None:
     calls: list[object] = []
 
-    def measured(loaded: study.Study, text: str, results: Path, *_: object) -> runner.RunOutcome:
+    def measured(
+        loaded: study.Study, text: str, results: Path, *_: object, **__: object
+    ) -> runner.RunOutcome:
         calls.append((loaded, text, results))
         return outcome(results)
 
@@ -461,7 +463,9 @@ def test_a_report_that_was_killed_is_not_a_success(monkeypatch: Patch) -> None:
 
 def test_results_are_named_after_study_and_plan(path: Path, monkeypatch: Patch) -> None:
     seen: list[Path] = []
-    monkeypatch.setattr(run_command, "measure", lambda _s, _t, results, *_: seen.append(results))
+    monkeypatch.setattr(
+        run_command, "measure", lambda _s, _t, results, *_, **__: seen.append(results)
+    )
     sha256 = plan.expand(study.load(path)).sha256
     cli.main(["run", str(path)])
     path.write_text(path.read_text() + "# a comment changes nothing\n")
@@ -478,7 +482,7 @@ def test_results_are_named_after_study_and_plan(path: Path, monkeypatch: Patch) 
 def test_the_exit_code_of_run(
     failed: int, reported: int, code: int, *, path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr(runner, "run", lambda *_: outcome(Path("out"), failed))
+    monkeypatch.setattr(runner, "run", lambda *_, **__: outcome(Path("out"), failed))
     monkeypatch.setattr(run_command, "analyse", lambda *_: reported)
     assert cli.main(["run", str(path)]) == code
     assert ("1 of 4 launches failed" in capsys.readouterr().err) == bool(failed)
@@ -658,7 +662,7 @@ def test_plugins_lists_things_and_problems(monkeypatch: Patch, capsys: Capture) 
 def quick(tmp_path: Path, monkeypatch: Patch) -> Path:
     """Let quickstart measure nothing; return its results directory."""
     monkeypatch.setattr(quickstart, "check_machine", lambda _host, _cache: "disk: enough")
-    monkeypatch.setattr(runner, "run", lambda _s, _t, results, *_: outcome(results))
+    monkeypatch.setattr(runner, "run", lambda _s, _t, results, *_, **__: outcome(results))
     monkeypatch.setattr(run_command, "analyse", lambda *_: 0)
     monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "new" / "results"

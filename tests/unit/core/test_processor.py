@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from inferometer import processor, runner
+from inferometer import pooling, processor
 from inferometer.store import Store
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def test_the_last_cache_is_read_from_the_system(tmp_path: Path) -> None:
 
 def test_a_resumed_study_keeps_its_first_probe(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert runner.kept_processor(store) is None
+    assert pooling.kept_processor(store) is None
     store.put_host({"processor": {"reason": "the probe failed"}})
-    assert runner.kept_processor(store) is None
+    assert pooling.kept_processor(store) is None
     store.put_host({"processor": {"read_s": 1.0}})
-    assert runner.kept_processor(store) == {"read_s": 1.0}
+    assert pooling.kept_processor(store) == {"read_s": 1.0}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from inferometer import plan as planning
-from inferometer import provenance, runner
+from inferometer import pooling, prepare, provenance
 from inferometer.errors import UsageError
 from inferometer.study import parse
 
@@ -40,7 +40,7 @@ def test_a_file_of_the_work_that_has_changed_is_refused(tmp_path: Path) -> None:
     trace.write_text("2")
     text = STUDY.replace("LENGTHS", str(lengths)).replace("TRACE", str(trace))
     plan = planning.expand(parse(text, "study"))
-    known = provenance.file_hashes(runner.work_files(plan))
+    known = provenance.file_hashes(prepare.work_files(plan))
     assert known == {
         str(lengths): hashlib.sha256(b"1").hexdigest(),
         str(trace): hashlib.sha256(b"2").hexdigest(),
@@ -50,9 +50,9 @@ def test_a_file_of_the_work_that_has_changed_is_refused(tmp_path: Path) -> None:
         root=tmp_path, host=lambda: {"workload_files": known}, launches=lambda: launches
     )
     trace.write_text("3")
-    now = provenance.file_hashes(runner.work_files(plan))
-    runner.refuse_other_files(store, now)  # nothing was measured with the old one
+    now = provenance.file_hashes(prepare.work_files(plan))
+    pooling.refuse_other_files(store, now)  # nothing was measured with the old one
     launches.append(object())
-    runner.refuse_other_files(store, known)
+    pooling.refuse_other_files(store, known)
     with pytest.raises(UsageError, match=r"trace\.jsonl: not the file that the launches in"):
-        runner.refuse_other_files(store, now)
+        pooling.refuse_other_files(store, now)

@@ -1,0 +1,260 @@
+"""Ray as an executor: each order is a Ray task on one node, with all of it to itself.
+
+Ray places, carries messages and notices what is gone. Which node makes which launch, and whether a
+lost one is made again, is decided in the core.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from inferometer.errors import MachineError, UsageError
+from inferometer.executor import Done, Heard, Lost, Node, Said
+from inferometer_plugins.executors import carry, lane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from inferometer.executor import Cluster, Option, Order
+
+WAIT_S = 600.0
+"""For as many nodes as were asked for."""
+CANCEL_S = 150.0
+"""For engines to be ended: what a supervisor takes at most, and a little."""
+OPTIONS: Mapping[str, type] = {
+    "address": str,
+    "accelerator_type": str,
+    "nodes": int,
+    "per_node": int,
+    "store": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RayExecutor:
+    """A Ray cluster that is there already, of which this machine is part."""
+
+    name: str = "ray"
+    options: Mapping[str, type] = field(default_factory=lambda: dict(OPTIONS))
+
+    @contextmanager
+    def open(
+        self, options: Mapping[str, Option], results: Path, plan_sha256: str
+    ) -> Iterator[Cluster]:
+        """Join the cluster, leave it in the end; tasks of ours end with that.
+
+        Raises:
+            UsageError: an option cannot be right.
+            MachineError: Ray is not installed, or no cluster answers.
+        """
+        if any(isinstance(value, int) and value < 1 for value in options.values()):
+            raise UsageError("nodes and per_node are 1 or more", hint="Correct --executor-option.")
+        address = str(options.get("address", "auto"))
+        if address.startswith("ray://"):
+            raise UsageError(
+                f"{address}: a run is part of its cluster, not a client of it",
+                hint="Run this on a machine of the cluster, with --address auto.",
+            )
+        store = options.get("store")
+        if store is not None:
+            store = f"{str(store).rstrip('/')}/{plan_sha256[:16]}"
+            carry.opened(store)
+        ray = joined(address)
+        try:
+            yield RayCluster(ray, options, results, store)
+        finally:
+            ray.shutdown()
+
+
+def joined(address: str) -> Any:
+    """Import Ray and join a cluster; usage is reported to nobody."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    try:
+        ray: Any = import_module("ray")
+    except ImportError as error:
+        raise MachineError(
+            f"Ray cannot be imported: {error}", hint="Install it: pip install 'inferometer[ray]'."
+        ) from error
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise MachineError(
+            f"no Ray cluster answers at {address!r}: {error}",
+            hint="Start one (`ray start --head`), or give --address HOST:PORT.",
+        ) from error
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # Ray's own would end us without our clean-up
+    return ray
+
+
+class RayCluster:
+    """The nodes of a cluster during a run."""
+
+    def __init__(
+        self, ray: Any, options: Mapping[str, Option], results: Path, store: str | None
+    ) -> None:
+        self._ray, self._results, self._store = ray, results, store
+        self.per_node = int(options.get("per_node", 1))
+        self.carries = store is not None
+        self._least = int(options.get("nodes", 1))
+        self._type = str(options.get("accelerator_type", ""))
+        self._task = ray.remote(lane.carry_out)
+        here = ray.get_runtime_context().get_node_id()
+        self._ear = ray.remote(lane.Ear).options(num_cpus=0, **self._on(here)).remote()
+        self._taken = self._ear.take.remote()
+        self._orders: dict[Any, str] = {}
+        """By the reference to their outcome."""
+        self._said: dict[str, int] = {}
+        self._outcomes: dict[str, tuple[bytes, int, bool]] = {}
+        """Of orders of which not everything was heard yet."""
+        self._shared: Any = None
+
+    # -- nodes --------------------------------------------------------------------------------
+
+    def nodes(self) -> Sequence[Node]:
+        """Return the nodes that are there, once there are as many as were asked for."""
+        end = time.monotonic() + WAIT_S
+        while len(found := self._nodes()) < self._least and time.monotonic() < end:
+            time.sleep(0.5)
+        if len(found) < self._least:
+            kind = f" with accelerator type {self._type}" if self._type else ""
+            raise MachineError(
+                f"the Ray cluster has {len(found)} nodes{kind} with processors for us, "
+                f"not {self._least}",
+                hint="See what `ray status` lists.",
+            )
+        return found
+
+    def _nodes(self) -> list[Node]:
+        return [
+            Node(
+                key=str(node["NodeID"]),
+                machine=str(node["NodeManagerHostname"]),
+                cpus=float(had.get("CPU", 0)),
+                gpus=int(had.get("GPU", 0)),
+                memory_bytes=int(had.get("memory", 0)),
+            )
+            for node in self._ray.nodes()
+            for had in [node["Resources"]]
+            if node["Alive"]
+            and had.get("CPU", 0) >= 1
+            and (not self._type or f"accelerator_type:{self._type}" in had)
+        ]
+
+    def _on(self, key: str) -> dict[str, Any]:
+        strategies: Any = import_module("ray.util.scheduling_strategies")
+        return {
+            "scheduling_strategy": strategies.NodeAffinitySchedulingStrategy(key, soft=False),
+        }
+
+    # -- orders -------------------------------------------------------------------------------
+
+    def share(self, content: bytes) -> None:
+        """Put it where nodes fetch it from, each once."""
+        self._shared = self._ray.put(content)
+
+    def start(self, order: Order) -> None:
+        """Hand a task to the order's node; it begins when everything it asks for is free."""
+        node = order.node
+        options: dict[str, Any] = {
+            "num_cpus": share_of(node.cpus, self.per_node),
+            "memory": node.memory_bytes // self.per_node,
+            "max_retries": 0,
+            "name": order.id,
+        }
+        if self.per_node == 1:
+            options["num_gpus"] = min(order.accelerators, node.gpus)
+        if self._type:
+            options["accelerator_type"] = self._type
+        task = self._task.options(**options, **self._on(node.key))
+        ref = task.remote(self._ear, order.id, self._shared, order.content, self._store or "")
+        self._orders[ref] = order.id
+        self._said[order.id] = 0
+
+    def heard(self, timeout_s: float) -> Sequence[Heard]:
+        """Return messages and outcomes, each outcome behind everything that its order said."""
+        refs = [self._taken, *self._orders]
+        ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        if not ready:
+            ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout_s)
+        found: list[Heard] = []
+        for ref in ready:
+            if ref == self._taken:
+                found += self._messages()
+            else:
+                found += self._outcome(ref)
+        return [*found, *self._complete()]
+
+    def _messages(self) -> Iterator[Heard]:
+        batch = self._ray.get(self._taken)
+        self._taken = self._ear.take.remote()
+        for order, message in batch:
+            if order in self._said:
+                self._said[order] += 1
+                if message:
+                    yield Said(order, message)
+
+    def _outcome(self, ref: Any) -> Iterator[Heard]:
+        order = self._orders.pop(ref)
+        errors = self._ray.exceptions
+        try:
+            self._outcomes[order] = self._ray.get(ref)
+        except errors.RayTaskError as error:
+            if not isinstance(error, errors.TaskCancelledError):
+                raise MachineError(
+                    f"a node cannot carry out {order}: {str(error.cause)[:500]}",
+                    hint="Install the same Inferometer, with its extra `ray`, on every node.",
+                ) from error
+            yield Lost(order, "cancelled")
+        except (errors.NodeDiedError, errors.TaskUnschedulableError) as error:
+            yield Lost(order, first_line(error), node_gone=True, begun=self._said[order] > 0)
+        except errors.RayError as error:
+            yield Lost(order, first_line(error))
+
+    def _complete(self) -> Iterator[Heard]:
+        for order, (answer, count, carried) in list(self._outcomes.items()):
+            if self._said[order] < count:
+                continue
+            del self._outcomes[order], self._said[order]
+            folder = None
+            if carried and self._store is not None:
+                folder = carry.home(self._store, order, self._results / "partial")
+                carry.taken(self._store, order)
+            yield Done(order, answer, folder)
+
+    def cancel(self) -> None:
+        """Interrupt what runs, drop what waits, and return when nothing is left."""
+        self._ear.give_up.remote()
+        for ref, order in self._orders.items():
+            if not self._said[order]:  # it has not begun, or is about to
+                self._ray.cancel(ref)
+        if refs := list(self._orders):
+            _, left = self._ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)
+            for ref in left:
+                self._ray.cancel(ref, force=True)
+
+    def left(self) -> Iterator[Path]:
+        """Bring home what nodes put into the store after an earlier run was gone."""
+        for order in carry.left(self._store) if self._store is not None else ():
+            yield carry.home(self._store or "", order, self._results / "partial")
+            carry.taken(self._store or "", order)
+
+
+def share_of(cpus: float, lanes: int) -> float:
+    """Return the processors of one of so many tasks: whole ones, as Ray wants them, or a part."""
+    share = cpus / lanes
+    return float(int(share)) if share >= 1 else int(share * 1000) / 1000
+
+
+def first_line(error: Exception) -> str:
+    """Return what matters of Ray's long words."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return f"{type(error).__name__}: {lines[0][:200]}"
