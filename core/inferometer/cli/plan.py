@@ -1,132 +1,167 @@
-"""``inferometer plan``: what would run, in which order, for about how long."""
+"""``inferometer plan``: what would run, in which order, and what it will take."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from inferometer import pace
+from inferometer.cli import forecasting
 
 if TYPE_CHECKING:
     from inferometer.engine import Unsupported
-    from inferometer.plan import Launch, Plan, Search
+    from inferometer.forecast.bill import Bill
+    from inferometer.forecast.fit import Proposal
+    from inferometer.forecast.values import Forecast, Span
+    from inferometer.plan import Plan, Search
     from inferometer.plugins import Registry
-    from inferometer.study import Study
-
-START_S = 60.0
-"""Assumed: an engine loads a small model in 10 to 60 s, and may compile in its first requests."""
-WARM_S = 10.0
-"""Assumed: warm-up before a load point."""
-PROBE_S = 20.0
-"""Assumed: the 16 fixed texts of the first round."""
-ASSUMED = (
-    f"estimate: {START_S:.0f} s to start an engine, {WARM_S:.0f} s to warm up each load point, "
-    f"{PROBE_S:.0f} s to probe in the first round, {pace.SHORTEST_S:.0f} s for each window whose "
-    "length is not set; engine environments are built once before that"
-)
 
 LEFT_OUT = "conversations need a closed loop: a next turn waits for the answer"
 
 
+class Shown(NamedTuple):
+    """Everything that is printed of a plan."""
+
+    plan: Plan
+    forecast: Forecast
+    bill: Bill
+    searches: list[Span]
+    """Seconds, of each search before the rounds."""
+    idle_s: float
+    left_out: list[str]
+    unsupported: dict[str, Unsupported]
+    places: dict[str, str]
+    done: dict[str, Any]
+    """Results of this plan that are there: directory, whole launches, seconds left; or empty."""
+    remarks: list[str]
+
+
 @click.command("plan")
 @click.argument("study", type=click.Path(path_type=Path))
+@click.option(
+    "--from",
+    "earlier",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="RESULTS",
+    help="Past results that say how long launches take; may be given again. The study's own, and "
+    "those that it names in [sequential], are read in any case.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    help="The study's own results, where they are not where run puts them.",
+)
+@click.option(
+    "--machines",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Deal the rounds, in mirrored pairs, to so many machines.",
+)
+@click.option(
+    "--accelerator",
+    type=click.Choice(["cpu", "cuda", "rocm"]),
+    help="Plan for a machine with this one instead of the one here.",
+)
+@click.option("--price", metavar="ID", help="Price of a GPU for an hour: see inferometer prices.")
+@click.option(
+    "--usd-per-hour",
+    type=click.FloatRange(min=0, min_open=True, max=1e15),
+    metavar="USD",
+    help="Price of the whole machine for an hour; [price] of the study when not given.",
+)
+@click.option(
+    "--budget",
+    metavar="BUDGET",
+    help="Propose a study that fits: 90m, 3h, '12 gpu-hours', 40usd.",
+)
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the study that fits the budget to this new file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(study: Path, as_json: bool) -> None:
-    """Show what STUDY would run, and for how long. Starts nothing."""
-    import msgspec
+def command(  # noqa: PLR0917 -- click hands options over by name
+    study: Path,
+    earlier: tuple[Path, ...],
+    results: Path | None,
+    machines: int,
+    accelerator: str | None,
+    price: str | None,
+    usd_per_hour: float | None,
+    budget: str | None,
+    write: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what STUDY would run, for how long and for how much. Starts nothing.
 
-    from inferometer import plan as plans
+    Every number is an estimate with a range and a reason: from past launches of the same engine
+    and model where there are any, else assumed.
+    """
     from inferometer import study as studies
-    from inferometer.cli.common import cannot_run, check_names, runs_in
+    from inferometer.cli import common
+    from inferometer.errors import GateError
+    from inferometer.forecast.budget import parse
     from inferometer.plugins import Registry
 
-    loaded = studies.load(study)
+    asked = parse(budget) if budget is not None else None
+    forecasting.check(budget=budget, price=price, usd_per_hour=usd_per_hour, write=write)
+    text = studies.read(study)
+    loaded = studies.parse(text, str(study))
     registry = Registry()
-    check_names(loaded, registry, str(study))
-    plan = plans.expand(loaded)
-    unsupported, places = cannot_run(loaded, registry), runs_in(loaded, registry)
-    idle = idle_s(loaded, registry)
+    common.check_names(loaded, registry, str(study))
+    rate = forecasting.rate(loaded, registry, price, usd_per_hour)
+    known = forecasting.known(loaded, study, earlier, results)
+    machine = forecasting.machine(loaded, registry, accelerator)
+    view = forecasting.View(loaded, machine, known.past, machines, rate)
+    found = _shown(view, registry, known)
+    proposal = forecasting.proposed(view, asked) if asked is not None else None
     if as_json:
-        document = _document(plan, idle, plans.left_out(loaded), unsupported, places)
-        text = msgspec.json.format(msgspec.json.encode(document), indent=1)
-        click.echo(text.decode())
+        click.echo(common.as_json(_document(found, proposal)))
     else:
-        click.echo("\n".join(_lines(plan, idle, plans.left_out(loaded), unsupported, places)))
+        click.echo("\n".join([*_lines(found), *forecasting.fit_lines(found.forecast, proposal)]))
+    if proposal is None or asked is None:
+        return
+    if not proposal.fits:
+        least = forecasting.amount(proposal.used, proposal.unit)
+        raise GateError(
+            f"{study}: does not fit into {asked.text}: the least is {least}",
+            hint="Raise the budget, or leave out an engine, a model or a workload.",
+        )
+    if write is not None:
+        forecasting.write(write, proposal, study, text)
 
 
-def idle_s(study: Study, registry: Registry) -> float:
-    """Return the length of each stretch without load, if the meters are then what they are now."""
-    from inferometer import environment
-    from inferometer.metering import chosen_meters, idle_length_s
+def _shown(view: forecasting.View, registry: Registry, known: forecasting.Known) -> Shown:
+    """Gather everything that is printed of a study."""
+    from inferometer import plan as plans
+    from inferometer.cli import common
+    from inferometer.forecast import bill, estimate
 
-    meters = chosen_meters(study.meters, registry.meters())
-    return idle_length_s(study.protocol, meters, environment.current_platform())
-
-
-def estimate_s(plan: Plan, idle: float) -> float:
-    """Return the assumed length of a plan in seconds; an estimate, and to be called one.
-
-    ``idle`` is that of :func:`idle_s`.
-    """
-    from inferometer import environment
-    from inferometer.metering import SETTLE
-    from inferometer.soak import soak_s
-
-    soak = soak_s(plan.protocol, environment.current_platform().accelerator)
-    searches = sum(search_s(plan, search) for search in plan.searches)
-    # before the engine and behind it, of a server that runs already behind it only
-    stretches = sum(2 if launch.engine.url is None else 1 for launch in plan.launches)
-    launches = sum(_launch_s(plan, launch, soak) for launch in plan.launches)
-    return searches + launches + stretches * idle * (1 + SETTLE) + capacity_s(plan)
+    study, machine = view.study, view.machine
+    plan, found = plans.expand(study), view.forecast()
+    return Shown(
+        plan=plan,
+        forecast=found,
+        bill=bill.bill(found, view.rate),
+        searches=[it.seconds for it in estimate.all_trials(plan, machine, view.past)],
+        idle_s=machine.idle_s,
+        left_out=plans.left_out(study),
+        unsupported=common.cannot_run(study, registry),
+        places=common.runs_in(study, registry),
+        done=forecasting.done(known.own, plan, found),
+        remarks=known.remarks,
+    )
 
 
-def capacity_s(plan: Plan) -> float:
-    """Return the most seconds of offered load that the searches for capacity may take in all."""
-    planned = plan.capacity
-    if planned is None:
-        return 0.0
-    launches = sum(map(planned.wanted, plan.launches))
-    return launches * len(planned.workloads) * planned.asked.minutes * 60
-
-
-def search_s(plan: Plan, search: Search) -> float:
-    """Return the most seconds a search is assumed to take: its budget, and one trial that ends."""
-    tuning = search.tuning
-    trial_s = START_S + _point_s(plan, search.window_s(plan.protocol))
-    by_trials = trial_s * tuning.trials if tuning.trials else math.inf
-    return min(by_trials, tuning.minutes * 60 + trial_s if tuning.minutes else math.inf)
-
-
-def _launch_s(plan: Plan, launch: Launch, soak_s: float) -> float:
-    """Return how long a launch is assumed to take; ``soak_s`` is the least of a soak."""
-    protocol = plan.protocol
-    probe = PROBE_S if protocol.probe and launch.round == 0 else 0.0
-    soak = soak_s if any(point.load.closed for point in launch.points) else 0.0
-    window_s = protocol.window_s or pace.SHORTEST_S
-    return START_S + probe + soak + len(launch.points) * _point_s(plan, window_s)
-
-
-def _point_s(plan: Plan, window_s: float) -> float:
-    """Return how long a load point with such a window is assumed to take."""
-    discard_s = plan.protocol.discard_s
-    if discard_s is None:
-        discard_s = pace.discard_s(0.0, window_s)
-    return WARM_S + discard_s + window_s
-
-
-def _lines(
-    plan: Plan,
-    idle: float,
-    left_out: list[str],
-    unsupported: dict[str, Unsupported],
-    places: dict[str, str],
-) -> list[str]:
+def _lines(found: Shown) -> list[str]:
     from inferometer.cli.common import columns
-    from inferometer.progress import duration
 
+    plan = found.plan
     rows = [("", "round", "launch", "stack", "model", "load points")]
     rows += [
         (
@@ -139,25 +174,27 @@ def _lines(
         )
         for launch in plan.launches
     ]
+    idle = found.idle_s
     return [
         f"study  {plan.study}",
         f"plan   {plan.sha256}",
         "",
-        *(_search_line(plan, search) for search in plan.searches),
+        *map(_search_line, plan.searches, found.searches),
         *([""] if plan.searches else []),
         *columns(rows),
         "",
         *_capacity_lines(plan),
-        *(f"{stack}: {place}" for stack, place in places.items()),
-        *(f"not run: {pair} ({LEFT_OUT})" for pair in left_out),
+        *(f"{stack}: {place}" for stack, place in found.places.items()),
+        *(f"not run: {pair} ({LEFT_OUT})" for pair in found.left_out),
         *([f"in each launch {idle:g} s without load, before and behind the start"] if idle else []),
-        f"{len(plan.launches)} launches, about {duration(estimate_s(plan, idle))}",
-        f"({ASSUMED})",
-        *(f"cannot run here: {error}" for error in unsupported.values()),
+        "",
+        *forecasting.lines(found.forecast, found.bill, found.done),
+        *found.remarks,
+        *(f"cannot run here: {error}" for error in found.unsupported.values()),
     ]
 
 
-def _search_line(plan: Plan, search: Search) -> str:
+def _search_line(search: Search, takes: Span) -> str:
     from inferometer.progress import duration
 
     tuning, point = search.tuning, search.point
@@ -166,13 +203,11 @@ def _search_line(plan: Plan, search: Search) -> str:
     budget = " or ".join(part for part in parts if part)
     return (
         f"tuning {search.stack} on {search.model.name}: at most {budget} for {tuning.objective}, "
-        f"{point.workload.name} at {point.label}, at most about {duration(search_s(plan, search))}"
+        f"{point.workload.name} at {point.label}, at most about {duration(takes.expected)}"
     )
 
 
 def _capacity_lines(plan: Plan) -> list[str]:
-    from inferometer.progress import duration
-
     planned = plan.capacity
     if planned is None:
         return []
@@ -181,30 +216,28 @@ def _capacity_lines(plan: Plan) -> list[str]:
     launches = sum(map(planned.wanted, plan.launches))
     each = f"at most about {asked.minutes:g} min for each workload ({names})"
     range_ = f"{asked.low:g} to {asked.high:g} requests/s in {launches} launches"
-    return [f"capacity at the SLO: {range_}, {each}, {duration(capacity_s(plan))} in all"]
+    return [f"capacity at the SLO: {range_}, {each}"]
 
 
-def _document(
-    plan: Plan,
-    idle: float,
-    left_out: list[str],
-    unsupported: dict[str, Unsupported],
-    places: dict[str, str],
-) -> dict[str, Any]:
-    return {
+def _document(found: Shown, proposal: Proposal | None) -> dict[str, Any]:
+    plan = found.plan
+    document = {
         "sha256": plan.sha256,
         "study": plan.study,
-        "estimate_s": estimate_s(plan, idle),
-        "idle_s": idle,
-        "estimate_assumes": ASSUMED,
+        "estimate_s": found.forecast.wall.expected,
+        "estimate": {"kind": "estimated", "forecast": found.forecast, "bill": found.bill},
+        "done": found.done,
+        "idle_s": found.idle_s,
         "protocol": plan.protocol,
-        "not_run": left_out,
+        "not_run": found.left_out,
         "searches": plan.searches,
         "capacity": plan.capacity,
         "launches": plan.launches,
-        "runs_in": places,
+        "runs_in": found.places,
         "unsupported": {
             stack: {"reason": error.message, "remedy": error.remedy}
-            for stack, error in unsupported.items()
+            for stack, error in found.unsupported.items()
         },
+        "remarks": found.remarks,
     }
+    return document if proposal is None else {**document, "budget": proposal}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferometer.cli import speaking
+from inferometer.cli import forecasting, speaking
 
 if TYPE_CHECKING:
     from inferometer.study import Study
@@ -31,23 +31,20 @@ def command(results: Path, yes: bool, lang: str) -> None:
     results, runs it and reports. The same command resumes.
     """
     from inferometer import environment, provenance, quickstart
-    from inferometer import plan as plans
-    from inferometer.cli.plan import ASSUMED, estimate_s, idle_s
     from inferometer.cli.run import measure
+    from inferometer.forecast.past import Past
     from inferometer.plugins import Registry
-    from inferometer.progress import duration
 
     registry = Registry()
     speaking.check(registry.renderers(), lang)
     host = provenance.describe_host()
     disk = quickstart.check_machine(host, environment.cache_root())
     study, reasons = quickstart.choose(registry, host)
-    plan = plans.expand(study)
     for line in (*reasons, disk):
         click.echo(line, err=True)
-    length = duration(estimate_s(plan, idle_s(study, registry)))
-    click.echo(f"{len(plan.launches)} launches, about {length}", err=True)
-    click.echo(f"({ASSUMED})", err=True)
+    view = forecasting.View(study, forecasting.machine(study, registry), Past())
+    click.echo(forecasting.brief(view.forecast()), err=True)
+    click.echo(f"({forecasting.NOT_COUNTED})", err=True)
     _confirm(yes)
     path = results.parent / "quickstart.toml"
     text = _write(path, study)

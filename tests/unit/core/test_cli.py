@@ -236,7 +236,10 @@ def test_plan_prints_launches_count_estimate_and_hash(path: Path, capsys: Captur
     places = [out.index(launch.id) for launch in expanded.launches]
     assert places == sorted(places)
     # 10 launches of 60 s and two points of 10 + 20 + 60 s each, and two probes of 20 s
-    assert "10 launches, about 41 min\n(estimate: 60 s to start an engine" in out
+    assert "10 launches, about 41 min (29 min to 1 h 54 min; estimated)\n" in out
+    assert "estimated  no past run of vllm on smollm2-135m; 60 s assumed; and 1 more" in out
+    assert "\nGPU-hours: 0, no launch occupies a GPU: the machine has none\n" in out
+    assert "\ncost: about 0.0678 USD (0.0486 to 0.190; estimated) at 0.100 USD an hour of" in out
 
 
 OPEN = """
@@ -261,7 +264,8 @@ def test_plan_counts_the_soak_of_an_accelerator(
         capsys.readouterr()
         assert cli.main(["plan", str(path), "--json"]) == 0
         found.append(estimate_s(json.loads(capsys.readouterr().out)))
-    assert found[1] - found[0] == 10 * 20  # launches, and the least of a soak
+    # launches, and the least of a soak; and 10 s to cool down before each round's second one
+    assert found[1] - found[0] == 10 * 20 + 5 * 10
 
 
 @pytest.mark.usefixtures("no_accelerator")

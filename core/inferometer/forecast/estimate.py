@@ -1,0 +1,194 @@
+"""A whole plan's forecast: every launch, the searches and looks beside them, dealt to machines."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, UnsetType
+from msgspec.structs import replace
+
+from inferometer import plan as plans
+from inferometer.forecast import parts as launch_parts
+from inferometer.forecast.values import (
+    Forecast,
+    LaunchForecast,
+    Part,
+    Rounds,
+    Span,
+    merged,
+    total,
+)
+from inferometer.rules import LOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from inferometer.declared import Sequential
+    from inferometer.forecast.parts import Machine
+    from inferometer.forecast.past import Past
+    from inferometer.plan import Launch, Plan, Search
+    from inferometer.study import EngineEntry, Study
+
+LOOK = Span(1.0, 4.0, 30.0)
+"""Assumed: the analysis between two rounds of a sequential study."""
+MIRRORED = 2
+"""A round and its mirror image stay on one machine: drift cancels within the two."""
+
+
+def forecast(study: Study, machine: Machine, past: Past, machines: int = 1) -> Forecast:
+    """Return what a study's plan will take on ``machines`` machines like ``machine``."""
+    plan = plans.expand(study)
+    known: dict[tuple[object, ...], list[Part]] = {}
+    launches = [
+        LaunchForecast(
+            id=launch.id,
+            round=launch.round,
+            stack=launch.stack,
+            model=launch.model.name,
+            gpus=gpus(launch.engine, machine.accelerator),
+            seconds=total(part.seconds for part in found),
+            parts=found,
+        )
+        for launch in plan.launches
+        for found in [_parts(plan, launch, machine, past, known=known)]
+    ]
+    rounds = _rounds(study, launches)
+    beside = [*all_trials(plan, machine, past), *_looks(study, rounds)]
+    tuned = total(part.seconds for part in beside)
+    seconds = _summed(launches, rounds, lambda launch: launch.seconds) + tuned
+    hours = _summed(launches, rounds, lambda it: it.seconds.times(it.gpus / 3600))
+    for search in plan.searches:
+        each = trials(plan, search, machine, past).seconds
+        hours += each.times(gpus(search.engine, machine.accelerator) / 3600)
+    expected = [launch for launch in launches if launch.round < rounds.expected]
+    return Forecast(
+        seconds=seconds,
+        wall=tuned + _dealt(launches, rounds, machines),
+        machines=machines,
+        gpu_hours=hours,
+        rounds=rounds,
+        parts=merged([*(part for launch in expected for part in launch.parts), *beside]),
+        launches=launches,
+    )
+
+
+def _parts(
+    plan: Plan,
+    launch: Launch,
+    machine: Machine,
+    past: Past,
+    *,
+    known: dict[tuple[object, ...], list[Part]],
+) -> list[Part]:
+    """Return a launch's parts, looked up in the past once for all launches alike."""
+    searched = plan.capacity is not None and plan.capacity.wanted(launch)
+    first = launch_parts.begins_round(plan, launch)
+    key = (launch.stack, launch.model.name, launch.round == 0, first, searched)
+    if key not in known:
+        known[key] = launch_parts.parts(plan, launch, machine, past)
+    return known[key]
+
+
+def gpus(engine: EngineEntry, accelerator: str) -> int:
+    """Return how many accelerators a launch occupies; 0 on a machine without."""
+    if accelerator == "cpu":
+        return 0
+    replicas = engine.pipeline_parallel_size * engine.data_parallel_size
+    return engine.tensor_parallel_size * replicas
+
+
+def trials(plan: Plan, search: Search, machine: Machine, past: Past) -> Part:
+    """Return the search of one ``tuned`` stack on one model: at least one trial, at most all."""
+    tuning = search.tuning
+    protocol = replace(plan.protocol, window_s=search.window_s(plan.protocol))
+    found = [
+        launch_parts.start(search, machine, past),
+        *launch_parts.point_parts(protocol, search, search.point, past),
+    ]
+    trial = total(part.seconds for part in found)
+
+    def most(trial_s: float) -> float:
+        by_trials = trial_s * tuning.trials if tuning.trials else math.inf
+        return min(by_trials, tuning.minutes * 60 + trial_s if tuning.minutes else math.inf)
+
+    span = Span(trial.low, most(trial.expected), most(trial.high))
+    basis = "at most what [tuning] allows, at least one trial"
+    return Part(name="trials", seconds=span, kind="estimated", basis=basis)
+
+
+def all_trials(plan: Plan, machine: Machine, past: Past) -> list[Part]:
+    """Return the searches of all ``tuned`` stacks."""
+    return [trials(plan, search, machine, past) for search in plan.searches]
+
+
+def _looks(study: Study, rounds: Rounds) -> list[Part]:
+    if isinstance(study.sequential, UnsetType):
+        return []
+    counts = [max(0, each - LOOKS[0] + 1) for each in (rounds.low, rounds.expected, rounds.high)]
+    low, expected, high = (count * each for count, each in zip(counts, _ends(LOOK), strict=True))
+    basis = f"{LOOK.expected:.0f} s assumed for the analysis between two rounds"
+    return [Part(name="looks", seconds=Span(low, expected, high), kind="estimated", basis=basis)]
+
+
+def _ends(span: Span) -> tuple[float, float, float]:
+    return span.low, span.expected, span.high
+
+
+def _rounds(study: Study, launches: Sequence[LaunchForecast]) -> Rounds:
+    """Return how many rounds to count: of a sequential study those that its minutes hold.
+
+    It may end earlier, after its first look; how early nobody knows, so that is its least.
+    """
+    planned, asked = study.protocol.rounds, study.sequential
+    if not isinstance(asked, Struct):
+        return Rounds(low=planned, expected=planned, high=planned)
+    held = _held(asked, planned, launches)
+    return Rounds(low=min(LOOKS[0], held), expected=held, high=held)
+
+
+def _held(asked: Sequential, planned: int, launches: Sequence[LaunchForecast]) -> int:
+    """Return how many rounds fit into ``sequential.minutes``; the first always begins."""
+    if asked.minutes is None:
+        return planned
+    spent, held = 0.0, 0
+    for round_ in range(planned):
+        spent += sum(each.seconds.expected for each in launches if each.round == round_)
+        # sums of whole seconds are as exact as they are long; a rounding is no round too many
+        if spent > asked.minutes * 60 * (1 + 1e-9):
+            break
+        held += 1
+    return max(1, held)
+
+
+def _summed(
+    launches: Sequence[LaunchForecast], rounds: Rounds, of: Callable[[LaunchForecast], Span]
+) -> Span:
+    """Return the sum over the launches that each of the three counts."""
+    spans = [(launch.round, of(launch)) for launch in launches]
+    return Span(
+        sum(span.low for round_, span in spans if round_ < rounds.low),
+        sum(span.expected for round_, span in spans if round_ < rounds.expected),
+        sum(span.high for round_, span in spans if round_ < rounds.high),
+    )
+
+
+def _dealt(launches: Sequence[LaunchForecast], rounds: Rounds, machines: int) -> Span:
+    """Return when the last of ``machines`` is done, pairs of mirrored rounds dealt to them.
+
+    In order, each pair to the machine that is free first. More machines than pairs stand still.
+    """
+
+    def last(count: int, end: Callable[[Span], float]) -> float:
+        busy = [0.0] * machines
+        for first in range(0, count, MIRRORED):
+            pair = range(first, min(first + MIRRORED, count))
+            free = busy.index(min(busy))
+            busy[free] += sum(end(it.seconds) for it in launches if it.round in pair)
+        return max(busy)
+
+    return Span(
+        last(rounds.low, lambda span: span.low),
+        last(rounds.expected, lambda span: span.expected),
+        last(rounds.high, lambda span: span.high),
+    )
