@@ -1,8 +1,8 @@
 """What bundled plugins and other programs may call: small, typed, public.
 
 Measuring: :func:`load_study`, :func:`expand`, :func:`run`; on a node of an executor
-:func:`perform`. Reading: :func:`results`. Analysing
-(imports polars when called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
+:func:`perform`. Reading: :func:`results`, :func:`requests`. Analysing (imports polars when
+called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from inferometer.store import Store
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     import polars as pl
 
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
+    from inferometer.records import Request
     from inferometer.runner import RunOutcome
     from inferometer.study import Study
 
@@ -32,6 +33,7 @@ __all__ = [
     "folder_of",
     "load_study",
     "perform",
+    "requests",
     "results",
     "run",
 ]
@@ -81,6 +83,18 @@ def folder_of(answer: bytes) -> Path | None:
 def results(directory: str | Path) -> Store:
     """Open a results directory for reading."""
     return Store(Path(directory))
+
+
+def requests(directory: str | Path, launch: str) -> Sequence[Request]:
+    """Return the requests of a whole launch.
+
+    Raises:
+        UsageError: a line of them is damaged; the message names the file.
+    """
+    from inferometer.records import Request  # noqa: PLC0415 -- as above
+    from inferometer.tables import read_rows  # noqa: PLC0415 -- imports polars
+
+    return read_rows(results(directory).folder(launch), "requests", Request)
 
 
 def analyze(

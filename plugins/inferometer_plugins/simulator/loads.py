@@ -46,7 +46,17 @@ class LogNormal(Struct, frozen=True, tag="log-normal"):
         return np.clip(drawn, 1, self.most).astype(np.int64)
 
 
-Lengths = Uniform | LogNormal
+class Listed(Struct, frozen=True, tag="listed"):
+    """One of these, all alike."""
+
+    tokens: tuple[int, ...]
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Return ``count`` lengths."""
+        return rng.choice(np.asarray(self.tokens, np.int64), count)
+
+
+Lengths = Uniform | LogNormal | Listed
 
 
 class Workload(Struct, frozen=True, kw_only=True):

@@ -11,11 +11,13 @@ from inferometer_plugins.simulator.laws import MS, Law, Linear
 class Power(Struct, frozen=True, kw_only=True):
     """What a server draws; with nothing to do ``base``.
 
-    ``base + prefill * (prompt tokens of the step over its budget) + batch * (decoding sequences
-    over the most there may be)``.
+    ``base + busy + prefill * (prompt tokens of the step over its budget) + batch * (decoding
+    sequences over the most there may be)``.
     """
 
     base_w: float = 250.0
+    busy_w: float = 0.0
+    """What any step adds, however small."""
     prefill_w: float = 400.0
     batch_w: float = 100.0
 
@@ -69,6 +71,7 @@ class Params(Struct, frozen=True, kw_only=True):
         power = self.power
         return (
             power.base_w
+            + power.busy_w
             + power.prefill_w * prefill / self.budget
             + power.batch_w * decoding / self.max_seqs
         )

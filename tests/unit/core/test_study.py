@@ -928,8 +928,13 @@ def test_a_search_that_cannot_be_is_refused(old: str, new: str, where: str, what
     assert what in dict(found(GOOD + SEARCHED.replace(old, new)))[where]
 
 
-def test_the_study_of_the_documentation_can_be_planned() -> None:
-    path = Path(__file__).parents[3] / "docs" / "examples" / "studies" / "dense-and-moe.toml"
-    found = study.load(path)
-    # two engines, a dense model and its twin, three rounds
-    assert len(plan.expand(found).launches) == 12
+@pytest.mark.parametrize(
+    ("name", "launches"),
+    [
+        ("dense-and-moe", 12),  # two engines, a dense model and its twin, three rounds
+        ("calibration", 2),  # one engine, one model, two rounds
+    ],
+)
+def test_the_studies_of_the_documentation_can_be_planned(name: str, launches: int) -> None:
+    path = Path(__file__).parents[3] / "docs" / "examples" / "studies" / f"{name}.toml"
+    assert len(plan.expand(study.load(path)).launches) == launches
