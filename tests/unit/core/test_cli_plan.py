@@ -57,6 +57,21 @@ def test_past_results_that_are_named_say_how_long_launches_take(
     assert "no plan.json, so this is not a results directory" in capsys.readouterr().err
 
 
+def test_results_without_gpus_say_nothing_of_a_machine_with_them(
+    path: Path, capsys: Capture
+) -> None:
+    store = made(path.parent / "earlier", load(path))
+    (store.root / "host.json").write_text('{"gpus": []}')
+    words = (path, "--from", store.root)
+    assert told(capsys, *words)["remarks"] == []
+    found = told(capsys, *words, "--accelerator", "cuda")
+    assert found["remarks"] == [
+        f"{store.root} is left out here: measured on another kind of machine"
+    ]
+    kinds = {part["kind"] for part in found["estimate"]["forecast"]["parts"]}
+    assert kinds == {"estimated", "declared"}
+
+
 def test_own_results_say_what_is_left(path: Path, capsys: Capture) -> None:
     asked = load(path)
     name = f"s-{plan.expand(asked).sha256[:8]}"
@@ -78,7 +93,7 @@ def test_earlier_studies_that_cannot_be_read_are_named_and_left_out(
     text = path.read_text().replace("[price]", '[sequential]\nearlier = ["gone"]\n[price]', 1)
     path.write_text(text)
     (said,) = told(capsys, path)["remarks"]
-    assert said.startswith("sequential.earlier is left out here: gone: no plan.json")
+    assert said.startswith("gone is left out here: gone: no plan.json")
 
 
 def test_a_price_has_its_source_and_date_and_a_budget_in_dollars_fits(
