@@ -440,6 +440,14 @@ def test_the_table_of_differences_is_that_of_the_statistics(
             assert multiple == pytest.approx(found, abs=0.006)
 
 
+def test_the_table_of_intervals_is_that_of_the_statistics() -> None:
+    for rounds, multiple in enumerate(seen.ALONE, start=seen.FIRST):
+        found = stats.t_quantile(0.975, rounds - 1) / rounds**0.5
+        assert multiple == pytest.approx(found, abs=0.006)
+    assert seen.half_width(1, 0.01) is None
+    assert seen.half_width(3, 0.01) == pytest.approx(0.0251, abs=1e-4)
+
+
 def test_fewer_rounds_show_less() -> None:
     shown = [seen.detectable(3, rounds, 0.01) or 0.0 for rounds in range(2, 14)]
     assert shown == sorted(shown, reverse=True)

@@ -57,6 +57,11 @@ def test_fewer_rounds_say_which_difference_is_found_no_more() -> None:
     )
 
 
+def test_of_one_stack_fewer_rounds_widen_its_interval() -> None:
+    (step,) = fit(FIVE, "1400s").steps
+    assert step.loses.startswith("half width of a 95 % interval: 1.6% -> 3.3%, at a standard")
+
+
 def test_then_load_points_go_from_the_middle_and_the_ends_stay() -> None:
     left = [concurrencies(fit(FIVE, f"{seconds}s")) for seconds in (1400, 1399, 1159, 919)]
     assert left == [[1, 4, 8, 16, 64], [1, 4, 16, 64], [1, 16, 64], [1, 64]]
