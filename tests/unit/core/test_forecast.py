@@ -321,27 +321,28 @@ def test_few_values_are_widened_and_more_are_not() -> None:
 
 def test_rates_seen_in_past_windows_say_how_launches_differ(tmp_path: Path) -> None:
     store = made(tmp_path / "r", study())
-    events = [
-        Event(
-            t_ns=1,
-            what="measured",
-            figure=Figure(
-                launch=launch.id,
-                stack=launch.stack,
-                model="m",
-                workload="w",
-                load="1 streams",
-                seconds=5,
-                output_tps=rate,
-            ),
+    ids = [launch.id for launch in store.plan().launches]
+    seen_ = zip([*ids, ids[0], "gone"], (100.0, 102.0, 100.0, 102.0, -1.0, 1.0), strict=True)
+    figures = [
+        Figure(
+            launch=launch,
+            stack="vllm",
+            model="m",
+            workload="w",
+            load="1 streams",
+            seconds=5,
+            output_tps=rate,
         )
-        for launch, rate in zip(store.plan().launches, (100.0, 102.0, 100.0, 102.0), strict=True)
+        for launch, rate in seen_
     ]
+    events = [Event(t_ns=1, what="measured", figure=figure) for figure in figures]
+    events.append(Event(t_ns=2, what="note", text="no figure"))
     lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
     (store.root / "events.jsonl").write_bytes(lines)
     known = past.read([store], HERE)
     assert known.launch_sd() == pytest.approx(0.0114, abs=1e-4)
     assert Past().launch_sd() is None
+    assert Past(spreads=((1e9, 3.0),)).launch_sd() == 1
 
 
 # -- what it costs -------------------------------------------------------------------------
