@@ -28,6 +28,7 @@ GROUPS = {
         "run": "Measure a study, or resume it, and report.",
         "status": "Tell from another shell how a run stands.",
         "bench": "Measure a server that is already running.",
+        "loadhost": "Send loads that another machine asks for.",
     },
     "Results": {
         "report": "Rank stored results and write the report.",
