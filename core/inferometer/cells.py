@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Check, Kind
     from inferometer.declared import Slo
+    from inferometer.look_records import Look
     from inferometer.metrics.declaration import Metric
     from inferometer.plan import LoadPoint, Plan
-    from inferometer.records import LaunchRecord, Look, MeterInfo, Prior
+    from inferometer.records import LaunchRecord, MeterInfo, Prior
     from inferometer.study import Study
     from inferometer.tables import Tables
 

@@ -15,9 +15,9 @@ from msgspec import UnsetType
 from msgspec.structs import replace
 
 from inferometer.analyze import analyze
+from inferometer.look_records import Decided, Look
 from inferometer.looks import first, launches
 from inferometer.plan import decided, wanted
-from inferometer.records import Decided, Look
 from inferometer.store import Store
 from inferometer.study import parse
 from inferometer.tables import model_name, stack_id

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UnsetType
 
+from inferometer.look_records import Look
 from inferometer.plan import wanted
-from inferometer.records import Look
 from inferometer.rules import LOOKS, WITH_PRIOR
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from inferometer.study import Study
 
 MODULE = "inferometer.looking"
-"""What is run on a results directory; it prints one :class:`~inferometer.records.Look`."""
+"""What is run on a results directory; it prints one :class:`~inferometer.look_records.Look`."""
 WORDS = {
     "decided": "every pair is decided",
     "failed": "of every open pair a stack has failed",

@@ -14,7 +14,7 @@ from msgspec import Struct, UnsetType
 from inferometer import pace
 from inferometer.declared import Capacity, Slo
 from inferometer.engine import Setting
-from inferometer.records import LeftOut
+from inferometer.look_records import LeftOut
 from inferometer.study import (
     EngineEntry,
     LoadEntry,
@@ -28,7 +28,7 @@ from inferometer.study import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from inferometer.records import Look
+    from inferometer.look_records import Look
 
 
 class LoadPoint(Struct, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from inferometer.look_records import LeftOut
+
 SCHEMA = 1
 """Version of the results directory. 1: first version."""
 
@@ -278,33 +280,6 @@ class Failure(Struct, frozen=True, kw_only=True):
     log_tail: list[str] = []
 
 
-class Decided(Struct, frozen=True, kw_only=True):
-    """Load points of one stack on one model at which all its pairs are decided."""
-
-    stack: str
-    model: str
-    load_points: list[int]
-
-
-class Look(Struct, frozen=True, kw_only=True):
-    """What was decided after a round of a sequential study: a line of ``looks.jsonl``."""
-
-    rounds: int
-    """Rounds behind it."""
-    ended: list[str] = []
-    """Stacks that are launched no more: all their pairs are decided."""
-    decided: list[Decided] = []
-    """What later launches leave out, as this look decided it; one with nothing left is not made."""
-    undecided: list[str] = []
-    """Pairs that are open, in words: ``a and b: throughput, dense, 8 streams``."""
-    stop: Literal["decided", "failed", "rounds", "budget"] | None = None
-    """Why no further round begins; None: go on. ``failed``: of each open pair a stack did."""
-    launches: int | None = None
-    """Whole ones of the rounds behind it, as it found them; null before it was recorded."""
-    spent_min: float = 0.0
-    """Machine-minutes of all launches so far."""
-
-
 class Prior(Struct, frozen=True, kw_only=True):
     """What earlier launches on this machine say of one contest: a line of ``priors.jsonl``."""
 
@@ -321,17 +296,6 @@ class Prior(Struct, frozen=True, kw_only=True):
     """Of the logarithm of one launch's value; None where the launches are too few to say."""
     df: float
     """Degrees of freedom that it is worth."""
-
-
-class LeftOut(Struct, frozen=True, kw_only=True):
-    """A planned load point that a launch had no window of, on purpose."""
-
-    load_point: int
-    workload: str
-    load: str
-    reason: Literal["decided"]
-    rounds: int
-    """How many rounds were behind the look that decided it."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -356,6 +320,10 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     round: int
     position: int
     """Place in the running order of the whole plan, from 0."""
+    node: str | None = None
+    """Which of several machines made it: ``node-1``, ... (no machine's own name: results are
+    published), as listed in ``host.json``. None where one machine made all. Nodes are a block, as
+    rounds are: a launch is compared with the launches of its round on its node."""
     stack: dict[str, Any]
     """``id``, ``engine``, ``engine_version``, ``profile``, ``precision``, ``parallelism``,
     ``label``."""

@@ -8,9 +8,9 @@ from msgspec import UnsetType
 
 from inferometer.cells import absent
 from inferometer.comparison import Dropped, Missing, Stopped
+from inferometer.look_records import Look
 from inferometer.parity import figures
 from inferometer.plan import decided, left_out, wanted
-from inferometer.records import Look
 from inferometer.tables import model_name, stack_id
 
 if TYPE_CHECKING:

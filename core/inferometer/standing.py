@@ -24,8 +24,8 @@ from inferometer.study import parse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from inferometer.look_records import Look
     from inferometer.plan import Launch, Plan
-    from inferometer.records import Look
     from inferometer.store import Store
 
 FILE = "events.jsonl"

@@ -51,8 +51,9 @@ import msgspec
 from inferometer.capacity_records import CapacitySearch
 from inferometer.comparison import Imported
 from inferometer.errors import StorageError, UsageError
+from inferometer.look_records import Look
 from inferometer.plan import Plan
-from inferometer.records import CHUNK, LaunchRecord, Look, Prior, Probe, Reading, Request
+from inferometer.records import CHUNK, LaunchRecord, Prior, Probe, Reading, Request
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from inferometer import looks, plan
 from inferometer.analyze import analyze
 from inferometer.errors import UsageError
+from inferometer.look_records import Decided, LeftOut, Look
 from inferometer.looking import deciding, look, next_min
 from inferometer.looks import Looks
 from inferometer.plugins import Registry
 from inferometer.progress import Silent
-from inferometer.records import Decided, LaunchRecord, LeftOut, Look
+from inferometer.records import LaunchRecord
 from inferometer.runner import measure_all, run
 from inferometer.store import Store
 from inferometer.study import parse

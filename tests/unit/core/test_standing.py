@@ -18,8 +18,8 @@ from inferometer import plan as plans
 from inferometer.errors import UsageError
 from inferometer.journal import Journal
 from inferometer.journal_records import Event, Figure
+from inferometer.look_records import Look
 from inferometer.progress import Silent
-from inferometer.records import Look
 from inferometer.standing import look, read, this_process
 from inferometer.standing_words import rows
 from inferometer.store import Store
