@@ -24,7 +24,7 @@ GROUPS = {
     "Measure": {
         "quickstart": "Measure what this machine can, with nothing to prepare.",
         "init": "Write a commented study file to start from.",
-        "plan": "Show what a study would run, and for how long.",
+        "plan": "Show what a study would run, for how long and for how much.",
         "run": "Measure a study, or resume it, and report.",
         "status": "Tell from another shell how a run stands.",
         "bench": "Measure a server that is already running.",

@@ -87,8 +87,12 @@ def machine(study: Study, registry: Registry, accelerator: str | None = None) ->
     )
 
 
-def known(study: Study, path: Path, earlier: Sequence[Path], results: Path | None) -> Known:
+def known(
+    study: Study, path: Path, earlier: Sequence[Path], results: Path | None, accelerator: str
+) -> Known:
     """Return what past results say: those named, the study's own, and those that it names.
+
+    Results of machines without GPUs say nothing of one with them, nor the other way round.
 
     Raises:
         UsageError: one that the command line names is no results directory.
@@ -102,19 +106,32 @@ def known(study: Study, path: Path, earlier: Sequence[Path], results: Path | Non
     from inferometer.store import Store
 
     own = results or Path("results") / f"{path.stem}-{plans.expand(study).sha256[:8]}"
-    here = (own / "plan.json").is_file()
-    stores = [Store(folder) for folder in (*earlier, *([own] if results or here else []))]
+    here = results is not None or (own / "plan.json").is_file()
     host = provenance.host_sha256(provenance.describe_host())
-    found, remarks = past.read(stores, host), []
+    stores, remarks = [], []
     asked = study.sequential
     named = () if isinstance(asked, UnsetType) else asked.earlier
-    for folder in named:
+    for folder in (*earlier, *([own] if here else []), *map(Path, named)):
+        store = Store(folder)
         try:
-            found = past.read([*stores, Store(Path(folder))], host)
-            stores.append(Store(Path(folder)))
+            store.plan()
         except UsageError as error:
-            remarks.append(f"sequential.earlier is left out here: {error.message}")
-    return Known(found, Store(own) if results or here else None, remarks)
+            if folder in {*earlier, results}:
+                raise
+            remarks.append(f"{folder} is left out here: {error.message}")
+            continue
+        if _alike(store, accelerator):
+            stores.append(store)
+        else:
+            remarks.append(f"{folder} is left out here: measured on another kind of machine")
+    return Known(past.read(stores, host), Store(own) if here else None, remarks)
+
+
+def _alike(store: Store, accelerator: str) -> bool:
+    """Say whether results may be of a machine with ``accelerator``; of AMD's nothing is told."""
+    if accelerator == "rocm" or not (store.root / "host.json").is_file():
+        return True
+    return bool(store.host().get("gpus")) == (accelerator == "cuda")
 
 
 def rate(
@@ -198,7 +215,7 @@ def lines(found: Forecast, cost: Bill, whole: dict[str, Any]) -> list[str]:
     from inferometer.progress import duration
 
     rows = [("part", "in all", "range", "kind", "from")]
-    rows += [_row(parts) for parts in _alike(found.parts)]
+    rows += [_row(parts) for parts in _grouped(found.parts)]
     several = (
         f"{found.machines} machines: {_about(found.wall)} from beginning to end, each pair of "
         "mirrored rounds on one of them"
@@ -241,7 +258,7 @@ def _about(span: Span) -> str:
     return f"about {expected} ({range_}estimated)"
 
 
-def _alike(parts: Sequence[Part]) -> list[list[Part]]:
+def _grouped(parts: Sequence[Part]) -> list[list[Part]]:
     """Group parts by name and kind, in order."""
     found: dict[tuple[str, str], list[Part]] = {}
     for part in parts:
@@ -263,10 +280,13 @@ def _row(parts: Sequence[Part]) -> tuple[str, str, str, str, str]:
 
 
 def _hours(found: Forecast) -> str:
+    from inferometer.numbers import number
+
     hours = found.gpu_hours
     if not hours.high:
         return "GPU-hours: 0, no launch occupies a GPU: the machine has none"
-    return f"GPU-hours: about {hours.expected:.3g} ({hours.low:.3g} to {hours.high:.3g}; estimated)"
+    each = [number(value, grouped=True) for value in (hours.expected, hours.low, hours.high)]
+    return f"GPU-hours: about {each[0]} ({each[1]} to {each[2]}; estimated)"
 
 
 def _money(cost: Bill) -> str:
@@ -287,11 +307,12 @@ def _money(cost: Bill) -> str:
 
 def amount(value: float, unit: str) -> str:
     """Return what a budget is counted in, as text."""
+    from inferometer.numbers import money, number
     from inferometer.progress import duration
 
     if unit == "s":
         return duration(value)
-    return f"{value:.3g} GPU-hours" if unit == "gpu-hours" else f"{value:.2f} USD"
+    return f"{number(value, grouped=True)} GPU-hours" if unit == "gpu-hours" else money(value)
 
 
 def fit_lines(found: Forecast, proposal: Proposal | None) -> list[str]:

@@ -115,8 +115,8 @@ def command(  # noqa: PLR0917 -- click hands options over by name
     registry = Registry()
     common.check_names(loaded, registry, str(study))
     rate = forecasting.rate(loaded, registry, price, usd_per_hour)
-    known = forecasting.known(loaded, study, earlier, results)
     machine = forecasting.machine(loaded, registry, accelerator)
+    known = forecasting.known(loaded, study, earlier, results, machine.accelerator)
     view = forecasting.View(loaded, machine, known.past, machines, rate)
     found = _shown(view, registry, known)
     proposal = forecasting.proposed(view, asked) if asked is not None else None

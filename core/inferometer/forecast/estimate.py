@@ -104,7 +104,7 @@ def trials(plan: Plan, search: Search, machine: Machine, past: Past) -> Part:
     protocol = replace(plan.protocol, window_s=search.window_s(plan.protocol))
     found = [
         launch_parts.start(search, machine, past),
-        *launch_parts.point_parts(protocol, search, search.point, past),
+        *launch_parts.point_parts(protocol, search, search.point, machine, past),
     ]
     trial = total(part.seconds for part in found)
 

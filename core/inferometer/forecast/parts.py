@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from inferometer import pace
 from inferometer.forecast.past import SETTLED, WARM_S
@@ -16,16 +16,28 @@ if TYPE_CHECKING:
     from inferometer.plan import Launch, LoadPoint, Plan, Search
     from inferometer.study import Protocol
 
-START = Span(10.0, 60.0, 300.0)
-"""Assumed: an engine loads a small model in 10 to 60 s, and may compile for minutes."""
-STAND_IN = Span(1.0, 3.0, 15.0)
-"""Assumed: a stand-in for an engine loads nothing."""
+
+class Assumed(NamedTuple):
+    """What a launch is assumed to take where no past one says, s."""
+
+    start: Span
+    probe: Span
+    """The 16 fixed texts of the first round, scored and continued."""
+    warm: Span
+    """Before the load of a load point: its requests made, the warm-up answered."""
+
+
+USUAL = Assumed(
+    start=Span(10.0, 60.0, 300.0), probe=Span(1.0, 20.0, 120.0), warm=Span(0.5, WARM_S, 60.0)
+)
+"""An engine loads a small model in 10 to 60 s, and may compile for minutes, in its first requests
+too."""
+STAND_IN = Assumed(
+    start=Span(0.5, 3.0, 15.0), probe=Span(0.2, 3.0, 60.0), warm=Span(0.2, 2.0, 30.0)
+)
+"""A stand-in for an engine loads nothing and compiles nothing."""
 ATTACHED = Span(0.0, 1.0, 30.0)
 """Assumed: a server that someone else runs is there already."""
-PROBE = Span(5.0, 20.0, 120.0)
-"""Assumed: the 16 fixed texts of the first round, scored and continued."""
-WARM = Span(2.0, WARM_S, 60.0)
-"""Assumed: before the load of a load point; a first request may compile."""
 COOLING = Span(0.0, 10.0, 60.0)
 """Assumed, where there is an accelerator: none before a round's first launch, at most a minute."""
 LONG_SOAK_S = 120.0
@@ -53,7 +65,7 @@ def parts(plan: Plan, launch: Launch, machine: Machine, past: Past) -> list[Part
     """Return the parts of one planned launch, in their order."""
     found = [*_before(plan, launch, machine, past)]
     for point in launch.points:
-        found += point_parts(plan.protocol, launch, point, past)
+        found += point_parts(plan.protocol, launch, point, machine, past)
     return [*found, *_searches(plan, launch, past)]
 
 
@@ -71,12 +83,18 @@ def _before(plan: Plan, launch: Launch, machine: Machine, past: Past) -> Iterato
         yield _said("without load", machine.idle_s * SETTLED * count, basis)
     yield start(launch, machine, past)
     if protocol.probe and launch.round == 0:
-        words = f"{PROBE.expected:.0f} s assumed in the first round"
-        yield _told(past, launch, "probe", lambda seen: seen.probe_s, (PROBE, words))
+        usual = assumed(launch, machine).probe
+        words = f"{usual.expected:.0f} s assumed in the first round"
+        yield _told(past, launch, "probe", lambda seen: seen.probe_s, (usual, words))
     if machine.soak_s and any(point.load.closed for point in launch.points):
-        usual = Span(machine.soak_s, machine.soak_s, max(machine.soak_s, LONG_SOAK_S))
+        least = Span(machine.soak_s, machine.soak_s, max(machine.soak_s, LONG_SOAK_S))
         words = "at least protocol.soak_s, until rates hold still"
-        yield _told(past, launch, "soak", lambda seen: seen.soak_s, (usual, words))
+        yield _told(past, launch, "soak", lambda seen: seen.soak_s, (least, words))
+
+
+def assumed(launch: Launch | Search, machine: Machine) -> Assumed:
+    """Return what is assumed of a launch's engine."""
+    return STAND_IN if launch.engine.name in machine.stand_ins else USUAL
 
 
 def begins_round(plan: Plan, launch: Launch) -> bool:
@@ -87,27 +105,26 @@ def begins_round(plan: Plan, launch: Launch) -> bool:
 
 def start(launch: Launch | Search, machine: Machine, past: Past) -> Part:
     """Return the start of an engine, and its end."""
-    usual = STAND_IN if launch.engine.name in machine.stand_ins else START
-    if launch.engine.url is not None:
-        usual = ATTACHED
+    usual = ATTACHED if launch.engine.url is not None else assumed(launch, machine).start
     words = f"{usual.expected:.0f} s assumed"
     return _told(past, launch, "start and stop", lambda seen: seen.start_s, (usual, words))
 
 
 def point_parts(
-    protocol: Protocol, launch: Launch | Search, point: LoadPoint, past: Past
+    protocol: Protocol, launch: Launch | Search, point: LoadPoint, machine: Machine, past: Past
 ) -> list[Part]:
     """Return the warm-up, the discarded stretch and the window of one load point."""
-    return [_warm_up(launch, point, past), *_load(protocol, launch, point, past)]
+    return [_warm_up(launch, point, machine, past), *_load(protocol, launch, point, past)]
 
 
-def _warm_up(launch: Launch | Search, point: LoadPoint, past: Past) -> Part:
+def _warm_up(launch: Launch | Search, point: LoadPoint, machine: Machine, past: Past) -> Part:
     own = past.of(launch, lambda seen: place.before_s if (place := _at(seen, point)) else None)
     if own is not None:
         basis = f"{own.words}, at this load point"
         return Part(name="warm-up", seconds=spread(own.values), kind="derived", basis=basis)
-    words = f"{WARM.expected:.0f} s a load point assumed"
-    return _told(past, launch, "warm-up", _usual_before, (WARM, words))
+    usual = assumed(launch, machine).warm
+    words = f"{usual.expected:.0f} s a load point assumed"
+    return _told(past, launch, "warm-up", _usual_before, (usual, words))
 
 
 def _load(
@@ -170,10 +187,10 @@ def _told(
     launch: Launch | Search,
     name: str,
     told: Callable[[Seen], float | None],
-    assumed: tuple[Span, str],
+    otherwise: tuple[Span, str],
 ) -> Part:
-    """Return a part as past launches tell it, else as ``assumed``, which says so in words."""
-    found, (usual, words) = past.of(launch, told), assumed
+    """Return a part as past launches tell it, else as assumed, which words say."""
+    found, (usual, words) = past.of(launch, told), otherwise
     if found is None:
         basis = f"{_unknown(launch)}; {words}"
         return Part(name=name, seconds=usual, kind="estimated", basis=basis)

@@ -120,10 +120,7 @@ class _Tried(NamedTuple):
 
 
 def _points(rung: Rung, forecasting: Forecasting, sd: float | None) -> Iterator[Rung]:
-    """Drop loads between the ends, first what takes the most time for each point lost.
-
-    Of those alike the one in the middle: what is left then lies evenly.
-    """
+    """Drop loads between the ends, first what takes the most time for each point lost."""
     del sd
     while open_ := droppable(rung.study):
         tried = [_without(rung, load, place, forecasting) for place, load in enumerate(open_)]
@@ -148,26 +145,32 @@ def _without(rung: Rung, load: LoadEntry, place: int, forecasting: Forecasting) 
 
 
 def droppable(study: Study) -> list[LoadEntry]:
-    """Return the loads that may be left out, those in the middle of their kind first.
+    """Return the loads that may be left out, those whose neighbours are nearest first.
 
-    What stays: the least and the greatest of the closed and of the open loops, every trace, and
-    the load that ``[tuning]`` tunes for.
+    Of those alike the one in the middle: what stays lies evenly, on a logarithmic scale. The least
+    and the greatest of the closed and of the open loops stay, and so do every trace and the load
+    that ``[tuning]`` tunes for.
     """
-    found: list[tuple[float, LoadEntry]] = []
+    found: list[tuple[float, float, LoadEntry]] = []
     for kind in (_closed(study.loads), _open(study.loads)):
         middle = (len(kind) - 1) / 2
-        inner = enumerate(kind[1:-1], start=1)
-        found += [(abs(place - middle), load) for place, load in inner]
+        for place in range(1, len(kind) - 1):
+            gap = round(_offered(kind[place + 1]) / _offered(kind[place - 1]), 6)
+            found.append((gap, abs(place - middle), kind[place]))
     kept = _tuned_for(study)
-    return [load for _, load in sorted(found, key=lambda it: it[0]) if load != kept]
+    return [load for *_, load in sorted(found, key=lambda it: it[:2]) if load != kept]
+
+
+def _offered(load: LoadEntry) -> float:
+    return float(load.concurrency or load.rate or 1.0)
 
 
 def _closed(loads: Sequence[LoadEntry]) -> list[LoadEntry]:
-    return sorted((it for it in loads if it.closed), key=lambda it: it.concurrency or 0)
+    return sorted((it for it in loads if it.closed), key=_offered)
 
 
 def _open(loads: Sequence[LoadEntry]) -> list[LoadEntry]:
-    return sorted((it for it in loads if it.rate is not None), key=lambda it: it.rate or 0.0)
+    return sorted((it for it in loads if it.rate is not None), key=_offered)
 
 
 def _tuned_for(study: Study) -> LoadEntry | None:

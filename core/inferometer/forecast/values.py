@@ -16,6 +16,11 @@ FEW = 3
 """Of fewer past values the range is widened: one launch shows no spread."""
 WIDER = 2.0
 """By this factor, to both sides."""
+ORDER = (
+    *("trials", "cooling down", "without load", "start and stop", "probe", "soak"),
+    *("warm-up", "discard", "window", "capacity", "looks"),
+)
+"""Names of parts, as they follow each other."""
 
 
 class Span(Struct, frozen=True):
@@ -109,13 +114,12 @@ class Forecast(Struct, frozen=True, kw_only=True):
 
 
 def merged(parts: Iterable[Part]) -> list[Part]:
-    """Add up parts of one name, kind and basis; in the order in which each name first came."""
+    """Add up parts of one name, kind and basis, in the order of a launch."""
     sums: dict[tuple[str, Kind, str], Span] = {}
     for part in parts:
         key = (part.name, part.kind, part.basis)
         sums[key] = sums.get(key, NOTHING) + part.seconds
-    names = list(dict.fromkeys(name for name, *_ in sums))
     return [
         Part(name=name, seconds=span, kind=kind, basis=basis)
-        for (name, kind, basis), span in sorted(sums.items(), key=lambda it: names.index(it[0][0]))
+        for (name, kind, basis), span in sorted(sums.items(), key=lambda it: ORDER.index(it[0][0]))
     ]

@@ -239,7 +239,7 @@ def test_plan_prints_launches_count_estimate_and_hash(path: Path, capsys: Captur
     assert "10 launches, about 41 min (29 min to 1 h 54 min; estimated)\n" in out
     assert "estimated  no past run of vllm on smollm2-135m; 60 s assumed; and 1 more" in out
     assert "\nGPU-hours: 0, no launch occupies a GPU: the machine has none\n" in out
-    assert "\ncost: about 0.0678 USD (0.0486 to 0.190; estimated) at 0.100 USD an hour of" in out
+    assert "\ncost: about 0.0678 USD (0.0476 to 0.190; estimated) at 0.100 USD an hour of" in out
 
 
 OPEN = """

@@ -81,7 +81,7 @@ def test_what_nobody_knows_is_assumed_and_said() -> None:
     found = forecast(study(loads=(1, 2)), CPU, Past())
     # 4 launches of 60 s and two points of 10 + 10 + 60 s, and one probe of 20 s
     assert found.seconds.expected == 4 * (60 + 2 * 80) + 20
-    assert found.seconds.low == 4 * (10 + 2 * 72) + 5
+    assert found.seconds.low == 4 * (10 + 2 * 70.5) + 1
     assert found.seconds.high == 4 * (300 + 2 * 130) + 120
     assert named(found, "start and stop").kind == "estimated"
     assert named(found, "start and stop").basis == "no past run of vllm on m; 60 s assumed"
@@ -142,7 +142,7 @@ def test_searches_for_settings_and_for_capacity_count() -> None:
     tuned = study(tables="[tuning]\ntrials = 6", engine='profile = "tuned"')
     found = named(forecast(tuned, CPU, Past()), "trials")
     assert found.seconds.expected == 6 * (60 + 80)
-    assert found.seconds.low == 10 + 72
+    assert found.seconds.low == 10 + 70.5
     brief = study(tables="[tuning]\nminutes = 5", engine='profile = "tuned"')
     # a trial that began before the end is finished
     assert named(forecast(brief, CPU, Past()), "trials").seconds.expected == 300 + 140
@@ -154,7 +154,7 @@ def test_searches_for_settings_and_for_capacity_count() -> None:
 def test_a_sequential_study_may_end_after_its_first_look() -> None:
     found = forecast(study(rounds=8, tables="[sequential]"), CPU, Past())
     assert (found.rounds.low, found.rounds.expected, found.rounds.high) == (3, 8, 8)
-    assert found.seconds.low == 3 * (10 + 72) + 5 + 1  # three rounds, a probe, a look
+    assert found.seconds.low == 3 * (10 + 70.5) + 1 + 1  # three rounds, a probe, a look
     assert found.seconds.expected == 8 * 140 + 20 + 6 * 4
 
 

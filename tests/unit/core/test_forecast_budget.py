@@ -66,6 +66,14 @@ def test_then_load_points_go_from_the_middle_and_the_ends_stay() -> None:
     assert found.changes.count("[[loads]]\nconcurrency") == 2
 
 
+def test_what_stays_lies_evenly() -> None:
+    asked, left = study(rounds=3, loads=(1, 2, 4, 8, 16, 32)), []
+    while open_ := droppable(asked):
+        asked = replace(asked, loads=tuple(it for it in asked.loads if it != open_[0]))
+        left.append([load.concurrency for load in asked.loads])
+    assert left == [[1, 2, 8, 16, 32], [1, 2, 8, 32], [1, 8, 32], [1, 32]]
+
+
 def test_the_load_that_is_tuned_for_stays() -> None:
     tuned = study(
         loads=(1, 4, 8), tables="[tuning]\ntrials = 2\nconcurrency = 4", engine='profile = "tuned"'
