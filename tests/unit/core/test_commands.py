@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,11 @@ def test_a_built_in_command_asks_no_plugin() -> None:
 
 def test_a_command_loads_what_it_names() -> None:
     assert Command("x", "X.", "inferometer.cli:cli").load() is cli.cli
+
+
+def test_entry_points_are_those_that_the_library_finds(install: Install) -> None:
+    install("extra", source())
+    install("other", source(), group="inferometer")
+    found = {(it.name, it.value) for it in command._points(sys.path)}
+    assert found == {(it.name, it.value) for it in entry_points(group=GROUP)}
+    assert ("extra", "stranger_extra") in found
