@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 import inferometer
-from inferometer import capacities, hardware, remarks, validity
+from inferometer import capacities, hardware, remarks, single_machine, validity
 from inferometer.capacity_ranks import build_slo_rankings
 from inferometer.cells import Evidence, build_cells, build_models, build_stacks, servers
 from inferometer.comparison import Comparison, Value
@@ -27,6 +27,7 @@ from inferometer.lifetimes import OF_LAUNCHES
 from inferometer.matching.build import build_architectures
 from inferometer.metrics.catalogue import METRICS, PHYSICAL
 from inferometer.metrics.evaluate import evaluate
+from inferometer.node_agreement import build_nodes
 from inferometer.noise import build_noise
 from inferometer.parities import parities, worst
 from inferometer.phases import build_phases
@@ -138,13 +139,17 @@ def compare(
     phases = build_phases(evidence)
     evidence, bills = priced(evidence, case, host, phases)
     found = _compared(stores, evidence, case, bills, phases, host=host, day=day, weights=weights)
-    return replace(
+    found = replace(
         found,
+        nodes=build_nodes(evidence),
         launched=build_launched(evidence),
         distributions=build_distributions(evidence),
         power=build_power(evidence),
         imported=[one for store in stores for one in store.imported()],
     )
+    if evidence.one_machine:
+        return found
+    return single_machine.without_intervals(found, "directories" if len(stores) > 1 else "nodes")
 
 
 def _compared(
@@ -256,6 +261,7 @@ def gather(store: Store, slo: Slo | None = None) -> Evidence:
         looks=store.looks(),
         priors=store.priors(),
         slo=slo,
+        one_machine=single_machine.one_machine(records, host_of(store)),
     )
 
 

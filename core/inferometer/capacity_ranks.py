@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import polars as pl
 
-from inferometer import ranking
+from inferometer import nodes, ranking
 from inferometer.capacities import RATE, flag_of, limits_of, why, words
 from inferometer.cells import served
 from inferometer.comparison import Value, worst_kind
@@ -21,7 +21,7 @@ from inferometer.ranking import Contest, Entrant
 from inferometer.tables import is_simulated, model_name, stack_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from inferometer.capacities import Found, Searches
     from inferometer.cells import Evidence
@@ -49,7 +49,7 @@ def build_slo_rankings(
     planned = evidence.plan.capacity
     if planned is None or not every:
         return []
-    served_at = _AtSlo(field, every, _joules(evidence, every))
+    served_at = _AtSlo(field, every, _joules(evidence, every), nodes.blocks(evidence.records))
     return [
         _at_slo(one, found)
         for model in models
@@ -75,6 +75,8 @@ class _AtSlo:
     field: Field
     every: Searches
     joules: Joules
+    blocks: Mapping[str, int]
+    """Of each launch."""
 
     @property
     def evidence(self) -> Evidence:
@@ -92,7 +94,8 @@ class _AtSlo:
         planned = self.evidence.plan.capacity
         assert planned is not None
         halves = {
-            stack: _halves(self.every.get((stack, model.name, workload), ())) for stack in stacks
+            stack: _halves(self.every.get((stack, model.name, workload), ()), self.blocks)
+            for stack in stacks
         }
         share = f"{planned.asked.share:.4%}".rstrip("0%").rstrip(".")
         return Contest(
@@ -122,8 +125,8 @@ class _AtSlo:
         elsewhere = other_boundary(evidence, launches, one.meter) if one.meter else ""
         if elsewhere:
             return replace(entrant, reason="other_boundary", detail=elsewhere)
-        values = {each.record.round: self.value(one, each) for each in found if each.bracket}
-        known = {round_: it.value for round_, it in values.items() if it.value is not None}
+        values = {self.blocks[it.record.id]: self.value(one, it) for it in found if it.bracket}
+        known = {block: it.value for block, it in values.items() if it.value is not None}
         kind = worst_kind(it.kind for it in values.values())
         refusal = self.field.refused.get((stack, one.model))
         entrant = replace(entrant, by_round=known, kind=kind, precision=served(found[0].record))
@@ -178,9 +181,9 @@ def _over(whole: Value, amount: float, unit: str, kind: Kind) -> Value:
     )
 
 
-def _halves(found: Sequence[Found]) -> dict[int, float]:
-    """Return half of a stack's bracket in each round that has one, in log units."""
-    ends = {one.record.round: one.bracket for one in found}
+def _halves(found: Sequence[Found], blocks: Mapping[str, int]) -> dict[int, float]:
+    """Return half of a stack's bracket in each block that has one, in log units."""
+    ends = {blocks[one.record.id]: one.bracket for one in found}
     return {r: math.log(it[1] / it[0]) / 2 for r, it in ends.items() if it is not None}
 
 

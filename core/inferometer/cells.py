@@ -64,8 +64,8 @@ class Evidence:
     slo: Slo | None = None
     """What a good request meets."""
     one_machine: bool = True
-    """False of directories that nothing shows to be of one machine: then no cell has an interval,
-    and nothing that is made of one."""
+    """False of directories, or nodes, that nothing shows to be of one machine: then no cell has an
+    interval, and nothing that is made of one."""
 
     @property
     def load_points(self) -> tuple[LoadPoint, ...]:
@@ -105,6 +105,7 @@ class Values(NamedTuple):
     """One metric of one cell: by round where known, else why not."""
 
     by_round: dict[int, float]
+    """By block (:func:`inferometer.nodes.blocks`): the round, where that is whole on one node."""
     kind: Kind
     reasons: list[tuple[str, str]]
     """Reason and detail of each launch without a number."""
@@ -198,7 +199,7 @@ def values(rows: pl.DataFrame, metric: str, meter: str | None) -> Values:
     fit = rows.filter(pl.col("value").is_not_null())
     unfit = rows.filter(pl.col("value").is_null())
     return Values(
-        by_round=dict(fit.select("round", "value").iter_rows()),
+        by_round=dict(fit.select("block", "value").iter_rows()),
         kind=worst_kind((fit if fit.height else rows)["kind"].to_list()),
         reasons=list(unfit.select("reason", "detail").iter_rows()),
         details=[text for text in fit["detail"].unique(maintain_order=True) if text],

@@ -44,6 +44,7 @@ _WHY_INVALID = {
     "retokenised sample": "failed",
     "growing queue": "failed",
     "one clock": "clock_unsure",
+    "host clocks": "clock_unsure",
     "closed under load": "starved",
     "delivered concurrency": "starved",
     "achieved rate": "starved",

@@ -62,8 +62,13 @@ def heat(
     meters: Sequence[tuple[MeterEntry, EnergyMeter]],
     results: Store,
     launch: Launch,
+    *,
+    node: str | None = None,
 ) -> Heat:
-    """Look before ``launch`` begins; of accelerators that are not here nothing is seen."""
+    """Look before ``launch`` begins; of accelerators that are not here nothing is seen.
+
+    ``node`` is where this is, None in a run that knows no nodes.
+    """
     platform, address = prepared.platform, None
     if isinstance(known := prepared.stacks[launch.stack].environment, Environment):
         address = known.address
@@ -75,14 +80,16 @@ def heat(
         return temperatures(opened(meters, lambda entry: meter_context(entry, None, platform)))
 
     start_c = look()
-    until_c = before_round(results, launch.round) if start_c else {}
+    until_c = before_round(results, launch.round, node) if start_c else {}
     return Heat(start_c, until_c or start_c, look)
 
 
-def before_round(results: Store, round_: int) -> Temperatures:
-    """Return how warm it was when the first launch of a round began, if that was seen."""
+def before_round(results: Store, round_: int, node: str | None = None) -> Temperatures:
+    """Return how warm a node was when its first launch of a round began, if that was seen."""
     made = [*results.launches(), *results.failures()]
-    records = sorted((r for r in made if r.round == round_), key=lambda r: r.position)
+    records = sorted(
+        (r for r in made if (r.round, r.node) == (round_, node)), key=lambda r: r.position
+    )
     return next((r.cooling.end_c for r in records if r.cooling is not None), {})
 
 

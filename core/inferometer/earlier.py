@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from inferometer.study import ModelEntry, Study
 
 Group = dict[str, dict[int, float]]
-"""Stack -> round -> value."""
+"""Stack -> round (of one split over nodes: its block) -> value."""
 
 
 class Contest(NamedTuple):
@@ -101,15 +101,15 @@ def _groups(evidence: Evidence, model: ModelEntry, point: LoadPoint) -> dict[Con
         pl.col("load_point").is_in(indices if same else []),
         pl.col("metric").is_in(list(METRIC.values())),
         pl.col("value") > 0,
-    ).select("launch", "load_point", "stack", "round", "metric", "meter", "kind", "value")
+    ).select("launch", "load_point", "stack", "block", "metric", "meter", "kind", "value")
     # Rounds on a server that was there already are no launches: they hardly spread.
     started = {record.id for record in evidence.records if "url" not in record.environment}
     found: dict[Contest, Group] = {}
-    for launch, index, stack, round_, metric, meter, kind, value in rows.iter_rows():
+    for launch, index, stack, block, metric, meter, kind, value in rows.iter_rows():
         checks = evidence.checks.get((launch, index), ())
         if launch in started and all(check.verdict != "fail" for check in checks):
             group = found.setdefault(Contest(metric, meter, kind == "simulated"), {})
-            group.setdefault(stack, {})[round_] = value
+            group.setdefault(stack, {})[block] = value
     return found
 
 

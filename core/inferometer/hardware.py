@@ -97,10 +97,13 @@ def _states(tables: Tables, records: Sequence[LaunchRecord]) -> dict[Point, Stat
     limits, looks = _limits_w(tables, records), _looks(tables)
     means = {p: statistics.fmean(a.temperatures_c) for p, a in looks.items() if a.temperatures_c}
     clocks = {p: statistics.median(a.clocks_mhz) for p, a in looks.items() if a.clocks_mhz}
+    node = {record.id: record.node for record in records}
     found = {}
     for launch, load_point in tables.windows.select(*KEY).iter_rows():
         one = looks.get((launch, load_point), _Looks())
-        others = [p for p in looks if p[1] == load_point and p[0] != launch]
+        others = [
+            p for p in looks if p[1] == load_point and p[0] != launch and node[p[0]] == node[launch]
+        ]
         found[launch, load_point] = State(
             looks=one.looks,
             limits_w=limits,

@@ -6,7 +6,8 @@ A plugin is a module named by an entry point in group ``inferometer``::
     my-engine = "my_package"
 
 and any of the functions below in it, marked with :data:`inferometer.hookimpl`. Built-in engines,
-meters, importers and renderers are found the same way.
+meters, importers and renderers are found the same way. Commands alone have a group of their own,
+``inferometer.commands``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inferometer.command import Command
     from inferometer.engine import Engine
     from inferometer.executor import Executor
     from inferometer.importer import Importer
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 GROUP = "inferometer"
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def inferometer_commands() -> Sequence[Command]:  # type: ignore[empty-body]
+    """Return the commands this plugin adds. Called by ``inferometer --help``: costs nothing."""
 
 
 @hookspec

@@ -6,6 +6,7 @@ import math
 import statistics
 from typing import TYPE_CHECKING
 
+from inferometer import nodes
 from inferometer.cells import values
 from inferometer.comparison import Noise
 from inferometer.metrics.steadiness import courses
@@ -103,12 +104,13 @@ def _window_sd(
     """
     if ranking.objective == "energy":
         return None, "told for tokens only"
-    rounds: dict[int, list[LaunchRecord]] = {}
+    blocks = nodes.blocks(launches)
+    blocked: dict[int, list[LaunchRecord]] = {}
     for record in launches:
         if (record.id, point) in known:
-            rounds.setdefault(record.round, []).append(record)
+            blocked.setdefault(blocks[record.id], []).append(record)
     batches = []
-    for together in rounds.values():
+    for together in blocked.values():
         if len({_length_ns(record, point) for record in together}) > 1:
             return None, "the windows of a round differ in length"
         batches.append([known[record.id, point] for record in together])

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from inferometer import hooks
+from inferometer import command, hooks
+from inferometer.command import Command
 from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
 from inferometer.executor import Executor
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.metadata import EntryPoint
 
-VARIABLE = "INFEROMETER_PLUGINS"
+VARIABLE = command.VARIABLE
 KINDS = {
     "engine": ("inferometer_engines", Engine),
     "executor": ("inferometer_executors", Executor),
@@ -40,6 +41,7 @@ KINDS = {
     "meter": ("inferometer_meters", EnergyMeter),
     "price book": ("inferometer_price_books", PriceBook),
     "renderer": ("inferometer_renderers", Renderer),
+    "command": (command.HOOK, Command),
 }
 
 
@@ -68,13 +70,19 @@ class Registry:
     """The installed plugins. Nothing is imported before something is asked for.
 
     ``plugins`` replaces the installed entry points, and ``only`` the environment variable.
+    ``taken`` are names that no command of a plugin may have.
     """
 
     def __init__(
-        self, plugins: Iterable[EntryPoint] | None = None, *, only: Iterable[str] | None = None
+        self,
+        plugins: Iterable[EntryPoint] | None = None,
+        *,
+        only: Iterable[str] | None = None,
+        taken: Iterable[str] = (),
     ) -> None:
         self._given = None if plugins is None else tuple(plugins)
-        self._only = _named_in_environment() if only is None else frozenset(only)
+        self._only = command.named_in_environment() if only is None else frozenset(only)
+        self._taken = frozenset(taken)
         self._plugins: dict[str, EntryPoint] | None = None
         self._manager = pluggy.PluginManager(hooks.GROUP)
         self._manager.add_hookspecs(hooks)
@@ -158,6 +166,13 @@ class Registry:
             problem = f"returned {type(thing).__name__}, which has no name"
         elif lacking:
             problem = f"lacks {', '.join(lacking)} (see {protocol.__module__}.{protocol.__name__})"
+        elif kind == "command":
+            problem = self._of_command(thing, point)
+            if not problem:
+                with self._guarded(point, "cannot be loaded", row):
+                    thing.load()
+                    return [_Found(thing, row)]
+                return []
         elif kind == "price book":
             # Read at once: a book is worth no more than what stands in it.
             with self._guarded(point, "cannot be read", row):
@@ -169,11 +184,16 @@ class Registry:
         self._problems.append(replace(row, problem=problem))
         return []
 
+    def _of_command(self, thing: Any, point: EntryPoint) -> str:
+        if point.group != command.GROUP:
+            return f"commands are found in the entry-point group {command.GROUP} alone"
+        return command.unsound(thing, self._taken)
+
     def _load(self) -> dict[str, EntryPoint]:
         """Import every plugin, once, and register those that are sound."""
         if self._plugins is None:
             self._plugins = {}
-            points = entry_points(group=hooks.GROUP) if self._given is None else self._given
+            points = _installed() if self._given is None else self._given
             for point in sorted(points, key=lambda point: (point.name, point.value)):
                 if self._only is None or point.name in self._only:
                     self._register(point, self._plugins)
@@ -181,7 +201,7 @@ class Registry:
         return self._plugins
 
     def _register(self, point: EntryPoint, plugins: dict[str, EntryPoint]) -> None:
-        key = f"{_row(point).distribution}:{point.name}"
+        key = f"{_row(point).distribution}:{point.group}:{point.name}"
         with self._guarded(point, "cannot be imported"):
             module = point.load()
             if problem := _hook_problem(module):
@@ -226,9 +246,8 @@ def stdout_to_stderr() -> Iterator[None]:
         yield
 
 
-def _named_in_environment() -> frozenset[str] | None:
-    text = os.environ.get(VARIABLE)
-    return None if text is None else frozenset(n.strip() for n in text.split(",") if n.strip())
+def _installed() -> tuple[EntryPoint, ...]:
+    return (*entry_points(group=hooks.GROUP), *entry_points(group=command.GROUP))
 
 
 def _hook_problem(module: Any) -> str:

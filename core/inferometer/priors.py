@@ -79,10 +79,10 @@ def _refuse_unlike(study: Study, store: Store, here: Mapping[str, object]) -> No
 
 def _refuse_doubles(roots: list[Path]) -> None:
     """Raise where two directories hold one launch: it would count twice."""
-    seen: dict[tuple[str, int, int], Path] = {}
+    seen: dict[tuple[str, str | None, int, int], Path] = {}
     for root in roots:
         for record in Store(root).launches():
-            launch = (record.id, record.started_ns, record.ended_ns)
+            launch = (record.id, record.node, record.started_ns, record.ended_ns)
             other = seen.setdefault(launch, root)
             if other is not root:
                 raise UsageError(

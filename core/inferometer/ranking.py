@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from inferometer import comparison, stats
+from inferometer import comparison, nodes, stats
 from inferometer.comparison import Kind, RankEntry, Ranking, Unranked, Value, worst_kind
 from inferometer.uncertainty import components
 from inferometer.uncertainty.order import by_looks, order
@@ -85,7 +85,7 @@ def rank(contest: Contest, entrants: Sequence[Entrant]) -> list[Ranking]:
 
 
 def _ranking(contest: Contest, fit: Sequence[Entrant], unfit: Sequence[Entrant]) -> Ranking:
-    ranked, left_out = (list(fit), []) if contest.looks_until else comparable(fit)
+    ranked, left_out = linked(fit) if contest.looks_until else comparable(fit)
     kind = worst_kind(entrant.kind for entrant in ranked)
     result, known = None, _prior(contest, simulated=kind == "simulated")
     if ranked:
@@ -202,14 +202,45 @@ def comparable(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[Entrant
         if fewer > shared:
             kept, shared = rest, fewer
     out = [
-        _unpaired(entrant, f"{len(entrant.by_round)} rounds, too few shared with the others")
+        _elsewhere(entrant, kept)
+        or _unpaired(entrant, f"{len(entrant.by_round)} rounds, too few shared with the others")
         for entrant in entrants
         if entrant not in kept
     ]
     if shared:
         return kept, out
     words = "no round is complete for all stacks"
-    return [], [*out, *(_unpaired(entrant, words) for entrant in kept)]
+    return [], [*out, *(_elsewhere(one, kept) or _unpaired(one, words) for one in kept)]
+
+
+def linked(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[Entrant]]:
+    """Split into the most that launches of one node hold together, and those on other nodes.
+
+    Of a sequential study rounds may lack stacks. But where rounds were split over nodes, a stack
+    that ran on none together with any of the others differs from them by the node as well.
+    """
+    if all(block < nodes.APART for entrant in entrants for block in entrant.by_round):
+        return list(entrants), []
+    groups: list[list[Entrant]] = []
+    for entrant in entrants:
+        near = [g for g in groups if any(e.by_round.keys() & entrant.by_round.keys() for e in g)]
+        groups = [g for g in groups if g not in near] + [[entrant, *(e for g in near for e in g)]]
+    most = max(groups, key=lambda group: (len(group), sum(len(e.by_round) for e in group)))
+    kept = [entrant for entrant in entrants if entrant in most]
+    words = "no round in which it ran on one node with another stack"
+    out = [_elsewhere(one, kept) or _unpaired(one, words) for one in entrants if one not in most]
+    return kept, out
+
+
+def _elsewhere(entrant: Entrant, others: Sequence[Entrant]) -> Entrant | None:
+    """Return an entrant out of the contest where only its node keeps it from the others."""
+    values = [one.by_round for one in (entrant, *(o for o in others if o is not entrant))]
+    rounds = nodes.rounds_shared(values)
+    blocks = len(stats.complete_rounds({str(i): one for i, one in enumerate(values)}))
+    if rounds <= blocks:
+        return None
+    words = f"of the {rounds} rounds shared with the others {blocks} ran on one node"
+    return replace(entrant, reason="other_node", detail=words)
 
 
 def _unpaired(entrant: Entrant, words: str) -> Entrant:

@@ -32,7 +32,8 @@ def requests(tables: Tables) -> pl.DataFrame:
     ``round`` (from 1) before them, and after them ``workload`` and ``load`` (null where the launch
     has no window of that load), ``ended_in_window`` (completed or failed there: what the error
     rate counts), ``in_latency`` (what latencies are of) and, of answers that ended well,
-    ``ttft_ms``, ``e2e_ms`` and ``tpot_ms``. Times in ns are of the machine's monotonic clock.
+    ``ttft_ms``, ``e2e_ms`` and ``tpot_ms``. Times in ns are of the machine's monotonic clock: of
+    several nodes each has its own, and ``node`` behind ``round`` says which.
     """
     gaps = pl.when(pl.col("output_tokens") > 1).then(pl.col("output_tokens") - 1)
 
@@ -43,6 +44,11 @@ def requests(tables: Tables) -> pl.DataFrame:
     latencies = _among(windows.population(tables), "in_latency")
     places = tables.windows.select("launch", "load_point", "workload", "load")
     found = tables.requests.with_columns(_said(tables.requests[name]) for name in _FOREIGN)
+    where = tables.launches.select("launch", "node")
+    if where["node"].null_count() < where.height:
+        found = found.join(where, on="launch", how="left", maintain_order="left")
+        first = ["launch", "stack", "model", "round", "node"]
+        found = found.select(*first, pl.exclude(first))
     return (
         found.join(places, on=["launch", "load_point"], how="left", maintain_order="left")
         .join(ended, on=_KEY, how="left", maintain_order="left")

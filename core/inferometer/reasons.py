@@ -58,6 +58,7 @@ WORDS = {
     "starved": "the load generator could not keep up",
     "disturbed": "something else kept the machine busy",
     "fell_behind": "did not keep up with the offered load",
+    "other_node": "not measured on one node with the others",
     "parity_failed": "answers differ",
     "not_compared": "of another precision, and its answers were not compared",
     "not_comparable": "what it hangs on differs",

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from inferometer.load_records import LoadHost
 from inferometer.look_records import LeftOut
 
 SCHEMA = 1
@@ -93,6 +94,8 @@ class Window(Struct, frozen=True, kw_only=True):
     """Processor time of the client inside the window, over all its worker processes."""
     workers: int = 1
     """Processes that sent the load."""
+    load_hosts: list[LoadHost] = []
+    """Where the load came from; empty: from the machine that measured."""
     others_cpu_share: float | None = None
     """Share (0 to 1) of all processors that something else kept busy; null when not seen."""
     loop_lag_p99_ms: float | None

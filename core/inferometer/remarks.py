@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
+from inferometer import node_agreement
 from inferometer.cells import absent
 from inferometer.comparison import Dropped, Missing, Stopped
 from inferometer.look_records import Look
@@ -43,6 +44,7 @@ def warnings(
         *_checks(cells),
         *_refused(refused),
         *_disagreement(parity),
+        *node_agreement.warnings(evidence, rankings),
         *_unseparated(rankings),
         *_retried(evidence),
         *_unsettled(evidence),

@@ -278,7 +278,8 @@ class Store:
     def _records(self, kind: str) -> list[LaunchRecord]:
         paths = sorted((self.root / kind).glob("*/launch.json"))
         records = [decode(path, LaunchRecord) for path in paths]
-        return sorted(records, key=lambda record: (record.position, record.started_ns))
+        # Attempts of one launch may be of two nodes, whose monotonic clocks have nothing in common.
+        return sorted(records, key=lambda r: (r.position, r.ended_wall_ns or 0, r.started_ns))
 
     def _lines(self, name: str, type_: type[T]) -> list[T]:
         try:

@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 from msgspec import inspect
 
-from inferometer import chunklog
+from inferometer import chunklog, nodes
 from inferometer import store as files
 from inferometer.errors import UsageError
 from inferometer.records import (
@@ -57,7 +57,8 @@ _DTYPES: dict[type[inspect.Type], Any] = {
 class Tables:
     """The frames of one results directory; whole launches only.
 
-    ``launches``  one row a launch: ``position``, ``simulated``, ``started_ns``, ``ended_ns``
+    ``launches``  one row a launch: ``position``, ``node``, ``block`` (launches that may be
+                  paired: :func:`nodes.blocks`), ``simulated``, ``started_ns``, ``ended_ns``
     ``windows``   one row a launch and load point: the fields of :class:`records.Window`
     ``meters``    one row a launch and meter: the fields of :class:`records.MeterInfo`
     ``requests``  one row a request: the fields of :class:`records.Request`
@@ -261,15 +262,20 @@ def _launches(records: Sequence[LaunchRecord]) -> pl.DataFrame:
     schema = pl.Schema(
         {
             "position": pl.Int64(),
+            "node": pl.String(),
+            "block": pl.Int64(),
             "simulated": pl.Boolean(),
             "started_ns": pl.Int64(),
             "ended_ns": pl.Int64(),
         }
     )
+    blocks = nodes.blocks(records)
     rows = [
         pl.DataFrame(
             {
                 "position": [record.position],
+                "node": [record.node],
+                "block": [blocks[record.id]],
                 "simulated": [is_simulated(record)],
                 "started_ns": [record.started_ns],
                 "ended_ns": [record.ended_ns],

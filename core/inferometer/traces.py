@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
+from msgspec import UNSET
 
+from inferometer import nodes
 from inferometer.cells import cell_id
 from inferometer.comparison import Distribution, Launched, PowerTrace, Value, worst_kind
 from inferometer.energy.account import counted
@@ -54,19 +56,22 @@ def build_launched(evidence: Evidence) -> list[Launched]:
             status=record.status,
             reason=record.failure.reason if record.failure else None,
             speed=_speed(record, paces.get(record.id)),
+            node=record.node or UNSET,
         )
-        for record in sorted(evidence.recorded(), key=lambda it: (it.started_ns, it.id))
+        for record in sorted(evidence.recorded(), key=nodes.running_order)
     ]
 
 
 def _paces(evidence: Evidence) -> dict[str, list[Pace]]:
-    """Return by launch its speed over the mean of its cell, load point by load point."""
+    """Return by launch its speed over the mean of its cell on its node, for each load point."""
     closed = [point.index for point in evidence.load_points if point.load.closed]
     rows = evidence.points.filter(
         pl.col("metric") == SPEED, pl.col("load_point").is_in(closed), pl.col("value") > 0
     )
+    where = evidence.tables.launches.select(pl.col("launch").cast(pl.String), "node")
+    rows = rows.join(where, on="launch", how="left", maintain_order="left")
     found: dict[str, list[Pace]] = {}
-    for cell in rows.partition_by("stack", "model", "load_point", maintain_order=True):
+    for cell in rows.partition_by("stack", "model", "load_point", "node", maintain_order=True):
         if cell.height < 2:
             continue
         logs = np.log(cell["value"].to_numpy())
@@ -84,6 +89,7 @@ def _speed(record: LaunchRecord, paces: list[Pace] | None) -> Value:
     if record.failure:
         return Value(value=None, unit="ratio", kind=kind, reason=record.failure.reason)
     words = "no other launch of this stack and model has a number at a load point of this one"
+    words += " on this node" if record.node else ""
     return Value(value=None, unit="ratio", kind=kind, reason="too_few_samples", detail=words)
 
 

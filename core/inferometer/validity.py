@@ -16,6 +16,7 @@ from msgspec import json, structs
 from inferometer import checks
 from inferometer.checks import Call, Evidence
 from inferometer.comparison import Check
+from inferometer.load_records import LoadHost
 from inferometer.metrics import steadiness
 from inferometer.metrics.windows import KEY, load_requests, population, within
 from inferometer.records import Window
@@ -85,6 +86,7 @@ def _evidence(
     tokens, usage = counted.get(point, (0.0, 0))
     fields = {name: row[name] for name in Window.__struct_fields__}
     fields["counters"] = json.decode(row["counters"])
+    fields["load_hosts"] = json.decode(row["load_hosts"], type=list[LoadHost])
     return Evidence(
         window=Window(**fields),
         load=[Call(*call) for call in calls],

@@ -39,7 +39,8 @@ def render_several(several: Several) -> Mapping[str, bytes]:
 
 
 def _files(comparison: Comparison, folder: str) -> dict[str, bytes]:
-    return {f"{folder}/{name}.csv": _csv(rows.table(comparison, name)) for name in rows.NAMES}
+    names = rows.names(comparison)
+    return {f"{folder}/{name}.csv": _csv(rows.table(comparison, name)) for name in names}
 
 
 def _csv(table: rows.Rows) -> bytes:

@@ -15,6 +15,7 @@ FOLDERS = ("core", "engines", "plugins", "reports")
 PUBLIC = {
     *(
         "api",
+        "command",
         "comparison",
         "costwords",
         "engine",

@@ -6,7 +6,7 @@ import json
 import statistics
 from typing import TYPE_CHECKING, Any, get_args
 
-from inferometer import redact
+from inferometer import redact, single_machine
 from inferometer.cells import served
 from inferometer.comparison.versus import Different, Topic
 from inferometer.errors import UsageError
@@ -208,7 +208,7 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, str]]:
 
 def _boards(baseline: Body, current: Body) -> Iterator[tuple[Topic, str, str, str]]:
     """Yield other accelerators of the same model: chips of one model differ by some per cent."""
-    one, other = (manifest.boards(body.head.records) for body in (baseline, current))
+    one, other = (single_machine.boards(body.head.records) for body in (baseline, current))
     if one and other and one != other:
         words = [", ".join(sorted(name[:12] for name in names)) for names in (one, other)]
         yield "hardware", "accelerators, by their own numbers", words[0], words[1]

@@ -137,7 +137,7 @@ def _confirming(two: Two, body: Body, allow: frozenset[str]) -> Confirming:
 def _notes(two: Two, found: Sequence[Line]) -> list[str]:
     notes = [PAIRED if two.paired else INDEPENDENT]
     heads = [two.baseline.head, two.current.head]
-    if not manifest.one_machine(heads):
+    if not two.paired and not manifest.one_machine(heads):
         notes.append(OTHER_MACHINE)
     for body in dict.fromkeys([two.baseline.head.name, two.current.head.name]):
         side = next(b for b in (two.baseline, two.current) if b.head.name == body)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from inferometer import stats
 from inferometer.baseline.apart import blocking
 from inferometer.baseline.sides import Told
-from inferometer.cells import value_of
+from inferometer.cells import shown, value_of
 from inferometer.comparison import Value, worst_kind
 from inferometer.comparison.versus import Line
 from inferometer.contests import KEPT_UP
@@ -83,7 +83,10 @@ def _line(two: Two, metric: Metric, meter: str | None, stack: str, place: Place)
         or _open_loop(two, metric, meter, stack, place)
         or _said(metric, found)
     )
-    sides = [value_of(metric, told.values, (told.reason, told.detail)) for told in (before, now)]
+    sides = [
+        shown(body.evidence, {"": value_of(metric, told.values, (told.reason, told.detail))})[""]
+        for body, told in ((two.baseline, before), (two.current, now))
+    ]
     return Line(
         metric=metric.id,
         meter=meter,

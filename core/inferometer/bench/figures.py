@@ -18,6 +18,7 @@ import math
 from itertools import chain, pairwise, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
+from inferometer.checks.hosts import edges_off, schedule_off
 from inferometer.records import CHUNK_COUNT_UNKNOWN
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 LEAST = {"p90": 30, "p99": 300}
 """Samples below which a percentile is not told."""
+SERIES = ("ttft", "tpot", "itl", "e2el", "icl", "ttft_intended", "e2el_intended")
+THROUGHPUTS = ("request_throughput", "output_throughput", "total_token_throughput")
 SHARES = {"median": 0.5, "p90": 0.9, "p99": 0.99}
 
 Chunk = tuple[int, int, int, int]
@@ -101,6 +104,17 @@ def figures(seen: Seen) -> tuple[dict[str, float | int | None], dict[str, str]]:
             if name == "itl" and not seen.counted:
                 reasons[key] = "tokens_per_event_unknown"
     return values, reasons
+
+
+def unsure(seen: Seen) -> list[str]:
+    """Return the keys that hang on the clocks of load hosts, where these are not known so well."""
+    hosts = seen.result.load_hosts
+    found: list[str] = []
+    if schedule_off(hosts, [r.first_ns - r.sent_ns for r in seen.finished if r.first_ns]) > 1:
+        found += [f"{word}_{name}_ms" for name in SERIES for word in ("mean", "std", *SHARES)]
+    if edges_off(hosts, seen.seconds) > 1:
+        found += THROUGHPUTS
+    return found
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:

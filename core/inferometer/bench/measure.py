@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime as dt
+import functools
 import resource
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import msgspec
 
 from inferometer import redact
 from inferometer.bench import work
-from inferometer.bench.figures import figures, look
+from inferometer.bench.figures import figures, look, unsure
 from inferometer.bench.options import REQUESTS
 from inferometer.bench.verdict import verdict
 from inferometer.errors import InconclusiveError, LaunchError
@@ -65,7 +66,8 @@ def measure(options: Options) -> dict[str, Any]:
     broken_off = ""
     try:
         hooks = Hooks(on_broken_off=parts.append)
-        parts = [drive(target, lambda index: _again(made.bodies, index, warmup), plan, hooks)]
+        source = functools.partial(_again, made.bodies, warmup)
+        parts = [drive(target, source, plan, hooks, options.load_hosts)]
     except LaunchError as error:
         broken_off = f"{address.shown(options.url)}: {_clean(error.message, target)}"
         if not _completed(parts):
@@ -118,7 +120,7 @@ def _count(options: Options, plan: LoadPlan) -> int:
     return max(1, len(plan.arrivals.until((options.duration_s or 0.0) + ROOM_S)))
 
 
-def _again(bodies: list[Body], index: int, warmup: int) -> Body:
+def _again(bodies: list[Body], warmup: int, index: int) -> Body:
     """Return the request; past the last one those after the warm-up come again."""
     if index < len(bodies):
         return bodies[index]
@@ -165,6 +167,9 @@ def _result(
     whole = plan.requests is not None and not broken_off
     seen = look(result, whole=whole)
     values, reasons = figures(seen)
+    for key in unsure(seen):
+        if values.get(key) is not None:
+            values[key], reasons[key] = None, "clock_unsure"
     verdicts = verdict(result, options, whole=whole, reuse=reuse, broken_off=broken_off)
     return {
         "prefix_reuse": reuse,
@@ -172,6 +177,7 @@ def _result(
         "cut": sum(r.status == "cut" for r in seen.load),
         "retries": result.retries,
         "workers": result.workers,
+        "load_hosts": msgspec.to_builtins(result.load_hosts),
         "cpu_seconds": _cpu_seconds(),
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "broken_off": broken_off or None,

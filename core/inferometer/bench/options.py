@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.loadgen.address import Endpoint
+    from inferometer.loadgen.driver import Host
     from inferometer.workloads.traces import TraceRow
 
 REQUESTS = 300
@@ -49,6 +50,8 @@ class Options:
     plain: bool = False
     extra_body: dict[str, Any] = field(default_factory=dict)
     request_timeout_s: float = 600.0
+    load_hosts: tuple[Host, ...] = ()
+    """Where the load comes from, instead of from here."""
 
     def check(self) -> None:
         """Raise UsageError for flags that do not go together."""

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from inferometer.checks.evidence import Evidence, check, graded
+from inferometer.checks.hosts import host_clocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -299,6 +300,10 @@ def client_cpu(seen: Evidence) -> Check:
     workers = max(1, seen.window.workers)
     share = seen.window.client_cpu_s / workers / seen.seconds
     words = f"each of {workers} processes" if workers > 1 else ""
+    for host in seen.window.load_hosts:
+        mine = host.client_cpu_s / max(1, host.workers) / seen.seconds
+        if mine >= share:
+            share, words = mine, f"each of {host.workers} processes on {host.address}"
     return check("client cpu", rule, f"{share:.0%}", graded(share, 0.7, 0.9), words)
 
 
@@ -325,5 +330,6 @@ CHECKS: tuple[Callable[[Evidence], Check | None], ...] = (
     loop_lag,
     send_lag,
     client_cpu,
+    host_clocks,
     quiet_machine,
 )

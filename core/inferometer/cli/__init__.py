@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
+    from inferometer.command import Brought
+
 GROUPS = {
     "Measure": {
         "quickstart": "Measure what this machine can, with nothing to prepare.",
@@ -28,6 +30,7 @@ GROUPS = {
         "run": "Measure a study, or resume it, and report.",
         "status": "Tell from another shell how a run stands.",
         "bench": "Measure a server that is already running.",
+        "loadhost": "Send loads that another machine asks for.",
     },
     "Results": {
         "report": "Rank stored results and write the report.",
@@ -55,16 +58,20 @@ MODULES = {"import": "importing"}
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are the modules beside this one, imported when used."""
+    """A group whose commands are the modules beside this one, imported when used.
+
+    Those of plugins are looked for where all are listed, and where a name is none of ours.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's signature
         """Return the names in the order a newcomer needs them."""
-        return list(COMMANDS)
+        return [*COMMANDS, *_brought()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 -- as above
         """Import one command."""
         if cmd_name not in COMMANDS:
-            return None
+            found = _brought().get(cmd_name)
+            return _loaded(found) if found else None
         command = importlib.import_module(
             f"inferometer.cli.{MODULES.get(cmd_name, cmd_name)}"
         ).command
@@ -78,14 +85,47 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from error
+            raise click.NoSuchCommand(
+                args[0], possibilities=self.list_commands(ctx), ctx=ctx
+            ) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
         """List the commands by what they are for, without importing them."""
-        width = max(map(len, COMMANDS))
-        for title, commands in GROUPS.items():
+        found = _brought()
+        lines = {name: same[0].command.line for name, same in found.items() if len(same) == 1}
+        width = max(map(len, (*COMMANDS, *lines)))
+        for title, commands in (GROUPS | ({"From plugins": lines} if lines else {})).items():
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), text) for name, text in commands.items()])
+
+
+def _brought() -> dict[str, list[Brought]]:
+    from inferometer import command
+
+    return command.brought(COMMANDS)
+
+
+def _loaded(found: Sequence[Brought]) -> click.Command:
+    """Import a plugin's command, or say whose it is that cannot be had."""
+    from inferometer.errors import UsageError
+
+    command, distribution = found[0]
+    if len(found) > 1:
+        names = ", ".join(sorted(it.distribution for it in found))
+        raise UsageError(
+            f"two plugins bring the command {command.name!r}: {names}",
+            hint="Uninstall one, or name the plugins to load in INFEROMETER_PLUGINS.",
+        )
+    try:
+        loaded = command.load()
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"command {command.name!r} of {distribution} cannot be loaded: "
+            f"{type(error).__name__}: {error}",
+            hint="Mend or uninstall it; see: inferometer plugins",
+        ) from error
+    assert isinstance(loaded, click.Command)
+    return loaded
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -99,6 +99,14 @@ STATISTICS = ("mean", "median", "std", "p90", "p99")
     show_default=True,
     help="Seconds.",
 )
+@click.option(
+    "--load-hosts", metavar="HOST:PORT,...", help="Send it from there: see `inferometer loadhost`."
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Of the load hosts; without it INFEROMETER_LOAD_TOKEN holds the token.",
+)
 @click.option("--json", "json_path", metavar="FILE|-", help="Write the result as JSON.")
 def command(json_path: str | None, **flags: Any) -> None:
     """Measure the server at URL: latency, throughput, and whether they can be believed."""
@@ -158,6 +166,11 @@ def _options(flags: dict[str, Any]) -> Any:
         flags["extra_body"] = msgspec.json.decode(flags["extra_body"], type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise UsageError(f"--extra-body: not a JSON object: {error}") from error
+    named, file = flags.pop("load_hosts"), flags.pop("token_file")
+    if named is not None:
+        from inferometer.cli.hosts import hosts_of
+
+        flags["load_hosts"] = hosts_of(named, file)
     return Options(**flags)
 
 
@@ -190,6 +203,11 @@ def _table(result: dict[str, Any]) -> Iterator[str]:
         for name, label in SERIES.items()
     ]
     yield from columns([["ms", *STATISTICS], *rows])
+    for host in result["load_hosts"]:
+        yield (
+            f"{host['address']}: {host['requests']} requests, clock {host['offset_ms']:+.3f} ms "
+            f"within {host['bound_ms']:.3f} ms of ours"
+        )
     yield ""
     verdicts = [
         [check["verdict"], check["name"], check["value"], check["rule"]]

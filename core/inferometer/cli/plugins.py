@@ -8,13 +8,14 @@ import click
 @click.command("plugins")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(as_json: bool) -> None:
-    """List engines, meters, price books and report formats, and what is wrong."""
+    """List engines, meters, price books, formats and commands, and what is wrong."""
     import msgspec
 
+    from inferometer.cli import COMMANDS
     from inferometer.cli.common import columns
     from inferometer.plugins import Registry
 
-    rows = Registry().report()
+    rows = Registry(taken=COMMANDS).report()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=1).decode())
         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from inferometer.comparison.architectures import Architectures as Architectures
 from inferometer.comparison.architectures import Finding as Finding
@@ -34,6 +34,8 @@ from inferometer.comparison.fronts import Weights as Weights
 from inferometer.comparison.imported import Imported as Imported
 from inferometer.comparison.imported import ImportedFigure as ImportedFigure
 from inferometer.comparison.imported import ImportedFile as ImportedFile
+from inferometer.comparison.nodes import Node as Node
+from inferometer.comparison.nodes import Nodes as Nodes
 from inferometer.comparison.ranks import OBJECTIVES as OBJECTIVES
 from inferometer.comparison.ranks import Architecture as Architecture
 from inferometer.comparison.ranks import At as At
@@ -367,6 +369,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     hardware: list[Hardware] = []
     rooflines: list[Roofline] = []
     """Of every closed cell that has windows."""
+    nodes: Nodes | UnsetType = UNSET
+    """Not there where the run knew no nodes."""
     launched: list[Launched] = []
     """Every attempt, in the order in which they ran."""
     distributions: list[Distribution] = []

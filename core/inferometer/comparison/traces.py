@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from inferometer.comparison.value import Kind, Value
 
 
 class Launched(Struct, frozen=True, kw_only=True):
-    """One attempt to launch; in a comparison they stand in the order in which they ran."""
+    """One attempt to launch; in a comparison they stand in the order in which they ran.
+
+    Those of several nodes stand node by node: what ran at one time on two has no order.
+    """
 
     launch: str
     position: int
@@ -23,7 +26,9 @@ class Launched(Struct, frozen=True, kw_only=True):
     """Why it failed."""
     speed: Value
     """Its output tok/s over the mean of all launches of its stack and model: the geometric mean
-    over the closed load points, so 1 where nothing drifts."""
+    over the closed load points, so 1 where nothing drifts. Of several nodes: those on its own."""
+    node: str | UnsetType = UNSET
+    """Where it ran; not there where the run knew no nodes."""
 
 
 class Distribution(Struct, frozen=True, kw_only=True):

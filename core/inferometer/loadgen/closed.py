@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 from inferometer.errors import LaunchError
 from inferometer.loadgen.alarm import Alarm
 from inferometer.loadgen.answer import Answer, Call
+from inferometer.loadgen.clocks import Clock
 from inferometer.loadgen.deal import Share, Unit
 from inferometer.loadgen.http import Client, Target, frame
 from inferometer.loadgen.offer import Progress, Seen
@@ -56,6 +57,10 @@ class Part(NamedTuple):
     cpu_s: float
     """Processor time of the process inside the window."""
     retries: int
+    clock: Clock | None = None
+    """Of another host, whose stamps these were; None for this one's."""
+    host: str = ""
+    """Address of the load host; empty for this one."""
 
 
 @dataclass(slots=True)
@@ -112,6 +117,8 @@ class ClosedLoop:
         self.told_rows = self.told_lags = 0
 
     # -- phases ----------------------------------------------------------------------------------
+
+    reach_s = 0.0
 
     async def connect(self) -> None:
         """Open a connection for each stream. Raises LaunchError."""

@@ -4,7 +4,8 @@ The order: one request alone (the first may compile for a minute), the rest of t
 streams until it has drained, the load, of which a stretch is discarded, the window, then everything
 in flight is cut.
 A sender is this process itself or stands for another one; the bounds of the window are agreed
-before they come, as absolute times of the monotonic clock, which all processes of a host share.
+before they come, as absolute times of the monotonic clock, which all processes of a host share; a
+sender on another host translates them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from inferometer.loadgen.alarm import Alarm
 from inferometer.loadgen.answer import Chunks, percentile
 from inferometer.loadgen.arrivals import most_within
 from inferometer.loadgen.deal import Share
+from inferometer.loadgen.hosts import load_hosts
 from inferometer.loadgen.offer import SAMPLE, LoadResult, Progress
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ HEADROOM = 1.5
 
 class Sender(Protocol):
     """Somebody who sends a share of a load: see :class:`inferometer.loadgen.closed.ClosedLoop`."""
+
+    reach_s: float
+    """How long a word to it may take, in s."""
 
     async def connect(self) -> None:
         """Open the streams' connections."""
@@ -85,13 +90,19 @@ class Conductor:
 
     def __init__(self, plan: LoadPlan, hooks: Hooks, senders: Sequence[Sender]) -> None:
         self.plan, self.hooks, self.senders = plan, hooks, senders
-        self.lead_ns = 0 if len(senders) == 1 else round(LEAD_S * 1e9)
         self.bounds = Bounds(0, 0)
         self.wall_start_ns = self.wall_end_ns = 0
         """Wall minus monotonic time at both bounds."""
         self.residence_s: float | None = None
         self.over = False
         self.windowed = asyncio.Event()
+
+    @property
+    def lead_ns(self) -> int:
+        """Return how long beforehand a time is told: so that it has come to everybody by then."""
+        reach_s = max(sender.reach_s for sender in self.senders)
+        alone = len(self.senders) == 1 and not reach_s
+        return 0 if alone else round((LEAD_S + 2 * reach_s) * 1e9)
 
     async def run(self) -> LoadResult:
         """Run every phase; return what came of them."""
@@ -133,7 +144,12 @@ class Conductor:
         elif self.plan.requests:
             await self._counted(self.plan.requests, self.residence_s or 0.0)
         self.over = True
-        return list(await asyncio.gather(*(sender.finish() for sender in self.senders)))
+        left = list(await asyncio.gather(*(sender.finish() for sender in self.senders)))
+        if self.plan.requests:  # stamps of another host moved when its drift was known
+            rows = [row for part in left for row, _ in part.rows if row.phase == "load"]
+            last_ns = max((row.end_ns or 0 for row in rows), default=0)
+            self.bounds = Bounds(self.bounds.start_ns, last_ns or self.bounds.end_ns)
+        return left
 
     async def _counted(self, requests: int, request_s: float) -> None:
         """Send exactly ``requests``, of an open loop on schedule, and wait for the answers."""
@@ -161,7 +177,7 @@ class Conductor:
         if plan.arrivals is not None:
             end_s = discard_s + window_s + SLACK_S
             await self._schedule(plan.arrivals.until(end_s), request_s)
-        anchor_ns = time.monotonic_ns() + round(LEAD_S * 1e9)
+        anchor_ns = time.monotonic_ns() + max(self.lead_ns, round(LEAD_S * 1e9))
         start_ns = anchor_ns + round(discard_s * 1e9)
         self.bounds = Bounds(start_ns, start_ns + round(window_s * 1e9))
         # every stream has begun when the window does, however short the discard that was asked for
@@ -276,6 +292,7 @@ class Conductor:
         rows = sorted((row for part in parts for row in part.rows), key=lambda row: row[0].index)
         requests = [request for request, _ in rows]
         load = [request for request in requests if request.phase == "load"]
+        by_host = load_hosts(parts, self.bounds)
         first_load = min((request.sent_ns for request in load), default=start)
         late = [(r.sent_ns - r.intended_ns) * 1e-6 for r in load if start <= r.sent_ns <= end]
         lags = [lag for part in parts for t_ns, lag in part.lags if start <= t_ns <= end]
@@ -290,19 +307,28 @@ class Conductor:
             end_ns=end,
             discarded_ns=max(0, start - first_load),
             client_cpu_s=sum(part.cpu_s for part in parts),
-            loop_lag_p99_ms=percentile(lags, 0.99),
-            send_lag_p99_ms=percentile(late, 0.99),
+            loop_lag_p99_ms=_worst([h.loop_lag_p99_ms for h in by_host], lags),
+            send_lag_p99_ms=_worst([h.send_lag_p99_ms for h in by_host], late),
             retries=sum(part.retries for part in parts),
             clock_step_ms=(self.wall_end_ns - self.wall_start_ns) * 1e-6,
             sample=[answer for _, answer in whole[::step]],
             workers=len(parts),
             residence_s=self.residence_s,
+            load_hosts=by_host,
         )
 
 
 def _wall_ns() -> int:
     """Return wall minus monotonic time; the best of three, for a pause between the two is lag."""
     return max(time.time_ns() - time.monotonic_ns() for _ in range(3))
+
+
+def _worst(by_host: list[float | None], all_ms: list[float]) -> float | None:
+    """Return the p99 of a lag; of several hosts the worst, None when one of them has none."""
+    if not by_host:
+        return percentile(all_ms, 0.99)
+    known = [lag for lag in by_host if lag is not None]
+    return max(known) if len(known) == len(by_host) else None
 
 
 def _together(parts: Sequence[Progress]) -> Progress:

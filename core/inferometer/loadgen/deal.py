@@ -11,14 +11,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inferometer.errors import UsageError
 from inferometer.loadgen.arrivals import most_within
+from inferometer.loadgen.offer import Body
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from inferometer.loadgen.offer import Body, LoadPlan, Source
+    from inferometer.loadgen.offer import LoadPlan, Source
 
-Unit = list[tuple[int, "Body"]]
+Unit = list[tuple[int, Body]]
 """One request, or the turns of a conversation: ``(index in the source, body)``."""
 
 STREAMS_PER_WORKER = 128
@@ -27,6 +29,8 @@ RATE_PER_WORKER = 50.0
 """Requests/s; at 200 tokens a request that is 10,000 events/s."""
 CORES_PER_WORKER = 4
 """The server under test needs cores, too."""
+CORES_PER_FAR_WORKER = 2
+"""Of a load host, where nothing else runs."""
 MOST_WORKERS = 16
 STOCK_S = 4.0
 """An open loop's worker holds the requests of so long beforehand."""
@@ -60,6 +64,27 @@ def worker_count(plan: LoadPlan, cores: int) -> int:
         alone = plan.arrivals is not None and plan.max_in_flight is not None
         wanted = 1 if alone else min(_needed(plan), cores // CORES_PER_WORKER, MOST_WORKERS)
     return max(1, wanted if most is None else min(wanted, most))
+
+
+def far_workers(plan: LoadPlan, cores: Sequence[int]) -> int:
+    """Return how many processes each load host runs for ``plan``: the same number on all of them.
+
+    As :func:`worker_count` has it, divided over the hosts, but at most one for 2 cores of the
+    smallest of them: nothing else should run there. ``cores`` are those of each host. A cap on
+    requests in flight is divided over all workers. Raises UsageError for more hosts than streams,
+    or than requests under the cap.
+    """
+    hosts = len(cores)
+    most = plan.concurrency if plan.arrivals is None else plan.max_in_flight
+    if most is not None and most < hosts:
+        raise UsageError(
+            f"{hosts} load hosts for {most} requests at once: some would have nothing to send",
+            hint="Name as many hosts as there are streams, at most.",
+        )
+    each = -(-plan.workers // hosts) if plan.workers is not None else -(-_needed(plan) // hosts)
+    if plan.workers is None:
+        each = min(each, min(cores) // CORES_PER_FAR_WORKER, MOST_WORKERS)
+    return max(1, each if most is None else min(each, most // hosts))
 
 
 def _needed(plan: LoadPlan) -> int:

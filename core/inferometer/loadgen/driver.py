@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
 
+from inferometer.loadgen import far
 from inferometer.loadgen.answer import Answer
 from inferometer.loadgen.arrivals import Arrivals
 from inferometer.loadgen.closed import ClosedLoop
 from inferometer.loadgen.conduct import Conductor
 from inferometer.loadgen.deal import Dealer, Share, worker_count
+from inferometer.loadgen.far import Host
 from inferometer.loadgen.http import Target
 from inferometer.loadgen.offer import Body, Hooks, LoadPlan, LoadResult, Source, never
 from inferometer.loadgen.open import OpenLoop
@@ -36,6 +38,7 @@ __all__ = [
     "Arrivals",
     "Body",
     "Hooks",
+    "Host",
     "LoadPlan",
     "LoadResult",
     "Source",
@@ -48,23 +51,36 @@ __all__ = [
 T = TypeVar("T")
 
 
-def drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks | None = None) -> LoadResult:
+def drive(
+    target: Target,
+    source: Source,
+    plan: LoadPlan,
+    hooks: Hooks | None = None,
+    hosts: Sequence[Host] = (),
+) -> LoadResult:
     """Offer ``plan`` to ``target`` and return what happened; blocks until it is over.
 
     A large load is sent by several processes: see :func:`inferometer.loadgen.deal.worker_count`.
+    With ``hosts`` all of it is sent from there, and nothing from here.
 
     Raises:
+        UsageError: ``hosts`` cannot send this load.
         LaunchError: the server is gone, answers nothing but errors, or ``should_stop`` said so; or
-            a worker process died.
+            a worker process died, or a load host is lost.
     """
-    return _blocking(_drive(target, source, plan, hooks or Hooks()))
+    return _blocking(_drive(target, source, plan, hooks or Hooks(), hosts))
 
 
-async def _drive(target: Target, source: Source, plan: LoadPlan, hooks: Hooks) -> LoadResult:
+async def _drive(
+    target: Target, source: Source, plan: LoadPlan, hooks: Hooks, hosts: Sequence[Host]
+) -> LoadResult:
+    senders: Sequence[Sender]
+    if hosts:
+        senders = await far.senders(hosts, target, source, plan)
+        return await Conductor(plan, hooks, senders).run()
     count = worker_count(plan, len(os.sched_getaffinity(0)))
     dealer = Dealer(source, plan, count)
     shares = [Share(number, count) for number in range(count)]
-    senders: Sequence[Sender]
     if count > 1:
         senders = [Remote(target, plan, dealer, share) for share in shares]
     elif plan.arrivals is None:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from inferometer.loadgen.arrivals import Arrivals
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from inferometer.load_records import LoadHost
     from inferometer.loadgen.answer import Answer
-    from inferometer.loadgen.arrivals import Arrivals
     from inferometer.records import Request
 
 SAMPLE = 20
@@ -164,7 +166,7 @@ class LoadResult:
     end are the beginning of the load (of an open loop: of its schedule) and the last end.
     ``discarded_ns`` runs from the first send after the warm-up to ``start_ns``. ``client_cpu_s`` is
     the sum over the workers, inside the window; lags are p99 inside the window, over the samples of
-    all workers, None without any.
+    all workers of a host, None without any; of several hosts the worst.
     """
 
     requests: list[Request]
@@ -186,6 +188,9 @@ class LoadResult:
     clock_step_ms: float | None = None
     """By how much the wall clock gained on the monotonic one from ``start_ns`` to ``end_ns``."""
 
+    load_hosts: list[LoadHost] = field(default_factory=list)
+    """Where the load came from; empty where it came from here."""
+
     def facts(self) -> dict[str, Any]:
         """Return what :class:`inferometer.records.Window` keeps of it under the same names."""
         return {name: getattr(self, name) for name in FACTS}
@@ -193,7 +198,7 @@ class LoadResult:
 
 FACTS = (
     *("start_ns", "end_ns", "discarded_ns", "residence_s", "client_cpu_s", "workers"),
-    *("loop_lag_p99_ms", "send_lag_p99_ms", "clock_step_ms"),
+    *("loop_lag_p99_ms", "send_lag_p99_ms", "clock_step_ms", "load_hosts"),
 )
 Source = Callable[[int], Body]
 """Gives the i-th request, from 0 (the warm-up's come first). It is called once for each, in order,

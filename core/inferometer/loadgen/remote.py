@@ -8,13 +8,19 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from inferometer.errors import LaunchError
-from inferometer.loadgen.channel import Channel, Setup
+from inferometer.loadgen import wire
+from inferometer.loadgen.channel import Channel
 from inferometer.loadgen.deal import Dealer, Share, stock_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inferometer.loadgen.closed import Part, Warm
     from inferometer.loadgen.http import Target
     from inferometer.loadgen.offer import LoadPlan, Progress
@@ -38,8 +44,10 @@ class Remote:
     when this process ends in any way.
     """
 
+    reach_s = 0.0
+
     def __init__(self, target: Target, plan: LoadPlan, dealer: Dealer, share: Share) -> None:
-        self._setup = Setup(target, plan, share, stock_size(plan, share))
+        self._setup = wire.Setup(target, plan, share, stock_size(plan, share))
         self._dealer, self._share = dealer, share
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: Channel | None = None
@@ -88,9 +96,8 @@ class Remote:
 
     async def progress(self) -> Progress:
         """Return what became of its share since it was last asked."""
-        assert self._channel is not None
         self._progress = asyncio.get_running_loop().create_future()
-        self._channel.post("progress")
+        self._post(wire.Ask())
         return await self._progress
 
     async def salvage(self, end_ns: int) -> Part | None:
@@ -134,7 +141,7 @@ class Remote:
         with theirs:
             self._process = self._spawned(theirs.fileno())
         self._channel = await Channel.over(ours)
-        await self._channel.send(*self._setup)
+        await self._send(self._setup)
         self._begun.set()
 
     def _spawned(self, descriptor: int) -> subprocess.Popen[bytes]:
@@ -149,11 +156,18 @@ class Remote:
             process_group=0,  # Ctrl-C is for us; it then ends with us
         )
 
-    async def _call(self, name: str, *args: Any, **words: Any) -> Any:
-        await self._begun.wait()
+    def _post(self, message: wire.ToWorker) -> None:
         assert self._channel is not None
+        self._channel.post(wire.packed(message))
+
+    async def _send(self, message: wire.ToWorker) -> None:
+        assert self._channel is not None
+        await self._channel.send(wire.packed(message))
+
+    async def _call(self, name: wire.Phase, *args: int | list[float]) -> Any:
+        await self._begun.wait()
         self._asked, self._answer = name, asyncio.get_running_loop().create_future()
-        self._channel.post("call", name, args, words)
+        self._post(wire.Call(name, list(args)))
         return await self._answer
 
     async def _listen(self) -> None:
@@ -166,6 +180,8 @@ class Remote:
             self._lost(self._error(f"hangs: no sign of life for {HANG_S:g} s"))
         except (EOFError, ConnectionError):
             self._lost(self._died())
+        except msgspec.MsgspecError as error:
+            self._lost(self._error(f"said what is no message: {error}"))
         except Exception as error:  # noqa: BLE001 -- of the source, which is not ours: watch raises it
             self._lost(error)
 
@@ -181,27 +197,32 @@ class Remote:
 
     async def _hear(self) -> None:
         assert self._channel is not None
-        kind, *content = await self._channel.receive()
-        match kind:
-            case "want":
-                (count,) = content
-                block = self._dealer.block(self._share.number, count, BLOCK_BYTES)
-                await self._channel.send("units", *block)
-            case "rows":
-                self._rows += content[0]
-            case "done":
-                name, result = content
+        data = await self._channel.receive()
+        now_ns = time.monotonic_ns()
+        match wire.from_worker(data):
+            case wire.Want(count):
+                units, ended = self._dealer.block(self._share.number, count, BLOCK_BYTES)
+                await self._send(wire.Units(units, ended))
+            case wire.Rows(rows):
+                self._rows += rows
+            case wire.Done() as done:
+                result = wire.result(done)
                 # of a call that was given up for a salvage the result may still come
-                if self._answer is not None and name == self._asked and not self._answer.done():
-                    self._answer.set_result(result)
-            case "progress":
+                answer = self._answer if done.name == self._asked else None
+                if answer is not None and not answer.done():
+                    answer.set_result(result)
+            case wire.Told(progress):
                 if self._progress is not None and not self._progress.done():
-                    self._progress.set_result(content[0])
-            case "failed":
-                self._fail(content[0])
-            case "broken":
-                lines = content[0]
+                    self._progress.set_result(progress)
+            case wire.Failed() as failure:
+                self._fail(wire.raised(failure))
+            case wire.Broken(lines):
                 self._fail(self._error(f"failed: {lines[-1].strip()}", lines))
+            case wire.Pong() | wire.Alive() as sign:
+                self._heard(sign, now_ns)
+
+    def _heard(self, sign: wire.Pong | wire.Alive, now_ns: int) -> None:
+        """Take a sign of life, which came at ``now_ns``."""
 
     def _died(self) -> LaunchError:
         assert self._process is not None
@@ -213,11 +234,11 @@ class Remote:
         self._said.seek(0)
         return self._error(how, self._said.read().decode(errors="replace").splitlines())
 
-    def _error(self, what: str, lines: list[str] | None = None) -> LaunchError:
+    def _error(self, what: str, lines: Sequence[str] = ()) -> LaunchError:
         return LaunchError(
             f"load worker {self._share.number + 1} of {self._share.of} {what}",
             hint="Is there enough memory? Measure again, or with fewer workers.",
             reason="failed",
             stage="serve",
-            log_tail=(lines or [])[-TAIL:],
+            log_tail=lines[-TAIL:],
         )

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from inferometer.loadgen.answer import Answer
 from inferometer.loadgen.offer import SAMPLE
-from inferometer.records import CHUNK
+from inferometer.records import CHUNK, Request
 
 if TYPE_CHECKING:
     from inferometer.loadgen.answer import Call
-    from inferometer.records import Request
 
 PACE_S = 0.001
 """Between two slices. Streams in step end together, and the first tokens of their next requests
@@ -32,7 +31,7 @@ LINE_BYTES = 350
 REST = 256
 """Lines at a time when nothing is to be stamped any more."""
 
-Row = tuple["Request", bytes]
+Row = tuple[Request, bytes]
 """A request and its packed content events."""
 
 

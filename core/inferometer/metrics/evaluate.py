@@ -29,6 +29,7 @@ POINTS = pl.Schema(
         "stack": pl.String(),
         "model": pl.String(),
         "round": pl.Int64(),
+        "block": pl.Int64(),
         "load_point": pl.Int64(),
         "metric": pl.String(),
         "meter": pl.String(),
@@ -38,7 +39,8 @@ POINTS = pl.Schema(
         "detail": pl.String(),
     }
 )
-"""``value`` is null exactly when ``reason`` is not; ``meter`` is null outside grain ``meter``."""
+"""``value`` is null exactly when ``reason`` is not; ``meter`` is null outside grain ``meter``.
+Pairs are made by ``block``: the round, where that is whole on one node."""
 _ABSENT = {
     "usd_per_hour": ("no_price", "neither the study nor a scenario says what an hour costs"),
     "input_share": ("no_division", "nothing tells how the bill is divided"),
@@ -86,7 +88,8 @@ def evaluate(
     asked = {column for metric in metrics for column in metric.requires}
     parts = [priced, good(tables, slo)]
     parts += [made(tables) for columns, made in _ON_DEMAND.items() if asked & columns]
-    window = totals(tables)
+    blocks = tables.launches.select("launch", "block")
+    window = totals(tables).join(blocks, on="launch", how="left", maintain_order="left")
     for part in parts:
         window = window.join(part, on=KEY, how="left", maintain_order="left")
     frames = {"window": window}
@@ -145,6 +148,7 @@ def _point(
         row["stack"],
         row["model"],
         row["round"],
+        row["block"],
         row["load_point"],
         metric.id,
         row.get("meter"),

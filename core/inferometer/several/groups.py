@@ -88,7 +88,7 @@ def _group(
     return Group(
         name=" + ".join(names),
         parts=_parts(heads),
-        comparison=pooled if machine else pooling.without_intervals(pooled),
+        comparison=pooled,
         machine="one" if machine else "not shown to be one",
         agreement=None if least is None else min(least, 1.0),
         remarks=remarks(heads, machine=machine, asked=least is not None),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from inferometer import single_machine
 from inferometer.analyze import created, host_of, study_of
 from inferometer.energy.account import counting
 from inferometer.engine import LaunchSpec
@@ -131,23 +132,13 @@ def one_machine(heads: Sequence[Head]) -> bool:
     By the accelerators' own numbers; where none is known, by the hash of one and the same boot:
     one host can hold several accelerators, which differ as those of several hosts do.
     """
-    devices = {boards(head.records) for head in heads}
+    if not all(single_machine.one_machine(head.records, head.host) for head in heads):
+        return False
+    devices = {single_machine.boards(head.records) for head in heads}
     boots = {head.host.get("boot_sha256") for head in heads}
     if devices != {frozenset()}:
         return len(devices) == 1
     return len(heads) == 1 or (len(boots) == 1 and None not in boots)
-
-
-def boards(records: Sequence[LaunchRecord]) -> frozenset[str]:
-    """Return the accelerators under test that have a number of their own (``GPU-4f1c...``)."""
-    return frozenset(
-        device.name
-        for record in records
-        for info in record.meters
-        if info.scope == "L0" and not info.reason
-        for device in counting(info)
-        if device.name.startswith("GPU-")
-    )
 
 
 def _machine(head: Head) -> dict[str, Key]:

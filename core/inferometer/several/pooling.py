@@ -15,15 +15,14 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from inferometer import stats
-from inferometer.cells import values
-from inferometer.comparison import Comparison, Value
+from inferometer import node_agreement, stats
+from inferometer.nodes import round_of
 from inferometer.plan import digest
 from inferometer.tables import Tables
 from inferometer.uncertainty.blocks import disagreement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 LEVEL = 0.05
 """Chance of finding that directories disagree, over all rankings, when they do not."""
-NO_INTERVAL = "a mean over directories not shown to be of one machine: no interval"
 
 
 class Named(NamedTuple):
@@ -81,19 +79,12 @@ def disagreements(
     """
     found = []
     for ranking in rankings:
-        if ranking.objective == "cost" or ranking.at != "load":
+        if not node_agreement.asked(ranking):
             continue
         p = disagreement(_blocks(parts, pooled, ranking))
         if p is not None:
             found.append((ranking, p))
     return found
-
-
-def without_intervals(comparison: Comparison) -> Comparison:
-    """Return a comparison in which only ratios have intervals, as stacks are paired by round."""
-    plain = _plain(comparison)
-    assert isinstance(plain, Comparison)
-    return plain
 
 
 def _plan(parts: Sequence[Named]) -> Plan:
@@ -119,7 +110,10 @@ def _plan(parts: Sequence[Named]) -> Plan:
 
 
 def _record(record: LaunchRecord, name: str, by: int) -> LaunchRecord:
-    return msgspec.structs.replace(record, id=f"{name}/{record.id}", round=record.round + by)
+    node = f"{name}/{record.node}" if record.node else None
+    return msgspec.structs.replace(
+        record, id=f"{name}/{record.id}", round=record.round + by, node=node
+    )
 
 
 def _tables(parts: Sequence[Named]) -> Tables:
@@ -153,10 +147,11 @@ def _concatenated(parts: Sequence[Named], field: str) -> pl.DataFrame:
 
 def _renamed(frame: pl.DataFrame, name: str, by: int) -> pl.DataFrame:
     return frame.with_columns(
+        *(pl.col(key) + by for key in ("round", "block") if key in frame.columns),
+        *(pl.lit(f"{name}/") + pl.col(key) for key in ("node",) if key in frame.columns),
         launch=pl.lit(f"{name}/") + pl.col("launch").cast(pl.String),
         stack=pl.col("stack").cast(pl.String),
         model=pl.col("model").cast(pl.String),
-        round=pl.col("round") + by,
     )
 
 
@@ -164,43 +159,13 @@ def _blocks(
     parts: Sequence[Named], pooled: Evidence, ranking: Ranking
 ) -> list[NDArray[np.float64]]:
     """Return the log values of a ranking's stacks, rounds x stacks, a part each."""
-    by_round = _by_round(pooled, ranking)
+    by_round = node_agreement.by_block(pooled, ranking)
     whole = stats.complete_rounds(by_round)
     found = []
     for part, by in zip(parts, offsets(parts), strict=True):
         own = range(by, by + part.evidence.plan.protocol.rounds)
-        rows = [[math.log(each[r]) for each in by_round.values()] for r in whole if r in own]
+        rows = [
+            [math.log(each[r]) for each in by_round.values()] for r in whole if round_of(r) in own
+        ]
         found.append(np.array(rows, dtype=float).reshape(len(rows), len(by_round)))
     return found
-
-
-def _by_round(pooled: Evidence, ranking: Ranking) -> Mapping[str, Mapping[int, float]]:
-    place = (ranking.workload, ranking.load)
-    points = [one for one in pooled.load_points if (one.workload.name, one.label) == place]
-    index = points[0].index if points else -1
-    found = {}
-    for entry in ranking.entries:
-        rows = pooled.points.filter(
-            pl.col("stack") == entry.stack,
-            pl.col("model") == ranking.model,
-            pl.col("load_point") == index,
-        )
-        found[entry.stack] = values(rows, ranking.metric, ranking.meter).by_round
-    return found
-
-
-def _plain(value: object) -> object:
-    """Return ``value`` with the interval of every number that is no ratio taken out."""
-    match value:
-        case Value() if value.n > 1 and value.unit != "ratio":
-            detail = f"{value.detail}; {NO_INTERVAL}" if value.detail else NO_INTERVAL
-            return msgspec.structs.replace(value, low=None, high=None, detail=detail)
-        case msgspec.Struct():
-            fields = value.__struct_fields__
-            changed = {name: _plain(getattr(value, name)) for name in fields}
-            return msgspec.structs.replace(value, **changed)
-        case list():
-            return [_plain(one) for one in value]
-        case dict():
-            return {key: _plain(one) for key, one in value.items()}
-    return value

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 BEGIN = 100 * SECOND
 """Monotonic time of the first send in each launch; one launch a thousand seconds."""
+WALL_NS = 1_767_225_600 * SECOND
+"""Wall clock (ns since 1970) when the monotonic clock was 0."""
 METER = MeterInfo(
     name="fixture", scope="L0", kind="simulated", method="a constant made up by the test"
 )
@@ -86,6 +88,12 @@ class Fixture:
     """Stack -> hash of its environment; none where it is not named."""
     later_s: int = 0
     """By how much everything is later: launches of one study, measured again."""
+    nodes: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    """(stack, round) -> the node it ran on; without any the run knew none."""
+    clocks_s: Mapping[str, int] = field(default_factory=dict)
+    """Node -> by how much its monotonic clock is ahead of the other ones'."""
+    paces_of: Mapping[str, float] = field(default_factory=dict)
+    """Node -> what multiplies every rate on it."""
 
     def study_text(self) -> str:
         """Return the study as TOML."""
@@ -115,7 +123,12 @@ class Fixture:
     def rate(self, launch: Launch) -> float:
         """Return the output tok/s of a launch."""
         rate = self.rates[launch.stack] * self.drift.get((launch.stack, launch.round), 1.0)
+        rate *= self.paces_of.get(self.node(launch) or "", 1.0)
         return rate / self.slowness(launch)
+
+    def node(self, launch: Launch) -> str | None:
+        """Return where a launch ran; None in a run that knew no nodes."""
+        return self.nodes.get((launch.stack, launch.round))
 
     def slowness(self, launch: Launch) -> float:
         """Return what a model's rate is divided by on a stack."""
@@ -135,7 +148,8 @@ class Fixture:
 
     def origin(self, launch: Launch) -> int:
         """Return the monotonic time of a launch's first send, in ns."""
-        return BEGIN + (launch.position * 1000 + self.later_s) * SECOND
+        ahead_s = self.clocks_s.get(self.node(launch) or "", 0)
+        return BEGIN + (launch.position * 1000 + self.later_s + ahead_s) * SECOND
 
     def power(self, stack: str) -> float:
         """Return the watts of a stack."""
@@ -149,8 +163,13 @@ def write_results(root: Path, fixture: Fixture) -> Store:
     store = Store(root)
     with store.writing():
         store.begin(plan, text)
-        clocks = {"wall_ns": 1_767_225_600 * SECOND, "monotonic_ns": 0}
-        store.put_host({"cpu": "made up", **clocks, **fixture.host})
+        clocks = {"wall_ns": WALL_NS, "monotonic_ns": 0}
+        each = {
+            name: {"cpu_model": "made up", "monotonic_ns": fixture.clocks_s.get(name, 0) * SECOND}
+            for name in sorted(set(fixture.nodes.values()))
+        }
+        own = {"nodes": each} if each else {}
+        store.put_host({"cpu": "made up", **clocks, **own, **fixture.host})
         for launch in plan.launches:
             key = (launch.stack, launch.round)
             if key in fixture.failed:
@@ -234,12 +253,14 @@ def _record(
         plan_sha256=plan.sha256,
         round=launch.round,
         position=launch.position,
+        node=fixture.node(launch),
         stack=_stack(launch),
         model=_model(launch.model.name) | dict(fixture.facts.get(launch.model.name, {})),
         status="failed" if failure else "ok",
         failure=failure,
         started_ns=started_ns,
         ended_ns=ended_ns,
+        ended_wall_ns=_wall_ns(fixture, launch, ended_ns),
         command=["fixture", "--model", launch.model.name, "--api-key", "secret"],
         environment=_environment(fixture, launch.stack),
         windows=windows or [],
@@ -247,6 +268,14 @@ def _record(
         meters=[fixture.meter] if fixture.meter is not None and not failure else [],
         host_sha256=fixture.host_sha256,
     )
+
+
+def _wall_ns(fixture: Fixture, launch: Launch, ended_ns: int) -> int | None:
+    """Return the end of a launch by a clock that all nodes share; None where there are no nodes."""
+    node = fixture.node(launch)
+    if node is None:
+        return None
+    return ended_ns + WALL_NS - fixture.clocks_s.get(node, 0) * SECOND
 
 
 def _environment(fixture: Fixture, stack: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from inferometer.nodes import round_of
 from inferometer.stats import Estimate, detectable, range_quantile
 from inferometer.uncertainty.components import layout
 
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from inferometer.uncertainty.components import Components, Layout, Prior
 
     ByRound = Mapping[str, Mapping[int, float]]
-    """Stack -> round -> value, all positive; a round may lack stacks."""
+    """Stack -> round -> value, all positive; a round may lack stacks. One that was split over
+    nodes is several blocks (:mod:`inferometer.nodes`), each with a level of its own, and one round
+    to look at."""
 
 Verdict = Literal["better", "tie", "undecided"]
 Stop = Literal["decided", "failed", "rounds", "budget"]
@@ -139,7 +142,7 @@ def decide(
         raise ValueError("a value that is not positive has no logarithm")
     sign = 1.0 if higher_is_better else -1.0
     logs = {s: {r: math.log(v) for r, v in rounds.items()} for s, rounds in values.items()}
-    seen = sorted({r for by_round in logs.values() for r in by_round})[: rules.last]
+    seen = sorted({round_of(r) for by_round in logs.values() for r in by_round})[: rules.last]
     if not seen or not all(logs.values()):
         raise ValueError("a stack without any value cannot be judged")
     first = rules.first_with_prior if prior else rules.first
@@ -182,7 +185,10 @@ class _State:
 
     @classmethod
     def of(cls, logs: ByRound, seen: Sequence[int], rules: Rules, prior: Prior | None) -> _State:
-        inside = {s: {r: y for r, y in rounds.items() if r in seen} for s, rounds in logs.items()}
+        inside = {
+            s: {r: y for r, y in rounds.items() if round_of(r) in seen}
+            for s, rounds in logs.items()
+        }
         fit = layout(inside)
         assert fit is not None
         total, df = fit.left, float(fit.df)

@@ -48,37 +48,20 @@ def calibrate(
         InconclusiveError: the windows do not tell the parameters apart.
 
     """
-    limits = _limits(stack)
-    budget, max_seqs = _limit(limits, "budget"), _limit(limits, "max_seqs")
-    windows = fitting.prepared(stack.windows, budget)
+    limits, chosen = _limits(stack), _meter(stack, meter)
+    windows = fitting.prepared(stack.windows, _limit(limits, "budget"))
     kept, apart = _divided(windows, stack.loads, hold_out)
-    chosen = _meter(stack, meter)
-
-    def fitted(some: Sequence[Window]) -> Fit:
-        law = fitting.law(some)
-        params = Params(
-            law=law.linear,
-            budget=budget,
-            max_seqs=max_seqs,
-            kv_tokens=next(it.value for it in limits if it.name == "kv_tokens"),
-            power=power.NOTHING,
-            noise=fitting.noise(some, law.linear),
-        )
-        watts = power.fit(some, params, law.start_s, stack.cells, chosen)
-        return Fit(replace(params, power=watts.power), law, watts)
-
-    whole = fitted(kept)
+    whole = _fit(kept, stack, limits, chosen)
     found: list[HeldOut] = []
     for load in apart:
         rest = [it for it in kept if it.seen.load.index != load.index]
         mine = [it.seen for it in windows if it.seen.load.index == load.index]
         try:
-            fit = whole if hold_out else fitted(rest)
+            fit = whole if hold_out else _fit(rest, stack, limits, chosen)
         except InconclusiveError as error:
             found.append(unpredicted(load, error.message))
             continue
-        apart_from = reach([it.seen for it in rest])
-        found.append(held_out(stack, load, mine, fit, apart_from))
+        found.append(held_out(stack, load, mine, fit, reach([it.seen for it in rest])))
     return Calibration(
         stack=stack.stack,
         label=stack.label,
@@ -97,6 +80,23 @@ def calibrate(
         held_out=found,
         errors=file.summary(found),
     )
+
+
+def _fit(
+    windows: Sequence[Window], stack: Stack, limits: Sequence[Limit], meter: str | None
+) -> Fit:
+    """Return everything that some windows say."""
+    law = fitting.law(windows)
+    params = Params(
+        law=law.linear,
+        budget=_limit(limits, "budget"),
+        max_seqs=_limit(limits, "max_seqs"),
+        kv_tokens=next(it.value for it in limits if it.name == "kv_tokens"),
+        power=power.NOTHING,
+        noise=fitting.noise(windows, law.linear),
+    )
+    watts = power.fit(windows, params, law.start_s, stack.cells, meter)
+    return Fit(replace(params, power=watts.power), law, watts)
 
 
 def _limits(stack: Stack) -> list[Limit]:

@@ -46,8 +46,8 @@ class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Figure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A figure of a load point that the fit did not see: simulated, and as the study has it.
 
-    ``low`` and ``high`` are the 95 % interval of the measured mean over launches. ``error`` is
-    predicted over measured, less 1.
+    Means over launches are those of logarithms, as in the report; ``low`` and ``high`` are the 95 %
+    interval of the measured one. ``error`` is predicted over measured, less 1.
     """
 
     metric: str

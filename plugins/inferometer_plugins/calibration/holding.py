@@ -60,7 +60,7 @@ def held_out(stack: Stack, load: Load, windows: Sequence[Seen], fit: Fit, fitted
     figures = []
     for metric in predict.FIGURES:
         values = [row[metric] for row in said if metric in row]
-        predicted = float(np.mean(values)) if values else None
+        predicted = float(np.exp(np.log(values).mean())) if values and min(values) > 0 else None
         if metric == JOULES:
             figures.append(_joules(stack, load, fit.watts, predicted))
         else:
@@ -91,13 +91,15 @@ def _figure(stack: Stack, metric: str, predicted: float | None, seen: Sequence[f
     if not seen or predicted is None:
         words = "measured" if not seen else "simulated"
         return replace(found, reason=f"no request ended in the {words} windows")
-    measured, low, high = float(np.mean(seen)), None, None
+    if min(seen) <= 0:
+        return replace(found, reason="nothing was counted")
+    logs = np.log(np.asarray(seen))
+    measured, low, high = float(np.exp(logs.mean())), None, None
     if len(seen) > 1:
-        half = stats.t.ppf(0.975, len(seen) - 1) * np.std(seen, ddof=1) / math.sqrt(len(seen))
-        low, high = measured - float(half), measured + float(half)
-    error = predicted / measured - 1 if measured > 0 else None
-    reason = None if error is not None else "nothing was counted"
-    return replace(found, measured=measured, low=low, high=high, error=error, reason=reason)
+        half = float(stats.t.ppf(0.975, len(seen) - 1) * logs.std(ddof=1) / math.sqrt(len(seen)))
+        low, high = measured * math.exp(-half), measured * math.exp(half)
+    error = predicted / measured - 1
+    return replace(found, measured=measured, low=low, high=high, error=error)
 
 
 def _joules(stack: Stack, load: Load, watts: Watts, predicted: float | None) -> Figure:

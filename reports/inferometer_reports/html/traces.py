@@ -38,11 +38,14 @@ def run_order(view: View) -> list[Block]:
     found = view.comparison.launched
     if not found:
         return []
+    nodes = any(one.node for one in found)
     header = trs("Order", "Round", "Stack", "Model", "Ended", "Output tok/s over the mean")
+    header[2:2] = trs("Node") if nodes else []
     rows = [
         [
             str(order),
             str(one.round + 1),
+            *([line(one.node or "")] if nodes else []),
             line(view.label(one.stack)),
             line(one.model),
             tr("failed ({why})", why=reason_words(one.reason))
@@ -83,7 +86,10 @@ def _order_chart(view: View, found: Sequence[Launched]) -> list[Picture]:
         ]
         panels.append(chart_lines.Panel(model, lines, x, y, rule=1.0))
     title = tr("Speed of every launch in running order")
-    words = subtitle({it.speed.kind for it in found}, tr("1: the mean of its stack and model."))
+    about = tr("1: the mean of its stack and model.")
+    if any(it.node for it in found):
+        about = tr("Node by node. 1: the mean of its stack and model there.")
+    words = subtitle({it.speed.kind for it in found}, about)
     drawn = chart_lines.chart(panels, title=title, subtitle=words)
     told = [it.told for it in panels[0].lines[0].points]
     alt = tr(

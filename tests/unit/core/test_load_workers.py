@@ -357,9 +357,9 @@ def test_a_worker_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_worker_that_raises_shows_where() -> None:
     with (
         Oracle(Options()) as oracle,
-        pytest.raises(LaunchError, match=r"load worker \d of 2 failed: TypeError") as info,
+        pytest.raises(LaunchError, match=r"load worker \d of 2 failed: ValueError") as info,
     ):
-        run(oracle, window_s=0.2, request_timeout_s="soon")
+        run(oracle, window_s=0.2, request_timeout_s=float("nan"))
     assert any("closed.py" in line for line in info.value.log_tail)
 
 

@@ -93,8 +93,7 @@ def test_what_was_measured_is_what_the_report_says(results: Path, found: Calibra
         tok_s = next(it for it in point.figures if it.metric == "output_tok_s")
         said = cells[point.workload, point.load].values["output_tok_s"].value
         assert said is not None
-        # the report's mean over launches is one of logarithms
-        assert tok_s.measured == pytest.approx(said, rel=0.02)
+        assert tok_s.measured == pytest.approx(said, rel=1e-6)
         assert tok_s.kind == "simulated"
         assert tok_s.low is not None
 

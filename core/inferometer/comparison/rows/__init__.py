@@ -32,13 +32,19 @@ _MADE = {
     "numbers": numbers.numbers,
 }
 NAMES = tuple(_MADE)
-"""Of all tables, in the order in which they are read."""
+"""Of all tables that every comparison has, in the order in which they are read."""
+_OF_NODES = {"nodes": plain.nodes}
+
+
+def names(comparison: Comparison) -> tuple[str, ...]:
+    """Return the tables of a comparison: :data:`NAMES`, and ``nodes`` where it ran on any."""
+    return (*NAMES, *(_OF_NODES if comparison.nodes else ()))
 
 
 def table(comparison: Comparison, name: str) -> Rows:
-    """Return one table by its name in :data:`NAMES`.
+    """Return one table by its name in :func:`names`.
 
     Raises:
         KeyError: there is no such table.
     """
-    return _MADE[name](comparison)
+    return (_MADE | _OF_NODES)[name](comparison)

@@ -55,6 +55,16 @@ def cells(comparison: Comparison) -> Rows:
     return rows(columns, found)
 
 
+def nodes(comparison: Comparison) -> Rows:
+    """Return one row a launch, in running order on its node."""
+    columns = {**texts("launch", "node"), "round": int, **texts("stack", "model", "status")}
+    found = (
+        (one.launch, one.node or None, one.round + 1, one.stack, one.model, one.status)
+        for one in comparison.launched
+    )
+    return rows(columns, found)
+
+
 def values(comparison: Comparison) -> Rows:
     """Return one row a metric (and meter) of each cell."""
     places = texts("cell", "stack", "model", "architecture", "workload", "load")
