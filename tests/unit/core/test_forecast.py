@@ -164,6 +164,19 @@ def test_minutes_of_a_sequential_study_hold_whole_rounds() -> None:
         assert forecast(asked, CPU, Past()).rounds.expected == held
 
 
+def test_minutes_of_a_sequential_study_are_its_most() -> None:
+    asked = study(
+        rounds=8,
+        protocol="window_s = 60\ndiscard_s = 10\nprobe = false",
+        tables="[sequential]\nminutes = 20",
+    )
+    found = forecast(asked, CPU, Past())
+    # eight rounds of 140 s are expected to fit into 1,200 s; at 430 s each fewer would
+    assert found.rounds.expected == 8
+    assert found.seconds.high == pytest.approx(1200 + 6 * 30)  # and six looks
+    assert found.wall.high == found.seconds.high
+
+
 def test_parallel_launches_occupy_gpus_by_the_hour() -> None:
     wide = study(engine="tensor_parallel_size = 4\ndata_parallel_size = 2", protocol="probe=false")
     found = forecast(wide, GPU, Past())
