@@ -53,7 +53,6 @@ from inferometer.metering import (
     rest_bare,
 )
 from inferometer.place import HERE, Place
-from inferometer.point import Live
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
 from inferometer.probing import probe
@@ -68,6 +67,7 @@ if TYPE_CHECKING:
     from inferometer.containers.running import Container
     from inferometer.engine import Command, Knob, LaunchSpec
     from inferometer.launch import Server
+    from inferometer.loadgen.driver import Host
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, LoadPoint, Plan
     from inferometer.prepare import Prepared
@@ -105,7 +105,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything launches share: the plan, what was prepared, the meters, where to write."""
+    """Everything launches share: plan, what was prepared, meters, where to write, who sends."""
 
     plan: Plan
     prepared: Prepared
@@ -114,6 +114,7 @@ class Bench:
     host_sha256: str
     progress: Progress
     place: Place = HERE
+    load_hosts: Sequence[Host] = ()
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
@@ -214,10 +215,10 @@ class Bench:
 
     def _live(
         self, launch: Launch, folder: Path, server: Server, target: Target, model: str
-    ) -> Live:
+    ) -> points.Live:
         stack = self.prepared.stacks[launch.stack]
         given = self.plan.protocol.window_s is not None
-        return Live(
+        return points.Live(
             launch=launch,
             folder=folder,
             server=server,
@@ -227,9 +228,10 @@ class Bench:
             target=target,
             tokenizer=tokenizer_of(launch, self.prepared),
             windows={} if given else points.known_windows(self.results, launch, self.place),
+            load_hosts=self.load_hosts,
         )
 
-    def _load(self, live: Live, seen: _Seen) -> None:
+    def _load(self, live: points.Live, seen: _Seen) -> None:
         """Probe and load a live server while its meters are read."""
         server = live.server
         seen.ready_s = server.ready_s
@@ -249,7 +251,7 @@ class Bench:
             seen.device_memory = sampler.devices.told()
             seen.meters = [broken(each.info, sampler.watch) for each in meters]
 
-    def _measured(self, live: Live, sampler: Sampler, seen: _Seen, idle: float) -> None:
+    def _measured(self, live: points.Live, sampler: Sampler, seen: _Seen, idle: float) -> None:
         launch = live.launch
         with sampler:
             if idle:
@@ -267,7 +269,7 @@ class Bench:
                 seen.windows.append(self._point(live, point, sampler.watch))
             capacity.search_all(live, self.plan, self.progress.stage)
 
-    def _point(self, live: Live, point: LoadPoint, watch: Watch) -> Window:
+    def _point(self, live: points.Live, point: LoadPoint, watch: Watch) -> Window:
         def told_ahead(start_ns: int, end_ns: int) -> None:
             watch.window_set(start_ns, end_ns)
             self.progress.window(start_ns, end_ns)
@@ -279,7 +281,7 @@ class Bench:
         self.progress.measured(seen)
         return window
 
-    def _score(self, live: Live) -> None:
+    def _score(self, live: points.Live) -> None:
         """Store how likely the engine finds fixed texts, where it can tell."""
         try:
             rows = scoring.scores(live)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-TOKEN_VARIABLE = "INFEROMETER_LOAD_TOKEN"  # noqa: S105 -- the name of a variable
+from inferometer.cli import hosts
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("loadhost")
@@ -17,31 +20,30 @@ TOKEN_VARIABLE = "INFEROMETER_LOAD_TOKEN"  # noqa: S105 -- the name of a variabl
     show_default=True,
     help="Address of this machine that the measuring one can reach; port 0 takes a free one.",
 )
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"File with the token; without it the variable {TOKEN_VARIABLE} holds it.",
-)
+@hosts.token_file
 @click.option("--api-key-env", metavar="NAME", help="Variable that holds the server's API key.")
-def command(listen: str, token_file: Path | None, api_key_env: str | None) -> None:
+@click.option("--leashed", is_flag=True, help="End when stdin does.")
+def command(
+    listen: str, token_file: Path | None, api_key_env: str | None, *, leashed: bool
+) -> None:
     """Send loads that another machine asks for, until Ctrl-C.
 
     That one names this with --load-hosts and knows the same token. Prints the address on stdout.
     """
+    import contextlib
     import os
 
-    from inferometer.cli.hosts import address_of, token
     from inferometer.errors import MachineError, UsageError
     from inferometer.loadgen import host
 
-    known = token(token_file)
+    known = hosts.token(token_file)
     key = os.environ.get(api_key_env, "").strip() if api_key_env else ""
     if api_key_env and not key:
         raise UsageError(
             f"--api-key-env {api_key_env}: that variable holds no key",
             hint=f"Set it first: export {api_key_env}=...",
         )
-    name, port = address_of(listen, "--listen", least_port=0)
+    name, port = hosts.address_of(listen, "--listen", least_port=0)
     try:
         listening = host.listen(name, port)
     except OSError as error:
@@ -50,4 +52,6 @@ def command(listen: str, token_file: Path | None, api_key_env: str | None) -> No
             hint="Name an address of this machine, and a port that nothing else uses.",
         ) from error
     click.echo(f"{listen.rpartition(':')[0]}:{listening.getsockname()[1]}")
-    host.run(listening, known, lambda line: click.echo(line, err=True), key)
+    serving = host.LoadHost(known, lambda line: click.echo(line, err=True), key)
+    with contextlib.suppress(KeyboardInterrupt):  # how a person ends it
+        host.run(serving, listening, leashed=leashed)
