@@ -53,6 +53,7 @@ from inferometer.metering import (
     rest_bare,
 )
 from inferometer.place import HERE, Place
+from inferometer.point import Live
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
 from inferometer.probing import probe
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.containers.running import Container
-    from inferometer.engine import Command, Knob, LaunchSpec
+    from inferometer.engine import Command, Knob
     from inferometer.launch import Server
     from inferometer.loadgen.driver import Host
     from inferometer.meter import EnergyMeter
@@ -105,7 +106,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Everything launches share: plan, what was prepared, meters, where to write, who sends."""
+    """Everything launches share: the plan, what was prepared, the meters, where to write."""
 
     plan: Plan
     prepared: Prepared
@@ -115,6 +116,7 @@ class Bench:
     progress: Progress
     place: Place = HERE
     load_hosts: Sequence[Host] = ()
+    """Send the loads instead of this machine."""
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
@@ -173,7 +175,7 @@ class Bench:
     def _start(self, launch: Launch, folder: Path, port: int, seen: _Seen) -> None:
         stack = self.prepared.stacks[launch.stack]
         context = self._context(launch, port)
-        seen.asked = asked(context.spec)
+        seen.asked = told.asked(context.spec)
         if stack.entry.profile == "tuned":
             self.knobs(launch)  # a stack without any is refused, and not called tuned
         command = stack.engine.command(context)
@@ -215,10 +217,10 @@ class Bench:
 
     def _live(
         self, launch: Launch, folder: Path, server: Server, target: Target, model: str
-    ) -> points.Live:
+    ) -> Live:
         stack = self.prepared.stacks[launch.stack]
         given = self.plan.protocol.window_s is not None
-        return points.Live(
+        return Live(
             launch=launch,
             folder=folder,
             server=server,
@@ -231,7 +233,7 @@ class Bench:
             load_hosts=self.load_hosts,
         )
 
-    def _load(self, live: points.Live, seen: _Seen) -> None:
+    def _load(self, live: Live, seen: _Seen) -> None:
         """Probe and load a live server while its meters are read."""
         server = live.server
         seen.ready_s = server.ready_s
@@ -251,7 +253,7 @@ class Bench:
             seen.device_memory = sampler.devices.told()
             seen.meters = [broken(each.info, sampler.watch) for each in meters]
 
-    def _measured(self, live: points.Live, sampler: Sampler, seen: _Seen, idle: float) -> None:
+    def _measured(self, live: Live, sampler: Sampler, seen: _Seen, idle: float) -> None:
         launch = live.launch
         with sampler:
             if idle:
@@ -269,7 +271,7 @@ class Bench:
                 seen.windows.append(self._point(live, point, sampler.watch))
             capacity.search_all(live, self.plan, self.progress.stage)
 
-    def _point(self, live: points.Live, point: LoadPoint, watch: Watch) -> Window:
+    def _point(self, live: Live, point: LoadPoint, watch: Watch) -> Window:
         def told_ahead(start_ns: int, end_ns: int) -> None:
             watch.window_set(start_ns, end_ns)
             self.progress.window(start_ns, end_ns)
@@ -281,7 +283,7 @@ class Bench:
         self.progress.measured(seen)
         return window
 
-    def _score(self, live: points.Live) -> None:
+    def _score(self, live: Live) -> None:
         """Store how likely the engine finds fixed texts, where it can tell."""
         try:
             rows = scoring.scores(live)
@@ -394,9 +396,3 @@ class Bench:
             cooling=seen.cooling,
             host_sha256=self.host_sha256,
         )
-
-
-def asked(spec: LaunchSpec) -> dict[str, Any]:
-    """Return a specification as it is stored; variables stand in the record already."""
-    extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
-    return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra

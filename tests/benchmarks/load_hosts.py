@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -74,6 +75,7 @@ def main() -> int:
         print(f"not measured: {reason}")
         return 2
     missed = False
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was made is removed then, too
     with contextlib.ExitStack() as stack:
         hosts = []
         for number, offset_ms in ((1, 0.0), (2, asked.offset_ms)):
