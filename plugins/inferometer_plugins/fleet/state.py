@@ -108,6 +108,8 @@ class State(NamedTuple):
     router: int
     guard: float
     idle_w: float
+    busy_w: float
+    """Idle, and what any step adds."""
     prefill_w: float
     batch_w: float
     boot_w: float
