@@ -47,6 +47,7 @@ def simulate(
     seed: int,
     end_s: float = math.inf,
     faults: Faults = NONE,
+    work: Iterator[tuple[int, ...]] | None = None,
 ) -> Trace:
     """Return what one launch does, from the first send to ``end_s`` or until all is answered.
 
@@ -58,12 +59,14 @@ def simulate(
         seed: of the engine's noise and of faults; one for each launch.
         end_s: seconds of virtual time. Nothing is sent after it, and what is unfinished is cut.
         faults: what goes wrong.
+        work: prompt, output and cached tokens of each request, in place of the workload's.
 
     Raises:
         ValueError: the load has no end, or a request cannot fit.
 
     """
     launch = _Launch(params, workload, load, work_seed=work_seed, seed=seed, end_s=end_s)
+    launch.work = work or launch.work
     launch.suffer(faults, seed)
     launch.run()
     return _trace(launch)
@@ -88,7 +91,7 @@ class _Launch:
             raise ValueError("a closed loop without a number of requests needs an end")
         self.seed = seed
         self.batch = Batch(params)
-        self.work = loads.requests(workload, work_seed)
+        self.work: Iterator[tuple[int, ...]] = loads.requests(workload, work_seed)
         self.early: Iterator[tuple[int, int]] = iter(())
         if self.closed and self.closed.start == "equilibrium":
             self.early = iter(loads.first_ones(workload, self.closed.streams, work_seed))
@@ -178,14 +181,15 @@ class _Launch:
         """Send the next request."""
         faults = self.faults
         first = next(self.early, None)
-        prompt, output = first or next(self.work)
+        prompt, output, *known = first or next(self.work)
         read, given, number = prompt, output, len(self.sent)
         if faults is not NONE:
             read = round(prompt * (1 + faults.longer_prompts))
             given = max(1, round(output * (1 - faults.shorter)))
             if faults.ends_early and self.chance.random() < faults.ends_early:
                 given = int(self.chance.integers(1, output, endpoint=True))
-        self.batch.submit(number, read, given, cached=int(read * faults.cached))
+        cached = known[0] if known else int(read * faults.cached)
+        self.batch.submit(number, read, given, cached=cached)
         self.sent.append(at_s)
         self.first.append(math.nan)
         self.last.append(math.nan)
