@@ -137,6 +137,7 @@ def _state(fleet: Fleet, traffic: Traffic, work: Requests, seed: int, day_s: flo
         router=ROUTERS.index(fleet.router),
         guard=float(fleet.guard),
         idle_w=float(power.base_w),
+        busy_w=float(power.busy_w),
         prefill_w=float(power.prefill_w),
         batch_w=float(power.batch_w),
         boot_w=float(power.base_w if fleet.boot_w is None else fleet.boot_w),

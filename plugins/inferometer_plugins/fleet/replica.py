@@ -256,7 +256,8 @@ def plan(s: State, r: int, now: float) -> None:
                 steps = min(steps, (s.kv - g[r, STORED] - g[r, RESERVED]) // n)
         g[r, RUN] = choose(s, r, prefill, steps)
         g[r, MODE] = BUSY
-        f[r, WATTS] = s.idle_w + s.prefill_w * prefill / s.budget + s.batch_w * n / s.most
+        f[r, WATTS] = s.idle_w + s.busy_w + s.prefill_w * prefill / s.budget
+        f[r, WATTS] += s.batch_w * n / s.most
         f[r, BEGIN] = now
         f[r, END] = now + lasts(s, r, g[r, RUN])
     reorder(s, r)

@@ -108,6 +108,7 @@ class State(NamedTuple):
     router: int
     guard: float
     idle_w: float
+    busy_w: float
     prefill_w: float
     batch_w: float
     boot_w: float
