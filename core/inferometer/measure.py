@@ -121,8 +121,10 @@ class Bench:
         folder = self.results.open_launch(self.place.attempt or launch.id)
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
         started_ns = time.monotonic_ns()
-        heat = cooling.heat(self.plan.protocol, self.prepared, self.meters, self.results, launch)
-        seen.cooling = heat.cool_down(self.progress.stage)
+        plan, node = self.plan, self.place.node
+        seen.cooling = cooling.heat(
+            plan.protocol, self.prepared, self.meters, self.results, launch, node=node
+        ).cool_down(self.progress.stage)
         failure = None
         try:
             self._run(launch, folder, seen)

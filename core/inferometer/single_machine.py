@@ -36,7 +36,12 @@ def boards(records: Iterable[LaunchRecord]) -> frozenset[str]:
 
 
 def described(host: Mapping[str, object], node: str) -> Mapping[str, object]:
-    """Return what ``host.json`` says of a node; nothing where it does not know it."""
+    """Return what ``host.json`` says of a node; nothing where it does not know it.
+
+    ``""`` is the machine of launches that knew no node.
+    """
+    if not node:
+        return host
     known = host.get("nodes")
     found = known.get(node) if isinstance(known, dict) else None
     return found if isinstance(found, dict) else {}
@@ -47,10 +52,10 @@ def one_machine(records: Sequence[LaunchRecord], host: Mapping[str, object]) -> 
 
     By the accelerators' own numbers; where none is known, by the hash of one and the same boot.
     """
-    named = nodes.names(records)
+    named = {nodes.name_of(record) for record in records}
     if len(named) < 2:
         return True
-    devices = {boards(one for one in records if one.node == name) for name in named}
+    devices = {boards(one for one in records if nodes.name_of(one) == name) for name in named}
     if devices != {frozenset()}:
         return len(devices) == 1
     boots = {described(host, name).get("boot_sha256") for name in named}

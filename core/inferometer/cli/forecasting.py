@@ -237,7 +237,7 @@ def lines(found: Forecast, cost: Bill, whole: dict[str, Any]) -> list[str]:
 
 def brief(found: Forecast) -> str:
     """Return a forecast in one line."""
-    return f"{_count(found)}, {_about(found.seconds)}; nothing is known of past runs"
+    return f"{_count(found)}, {_about(found.seconds)}; assumed, from no past run"
 
 
 def _count(found: Forecast) -> str:

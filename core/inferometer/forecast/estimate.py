@@ -56,15 +56,17 @@ def forecast(study: Study, machine: Machine, past: Past, machines: int = 1) -> F
     rounds = _rounds(study, launches)
     beside = [*all_trials(plan, machine, past), *_looks(study, rounds)]
     tuned = total(part.seconds for part in beside)
-    seconds = _summed(launches, rounds, lambda launch: launch.seconds) + tuned
+    share = _share_held(study, launches, rounds)
+    seconds = _capped(_summed(launches, rounds, lambda launch: launch.seconds), share) + tuned
     hours = _summed(launches, rounds, lambda it: it.seconds.times(it.gpus / 3600))
+    hours = _capped(hours, share)
     for search in plan.searches:
         each = trials(plan, search, machine, past).seconds
         hours += each.times(gpus(search.engine, machine.accelerator) / 3600)
     expected = [launch for launch in launches if launch.round < rounds.expected]
     return Forecast(
         seconds=seconds,
-        wall=tuned + _dealt(launches, rounds, machines),
+        wall=tuned + _capped(_dealt(launches, rounds, machines), share),
         machines=machines,
         gpu_hours=hours,
         rounds=rounds,
@@ -159,6 +161,23 @@ def _held(asked: Sequential, planned: int, launches: Sequence[LaunchForecast]) -
             break
         held += 1
     return max(1, held)
+
+
+def _share_held(study: Study, launches: Sequence[LaunchForecast], rounds: Rounds) -> float:
+    """Return the share of launches at their greatest that a sequential study has minutes for.
+
+    The first round is made in any case, however long it takes.
+    """
+    asked = study.sequential
+    if not isinstance(asked, Struct) or asked.minutes is None:
+        return 1.0
+    most = sum(it.seconds.high for it in launches if it.round < rounds.high)
+    first = sum(it.seconds.high for it in launches if it.round == 0)
+    return min(1.0, max(asked.minutes * 60, first) / most)
+
+
+def _capped(span: Span, share: float) -> Span:
+    return Span(span.low, span.expected, max(span.expected, span.high * share))
 
 
 def _summed(

@@ -90,9 +90,10 @@ def _filled(
     spent: Callable[[Forecast], float],
     forecasting: Callable[[Study], Forecast],
 ) -> Rung:
-    """Give a sequential study all minutes of the budget: its rounds take what they take.
+    """Give a sequential study the minutes that the budget has left: rounds take what they take.
 
-    What other things than its launches take is left out; whole tenths, rounded down.
+    But none for a further round: a larger budget would have kept load points instead. What other
+    things than its launches take is left out; whole tenths, rounded down.
     """
     asked = rung.study.sequential
     if isinstance(asked, UnsetType) or asked.minutes is None:
@@ -103,7 +104,12 @@ def _filled(
         left_s = budget.amount - whole
     counted = (it for it in takes.launches if it.round < takes.rounds.expected)
     launches_s = sum(it.seconds.expected for it in counted)
-    minutes = max(asked.minutes, math.floor((launches_s + left_s) / 6) / 10)
+    tenths = math.floor((launches_s + left_s) / 6)
+    beyond = [it for it in takes.launches if it.round == takes.rounds.expected]
+    if beyond:
+        next_s = launches_s + sum(it.seconds.expected for it in beyond)
+        tenths = min(tenths, math.ceil(next_s / 6) - 1)
+    minutes = max(asked.minutes, tenths / 10)
     fuller = replace(rung.study, sequential=replace(asked, minutes=minutes))
     takes = forecasting(fuller)
     return Rung(fuller, takes, rung.steps) if spent(takes) <= budget.amount else rung

@@ -31,6 +31,10 @@ LONGEST_S = 1e7
 """A part that took longer is damage."""
 WARM_S = 10.0
 """Assumed: what comes before the load of a load point, its requests made and the warm-up sent."""
+MOST_TPS = 1e12
+"""A rate beyond that is damage."""
+MOST_SD = 1.0
+"""In log units: launches 2.7 times apart."""
 RATE = "output_tok_s"
 """The metric whose spread between launches is asked for."""
 
@@ -100,9 +104,13 @@ class Past:
         return None
 
     def launch_sd(self) -> float | None:
-        """Return the standard deviation of one launch's rate in log units; None where unknown."""
+        """Return the standard deviation of one launch's rate in log units; None where unknown.
+
+        Launches that differ by more than :data:`MOST_SD` say nothing more.
+        """
         df = sum(each for _, each in self.spreads)
-        return math.sqrt(sum(v * each for v, each in self.spreads) / df) if df else None
+        pooled = sum(v * each for v, each in self.spreads) / df if df else None
+        return None if pooled is None else min(math.sqrt(pooled), MOST_SD)
 
 
 def _same_pair(seen: Seen, launch: Launch | Search) -> bool:
@@ -227,18 +235,20 @@ def _sound(seconds: float) -> float | None:
 def _spreads(store: Store) -> Iterator[tuple[float, float]]:
     """Yield variances of one launch's log rate: from earlier studies, and as seen in this one.
 
-    What was seen is a glance at each window, and differences between rounds are in it: no
-    smaller than what the analysis finds.
+    What was seen is a glance at each window, and differences between rounds are in it: on
+    average no smaller than what the analysis finds.
     """
     for prior in store.priors():
-        if prior.metric == RATE and prior.variance is not None and prior.df > 0:
-            yield prior.variance, prior.df
+        if prior.metric == RATE and prior.variance is not None and 0 <= prior.variance < MOST_TPS:
+            yield prior.variance, max(0.0, prior.df)
     plan: Plan = store.plan()
     planned = {launch.id: launch for launch in plan.launches}
     cells: dict[tuple[str, ...], dict[str, float]] = {}
     for event in standing.read(store.root):
         figure = event.figure
-        if figure is not None and figure.launch in planned and figure.output_tps:
+        if figure is None or figure.launch not in planned:
+            continue
+        if figure.output_tps is not None and 0 < figure.output_tps < MOST_TPS:
             key = (figure.stack, figure.model, figure.workload, figure.load)
             cells.setdefault(key, {})[figure.launch] = math.log(figure.output_tps)
     for logs in cells.values():

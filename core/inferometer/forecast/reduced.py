@@ -13,7 +13,7 @@ from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
 from inferometer import pace
-from inferometer.forecast.seen import LAUNCH_SD, detectable
+from inferometer.forecast.seen import LAUNCH_SD, detectable, half_width
 from inferometer.plan import load_points
 from inferometer.rules import LOOKS
 
@@ -68,7 +68,10 @@ def _rounds(rung: Rung, forecasting: Forecasting, sd: float | None) -> Iterator[
     study, before = rung.study, rung.takes.rounds.expected
     for rounds in range(before - 1, LEAST_ROUNDS - 1, -1):
         less, change = _of_rounds(study, rounds, rung.takes)
-        step = Step(change=change, loses=_blunter(study, before, rounds, sd))
+        loses = _blunter(study, before, rounds, sd)
+        if rounds == LEAST_ROUNDS and isinstance(study.sequential, Struct):
+            loses += "; where launches take longer than expected it may end before its first look"
+        step = Step(change=change, loses=loses)
         yield Rung(less, forecasting(less), (*rung.steps, step))
 
 
@@ -95,17 +98,17 @@ def launches_min(takes: Forecast, rounds: int) -> float:
 def _blunter(study: Study, before: int, after: int, sd: float | None) -> str:
     """Say what fewer rounds lose."""
     stacks, looking = len(study.engines), not isinstance(study.sequential, UnsetType)
-    ends = [
-        detectable(stacks, rounds, sd or LAUNCH_SD, sequential=looking)
-        for rounds in (before, after)
-    ]
-    if ends[0] is None or ends[1] is None:
-        return "intervals become wider"
-    whose = "as past ones show" if sd else "assumed"
-    spread = math.expm1(sd or LAUNCH_SD)
+    of = sd or LAUNCH_SD
+    if stacks > 1:
+        what = "smallest difference found (80 % power)"
+        ends = [detectable(stacks, it, of, sequential=looking) for it in (before, after)]
+    else:
+        what = "half width of a 95 % interval"
+        ends = [half_width(it, of) for it in (before, after)]
+    wider, whose = " -> ".join(f"{it or 0:.1%}" for it in ends), "as past ones show"
     return (
-        f"smallest difference found (80 % power): {ends[0]:.1%} -> {ends[1]:.1%}, at a standard "
-        f"deviation of {spread:.1%} of one launch, {whose}"
+        f"{what}: {wider}, at a standard deviation of {math.expm1(of):.1%} of one launch, "
+        f"{whose if sd else 'assumed'}"
     )
 
 

@@ -24,8 +24,8 @@ def section(view: View) -> list[Block]:
     if isinstance(found, UnsetType):
         return []
     whole = tr(
-        "The launches ran on {nodes}. A round is whole on one node, so that stacks are compared on "
-        "one machine and what a node does to all of them cancels.",
+        "The launches ran on {nodes}. A round is given whole to one node, so that stacks are "
+        "compared on one machine and what a node does to all of them cancels.",
         nodes=plural(len(found.nodes), "node"),
     )
     told = [whole]

@@ -164,6 +164,19 @@ def test_minutes_of_a_sequential_study_hold_whole_rounds() -> None:
         assert forecast(asked, CPU, Past()).rounds.expected == held
 
 
+def test_minutes_of_a_sequential_study_are_its_most() -> None:
+    asked = study(
+        rounds=8,
+        protocol="window_s = 60\ndiscard_s = 10\nprobe = false",
+        tables="[sequential]\nminutes = 20",
+    )
+    found = forecast(asked, CPU, Past())
+    # eight rounds of 140 s are expected to fit into 1,200 s; at 430 s each fewer would
+    assert found.rounds.expected == 8
+    assert found.seconds.high == pytest.approx(1200 + 6 * 30)  # and six looks
+    assert found.wall.high == found.seconds.high
+
+
 def test_parallel_launches_occupy_gpus_by_the_hour() -> None:
     wide = study(engine="tensor_parallel_size = 4\ndata_parallel_size = 2", protocol="probe=false")
     found = forecast(wide, GPU, Past())
@@ -321,27 +334,28 @@ def test_few_values_are_widened_and_more_are_not() -> None:
 
 def test_rates_seen_in_past_windows_say_how_launches_differ(tmp_path: Path) -> None:
     store = made(tmp_path / "r", study())
-    events = [
-        Event(
-            t_ns=1,
-            what="measured",
-            figure=Figure(
-                launch=launch.id,
-                stack=launch.stack,
-                model="m",
-                workload="w",
-                load="1 streams",
-                seconds=5,
-                output_tps=rate,
-            ),
+    ids = [launch.id for launch in store.plan().launches]
+    seen_ = zip([*ids, ids[0], "gone"], (100.0, 102.0, 100.0, 102.0, -1.0, 1.0), strict=True)
+    figures = [
+        Figure(
+            launch=launch,
+            stack="vllm",
+            model="m",
+            workload="w",
+            load="1 streams",
+            seconds=5,
+            output_tps=rate,
         )
-        for launch, rate in zip(store.plan().launches, (100.0, 102.0, 100.0, 102.0), strict=True)
+        for launch, rate in seen_
     ]
+    events = [Event(t_ns=1, what="measured", figure=figure) for figure in figures]
+    events.append(Event(t_ns=2, what="note", text="no figure"))
     lines = b"".join(msgspec.json.encode(event) + b"\n" for event in events)
     (store.root / "events.jsonl").write_bytes(lines)
     known = past.read([store], HERE)
     assert known.launch_sd() == pytest.approx(0.0114, abs=1e-4)
     assert Past().launch_sd() is None
+    assert Past(spreads=((1e9, 3.0),)).launch_sd() == 1
 
 
 # -- what it costs -------------------------------------------------------------------------
@@ -438,6 +452,14 @@ def test_the_table_of_differences_is_that_of_the_statistics(
             half = stats.range_quantile(level, stacks, df) / rounds**0.5
             found = stats.detectable(half, 1.0, df, rounds)
             assert multiple == pytest.approx(found, abs=0.006)
+
+
+def test_the_table_of_intervals_is_that_of_the_statistics() -> None:
+    for rounds, multiple in enumerate(seen.ALONE, start=seen.FIRST):
+        found = stats.t_quantile(0.975, rounds - 1) / rounds**0.5
+        assert multiple == pytest.approx(found, abs=0.006)
+    assert seen.half_width(1, 0.01) is None
+    assert seen.half_width(3, 0.01) == pytest.approx(0.0251, abs=1e-4)
 
 
 def test_fewer_rounds_show_less() -> None:

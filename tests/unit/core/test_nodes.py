@@ -11,10 +11,12 @@ import pytest
 
 from inferometer import nodes, ranking
 from inferometer.analyze import analyze, gather
+from inferometer.cooling import before_round
 from inferometer.notebook.started import launches
 from inferometer.ranking import Contest, Entrant
 from inferometer.rawdata import requests
-from inferometer.store import Store
+from inferometer.records import Condition, Cooling
+from inferometer.store import Store, append_lines
 from inferometer.testing.results import Fixture, write_results
 from inferometer.uncertainty import decisions
 from inferometer.uncertainty.components import layout
@@ -201,3 +203,37 @@ def test_without_nodes_nothing_speaks_of_them(tmp_path: Path) -> None:
     assert b'"node"' not in text
     assert b'"nodes"' not in text
     assert "node" not in requests(gather(Store(tmp_path)).tables).columns
+
+
+def checked(root: Path, where: Mapping[tuple[str, int], str]) -> set[str]:
+    """Return the verdicts on temperatures and clocks where the second node is the hotter one."""
+    store = write_results(root, Fixture(rates=RATES, rounds=4, nodes=where))
+    for record in store.launches():
+        hot = PAIRS[str(record.stack["id"]), record.round] == "node-2"
+        seen = Condition(
+            meter="m",
+            device="d",
+            t_ns=record.windows[0].start_ns,
+            temperature_c=80.0 if hot else 50.0,
+            clock_mhz=1500.0 if hot else 1980.0,
+        )
+        append_lines(store.folder(record.id) / "conditions.jsonl", [seen])
+    checks = [check for own in gather(store).checks.values() for check in own]
+    return {check.verdict for check in checks if check.name in {"temperature", "clocks"}}
+
+
+def test_temperatures_and_clocks_are_compared_on_a_node_only(tmp_path: Path) -> None:
+    assert checked(tmp_path / "one", {}) == {"warn", "pass"}
+    assert checked(tmp_path / "two", PAIRS) == {"pass"}
+
+
+def test_a_launch_cools_to_what_its_own_node_began_a_round_with(tmp_path: Path) -> None:
+    store = write_results(tmp_path, Fixture(rates=RATES, rounds=1, nodes={("c", 0): "node-2"}))
+    for place, record in enumerate(store.launches()):
+        cooling = Cooling(seconds=0.0, start_c={}, end_c={"GPU-0": 40.0 + place})
+        path = store.folder(record.id) / "launch.json"
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(record, cooling=cooling)))
+    began = {r.node: r.cooling.end_c for r in reversed(store.launches()) if r.cooling}
+    assert before_round(store, 0, "node-2") == began["node-2"]
+    assert before_round(store, 0) == began[None]
+    assert before_round(store, 0, "node-3") == {}

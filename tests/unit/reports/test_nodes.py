@@ -37,7 +37,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 def test_the_method_says_how_rounds_lie_on_nodes(split: Comparison) -> None:
     text = markdown.render(split)["report.md"].decode()
-    assert "The launches ran on two nodes. A round is whole on one node" in text
+    assert "The launches ran on two nodes. A round is given whole to one node" in text
     assert "Split over nodes, as after one was lost: round 4." in text
     assert "only ratios have intervals" in text
     rows = [row for row in text.splitlines() if row.startswith("| node-")]
