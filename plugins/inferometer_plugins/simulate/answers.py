@@ -70,7 +70,8 @@ def _range(it: Answer) -> str:
 def _one(it: Answer) -> Iterator[str]:
     yield plain(f"{it.stack} on {it.model}, calibrated {it.calibrated} ({it.basis}), {it.file}")
     if it.figures:
-        head = ("figure", "simulated", "unit", "calibration error: median", "largest", "of")
+        yield f"{'':56}calibration error (median, largest), left out:"
+        head = ("figure", "simulated", "unit", "each load point", "each workload", "of")
         yield from columns([head, *map(_row, it.figures)])
     if it.summary is not None:
         counts = ("offered", "finished", "lost", "unfinished", "retried")
@@ -89,16 +90,20 @@ def _row(figure: Figure) -> tuple[str, ...]:
         value = f"n/a ({reason_words(figure.reason)})"
     else:
         value = number(figure.value, grouped=figure.unit in GROUPED)
-    if figure.error_median is None or figure.error_largest is None:
-        return (figure.title, value, figure.unit, "not known", "", "")
     return (
         figure.title,
         value,
         figure.unit,
-        percent(100 * figure.error_median),
-        percent(100 * figure.error_largest),
+        _error(figure.error_median, figure.error_largest),
+        _error(figure.workload_error_median, figure.workload_error_largest),
         f"{figure.calibrated}, {figure.error_points} load points",
     )
+
+
+def _error(median: float | None, largest: float | None) -> str:
+    if median is None or largest is None:
+        return "not known"
+    return f"{percent(100 * median)}, {percent(100 * largest)}"
 
 
 def _bill(it: Answer) -> str:

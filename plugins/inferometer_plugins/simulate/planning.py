@@ -60,7 +60,11 @@ class Figure(Struct, frozen=True, kw_only=True):
     """Metric of the calibration whose error speaks for it; None: nothing that was calibrated."""
     error_median: float | None = None
     error_largest: float | None = None
+    """With each load point left out of the fit by itself."""
     error_points: int = 0
+    workload_error_median: float | None = None
+    workload_error_largest: float | None = None
+    """With each workload left out whole: nearer to requests that were not measured."""
     reason: str | None = None
 
 
@@ -78,7 +82,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     """None: not even the most allowed meet the SLO."""
     why: str
     pace_error: float | None = None
-    """The largest error of output tok/s at load points left out."""
+    """The largest error of output tok/s, with workloads left out where that was tried."""
     replicas_faster: int | None = None
     """The fewest if every step is faster by ``pace_error``; None: not asked for, or none."""
     replicas_slower: int | None = None
@@ -149,7 +153,7 @@ def _fewest(
 
     own = least(1.0)
     begun = replace(begun, replicas=own.replicas, why=own.why)
-    error = found.error(TOK_S)
+    error = found.workload_error(TOK_S) or found.error(TOK_S)
     if error is None or not question.ranged:
         return begun
     return replace(
@@ -224,7 +228,7 @@ class _Said(NamedTuple):
 
 
 def _figure(found: Calibration, said: _Said) -> Figure:
-    error = found.error(said.of)
+    error, unseen = found.error(said.of), found.workload_error(said.of)
     known = said.value is not None and math.isfinite(said.value)
     return Figure(
         name=said.name,
@@ -236,6 +240,8 @@ def _figure(found: Calibration, said: _Said) -> Figure:
         error_median=error.median if error else None,
         error_largest=error.largest if error else None,
         error_points=error.points if error else 0,
+        workload_error_median=unseen.median if unseen else None,
+        workload_error_largest=unseen.largest if unseen else None,
     )
 
 

@@ -57,7 +57,7 @@ def test_calibrate_prints_what_it_writes(
     assert "2 simulated launches of 'virtual'" in out
     assert "this says nothing of an engine" in out
     assert "even at 16 streams" in out
-    assert "Calibration error, over the load points left out:" in out
+    assert "Calibration error, each workload left out whole:" in out
     assert (tmp_path / "c.json").read_bytes() == (folder / "c.json").read_bytes()
     hold = ["--hold-out", "even at 16 streams", "--json"]
     assert cli.main([*argv, *hold]) == 0
@@ -78,6 +78,7 @@ def test_a_number_of_replicas_has_its_figures_with_the_error_of_each(
         assert found[name]["value"] > 0
         assert found[name]["error_points"] == 9
         assert found[name]["error_largest"] >= found[name]["error_median"] > 0
+        assert found[name]["workload_error_largest"] > 0
     kwh = found["energy_kwh"]["value"]
     assert found["power_mean_w"]["value"] * 24 / 1000 == pytest.approx(kwh)
     assert kwh + 2 * 24 * 0.1 > 2 * 24 * 0.18  # between idle and all that a step draws
@@ -115,7 +116,7 @@ def test_the_text_says_simulated_and_what_lies_beyond(
     assert cli.main([*argv, "--failures", "6", "--restart-at", "3", "--bursts", "3,3600,60"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("SIMULATED: 5000 requests a day")
-    assert "calibration error: median" in out
+    assert "calibration error (median, largest), left out:" in out
     assert "EXTRAPOLATED: 100% of the prompts are longer than" in out
     assert "note: calibrated from simulated launches" in out
     assert "n/a (no price given)" in out
