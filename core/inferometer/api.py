@@ -1,8 +1,8 @@
 """What bundled plugins and other programs may call: small, typed, public.
 
 Measuring: :func:`load_study`, :func:`expand`, :func:`run`; on a node of an executor
-:func:`perform`. Reading: :func:`results`, :func:`requests`. Analysing (imports polars when
-called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
+:func:`perform`. Reading: :func:`results`, :func:`requests`, :func:`price`. Analysing (imports
+polars when called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
+    from inferometer.prices import Listed
     from inferometer.records import Request
     from inferometer.runner import RunOutcome
     from inferometer.study import Study
@@ -113,6 +114,18 @@ def requests(directory: str | Path, launch: str) -> Sequence[Request]:
     from inferometer.tables import read_rows  # noqa: PLC0415 -- imports polars
 
     return read_rows(results(directory).folder(launch), "requests", Request)
+
+
+def price(id_: str) -> Listed:
+    """Return the price of one id from the installed price books, with its book.
+
+    Raises:
+        UsageError: no book has it, or two have; suggests the nearest.
+    """
+    from inferometer import prices  # noqa: PLC0415 -- as above
+    from inferometer.plugins import Registry  # noqa: PLC0415 -- as above
+
+    return prices.find(id_, prices.listed(Registry().price_books().values()))
 
 
 def analyze(

@@ -52,16 +52,24 @@ def calibrate(
     windows = fitting.prepared(stack.windows, _limit(limits, "budget"))
     kept, apart = _divided(windows, stack.loads, hold_out)
     whole = _fit(kept, stack, limits, chosen)
-    found: list[HeldOut] = []
-    for load in apart:
-        rest = [it for it in kept if it.seen.load.index != load.index]
-        mine = [it.seen for it in windows if it.seen.load.index == load.index]
+
+    def without(loads: Sequence[Load]) -> list[HeldOut]:
+        """Return load points as a fit without all of them has them."""
+        numbers = {load.index for load in loads}
+        rest = [it for it in kept if it.seen.load.index not in numbers]
         try:
-            fit = whole if hold_out else _fit(rest, stack, limits, chosen)
+            fit = _fit(rest, stack, limits, chosen)
         except InconclusiveError as error:
-            found.append(unpredicted(load, error.message))
-            continue
-        found.append(held_out(stack, load, mine, fit, reach([it.seen for it in rest])))
+            return [unpredicted(load, error.message) for load in loads]
+        fitted = reach([it.seen for it in rest])
+        seen = {load: [it.seen for it in windows if it.seen.load == load] for load in loads}
+        return [held_out(stack, load, mine, fit, fitted) for load, mine in seen.items()]
+
+    found = without(apart) if hold_out else [it for load in apart for it in without([load])]
+    unseen: list[HeldOut] = []
+    if not hold_out:
+        for name in dict.fromkeys(load.workload for load in apart):
+            unseen += without([load for load in apart if load.workload == name])
     return Calibration(
         stack=stack.stack,
         label=stack.label,
@@ -79,6 +87,7 @@ def calibrate(
         refused=stack.refused,
         held_out=found,
         errors=file.summary(found),
+        workload_errors=file.summary(unseen),
     )
 
 

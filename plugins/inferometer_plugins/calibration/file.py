@@ -143,10 +143,17 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Load points that were not used, and why."""
     held_out: list[HeldOut] = []
     errors: list[Error] = []
+    """With each load point left out by itself: the others still tell its workload and its load."""
+    workload_errors: list[Error] = []
+    """With each workload left out whole: what to expect of requests that were not measured."""
 
     def error(self, metric: str) -> Error | None:
-        """Return how wrong a figure was seen to be, None where nothing was held out."""
+        """Return how wrong a figure was with a load point left out, None where none was."""
         return next((it for it in self.errors if it.metric == metric), None)
+
+    def workload_error(self, metric: str) -> Error | None:
+        """Return how wrong a figure was with a workload left out, None where none was."""
+        return next((it for it in self.workload_errors if it.metric == metric), None)
 
 
 def write(path: Path, calibration: Calibration) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from inferometer_plugins.simulate import asking
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
@@ -63,3 +66,24 @@ def calibrate(
         return
     click.echo("\n".join(words.calibration(found)))
     click.echo(f"wrote {output}", err=True)
+
+
+@command.command("fleet")
+@asking.options
+@JSON
+def fleet(*, files: tuple[Path, ...], as_json: bool, **given: Any) -> None:
+    """Simulate a day of traffic on a fleet of each calibrated stack (FILES).
+
+    With --replicas: what that many do. With a limit: the fewest replicas that meet it. Answers
+    replicas, latencies, watts and dollars, with the error that each calibration was seen to make.
+    """
+    from inferometer_plugins.calibration import file
+    from inferometer_plugins.simulate import answers, planning, questions, words
+
+    asked = questions.question(given)
+    found = [(path, file.read(path)) for path in files]
+    answered = [planning.answer(str(path), one, asked) for path, one in found]
+    if as_json:
+        click.echo(words.as_json(answers.document(asked, answered)))
+    else:
+        click.echo("\n".join(answers.text(asked, answered)))

@@ -69,8 +69,12 @@ def calibration(found: Calibration) -> Iterator[str]:
     yield "Simulated by a fit without the load point, against what was measured there:"
     yield from columns(list(_held_out(found.held_out)))
     yield ""
-    yield "Calibration error, over the load points left out:"
+    yield "Calibration error, each load point left out by itself:"
     yield from columns(list(_errors(found.errors)))
+    if found.workload_errors:
+        yield ""
+        yield "Calibration error, each workload left out whole:"
+        yield from columns(list(_errors(found.workload_errors)))
 
 
 def basis(found: Calibration) -> str:

@@ -81,6 +81,9 @@ def test_load_points_that_were_left_out_are_predicted(found: Calibration) -> Non
     joules = found.error("energy_j_per_output_token")
     assert joules is not None
     assert joules.median < 0.05
+    unseen = found.workload_error("output_tok_s")
+    assert unseen is not None
+    assert unseen.points == 9
     tail = found.error("ttft_p99_ms")
     assert tail is not None
     assert tail.points == 9

@@ -219,7 +219,7 @@ def _rows(
 
 def _meter(folder: Path, trace: Trace, origin: int, window: Window, drawn_j: float) -> float:
     """Write a counter's readings, which goes on from ``drawn_j``; return where it ends."""
-    times_s = np.arange(0.0, (window.end_ns - origin) / SECOND + 0.5, 0.1)
+    times_s = np.arange(0.0, (window.end_ns - origin) / SECOND + 0.5, 0.05)
     append_lines(
         folder / "readings.jsonl",
         [

@@ -1,0 +1,309 @@
+"""A day of traffic on fleets of calibrated stacks: what each needs, and what it then does."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from inferometer.errors import UsageError
+from inferometer_plugins import fleet as fleets
+from inferometer_plugins.fleet import Fleet, Slo, Traffic, simulate, smallest
+from inferometer_plugins.simulate.money import Bill, Price, bill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from inferometer_plugins.calibration.file import Calibration
+    from inferometer_plugins.fleet import Day, Summary
+    from inferometer_plugins.simulator.loads import Lengths
+
+KIND: Literal["simulated"] = "simulated"
+HOUR_S = 3600.0
+DRAWN = 100_000
+"""Lengths that are drawn to see how long requests are."""
+BELIEVED = 0.999
+"""Of requests; the longest one in a thousand may lie beyond what was calibrated."""
+TOK_S, JOULES = "output_tok_s", "energy_j_per_output_token"
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What is asked of every stack."""
+
+    traffic: Traffic
+    fleet: Fleet
+    """But for its parameters, and where ``slo`` is asked for its number of replicas."""
+    slo: Slo | None
+    most: int
+    price: Price
+    seed: int
+    workers: int = 1
+    ranged: bool = True
+    """Whether the fewest replicas are also found for faster and slower steps."""
+
+
+class Figure(Struct, frozen=True, kw_only=True):
+    """One figure of an answer, with the error that the calibration was seen to make with its like.
+
+    ``value`` is None exactly when ``reason`` is set.
+    """
+
+    name: str
+    title: str
+    unit: str
+    value: float | None
+    kind: Literal["simulated"] = KIND
+    calibrated: str | None = None
+    """Metric of the calibration whose error speaks for it; None: nothing that was calibrated."""
+    error_median: float | None = None
+    error_largest: float | None = None
+    """With each load point left out of the fit by itself."""
+    error_points: int = 0
+    workload_error_median: float | None = None
+    workload_error_largest: float | None = None
+    """With each workload left out whole: nearer to requests that were not measured."""
+    reason: str | None = None
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What one stack needs and does."""
+
+    file: str
+    stack: str
+    model: str
+    basis: Literal["measured", "simulated"]
+    calibrated: str
+    """Day of the launches."""
+    kind: Literal["simulated"] = KIND
+    replicas: int | None
+    """None: not even the most allowed meet the SLO."""
+    why: str
+    pace_error: float | None = None
+    """The largest error of output tok/s, with workloads left out where that was tried."""
+    replicas_faster: int | None = None
+    """The fewest if every step is faster by ``pace_error``; None: not asked for, or none."""
+    replicas_slower: int | None = None
+    figures: list[Figure]
+    bill: Bill | None
+    extrapolated: list[str]
+    """Where the fleet goes beyond what was calibrated."""
+    remarks: list[str]
+    summary: dict[str, object] | None
+
+
+def answer(file: str, found: Calibration, question: Question) -> Answer:
+    """Return what a calibrated stack needs for a day, and does then.
+
+    Raises:
+        UsageError: the question cannot be asked of this stack.
+
+    """
+    try:
+        return _answer(file, found, question)
+    except ValueError as error:
+        raise UsageError(
+            f"{file}: {found.label} cannot be asked that: {error}",
+            hint="Ask for shorter requests, another fleet, or another calibration.",
+        ) from error
+
+
+def _answer(file: str, found: Calibration, question: Question) -> Answer:
+    asked = replace(question.fleet, params=found.params)
+    beyond = _lengths(found, question.traffic)
+    begun = replace(_empty(file, found), replicas=asked.replicas, extrapolated=beyond)
+    if question.slo is not None:
+        begun = _fewest(begun, asked, found, question, question.slo)
+    replicas = begun.replicas
+    if replicas is None:
+        return begun
+    day = simulate(replace(asked, replicas=replicas), question.traffic, seed=question.seed)
+    summary = day.summary()
+    hours = summary.day_s / HOUR_S
+    kwh = summary.energy_j / 3.6e6 if found.power.reason is None else None
+    paid = bill(question.price, replicas, hours, kwh, summary.output_tokens)
+    watts = _watts(found, summary, question.price.pue)
+    said = (*_latencies(found, summary), *watts, *_money(paid))
+    return replace(
+        begun,
+        figures=[_figure(found, one) for one in said],
+        bill=paid,
+        extrapolated=beyond + _in_flight(found, day),
+        summary=_plain(summary),
+    )
+
+
+def _fewest(
+    begun: Answer, asked: Fleet, found: Calibration, question: Question, slo: Slo
+) -> Answer:
+    """Return the fewest replicas, and how many more or fewer the calibration's error makes."""
+
+    def least(slowdown: float) -> fleets.Answer:
+        params = replace(found.params, slowdown=found.params.slowdown * slowdown)
+        return smallest(
+            replace(asked, params=params),
+            question.traffic,
+            _inside(slo, found.start_s),
+            seed=question.seed,
+            most=question.most,
+            workers=question.workers,
+        )
+
+    own = least(1.0)
+    begun = replace(begun, replicas=own.replicas, why=own.why)
+    error = found.workload_error(TOK_S) or found.error(TOK_S)
+    if error is None or not question.ranged:
+        return begun
+    return replace(
+        begun,
+        pace_error=error.largest,
+        replicas_faster=least(1 / (1 + error.largest)).replicas,
+        replicas_slower=least(1 + error.largest).replicas,
+    )
+
+
+def _inside(slo: Slo, start_s: float) -> Slo:
+    """Return the SLO as the engine has to meet it: what precedes the first step is not its time."""
+    limits = {
+        name: limit - start_s
+        for name in ("ttft_s", "e2e_s")
+        if (limit := getattr(slo, name)) is not None
+    }
+    if any(limit <= 0 for limit in limits.values()):
+        raise ValueError(f"{1e3 * start_s:.3g} ms pass before the first step alone")
+    return replace(slo, **limits)
+
+
+def _empty(file: str, found: Calibration) -> Answer:
+    """Return an answer of which nothing is known but whose it is."""
+    return Answer(
+        file=file,
+        stack=found.label,
+        model=found.model,
+        basis=found.basis,
+        calibrated=found.origin.date[:10],
+        replicas=None,
+        why="as asked",
+        figures=[],
+        bill=None,
+        extrapolated=[],
+        remarks=_remarks(found),
+        summary=None,
+    )
+
+
+def _plain(summary: Summary) -> dict[str, object]:
+    """Return a summary as JSON has it: what is not finite is null."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(summary).items()
+    }
+
+
+def _remarks(found: Calibration) -> list[str]:
+    remarks = []
+    if found.basis == "simulated":
+        remarks.append("calibrated from simulated launches: this says nothing of an engine")
+    assumed = [it.name for it in found.limits if it.origin == "assumed"]
+    if assumed:
+        remarks.append(f"assumed, for the engine did not tell: {', '.join(assumed)}")
+    if found.power.note:
+        remarks.append(found.power.note)
+    if not found.errors:
+        remarks.append("no load point was left out of the fit: its error is not known")
+    return remarks
+
+
+class _Said(NamedTuple):
+    """A figure before its error stands beside it; ``of`` is the metric whose error it is."""
+
+    name: str
+    title: str
+    unit: str
+    value: float | None
+    of: str
+    reason: str = "no_price"
+
+
+def _figure(found: Calibration, said: _Said) -> Figure:
+    error, unseen = found.error(said.of), found.workload_error(said.of)
+    known = said.value is not None and math.isfinite(said.value)
+    return Figure(
+        name=said.name,
+        title=said.title,
+        unit=said.unit,
+        value=said.value if known else None,
+        reason=None if known else said.reason,
+        calibrated=said.of,
+        error_median=error.median if error else None,
+        error_largest=error.largest if error else None,
+        error_points=error.points if error else 0,
+        workload_error_median=unseen.median if unseen else None,
+        workload_error_largest=unseen.largest if unseen else None,
+    )
+
+
+def _latencies(found: Calibration, summary: Summary) -> Iterator[_Said]:
+    """Yield latencies in ms, from the send, and tokens."""
+    for what, title in (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2e", "E2E")):
+        before_s = 0.0 if what == "tpot" else found.start_s
+        for share in (50, 99):
+            name = f"{what}_p{share}_ms"
+            value = 1e3 * (float(getattr(summary, f"{what}_p{share}_s")) + before_s)
+            yield _Said(name, f"{title} p{share}", "ms", value, name, "slo_never_met")
+    yield _Said(TOK_S, "output tokens", "tok/s", summary.output_tok_s, TOK_S, "too_few_samples")
+
+
+def _watts(found: Calibration, summary: Summary, pue: float) -> Iterator[_Said]:
+    values: tuple[tuple[str, str, str, float], ...] = (
+        ("power_mean_w", "power, mean of the day", "W", summary.mean_w),
+        ("power_peak_w", "power, highest 5 min", "W", summary.peak_w),
+        ("energy_kwh", "energy of the day", "kWh", summary.energy_j / 3.6e6),
+        (JOULES, "energy per output token", "J/token", summary.j_per_output_token),
+    )
+    if pue > 1:
+        facility = ("facility_kwh", f"energy of the facility, PUE {pue:g}", "kWh")
+        values = (*values, (*facility, summary.energy_j / 3.6e6 * pue))
+    reason = found.power.reason
+    for name, title, unit, value in values:
+        told = None if reason else value
+        yield _Said(name, title, unit, told, JOULES, reason or "too_few_samples")
+
+
+def _money(paid: Bill | None) -> Iterator[_Said]:
+    total = paid.total_usd if paid else None
+    each = paid.usd_per_mtok_output if paid else None
+    yield _Said("usd_per_day", "bill of the day", "USD", total, TOK_S)
+    yield _Said("usd_per_mtok_output", "bill per M output tokens", "USD/Mtok", each, TOK_S)
+
+
+def _lengths(found: Calibration, traffic: Traffic) -> list[str]:
+    """Say where requests are longer than those that were calibrated with."""
+    rng = np.random.default_rng(0)
+    beyond = []
+    sides: Sequence[tuple[str, Lengths, int]] = (
+        ("prompts", traffic.workload.prompt, found.reach.prompt_tokens),
+        ("answers", traffic.workload.output, found.reach.output_tokens),
+    )
+    for what, lengths, most in sides:
+        drawn = lengths.draw(rng, DRAWN)
+        if np.quantile(drawn, BELIEVED) > 1.05 * most:
+            share = float((drawn > most).mean())
+            beyond.append(f"{share:.0%} of the {what} are longer than {most} tokens")
+    return beyond
+
+
+def _in_flight(found: Calibration, day: Day) -> list[str]:
+    """Say where replicas have more in flight than was calibrated, at the day's fullest moment."""
+    ended = np.sort((day.at_s + day.e2e_s)[np.isfinite(day.e2e_s)])
+    edges = np.arange(0.0, day.day_s, day.bin_s)
+    begun = np.searchsorted(np.sort(day.at_s), edges, side="right")
+    here = begun - np.searchsorted(ended, edges, side="right")
+    most = float(here.max(initial=0)) / max(day.fleet.replicas, 1)
+    if most <= 1.05 * found.reach.in_flight:
+        return []
+    return [
+        f"up to {most:.3g} requests in flight a replica, {found.reach.in_flight:.3g} calibrated"
+    ]

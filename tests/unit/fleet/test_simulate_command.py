@@ -1,0 +1,170 @@
+"""``inferometer simulate``: from stored launches to what a fleet needs, by the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from tests.unit.simulator import virtual
+
+from inferometer import cli
+from inferometer_plugins.calibration import file
+from inferometer_plugins.simulate.money import Price, bill
+from inferometer_plugins.simulator.model import Noise, Params, Power
+
+WORKLOADS = (("even", 100, 100), ("reading", 1000, 20), ("writing", 300, 200))
+TRUE = Params(
+    power=Power(base_w=100.0, busy_w=80.0, prefill_w=300.0, batch_w=120.0),
+    noise=Noise(launch_sd=0.005, slow_sd=0.01, step_sd=0.05),
+    max_seqs=64,
+)
+DAY = ["--requests-per-day", "20k", "--input-tokens", "100-200", "--output-tokens", "50-100"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results, and beside them the calibration file that the command makes of them."""
+    root = tmp_path_factory.mktemp("simulate")
+    text = virtual.study(WORKLOADS, streams=(1, 16), rates=(2.0,), rounds=2, window_s=10.0)
+    virtual.write(root / "results", TRUE, text, start_s=0.01)
+    assert cli.main(["simulate", "calibrate", f"{root}/results", "-o", f"{root}/c.json"]) == 0
+    return root
+
+
+def answers(capsys: pytest.CaptureFixture[str], *words: str | Path) -> list[dict[str, Any]]:
+    assert cli.main(["simulate", "fleet", *map(str, words), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["kind"] == "simulated"
+    found = document["answers"]
+    assert isinstance(found, list)
+    return found
+
+
+def figures(answer: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {it["name"]: it for it in answer["figures"]}
+
+
+def test_calibrate_prints_what_it_writes(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["simulate", "calibrate", str(folder / "results"), "-o", str(tmp_path / "c.json")]
+    assert cli.main(argv) == 0
+    out, err = capsys.readouterr()
+    assert err == f"wrote {tmp_path / 'c.json'}\n"
+    assert "2 simulated launches of 'virtual'" in out
+    assert "this says nothing of an engine" in out
+    assert "even at 16 streams" in out
+    assert "Calibration error, each workload left out whole:" in out
+    assert (tmp_path / "c.json").read_bytes() == (folder / "c.json").read_bytes()
+    hold = ["--hold-out", "even at 16 streams", "--json"]
+    assert cli.main([*argv, *hold]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [it["load"] for it in document["held_out"]] == ["16 streams"]
+
+
+def test_a_number_of_replicas_has_its_figures_with_the_error_of_each(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*DAY, "--replicas", "2", "--price-per-hour", "3", "--usd-per-kwh", "0.2")
+    (it,) = answers(capsys, folder / "c.json", *words, "--pue", "1.5")
+    found = figures(it)
+    assert it["replicas"] == 2
+    assert it["basis"] == "simulated"
+    assert {one["kind"] for one in found.values()} == {"simulated"}
+    for name in ("ttft_p99_ms", "tpot_p99_ms", "power_mean_w", "usd_per_day"):
+        assert found[name]["value"] > 0
+        assert found[name]["error_points"] == 9
+        assert found[name]["error_largest"] >= found[name]["error_median"] > 0
+        assert found[name]["workload_error_largest"] > 0
+    kwh = found["energy_kwh"]["value"]
+    assert found["power_mean_w"]["value"] * 24 / 1000 == pytest.approx(kwh)
+    assert kwh + 2 * 24 * 0.1 > 2 * 24 * 0.18  # between idle and all that a step draws
+    assert found["facility_kwh"]["value"] == pytest.approx(1.5 * kwh)
+    assert found["usd_per_day"]["value"] == pytest.approx(2 * 24 * 3 + 1.5 * kwh * 0.2)
+    summary = it["summary"]
+    assert summary["offered"] == summary["finished"] + summary["lost"] + summary["unfinished"]
+    assert it["extrapolated"] == []
+
+
+def test_the_fewest_replicas_stand_between_those_of_a_faster_and_a_slower_engine(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = file.read(folder / "c.json")
+    slow = replace(found, label="slow", params=replace(found.params, slowdown=1.3))
+    file.write(tmp_path / "slow.json", slow)
+    day = ["--requests-per-day", "200k", *DAY[2:], "--hourly", "office"]
+    paths = (folder / "c.json", tmp_path / "slow.json")
+    first, second = answers(capsys, *paths, *day, "--tpot-ms", "8.5", "--ttft-ms", "500")
+    assert first["replicas"] < second["replicas"]
+    for it in (first, second):
+        assert it["replicas_faster"] <= it["replicas"] <= it["replicas_slower"]
+        assert figures(it)["tpot_p99_ms"]["value"] <= 8.5
+        assert figures(it)["usd_per_day"]["reason"] == "no_price"
+    (none,) = answers(capsys, paths[1], *day, "--tpot-ms", "1", "--most", "4")
+    assert none["replicas"] is None
+    assert none["figures"] == []
+
+
+def test_the_text_says_simulated_and_what_lies_beyond(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--requests-per-day", "5000", "--input-tokens", "4000", "--output-tokens", "50"]
+    argv = ["simulate", "fleet", str(folder / "c.json"), *words, "--replicas", "1"]
+    assert cli.main([*argv, "--failures", "6", "--restart-at", "3", "--bursts", "3,3600,60"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("SIMULATED: 5000 requests a day")
+    assert "calibration error (median, largest), left out:" in out
+    assert "EXTRAPOLATED: 100% of the prompts are longer than" in out
+    assert "note: calibrated from simulated launches" in out
+    assert "n/a (no price given)" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--requests-per-day", "1k"], "give either --replicas, or a limit"),
+        (["--requests-per-day", "none", "--replicas", "1"], "is no positive number"),
+        ([*DAY[:4], "--replicas", "1"], "--input-tokens and --output-tokens go together"),
+        ([*DAY, "--replicas", "1", "--hourly", "1,2"], "hourly takes 24 weights"),
+        ([*DAY, "--replicas", "1", "--hourly", "weekly"], "is none of flat, office"),
+        ([*DAY, "--replicas", "1", "--bursts", "2,3"], "is not FACTOR,EVERY_S,LENGTH_S"),
+        ([*DAY, "--replicas", "1", "--bursts", "-2,3,4"], "factor is -2"),
+        ([*DAY, "--replicas", "1", "--price", "absent"], "no price with id 'absent'"),
+        ([*DAY, "--ttft-ms", "1e-6", "--most", "2"], "pass before the first step alone"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_clear_error(
+    folder: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert cli.main(["simulate", "fleet", str(folder / "c.json"), *words]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_files_that_are_none_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.json").write_text("{}")
+    assert cli.main(["simulate", "fleet", f"{tmp_path}/bad.json", *DAY, "--replicas", "1"]) == 2
+    assert "no calibration file: " in capsys.readouterr().err
+    absent = ["simulate", "calibrate", f"{tmp_path}/absent", "-o", f"{tmp_path}/c.json"]
+    assert cli.main(absent) == 2
+    there = ["simulate", "calibrate", str(folder / "results"), "-o", f"{tmp_path}/no/c.json"]
+    assert cli.main(there) == 6
+    assert "Give another file with -o." in capsys.readouterr().err
+
+
+def test_a_bill_adds_up_and_is_none_without_a_price() -> None:
+    assert bill(Price(), 3, 24, 10.0, 1_000_000) is None
+    paid = bill(Price(usd_per_replica_hour=2, usd_per_kwh=0.5, pue=1.2), 3, 24, 10.0, 2_000_000)
+    assert paid is not None
+    assert paid.replicas_usd == 144
+    assert paid.energy_usd == 6
+    assert paid.total_usd == 150
+    assert paid.usd_per_mtok_output == 75
+    alone = bill(Price(usd_per_kwh=0.5), 3, 24, None, 0)
+    assert alone is None
