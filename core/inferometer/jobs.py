@@ -17,7 +17,7 @@ class Survey(Struct, frozen=True, kw_only=True, tag="survey"):
     """Prepare everything, and say what the node is."""
 
     nonce: str
-    """Name of a file in the results directory, by which a node sees that it sees it."""
+    """Name of a file beside the launches in flight, by which a node sees that it sees them."""
     processor: bool
     """Measure what the processor can do."""
 

@@ -7,9 +7,9 @@ that a run writes down (:mod:`inferometer.journal_records`).
 from __future__ import annotations
 
 import hashlib
+import secrets
 import shutil
 import time
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -208,15 +208,14 @@ def _surveyed(ready: _Ready, asked: Survey, voice: Voice) -> Surveyed:
 
 def _sees(results: Path, nonce: str) -> bool:
     """Say whether the file is there, and whether one beside it can be written."""
-    if not nonce.isalnum() or not (results / f".{nonce}").is_file():
+    if not nonce.isalnum() or not (results / "partial" / nonce).is_file():
         return False
+    own = results / "partial" / f"{nonce}-{secrets.token_hex(4)}"
     try:
-        folder = results / "partial" / nonce
-        folder.mkdir(parents=True, exist_ok=True)
+        own.touch()
+        own.unlink()
     except OSError:
         return False
-    with suppress(OSError):  # another node may have done it
-        folder.rmdir()
     return True
 
 

@@ -93,7 +93,8 @@ def _surveyed(
 def _survey(hands: Hands, store: Store, *, processor: bool) -> dict[str, Surveyed]:
     nonce = secrets.token_hex(8)
     seen: dict[str, Surveyed] = {}
-    mark = store.root / f".{nonce}"
+    mark = store.root / "partial" / nonce
+    mark.parent.mkdir(exist_ok=True)
     mark.touch()
     try:
         for place, node in enumerate(sorted(hands.nodes)):
@@ -131,6 +132,12 @@ def _refuse(plan: Plan, cluster: Cluster, hands: Hands, seen: Mapping[str, Surve
             f"{cluster.per_node} launches at once on a node: servers on one machine disturb each "
             "other's figures",
             hint="Leave per_node out; it is for studies of simulated engines alone.",
+        )
+    served = sorted({launch.stack for launch in plan.launches if launch.engine.url})
+    if served and len(seen) * cluster.per_node > 1:
+        raise UsageError(
+            f"{', '.join(served)}: one server (url) would be loaded from several nodes at once",
+            hint="Use --executor local, or an executor with one node.",
         )
     if cluster.carries and plan.searches:
         raise UsageError(

@@ -74,7 +74,7 @@ class Start:
         for process in self.family if self.engine is None else ():
             with contextlib.suppress(psutil.Error):
                 parent, line = process.parent(), process.cmdline()
-                if parent and any(w.endswith("supervise.py") for w in parent.cmdline()):
+                if parent and supervises(parent.cmdline()) and not supervises(line):
                     self.engine, self.port = process, int(line[line.index("--port") + 1])
 
     def living(self) -> list[psutil.Process]:
@@ -231,6 +231,11 @@ def one(number: int, seed: int, loading_s: float) -> bool:
     if not wrong:
         shutil.rmtree(start.folder, ignore_errors=True)
     return not wrong
+
+
+def supervises(line: list[str]) -> bool:
+    """Say whether a command line is a supervisor's, or of what relays for it."""
+    return any(word.endswith("supervise.py") for word in line)
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -245,14 +245,15 @@ class RayCluster:
 
     def cancel(self) -> None:
         """Interrupt what runs, drop what waits, and return when nothing is left."""
-        self._ear.give_up.remote()
-        for ref, order in self._orders.items():
-            if not self._said[order]:  # it has not begun, or is about to
-                self._ray.cancel(ref)
-        if refs := list(self._orders):
-            _, left = self._ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)
-            for ref in left:
-                self._ray.cancel(ref, force=True)
+        with suppress(self._ray.exceptions.RayError):  # a cluster that is gone runs nothing
+            self._ear.give_up.remote()
+            for ref, order in self._orders.items():
+                if not self._said[order]:  # it has not begun, or is about to
+                    self._ray.cancel(ref)
+            if refs := list(self._orders):
+                _, left = self._ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)
+                for ref in left:
+                    self._ray.cancel(ref, force=True)
 
     def left(self) -> Iterator[Path]:
         """Bring home what nodes put into the store after an earlier run was gone."""

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from inferometer import blocks, machines, plan, spread
+from inferometer.engine import Setting
 from inferometer.errors import MachineError, UsageError
 from inferometer.executor import Done, Heard, Lost, Node, Order, Said
-from inferometer.jobs import Answer, Job, Measure, Measured, Refused, Survey, Surveyed
+from inferometer.jobs import Answer, Job, Measure, Measured, Refused, Survey, Surveyed, Tune, Tuned
 from inferometer.journal import Journal
 from inferometer.looks import Looks
 from inferometer.progress import Silent
@@ -70,6 +71,8 @@ class Fake:
         self.orders: list[Order] = []
         self.made: list[tuple[str, str]] = []
         self.cancelled = False
+        self.found: list[tuple[str, str, tuple[Setting, ...]]] = []
+        self.searches = 0
 
     def nodes(self) -> Sequence[Node]:
         return [Node(key=key, machine=f"host-{key}", cpus=1, gpus=self.gpus) for key in self.there]
@@ -85,6 +88,9 @@ class Fake:
         job = msgspec.json.decode(order.content, type=Job)
         if isinstance(job.what, Survey):
             return [done(order, self.surveys.get(order.node.key, SURVEYED))]
+        if isinstance(job.what, Tune):
+            self.searches += 1
+            return [done(order, Tuned(found=self.found))]
         assert isinstance(job.what, Measure)
         other = self.doing(order, job.what)
         if other is None:
@@ -259,12 +265,32 @@ def test_what_would_spoil_results_is_refused(tmp_path: Path) -> None:
         Run(tmp_path / "a", Fake(surveys={"k1": blind}))
     with pytest.raises(UsageError, match="disturb each"):
         Run(tmp_path / "b", Fake(per_node=2))
+    served = STUDY.replace('name = "b"', 'name = "b"\nurl = "http://h:1"')
+    with pytest.raises(UsageError, match=r"b: one server \(url\) would be loaded"):
+        Run(tmp_path / "e", Fake(), served)
     wide = STUDY.replace('name = "b"', 'name = "b"\ntensor_parallel_size = 4')
     with pytest.raises(UsageError, match=r"b: 4 accelerators .* node-1 has 2"):
         Run(tmp_path / "c", Fake(gpus=2), wide)
     cluster = Fake(surveys={"k0": Refused(kind="usage", message="x")})
     with pytest.raises(UsageError, match=r"node-.: x"):
         Run(tmp_path / "d", cluster)
+
+
+def test_searches_are_made_once_and_their_settings_used(tmp_path: Path) -> None:
+    cluster, used = Fake(), []
+    settings = (Setting(knob="max_num_seqs", value=7),)
+
+    def doing(order: Order, asked: Measure) -> Heard | None:
+        used.append((asked.launch.stack, asked.launch.settings))
+        return None
+
+    cluster.doing, cluster.found = doing, [("b", "m", settings)]
+    tuned = STUDY.replace('name = "b"', 'name = "b"\nprofile = "tuned"')
+    Run(tmp_path / "a", cluster, f"{tuned}\n[tuning]\ntrials = 2\n")
+    assert set(used) == {("a", ()), ("b", settings)}
+    assert cluster.searches == 1
+    with pytest.raises(UsageError, match="searches of tuned stacks"):
+        Run(tmp_path / "b", Fake(carries=True), f"{tuned}\n[tuning]\ntrials = 2\n")
 
 
 def test_all_nodes_are_seen_in_one_view(tmp_path: Path) -> None:
