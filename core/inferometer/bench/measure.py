@@ -18,6 +18,7 @@ from inferometer.bench.verdict import verdict
 from inferometer.errors import InconclusiveError, LaunchError
 from inferometer.loadgen import address
 from inferometer.loadgen.driver import Hooks, LoadPlan, drive
+from inferometer.loadgen.handshake import LoadHostError
 from inferometer.workloads import traces
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def measure(options: Options) -> dict[str, Any]:
         UsageError: the options are no load.
         InconclusiveError: the server cannot be reached, answered no warm-up request, or died
             before it had completed a request.
+        LoadHostError: a load host cannot do its part, or was lost.
         KeyboardInterrupt: Ctrl-C came before the first completed request.
     """
     options.check()
@@ -68,6 +70,8 @@ def measure(options: Options) -> dict[str, Any]:
         hooks = Hooks(on_broken_off=parts.append)
         source = functools.partial(_again, made.bodies, warmup)
         parts = [drive(target, source, plan, hooks, options.load_hosts)]
+    except LoadHostError:
+        raise  # the load was not as planned, and says nothing of the server
     except LaunchError as error:
         broken_off = f"{address.shown(options.url)}: {_clean(error.message, target)}"
         if not _completed(parts):

@@ -11,9 +11,12 @@ import math
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import psutil
 
 from inferometer.bench.measure import measure
 from inferometer.bench.options import Options
@@ -38,6 +41,8 @@ DELIVERED = 0.97
 """Share of its own rate that the oracle must have sent."""
 MARGIN = 0.8
 """Share of what a host carries that it should be asked for."""
+QUIET = 0.05
+"""Share of the machine that others may keep busy: as in the check ``quiet machine``."""
 CLIENT = ("delivered concurrency", "lost requests", "loop lag", "send lag", "client cpu")
 """Checks that must pass; a warning is no pass."""
 
@@ -67,6 +72,8 @@ class Carried:
     """The oracle ran on other cores than the client."""
     processes: int
     """That a load host with this machine's cores runs."""
+    others: float = 0.0
+    """Share of all processors that neither client nor oracle kept busy meanwhile, 0 to 1."""
 
     def hosts(self, tok_s: float) -> int:
         """Return how many hosts like this one a target needs, each asked for :data:`MARGIN`.
@@ -83,8 +90,11 @@ def probe(stream_tok_s: float, told: Callable[[Step], None]) -> Carried:
     """
     cores = sorted(os.sched_getaffinity(0))
     apart = len(cores) > 1
-    with _pinned(cores[:1] if apart else cores), _oracle(stream_tok_s, cores[1:]) as url:
+    with _pinned(cores[:1] if apart else cores), _oracle(stream_tok_s, cores[1:]) as oracle:
+        url, began_s, before_s = oracle.url, time.monotonic(), _others_s(oracle.pid)
         best, limit = _search(lambda streams: _tried(url, streams, stream_tok_s), told)
+        others_s = _others_s(oracle.pid) - before_s
+        seconds = time.monotonic() - began_s
     return Carried(
         streams=best.streams,
         tok_s=best.tok_s,
@@ -92,7 +102,16 @@ def probe(stream_tok_s: float, told: Callable[[Step], None]) -> Carried:
         limit=limit,
         apart=apart,
         processes=max(1, min(len(cores) // CORES_PER_FAR_WORKER, MOST_WORKERS)),
+        others=max(0.0, others_s / seconds / (os.cpu_count() or 1)),
     )
+
+
+def _others_s(oracle: int) -> float:
+    """Return the machine's processor seconds so far, without the client's and the oracle's."""
+    spent = psutil.cpu_times()
+    own = psutil.Process(oracle).cpu_times()
+    idle_s = spent.idle + spent.iowait + spent.guest + spent.guest_nice  # guests are in user, too
+    return float(sum(spent) - idle_s - own.user - own.system - time.process_time())
 
 
 def _search(
@@ -152,6 +171,11 @@ def _tokens(stream_tok_s: float) -> int:
     return max(2, round(ANSWER_S * stream_tok_s))
 
 
+class _Oracle(NamedTuple):
+    url: str
+    pid: int
+
+
 @contextmanager
 def _pinned(cores: Sequence[int]) -> Iterator[None]:
     """Keep this process on ``cores``: on one core a load is sent by one process."""
@@ -164,8 +188,8 @@ def _pinned(cores: Sequence[int]) -> Iterator[None]:
 
 
 @contextmanager
-def _oracle(stream_tok_s: float, cores: Sequence[int]) -> Iterator[str]:
-    """Serve streams of that speed, on ``cores`` if given; yield the URL."""
+def _oracle(stream_tok_s: float, cores: Sequence[int]) -> Iterator[_Oracle]:
+    """Serve streams of that speed, on ``cores`` if given."""
     gap = f"{1000 / stream_tok_s}"
     line = [sys.executable, "-P", "-m", "inferometer.testing.oracle", "--port", "0"]
     line += ["--ttft-ms", gap, "--itl-ms", gap, "--tokens", str(_tokens(stream_tok_s))]
@@ -177,7 +201,7 @@ def _oracle(stream_tok_s: float, cores: Sequence[int]) -> Iterator[str]:
         port = process.stdout.readline().decode().strip()
         if not port:
             raise MachineError("the oracle did not start", hint="Run the command again.")
-        yield f"http://127.0.0.1:{port}"
+        yield _Oracle(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         process.stdout.close()

@@ -106,6 +106,11 @@ def _probe(target_tok_s: float | None, target_streams: int | None) -> None:
     )
     if not found.apart:
         click.echo("the oracle shared its only core: without it there is more room")
+    if found.others > probe.QUIET:
+        click.echo(
+            f"something else kept {found.others:.0%} of this machine busy: it carries more when "
+            "that is stopped"
+        )
     whole = found.tok_s * found.processes
     kind = "measured" if found.processes == 1 else "estimated"
     click.echo(

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from inferometer import __version__
-from inferometer.errors import LaunchError, UsageError
+from inferometer.errors import UsageError
 from inferometer.loadgen import clocks, handshake, wire
 from inferometer.loadgen.channel import Channel
 from inferometer.loadgen.deal import Dealer, Share, far_workers
+from inferometer.loadgen.handshake import LoadHostError
 from inferometer.loadgen.remote import TAIL, Remote
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ async def senders(
 
     Raises:
         UsageError: there are more hosts than streams, or the target is this machine's own address.
-        LaunchError: a host cannot be reached, does not know the token, runs another version, is
+        LoadHostError: a host cannot be reached, does not know the token, runs another version, is
             busy, or lacks the API key.
     """
     run = secrets.token_bytes(handshake.RUN)
@@ -85,7 +86,7 @@ async def senders(
 
 
 async def _link(host: Host, run: bytes) -> Link:
-    """Connect. Raises LaunchError."""
+    """Connect. Raises LoadHostError."""
     name, _, port = host.address.rpartition(":")
     loop = asyncio.get_running_loop()
     try:
@@ -99,10 +100,9 @@ async def _link(host: Host, run: bytes) -> Link:
                 end.close()
                 raise
     except (OSError, TimeoutError) as error:
-        raise LaunchError(
+        raise LoadHostError(
             f"load host {host.address} cannot be reached: {str(error) or type(error).__name__}",
             hint=f"Start it there: inferometer loadhost --listen {host.address}",
-            stage="serve",
         ) from error
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -116,7 +116,7 @@ async def _link(host: Host, run: bytes) -> Link:
 
 
 def _agree(link: Link, target: Target, *, busy: bool) -> None:
-    """Raise LaunchError where a host cannot do its part."""
+    """Raise LoadHostError where a host cannot do its part."""
     hello, words, hint = link.hello, "", ""
     if hello.version != __version__:
         words = f"runs inferometer {hello.version}, this is {__version__}"
@@ -128,7 +128,7 @@ def _agree(link: Link, target: Target, *, busy: bool) -> None:
         words = "has no API key, and keys do not travel between hosts"
         hint = "Start it with the same --api-key-env, and the variable set there."
     if words:
-        raise LaunchError(f"load host {link.address} {words}", hint=hint, stage="serve")
+        raise LoadHostError(f"load host {link.address} {words}", hint=hint)
 
 
 def far_enough(name: str, hosts: Sequence[Host]) -> None:
@@ -254,14 +254,12 @@ class Far(Remote):
         await super().close()
         self._link.end.close()
 
-    def _died(self) -> LaunchError:
+    def _died(self) -> LoadHostError:
         return self._error("was lost: its connection ended")
 
-    def _error(self, what: str, lines: Sequence[str] = ()) -> LaunchError:
-        return LaunchError(
+    def _error(self, what: str, lines: Sequence[str] = ()) -> LoadHostError:
+        return LoadHostError(
             f"load host {self._link.address} {what}",
             hint="The load was not as planned: see what that host says, and measure again.",
-            reason="failed",
-            stage="serve",
             log_tail=lines[-TAIL:],
         )

@@ -20,6 +20,7 @@ from inferometer.loadgen.channel import HEAD_BYTES, Seal, framed, opened, size_o
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
 MAGIC = b"inferometer-load-1\n"
 NONCE, PROOF = 32, 32
@@ -39,6 +40,13 @@ class Hello(Struct, frozen=True, kw_only=True):
     """Another load is being sent from there."""
     keyed: bool
     """It was started with an API key of its own."""
+
+
+class LoadHostError(LaunchError):
+    """A load host cannot do its part, or is lost: no fault of the server under test."""
+
+    def __init__(self, message: str, *, hint: str, log_tail: Sequence[str] = ()) -> None:
+        super().__init__(message, hint=hint, stage="serve", log_tail=log_tail)
 
 
 class StrangerError(Exception):
@@ -86,7 +94,7 @@ async def greet(end: socket.socket, guest: Guest, hello: Hello) -> None:
 
 
 async def enter(end: socket.socket, token: bytes, run: bytes, address: str) -> tuple[Seal, Hello]:
-    """Prove the token to a load host, and have it do so. Raises LaunchError."""
+    """Prove the token to a load host, and have it do so. Raises LoadHostError."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await _enter(end, token, run)
@@ -94,10 +102,9 @@ async def enter(end: socket.socket, token: bytes, run: bytes, address: str) -> t
         words = "refused us: it was started with another token, or is no load host"
     except (OSError, TimeoutError, EOFError, msgspec.MsgspecError) as error:
         words = f"did not answer as a load host does: {str(error) or type(error).__name__}"
-    raise LaunchError(
+    raise LoadHostError(
         f"load host {address} {words}",
         hint="Give both ends the same token, and the port that `inferometer loadhost` printed.",
-        stage="serve",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import random
 import socket
@@ -15,6 +16,8 @@ import psutil
 import pytest
 from tests.load_hosts import TOKEN, load_host, why_not
 
+from inferometer.bench.measure import measure
+from inferometer.bench.options import Options as BenchOptions
 from inferometer.errors import LaunchError, UsageError
 from inferometer.loadgen import clocks, far, handshake
 from inferometer.loadgen.arrivals import Arrivals
@@ -22,6 +25,7 @@ from inferometer.loadgen.channel import Channel, Seal
 from inferometer.loadgen.clocks import Clock, Sight
 from inferometer.loadgen.deal import far_workers
 from inferometer.loadgen.driver import Body, Hooks, Host, LoadPlan, Target, drive
+from inferometer.loadgen.handshake import LoadHostError
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:
@@ -330,6 +334,24 @@ def test_an_api_key_does_not_travel(hosts: tuple[Host, ...]) -> None:
             with pytest.raises(LaunchError, match="401") as info:
                 drive(target, source, plan, None, (keyed,))
             assert "0ther-key" not in str(info.value)
+
+
+def test_a_bench_tells_its_hosts_and_blames_no_server_for_a_lost_one(
+    hosts: tuple[Host, ...],
+) -> None:
+    with Oracle(Options(ttft_ms=2, itl_ms=1)) as oracle:
+        url = f"http://127.0.0.1:{oracle.port}"
+        asked = BenchOptions(
+            url=url, model="m", concurrency=4, requests=40, output_tokens="6", seed=1
+        )
+        said = measure(dataclasses.replace(asked, load_hosts=hosts))
+        nobody = Host("127.0.0.1:1", TOKEN.encode())
+        with pytest.raises(LoadHostError, match=r"load host 127\.0\.0\.1:1 cannot be reached"):
+            measure(dataclasses.replace(asked, load_hosts=(nobody,)))
+    assert [host["requests"] for host in said["load_hosts"]] == [20, 20]
+    assert said["completed"] == 40
+    assert said["mean_ttft_ms"] is None or said["mean_ttft_ms"] > 0
+    assert "host clocks" in {check["name"] for check in said["validity"]}
 
 
 def test_every_index_is_there_once_when_a_window_is_cut(hosts: tuple[Host, ...]) -> None:
