@@ -58,23 +58,26 @@ def erlang_c(servers: int, load: float) -> float:
     return blocked / (1 - load * (1 - blocked))
 
 
-@pytest.mark.parametrize(("servers", "load"), [(c, rho) for c in (1, 4, 16) for rho in (0.5, 0.8)])
-def test_a_shared_queue_waits_as_erlang_says(servers: int, load: float) -> None:
-    count = 3e6 if load > 0.6 else 1e6
-    mean_s = (MEAN + 0.5) * STEP_S  # rounded up
-    rate = load * servers / mean_s
+@pytest.mark.parametrize(("servers", "aimed"), [(c, rho) for c in (1, 4, 16) for rho in (0.6, 0.8)])
+def test_a_shared_queue_waits_as_erlang_says(servers: int, aimed: float) -> None:
+    count = 4e6 if servers == 16 else 1.5e6
+    rate = aimed * servers / (MEAN * STEP_S)
     fleet = Fleet(params=SERVER, replicas=servers, router="shared-queue")
     traffic = Traffic(requests_per_day=86_400 * rate, workload=EXPONENTIAL)
     day = simulate(fleet, traffic, seed=11, day_s=count / rate)
     served_s = day.output * STEP_S
-    waited_s = (day.at_s + day.e2e_s - served_s - day.at_s)[day.outcome == 1]
+    waited_s = (day.e2e_s - served_s)[day.outcome == 1]
+    # the load that came, not the one that was aimed at: it lowers what chance does to the waits
+    load = served_s.sum() / (servers * day.day_s)
+    assert load == pytest.approx(aimed, rel=0.005)
     waits = erlang_c(servers, load)
-    # a place is free only at the end of a step, so that nearly all wait less than one
+    # latencies are kept in single precision; who waits does so for a part of a step at least
     assert np.mean(waited_s > 0.01 * STEP_S) == pytest.approx(waits, rel=0.02)
-    mean_wait_s = waits * mean_s / (servers * (1 - load))
+    mean_wait_s = waits * served_s.mean() / (servers * (1 - load))
     assert waited_s.mean() == pytest.approx(mean_wait_s, rel=0.02)
-    assert day.summary().queue_mean == pytest.approx(rate * mean_wait_s, rel=0.02)
-    assert day.summary().busy_share == pytest.approx(load, rel=0.01)
+    queue = len(day.at_s) / day.day_s * mean_wait_s
+    assert day.summary().queue_mean == pytest.approx(queue, rel=0.02)
+    assert day.summary().busy_share == pytest.approx(load, rel=0.001)
     # a busy server draws 100 + 30 W, and 50 W more for all steps but the first of each answer
     first = len(day.at_s) * STEP_S
     watts = 100 * servers + 80 * day.seconds[:, 1].sum() / day.day_s - 50 * first / day.day_s
