@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from msgspec.structs import replace
 from tests.unit.simulator import virtual
 
 from inferometer import cli
+from inferometer.command import Command
 from inferometer_plugins.calibration import file
+from inferometer_plugins.calibration.file import Calibration
 from inferometer_plugins.simulate.money import Price, bill
 from inferometer_plugins.simulator.model import Noise, Params, Power
 
@@ -168,3 +171,15 @@ def test_a_bill_adds_up_and_is_none_without_a_price() -> None:
     assert paid.usd_per_mtok_output == 75
     alone = bill(Price(usd_per_kwh=0.5), 3, 24, None, 0)
     assert alone is None
+
+
+def test_every_option_and_field_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "simulate.md").read_text()
+    loaded = Command("simulate", "", "inferometer_plugins.simulate.cli:command").load()
+    assert isinstance(loaded, click.Group)
+    for name, sub in loaded.commands.items():
+        for option in (it for it in sub.params if isinstance(it, click.Option)):
+            for word in (*option.opts, *option.secondary_opts):
+                assert f"`{word}" in page, (name, word)
+    for field in Calibration.__struct_fields__:
+        assert f"`{field}`" in page, field
