@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -70,10 +70,16 @@ def tabulate(params: Params) -> Table:
     law = params.law
     if isinstance(law, Linear):
         fixed = [[line.fixed_s for line in law.lines(n, 0)] for n in range(params.max_seqs + 1)]
-        return Table(np.asarray(fixed).T.copy(), np.asarray([law.c_s]), law.d_s, by_tokens=False)
+        slope = [law.c_s]
+        return Table(_floats(fixed).T.copy(), _floats(slope), float(law.d_s), by_tokens=False)
     fixed = [[line.fixed_s for line in law.lines(n, 0)] for n in range(params.budget + 1)]
     slope = [line.context_s for line in law.lines(1, 0)]
-    return Table(np.asarray(fixed).T.copy(), np.asarray(slope), 0.0, by_tokens=True)
+    return Table(_floats(fixed).T.copy(), _floats(slope), 0.0, by_tokens=True)
+
+
+def _floats(values: list[Any]) -> Floats:
+    """Return an array of floats, whatever was given: another type would be compiled anew."""
+    return np.asarray(values, float)
 
 
 def _chance(fleet: Fleet, seed: int, day_s: float) -> Floats:
@@ -107,7 +113,8 @@ def _state(fleet: Fleet, traffic: Traffic, work: Requests, seed: int, day_s: flo
     homes = np.random.default_rng([seed, 3]).integers(total, size=kinds)
     requested = np.zeros((count, at.COLUMNS), np.int32)
     requested[:, at.PROMPT], requested[:, at.OUTPUT] = work.prompt, work.output
-    requested[:, at.PREFIX], requested[:, at.PLACE] = work.prefix, at.NONE
+    requested[:, at.PREFIX] = work.prefix
+    requested[:, at.PLACE] = requested[:, at.CACHED] = at.NONE
     return at.State(
         f=floats,
         g=longs,
@@ -133,11 +140,11 @@ def _state(fleet: Fleet, traffic: Traffic, work: Requests, seed: int, day_s: flo
         most=params.max_seqs,
         kv=params.kv_tokens or 0,
         keeps=keeps,
-        share=traffic.prefixes.share if traffic.prefixes else 0.0,
+        share=float(traffic.prefixes.share if traffic.prefixes else 0.0),
         router=ROUTERS.index(fleet.router),
         guard=float(fleet.guard),
         idle_w=float(power.base_w),
-        busy_w=float(power.busy_w),
+        busy_w=float(power.base_w + power.busy_w),
         prefill_w=float(power.prefill_w),
         batch_w=float(power.batch_w),
         boot_w=float(power.base_w if fleet.boot_w is None else fleet.boot_w),
@@ -182,7 +189,7 @@ def _day(fleet: Fleet, traffic: Traffic, s: at.State, seed: int, *, compiled: bo
         ttft_s=ttft,
         e2e_s=e2e,
         replica=s.q[:, at.PLACE],
-        cached=s.q[:, at.CACHED],
+        cached=np.maximum(s.q[:, at.CACHED], 0),
         tries=s.q[:, at.TRIES],
         outcome=s.q[:, at.OUTCOME],
         joules=s.spent[:, :, at.JOULES],

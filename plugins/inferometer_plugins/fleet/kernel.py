@@ -15,6 +15,7 @@ from inferometer_plugins.fleet.state import (
     BUSY,
     BY_BOOT,
     BY_GAP,
+    CACHED,
     CHANGE,
     CLOCK,
     DECODING,
@@ -151,6 +152,7 @@ def again(s: State, request: int, now: float) -> None:
     """Send a request that lost its replica from the start, unless it was so too often."""
     s.y[WASTED] += s.q[request, HAS]
     s.q[request, HAS] = 0
+    s.q[request, CACHED] = NONE
     if s.q[request, TRIES] >= s.retries:
         s.q[request, OUTCOME] = LOST
         s.t[request, TTFT] = math.inf

@@ -157,13 +157,16 @@ def admit(s: State, r: int, now: float) -> None:
     context = s.q[request, PROMPT] + s.q[request, HAS]
     g[r, READING] = request
     g[r, RESERVED] += context
+    g[r, UNREAD] = context
+    if s.q[request, CACHED] >= 0:
+        return  # preempted: all is read again
     s.q[request, CACHED] = 0
-    if s.keeps > 0 and s.q[request, PREFIX] >= 0 and s.q[request, HAS] == 0:
+    if s.keeps > 0 and s.q[request, PREFIX] >= 0:
         s.y[LOOKUPS] += 1
         if s.kept[r, s.q[request, PREFIX], NEWER] >= 0:
             s.y[HITS] += 1
             s.q[request, CACHED] = min(int(s.share * context), context - 1)
-    g[r, UNREAD] = context - s.q[request, CACHED]
+            g[r, UNREAD] -= s.q[request, CACHED]
 
 
 @compiled
@@ -256,8 +259,7 @@ def plan(s: State, r: int, now: float) -> None:
                 steps = min(steps, (s.kv - g[r, STORED] - g[r, RESERVED]) // n)
         g[r, RUN] = choose(s, r, prefill, steps)
         g[r, MODE] = BUSY
-        f[r, WATTS] = s.idle_w + s.busy_w + s.prefill_w * prefill / s.budget
-        f[r, WATTS] += s.batch_w * n / s.most
+        f[r, WATTS] = s.busy_w + s.prefill_w * prefill / s.budget + s.batch_w * n / s.most
         f[r, BEGIN] = now
         f[r, END] = now + lasts(s, r, g[r, RUN])
     reorder(s, r)

@@ -109,6 +109,7 @@ class State(NamedTuple):
     guard: float
     idle_w: float
     busy_w: float
+    """Idle, and what any step adds."""
     prefill_w: float
     batch_w: float
     boot_w: float

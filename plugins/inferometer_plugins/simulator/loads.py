@@ -56,7 +56,19 @@ class Listed(Struct, frozen=True, tag="listed"):
         return rng.choice(np.asarray(self.tokens, np.int64), count)
 
 
-Lengths = Uniform | LogNormal | Listed
+class Exponential(Struct, frozen=True, tag="exponential"):
+    """Exponential with ``mean``, rounded up, up to ``most``: for the theory of queues."""
+
+    mean: float
+    most: int
+
+    def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Return ``count`` lengths."""
+        drawn = np.ceil(rng.exponential(self.mean, count))
+        return np.clip(drawn, 1, self.most).astype(np.int64)
+
+
+Lengths = Uniform | LogNormal | Listed | Exponential
 
 
 class Workload(Struct, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ from inferometer_plugins.fleet import (
 from inferometer_plugins.simulator.loads import Uniform, Workload
 from inferometer_plugins.simulator.model import REFERENCE
 
+pytestmark = pytest.mark.timeout(600)  # whoever comes first compiles
+
 TROUBLED = Fleet(
     params=replace(REFERENCE, kv_tokens=12_000, max_seqs=32),
     replicas=6,
