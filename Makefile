@@ -52,7 +52,8 @@ lane-sglang: install
 benchmarks: install
 	@missed=0; for name in oracle_table arrivals load_scenes faults energy_faults \
 	  energy_traces phase_split meter_overhead simulator_speed fleet_day window_bias decisions \
-	  capacity_worlds percentile_coverage protocols large_analysis pooled_directories gate_power plan_estimate; do \
+	  capacity_worlds percentile_coverage protocols large_analysis pooled_directories gate_power \
+	  plan_estimate load_hosts; do \
 	  echo "== $$name"; $(BIN)/python -m tests.benchmarks.$$name || missed=1; \
 	done; exit $$missed
 

@@ -1,14 +1,22 @@
-"""A Ray cluster of this machine alone, for tests: raylets of its own that end with it."""
+"""A Ray cluster of this machine alone, for tests: raylets of its own that end with it.
+
+``python -m tests.rays`` holds one in a process of its own until its standard input is closed, also
+by our death: it prints the address, and hears ``kill`` and ``add`` of the second node.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
 QUICK = {
@@ -58,3 +66,63 @@ class Rays:
     def __exit__(self, *_: object) -> None:
         self.cluster.shutdown()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[Held]:
+    """Hold a cluster of two nodes; ``folder`` is what its nodes keep in their cache."""
+    environment = {**os.environ, "INFEROMETER_CACHE": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "tests.rays"],
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        yield Held(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(timeout=60)
+
+
+class Held:
+    """A cluster that another process holds."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.address = self._said()
+
+    def tell(self, word: str) -> None:
+        """Have the second node killed or added, and wait for it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{word}\n")
+        self._process.stdin.flush()
+        assert self._said() == word
+
+    def _said(self) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("said "):  # Ray speaks, too
+                return line.split()[1]
+        raise AssertionError("the cluster did not start")
+
+
+def hold() -> None:
+    """Hold a cluster until standard input ends."""
+    with Rays() as rays:
+        sys.stdout.write(f"said {rays.address}\n")
+        sys.stdout.flush()
+        for line in sys.stdin:
+            if line.strip() == "kill":
+                rays.kill(rays.workers.pop())
+            else:
+                rays.workers.append(rays.add(1))
+            sys.stdout.write(f"said {line.strip()}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    hold()

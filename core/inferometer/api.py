@@ -7,6 +7,7 @@ polars when called): :func:`analyze`, :func:`analyze_several`, :func:`events`.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from inferometer.store import Store
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import polars as pl
 
@@ -32,6 +33,7 @@ __all__ = [
     "events",
     "expand",
     "folder_of",
+    "load_host",
     "load_study",
     "perform",
     "requests",
@@ -79,6 +81,22 @@ def folder_of(answer: bytes) -> Path | None:
 
     said = decoder.decode(answer)
     return Path(said.folder) if isinstance(said, Measured) and said.folder else None
+
+
+@contextmanager
+def load_host(listen: str, token: str) -> Iterator[str]:
+    """Serve as a load host on ``listen`` (``host:port``, port 0 for a free one) in a process.
+
+    Yields the address; ends with the block, or when this process ends in any way. ``token`` has 16
+    characters at least. For what implements :class:`inferometer.loadhosts.LoadHosts`.
+
+    Raises:
+        MachineError: it does not start.
+    """
+    from inferometer.loadgen.host import started  # noqa: PLC0415 -- as above
+
+    with started(listen, token) as address:
+        yield address
 
 
 def results(directory: str | Path) -> Store:

@@ -157,6 +157,7 @@ class Search:
                 look_s=self.rules.chunk_s,
                 enough=watching.look,
             ),
+            live.load_hosts,
         )
         hidden = secrets(live.target)
         rows = [hushed(row, hidden) for row in result.requests]

@@ -59,7 +59,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """An order is carried out; everything that it said was heard before."""
+    """An order is carried out. What it said last may be heard after this."""
 
     id: str
     answer: bytes
@@ -111,6 +111,9 @@ class Cluster(Protocol):
 
     def heard(self, timeout_s: float) -> Sequence[Heard]:
         """Return what was heard since the last call, waiting for it until the time is over."""
+
+    def settle(self) -> Sequence[Said]:
+        """Return what orders that are carried out said and is still on its way."""
 
     def cancel(self) -> None:
         """Have every order ended as by Ctrl-C; return when nothing of them runs any more."""

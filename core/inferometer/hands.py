@@ -48,6 +48,7 @@ class Hands:
         self.results, self.journal = results, journal
         self.shared = not cluster.carries
         self._given: dict[str, Given] = {}
+        self._past: dict[str, Given] = {}
 
     def busy(self, node: str) -> int:
         """Return how many orders a node has."""
@@ -82,22 +83,31 @@ class Hands:
     def heard(self) -> Iterator[tuple[Given, Answer | Lost]]:
         """Wait for something to be heard; yield orders that are carried out, or lost."""
         for heard in self.cluster.heard(WAIT_S):
-            given = self._given.get(heard.id)
+            if isinstance(heard, Said):
+                self._pass_on(heard)
+                continue
+            given = self._given.pop(heard.id, None)
             if given is None:
                 continue
-            if isinstance(heard, Said):
-                self._pass_on(given, heard.message)
-                continue
-            del self._given[heard.id]
+            self._past[heard.id] = given
             if isinstance(heard, Done):
                 yield given, self._answer(heard)
             else:
                 self._clear(heard.id)
                 yield given, heard
 
-    def _pass_on(self, given: Given, message: bytes) -> None:
+    def settle(self) -> None:
+        """Wait for what is still on its way, once no order is being carried out."""
+        for said in self.cluster.settle():
+            self._pass_on(said)
+        self._past.clear()
+
+    def _pass_on(self, said: Said) -> None:
+        given = self._given.get(said.id) or self._past.get(said.id)
+        if given is None:
+            return
         try:
-            event = EVENT.decode(message)
+            event = EVENT.decode(said.message)
         except (msgspec.DecodeError, UnicodeDecodeError):  # a stranger's, or another version's
             return
         self.journal.heard(given.node, given.launch.id if given.launch else "", event)

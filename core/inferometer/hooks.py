@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from inferometer.engine import Engine
     from inferometer.executor import Executor
     from inferometer.importer import Importer
+    from inferometer.loadhosts import LoadHosts
     from inferometer.meter import EnergyMeter
     from inferometer.prices import PriceBook
     from inferometer.renderer import Renderer
@@ -50,6 +51,11 @@ def inferometer_executors() -> Sequence[Executor]:  # type: ignore[empty-body]
 @hookspec
 def inferometer_importers() -> Sequence[Importer]:  # type: ignore[empty-body]
     """Return the importers this plugin adds. Called when another tool's files are imported."""
+
+
+@hookspec
+def inferometer_load_hosts() -> Sequence[LoadHosts]:  # type: ignore[empty-body]
+    """Return the ways to start load hosts. Called when a load names one; must reach nothing."""
 
 
 @hookspec

@@ -66,8 +66,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from inferometer.containers.running import Container
-    from inferometer.engine import Command, Knob, LaunchSpec
+    from inferometer.engine import Command, Knob
     from inferometer.launch import Server
+    from inferometer.loadgen.driver import Host
     from inferometer.meter import EnergyMeter
     from inferometer.plan import Launch, LoadPoint, Plan
     from inferometer.prepare import Prepared
@@ -114,6 +115,8 @@ class Bench:
     host_sha256: str
     progress: Progress
     place: Place = HERE
+    load_hosts: Sequence[Host] = ()
+    """Send the loads instead of this machine."""
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
@@ -172,7 +175,7 @@ class Bench:
     def _start(self, launch: Launch, folder: Path, port: int, seen: _Seen) -> None:
         stack = self.prepared.stacks[launch.stack]
         context = self._context(launch, port)
-        seen.asked = asked(context.spec)
+        seen.asked = told.asked(context.spec)
         if stack.entry.profile == "tuned":
             self.knobs(launch)  # a stack without any is refused, and not called tuned
         command = stack.engine.command(context)
@@ -227,6 +230,7 @@ class Bench:
             target=target,
             tokenizer=tokenizer_of(launch, self.prepared),
             windows={} if given else points.known_windows(self.results, launch, self.place),
+            load_hosts=self.load_hosts,
         )
 
     def _load(self, live: Live, seen: _Seen) -> None:
@@ -392,9 +396,3 @@ class Bench:
             cooling=seen.cooling,
             host_sha256=self.host_sha256,
         )
-
-
-def asked(spec: LaunchSpec) -> dict[str, Any]:
-    """Return a specification as it is stored; variables stand in the record already."""
-    extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
-    return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra

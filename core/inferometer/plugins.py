@@ -25,6 +25,7 @@ from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
 from inferometer.executor import Executor
 from inferometer.importer import Importer
+from inferometer.loadhosts import LoadHosts
 from inferometer.meter import EnergyMeter
 from inferometer.prices import PriceBook, checked
 from inferometer.renderer import Renderer
@@ -38,6 +39,7 @@ KINDS = {
     "engine": ("inferometer_engines", Engine),
     "executor": ("inferometer_executors", Executor),
     "importer": ("inferometer_importers", Importer),
+    "load hosts": ("inferometer_load_hosts", LoadHosts),
     "meter": ("inferometer_meters", EnergyMeter),
     "price book": ("inferometer_price_books", PriceBook),
     "renderer": ("inferometer_renderers", Renderer),
@@ -100,6 +102,10 @@ class Registry:
     def importers(self) -> dict[str, Importer]:
         """Return the importers by format, or raise :class:`UsageError` where two share one."""
         return self._by_name("importer")
+
+    def load_hosts(self) -> dict[str, LoadHosts]:
+        """Return what starts load hosts by name; raise :class:`UsageError` where two share one."""
+        return self._by_name("load hosts")
 
     def meters(self) -> dict[str, EnergyMeter]:
         """Return the meters by name, or raise :class:`UsageError` where two share one."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from inferometer.engine import Engine
     from inferometer.launch import Server
-    from inferometer.loadgen.driver import LoadResult
+    from inferometer.loadgen.driver import Host, LoadResult
     from inferometer.loadgen.http import Target
     from inferometer.plan import Launch, LoadPoint
     from inferometer.records import Request
@@ -49,6 +49,8 @@ class Live:
     tokenizer: Path
     windows: Mapping[int, float]
     """Length of each load point's window in s, where an earlier launch decided on it."""
+    load_hosts: Sequence[Host] = ()
+    """Send its loads; without any this machine does."""
 
 
 class Measured(NamedTuple):
@@ -88,6 +90,7 @@ def measure(
                 on_window_end=lambda _t: counting.window_closed(),
                 should_stop=live.server.dead,
             ),
+            live.load_hosts,
         )
     except BaseException:
         counting.abandon()

@@ -12,8 +12,9 @@ import msgspec
 from inferometer import plan as planning
 from inferometer import priors, processor, provenance, spread
 from inferometer.journal import Journal
+from inferometer.loadgen.far import far_enough
 from inferometer.looks import Looks
-from inferometer.measure import Bench
+from inferometer.measure import HOST, Bench
 from inferometer.metering import chosen_meters
 from inferometer.pooling import kept_processor, refuse_another_machine, refuse_other_files
 from inferometer.prepare import prepare, work_files
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from inferometer.executor import Cluster
+    from inferometer.loadgen.driver import Host
     from inferometer.metering import Meters
     from inferometer.plan import Launch, Plan
     from inferometer.plugins import Registry
@@ -56,6 +58,7 @@ def run(
     display: Display,
     *,
     open_cluster: Callable[[Path, str], AbstractContextManager[Cluster | None]] = here,
+    load_hosts: Sequence[Host] = (),
 ) -> RunOutcome:
     """Measure ``study`` into ``results``. What is finished there already is not run again.
 
@@ -63,6 +66,7 @@ def run(
     again in this run; everything else goes on. Interrupting loses the launch in flight only.
     ``display`` hears what happens, which ``results`` keeps in ``events.jsonl``. ``open_cluster``
     takes the results directory and the plan's hash, and brings the nodes that measure.
+    ``load_hosts`` send the loads instead of this machine.
 
     Raises:
         UsageError: the study names something that is not there, or ``results`` holds another plan.
@@ -85,7 +89,7 @@ def run(
                 looks = Looks.of(study, store, progress)
                 with open_cluster(results.absolute(), plan.sha256) as cluster:
                     if cluster is None:
-                        failed = _local(plan, registry, store, meters, looks)
+                        failed = _local(plan, registry, store, meters, looks, load_hosts=load_hosts)
                     else:
                         failed = spread.measured(plan, meters, cluster, looks, progress)
     display.done()
@@ -94,9 +98,19 @@ def run(
     return RunOutcome(results, len(planned), finished, failed)
 
 
-def _local(plan: Plan, registry: Registry, store: Store, meters: Meters, looks: Looks) -> int:
+def _local(
+    plan: Plan,
+    registry: Registry,
+    store: Store,
+    meters: Meters,
+    looks: Looks,
+    *,
+    load_hosts: Sequence[Host],
+) -> int:
     """Measure here what is not finished; return how many launches failed."""
     progress = looks.progress
+    if any(launch.engine.url is None for launch in plan.launches):
+        far_enough(HOST, load_hosts)
     prepared = prepare(plan, registry, progress)
     host = provenance.describe_host()
     identity = provenance.host_sha256(host)
@@ -106,7 +120,7 @@ def _local(plan: Plan, registry: Registry, store: Store, meters: Meters, looks: 
     refuse_other_files(store, files)
     host["processor"] = kept_processor(store) or processor.probed(prepared, progress.note)
     store.put_host({**host, **provenance.clock_pair(), "workload_files": files})
-    bench = Bench(plan, prepared, meters, store, identity, progress)
+    bench = Bench(plan, prepared, meters, store, identity, progress, load_hosts=load_hosts)
     return measure_all(bench, plan, looks, tune(bench))
 
 

@@ -108,6 +108,7 @@ def _survey(hands: Hands, store: Store, *, processor: bool) -> dict[str, Surveye
                         hands.drop(given.node)
                     case Refused():
                         raise error_of(given.node, answer)
+        hands.settle()
     finally:
         mark.unlink(missing_ok=True)
     if not seen:
@@ -211,7 +212,8 @@ class Spread:
         while self.hands.any():
             for given, answer in self.hands.heard():
                 self._take(given, answer)
-            self._fill()
+                self._fill()
+        self.hands.settle()
 
     def _fill(self) -> None:
         """Give every node that has room the next launch of its own."""

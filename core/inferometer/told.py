@@ -7,6 +7,8 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from inferometer import redact
 from inferometer.engine import OUTCOMES, LaunchSpec
 from inferometer.records import Told
@@ -112,3 +114,9 @@ def _read(one: Says, value: str | float | bool) -> str | float | bool | None:
     if not math.isfinite(scaled):
         return None
     return int(scaled) if scaled == int(scaled) else scaled
+
+
+def asked(spec: LaunchSpec) -> dict[str, Any]:
+    """Return a specification as it is stored; variables stand in the record already."""
+    extra = {"extra_args": redact.argv(list(spec.extra_args))} if spec.extra_args else {}
+    return {name: msgspec.to_builtins(value) for name, value in spec.asked().items()} | extra

@@ -26,7 +26,7 @@ from tests.benchmarks.processes import PYTHON
 from tests.benchmarks.truth import Facts, facts, mean, p99
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 WARMUP, REQUESTS, TOKENS = 8, 320, 48
 CLOSED = ("--concurrency", "8")
@@ -135,9 +135,16 @@ def exact(case: Case, truth: Facts, failed: int, said: dict[str, Any]) -> bool:
     return bool(counted and said["completed"] == truth.completed and said["failed"] == failed)
 
 
-def measure(case: Case, folder: Path) -> Result:
-    """Run one case."""
+def measure(
+    case: Case,
+    folder: Path,
+    host: str = "127.0.0.1",
+    flags: Sequence[str] = (),
+    variables: dict[str, str] | None = None,
+) -> tuple[Result, dict[str, Any]]:
+    """Run one case against an oracle on ``host``; return its row and all that the client said."""
     options = {"ttft_ms": "15", "itl_ms": "2.5", "tokens": str(TOKENS), **case.options}
+    options["host"] = host
     if "certificate" in options:
         options["certificate"] = str(certificate(folder))
     file = folder / "said.json"
@@ -145,8 +152,8 @@ def measure(case: Case, folder: Path) -> Result:
         line: list[str | Path] = [Path(PYTHON).with_name("inferometer"), "bench", served.url]
         line += ["--model", "oracle"]
         line += ["--requests", str(REQUESTS), "--warmup-requests", str(WARMUP), "--seed", "1"]
-        line += ["--output-tokens", options["tokens"], "--json", file, *case.load]
-        done = processes.run(line, folder / "log.txt", {}, 120)
+        line += ["--output-tokens", options["tokens"], "--json", file, *case.load, *flags]
+        done = processes.run(line, folder / "log.txt", variables or {}, 120)
     if not file.exists():
         raise SystemExit(f"{case.name}: status {done.status}: {(folder / 'log.txt').read_text()}")
     said = json.loads(file.read_text())
@@ -156,7 +163,7 @@ def measure(case: Case, folder: Path) -> Result:
     true = facts(seen)
     failed = len(seen) - true.completed - again
     tpot = mean(true.tpot)
-    return Result(
+    row = Result(
         case=case,
         requests=len(seen) - again,
         exact=exact(case, true, failed, said),
@@ -166,6 +173,7 @@ def measure(case: Case, folder: Path) -> Result:
         e2e_p99_ms=said["p99_e2el_ms"] - p99(true.e2e) if said["p99_e2el_ms"] else math.nan,
         tpot=said["mean_tpot_ms"] / tpot - 1 if case.told and tpot else math.nan,
     )
+    return row, said
 
 
 def _ms(value: float) -> str:
@@ -173,30 +181,36 @@ def _ms(value: float) -> str:
     return f"{'n/a':>9}" if math.isnan(value) else f"{value:>+9.3f}"
 
 
+HEAD = (
+    f"{'case':<42} {'requests':>8} {'exact':>5}  {'bias TTFT':>9} {'bias E2E':>9} "
+    f"{'p99 TTFT':>9} {'p99 E2E':>9} {'TPOT':>8}  missed"
+)
+
+
+def shown(row: Result) -> str:
+    """Return a line of the table."""
+    tpot = f"{'n/a':>8}" if math.isnan(row.tpot) else f"{row.tpot:>+8.3%}"
+    return (
+        f"{row.case.name:<42} {row.requests:>8} {'yes' if row.exact else 'NO':>5}  "
+        f"{_ms(row.ttft_ms)} {_ms(row.e2e_ms)} {_ms(row.ttft_p99_ms)} {_ms(row.e2e_p99_ms)} "
+        f"{tpot}  {', '.join(row.misses())}"
+    )
+
+
 def main() -> int:
     """Print the table, case by case."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="cases with this in their name")
     only = parser.parse_args().only
-    print(
-        f"{'case':<42} {'requests':>8} {'exact':>5}  {'bias TTFT':>9} {'bias E2E':>9} "
-        f"{'p99 TTFT':>9} {'p99 E2E':>9} {'TPOT':>8}  missed"
-    )
+    print(HEAD)
     failed = False
     for case in CASES:
         if only not in case.name:
             continue
         with tempfile.TemporaryDirectory() as name:
-            row = measure(case, Path(name))
-        misses = list(row.misses())
-        failed |= bool(misses)
-        tpot = f"{'n/a':>8}" if math.isnan(row.tpot) else f"{row.tpot:>+8.3%}"
-        print(
-            f"{case.name:<42} {row.requests:>8} {'yes' if row.exact else 'NO':>5}  "
-            f"{_ms(row.ttft_ms)} {_ms(row.e2e_ms)} {_ms(row.ttft_p99_ms)} {_ms(row.e2e_p99_ms)} "
-            f"{tpot}  {', '.join(misses)}",
-            flush=True,
-        )
+            row, _ = measure(case, Path(name))
+        failed |= bool(list(row.misses()))
+        print(shown(row), flush=True)
     print("One or more targets missed." if failed else "Every target met.")
     return failed
 

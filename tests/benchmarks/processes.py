@@ -32,13 +32,14 @@ class Served:
 
     port: int
     scheme: str
+    host: str = "127.0.0.1"
     truth: list[Truth] = field(default_factory=list)
     cpu_s: float = 0.0
 
     @property
     def url(self) -> str:
         """Return its base URL."""
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+        return f"{self.scheme}://{self.host}:{self.port}"
 
 
 @contextlib.contextmanager
@@ -54,6 +55,7 @@ def oracle(folder: Path, options: dict[str, str]) -> Iterator[Served]:
     served = Served(
         port=int(process.stdout.readline()),
         scheme="https" if "certificate" in options else "http",
+        host=options.get("host", "127.0.0.1"),
     )
     try:
         yield served

@@ -1,15 +1,22 @@
-"""Measure a study of the oracle; as a process: ``python -m tests.e2e.measuring STUDY RESULTS``."""
+"""Measure a study of the oracle; as a process: ``python -m tests.e2e.measuring STUDY RESULTS``.
+
+With ``NAME=VALUE`` behind, on Ray: these are the executor's options.
+"""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from inferometer import study as studies
+from inferometer.executor import Option
 from inferometer.plugins import Registry
 from inferometer.progress import Silent
 from inferometer.runner import RunOutcome, run
 from inferometer.testing.engine import registry as oracles
+from inferometer_plugins.executors.ray import RayExecutor
 
 
 def measure(
@@ -22,5 +29,22 @@ def measure(
     return outcome, progress
 
 
+def spread(text: str, results: Path, options: Mapping[str, Option]) -> tuple[RunOutcome, Silent]:
+    """Measure on Ray; the engines must be installed ones."""
+    progress = Silent()
+    outcome = run(
+        studies.parse(text, "study.toml"),
+        text,
+        results,
+        Registry(),
+        progress,
+        open_cluster=partial(RayExecutor().open, options),
+    )
+    return outcome, progress
+
+
 if __name__ == "__main__":
-    measure(Path(sys.argv[1]).read_text(), Path(sys.argv[2]))
+    study, into = Path(sys.argv[1]).read_text(), Path(sys.argv[2])
+    given = dict(word.split("=", 1) for word in sys.argv[3:])
+    _, heard = spread(study, into, given) if given else measure(study, into)
+    sys.stderr.write("".join(f"{what}: {said}\n" for what, said in heard.said))

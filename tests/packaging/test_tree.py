@@ -21,6 +21,7 @@ PUBLIC = {
         "engine",
         "errors",
         "executor",
+        "loadhosts",
         "hooks",
         "importer",
         "meter",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferometer.cli import hosts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -99,14 +101,7 @@ STATISTICS = ("mean", "median", "std", "p90", "p99")
     show_default=True,
     help="Seconds.",
 )
-@click.option(
-    "--load-hosts", metavar="HOST:PORT,...", help="Send it from there: see `inferometer loadhost`."
-)
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Of the load hosts; without it INFEROMETER_LOAD_TOKEN holds the token.",
-)
+@hosts.option
 @click.option("--json", "json_path", metavar="FILE|-", help="Write the result as JSON.")
 def command(json_path: str | None, **flags: Any) -> None:
     """Measure the server at URL: latency, throughput, and whether they can be believed."""
@@ -116,7 +111,8 @@ def command(json_path: str | None, **flags: Any) -> None:
     from inferometer.errors import Interrupted
 
     try:
-        result = measure.measure(_options(flags))
+        with hosts.opened(flags.pop("load_hosts"), flags.pop("token_file")) as flags["load_hosts"]:
+            result = measure.measure(_options(flags))
     except KeyboardInterrupt:
         raise Interrupted("interrupted before a request had completed", hint=AGAIN) from None
     text = msgspec.json.format(msgspec.json.encode(result), indent=2)
@@ -166,11 +162,6 @@ def _options(flags: dict[str, Any]) -> Any:
         flags["extra_body"] = msgspec.json.decode(flags["extra_body"], type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise UsageError(f"--extra-body: not a JSON object: {error}") from error
-    named, file = flags.pop("load_hosts"), flags.pop("token_file")
-    if named is not None:
-        from inferometer.cli.hosts import hosts_of
-
-        flags["load_hosts"] = hosts_of(named, file)
     return Options(**flags)
 
 

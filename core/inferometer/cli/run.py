@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferometer.cli import executing, speaking
+from inferometer.cli import executing, hosts, speaking
 from inferometer.language import ENGLISH
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from inferometer.executor import Cluster
+    from inferometer.loadgen.driver import Host
     from inferometer.plugins import Registry
     from inferometer.study import Study
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--executor", default="local", help="What runs the launches: `local`, or `ray`.")
 @click.option("--address", help="Where it is reached; short for --executor-option address=...")
 @click.option("--executor-option", "pairs", multiple=True, metavar="KEY=VALUE", help="For it.")
+@hosts.option
 @speaking.lang
 def command(
     study: Path,
@@ -39,6 +41,8 @@ def command(
     executor: str,
     address: str | None,
     pairs: Sequence[str],
+    load_hosts: str | None,
+    token_file: Path | None,
     lang: str,
 ) -> None:
     """Measure STUDY, or resume it, and report.
@@ -48,6 +52,7 @@ def command(
     from inferometer import plan as plans
     from inferometer import study as studies
     from inferometer.cli.common import check_names, check_paths
+    from inferometer.errors import UsageError
     from inferometer.plugins import Registry
 
     text = studies.read(study)
@@ -60,7 +65,13 @@ def command(
     speaking.check(registry.renderers(), lang)
     if results is None:
         results = Path("results") / f"{study.stem}-{plans.expand(loaded).sha256[:8]}"
-    measure(loaded, text, results, registry, lang, open_cluster=bring)
+    if load_hosts is not None and executor != "local":
+        raise UsageError(
+            f"--load-hosts and --executor {executor}: the nodes send their own loads",
+            hint="Give one of them.",
+        )
+    with hosts.opened(load_hosts, token_file) as found:
+        measure(loaded, text, results, registry, lang, open_cluster=bring, load_hosts=found)
 
 
 def measure(
@@ -71,8 +82,11 @@ def measure(
     lang: str = ENGLISH.code,
     *,
     open_cluster: Callable[[Path, str], AbstractContextManager[Cluster | None]] | None = None,
+    load_hosts: tuple[Host, ...] = (),
 ) -> None:
     """Run every launch that is not finished, then report; on the nodes of a cluster, if given.
+
+    ``load_hosts`` send the loads instead of this machine.
 
     Raises:
         IncompleteError: some launches failed; the rest is stored and reported.
@@ -84,7 +98,9 @@ def measure(
     display = board.choose()
     try:
         bring = open_cluster or runner.here
-        outcome = runner.run(study, text, results, registry, display, open_cluster=bring)
+        outcome = runner.run(
+            study, text, results, registry, display, open_cluster=bring, load_hosts=load_hosts
+        )
     finally:
         display.done()
     click.echo(f"results: {outcome.results}", err=True)

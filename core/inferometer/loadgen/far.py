@@ -64,7 +64,7 @@ async def senders(
             busy, or lacks the API key.
     """
     run = secrets.token_bytes(handshake.RUN)
-    _far_enough(target, hosts)
+    far_enough(target.host, hosts)
     links: list[Link] = []
     try:
         for host in hosts:
@@ -131,21 +131,28 @@ def _agree(link: Link, target: Target, *, busy: bool) -> None:
         raise LaunchError(f"load host {link.address} {words}", hint=hint, stage="serve")
 
 
-def _far_enough(target: Target, hosts: Sequence[Host]) -> None:
-    """Raise UsageError for a target that means another machine on each host."""
-    if not _here(target.host):
+def far_enough(name: str, hosts: Sequence[Host]) -> None:
+    """Raise UsageError where ``name``, of a server, means another machine on one of ``hosts``."""
+    if not (name in {"localhost", "::1"} or name.startswith("127.")):
         return
     for host in hosts:
         if not _here(host.address.rpartition(":")[0].strip("[]")):
             raise UsageError(
-                f"{target.host} is this machine here, and load host {host.address} is another one",
-                hint="Name the server by an address that the load hosts can reach, and have it "
-                "listen there.",
+                f"{name} is this machine here, and load host {host.address} is another one",
+                hint="Have the server listen on an address that the load hosts can reach, and name "
+                "it by that: as URL, or in a study as the stack's `url`.",
             )
 
 
 def _here(name: str) -> bool:
-    return name in {"localhost", "::1"} or name.startswith("127.")
+    """Say whether an address is one of this machine's: only those can be listened on."""
+    try:
+        (family, kind, _, _, place), *_ = socket.getaddrinfo(name, 0, type=socket.SOCK_DGRAM)
+        with socket.socket(family, kind) as end:
+            end.bind(place)
+    except OSError:
+        return False
+    return True
 
 
 class Far(Remote):

@@ -20,13 +20,15 @@ import msgspec
 import uvloop
 
 from inferometer import __version__
+from inferometer.errors import MachineError
 from inferometer.loadgen import handshake
 from inferometer.loadgen.handshake import Guest, Hello, StrangerError
 from inferometer.loadgen.worker import Far
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+TOKEN_VARIABLE = "INFEROMETER_LOAD_TOKEN"  # noqa: S105 -- the name of a variable
 BACKLOG = 128
 MOST_WORKERS = 64
 """Of one load."""
@@ -152,11 +154,51 @@ def listen(address: str, port: int) -> socket.socket:
     return listening
 
 
-def run(listening: socket.socket, token: bytes, told: Callable[[str], None], key: str = "") -> None:
-    """Serve until Ctrl-C; its workers end with it."""
+def run(host: LoadHost, listening: socket.socket, *, leashed: bool = False) -> None:
+    """Serve until Ctrl-C, or (``leashed``) until stdin ends; its workers end with it."""
     allow_files()
-    with listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(LoadHost(token, told, key).serve(listening))
+    with (
+        listening,
+        contextlib.suppress(asyncio.CancelledError),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_served(host, listening, leashed=leashed))
+
+
+async def _served(host: LoadHost, listening: socket.socket, *, leashed: bool) -> None:
+    task = asyncio.current_task()
+    if leashed and task is not None:
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), task.cancel)
+    await host.serve(listening)
+
+
+@contextlib.contextmanager
+def started(listen: str, token: str) -> Iterator[str]:
+    """Start a load host as a process of this machine; yield its address. It ends with us.
+
+    Raises MachineError when it does not start.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "inferometer", "loadhost", "--listen", listen, "--leashed"],
+        stdin=subprocess.PIPE,  # whose end it sees, in whatever way we end
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, TOKEN_VARIABLE: token},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        address = process.stdout.readline().decode().strip()
+        if not address:
+            raise MachineError(
+                f"no load host started on {listen}",
+                hint="See what `inferometer loadhost` says on that machine.",
+            )
+        yield address
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait()
 
 
 def allow_files() -> None:

@@ -56,10 +56,15 @@ class Oracle:
     """A server in a thread, as a context manager; ``port`` is free to use inside."""
 
     def __init__(
-        self, options: Options | None = None, *, port: int = 0, truth_file: Path | None = None
+        self,
+        options: Options | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        truth_file: Path | None = None,
     ) -> None:
         self.options = options or Options()
-        self.port = port
+        self.host, self.port = host, port
         self.truth: list[Truth] = []
         self.connections = 0
         """Connections accepted so far."""
@@ -149,7 +154,7 @@ class Oracle:
         if self.options.read_pause_ms:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER)
         try:
-            listening.bind(("127.0.0.1", self.port))
+            listening.bind((self.host, self.port))
         except OSError:
             listening.close()
             raise
@@ -263,12 +268,13 @@ def main(argv: list[str] | None = None) -> None:
     from pathlib import Path  # noqa: PLC0415 -- only the process needs it
 
     parser = argparse.ArgumentParser(prog="python -m inferometer.testing.oracle")
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--truth", type=Path, help="append the truth here as JSON lines")
     for field in dataclasses.fields(Options):
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=str, default=None)
     given = vars(parser.parse_args(argv))
-    port, truth_file = given.pop("port"), given.pop("truth")
+    host, port, truth_file = given.pop("host"), given.pop("port"), given.pop("truth")
     texts = {name: text for name, text in given.items() if text is not None}
     options = msgspec.convert(texts, Options, strict=False)
     if options.ignore_sigterm:
@@ -279,7 +285,7 @@ def main(argv: list[str] | None = None) -> None:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     gc.disable()  # a collection among a million stamps would stop every stream
-    oracle = Oracle(options, port=port, truth_file=truth_file)
+    oracle = Oracle(options, host=host, port=port, truth_file=truth_file)
     oracle.run()
     oracle.check()
 

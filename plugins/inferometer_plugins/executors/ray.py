@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 WAIT_S = 600.0
 """For as many nodes as were asked for."""
+SETTLE_S = 10.0
+"""For messages whose senders are done."""
 CANCEL_S = 150.0
 """For engines to be ended: what a supervisor takes at most, and a little."""
 OPTIONS: Mapping[str, type] = {
@@ -113,8 +115,9 @@ class RayCluster:
         self._orders: dict[Any, str] = {}
         """By the reference to their outcome."""
         self._said: dict[str, int] = {}
-        self._outcomes: dict[str, tuple[bytes, int, bool]] = {}
-        """Of orders of which not everything was heard yet."""
+        """How often each order was heard."""
+        self._told: dict[str, int] = {}
+        """How often orders that are carried out say that they were to be heard."""
         self._shared: Any = None
 
     # -- nodes --------------------------------------------------------------------------------
@@ -180,20 +183,33 @@ class RayCluster:
         self._said[order.id] = 0
 
     def heard(self, timeout_s: float) -> Sequence[Heard]:
-        """Return messages and outcomes, each outcome behind everything that its order said."""
+        """Return messages and outcomes; those that free a lane first."""
         refs = [self._taken, *self._orders]
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         if not ready:
             ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout_s)
         found: list[Heard] = []
-        for ref in ready:
+        for ref in sorted(ready, key=lambda ref: ref == self._taken):
             if ref == self._taken:
                 found += self._messages()
             else:
                 found += self._outcome(ref)
-        return [*found, *self._complete()]
+        return found
 
-    def _messages(self) -> Iterator[Heard]:
+    def settle(self) -> Sequence[Said]:
+        """Wait for the last messages of what was carried out, but not for ever."""
+        found: list[Said] = []
+        end = time.monotonic() + SETTLE_S
+        while any(self._said[order] < count for order, count in self._told.items()):
+            left_s = max(0.0, end - time.monotonic())
+            if not self._ray.wait([self._taken], timeout=left_s)[0]:
+                break
+            found += self._messages()
+        self._said.clear()
+        self._told.clear()
+        return found
+
+    def _messages(self) -> Iterator[Said]:
         batch = self._ray.get(self._taken)
         self._taken = self._ear.take.remote()
         for order, message in batch:
@@ -206,7 +222,7 @@ class RayCluster:
         order = self._orders.pop(ref)
         errors = self._ray.exceptions
         try:
-            self._outcomes[order] = self._ray.get(ref)
+            yield self._done(order, *self._ray.get(ref))
         except errors.RayTaskError as error:
             if not isinstance(error, errors.TaskCancelledError):
                 raise MachineError(
@@ -219,16 +235,13 @@ class RayCluster:
         except errors.RayError as error:
             yield Lost(order, first_line(error))
 
-    def _complete(self) -> Iterator[Heard]:
-        for order, (answer, count, carried) in list(self._outcomes.items()):
-            if self._said[order] < count:
-                continue
-            del self._outcomes[order], self._said[order]
-            folder = None
-            if carried and self._store is not None:
-                folder = carry.home(self._store, order, self._results / "partial")
-                carry.taken(self._store, order)
-            yield Done(order, answer, folder)
+    def _done(self, order: str, answer: bytes, count: int, carried: bool) -> Done:
+        self._told[order] = count
+        folder = None
+        if carried and self._store is not None:
+            folder = carry.home(self._store, order, self._results / "partial")
+            carry.taken(self._store, order)
+        return Done(order, answer, folder)
 
     def cancel(self) -> None:
         """Interrupt what runs, drop what waits, and return when nothing is left."""

@@ -11,7 +11,9 @@ import textwrap
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from tests.programs import until
 
 from inferometer import launch, processes, redact
 from inferometer.engine import Command, FailureClass, Readiness
@@ -258,6 +260,25 @@ def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
             break
         time.sleep(0.05)
     assert not folder.exists()
+
+
+def test_who_kills_our_children_ends_the_engine_no_less(tmp_path: Path) -> None:
+    words = ["5", str(tmp_path / "log"), "--", sys.executable, "-c", "import time; time.sleep(600)"]
+    supervisor = subprocess.Popen(
+        [sys.executable, "-I", str(launch.SUPERVISOR), *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with supervisor:
+        assert supervisor.stdout is not None
+        engine = int(msgspec.json.decode(supervisor.stdout.readline())["pid"])
+        supervisor.kill()  # as Ray does when its node is gone
+        supervisor.wait()
+        assert not gone_now(engine)
+        assert supervisor.stdin is not None
+        supervisor.stdin.close()
+        assert until(lambda: gone_now(engine), 30)
 
 
 def test_secrets_stay_out_of_the_engine_s_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -284,7 +284,7 @@ def test_who_cannot_send_the_load_is_named_before_anything_is_sent(
             run(oracle, hosts, concurrency=1)
         with pytest.raises(UsageError, match=r"127\.0\.0\.1 is this machine here") as info:
             run(oracle, (Host("192.0.2.7:7433", TOKEN.encode()),))
-        assert "listen there" in info.value.hint
+        assert "Have the server listen" in info.value.hint
         with monkeypatch.context() as patch:
             patch.setattr(far, "__version__", "0.0.1")
             with pytest.raises(LaunchError, match=r"runs inferometer .*, this is 0\.0\.1"):
