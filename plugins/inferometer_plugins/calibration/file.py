@@ -23,6 +23,10 @@ Schema = Literal["inferometer/calibration/1"]
 SCHEMA: Schema = "inferometer/calibration/1"
 LARGEST = 16 << 20
 """Bytes of a file that is read."""
+MOST_TOKENS = 1_000_000
+"""A budget above it is no engine's, and tables of that size would be made."""
+FASTEST_S = 1e-6
+"""A step that takes less is none."""
 MAKE = "Make one: inferometer simulate calibrate RESULTS -o FILE."
 
 
@@ -217,10 +221,12 @@ def _impossible(params: Params) -> Iterator[str]:
         yield "params.noise.slow_s and params.slowdown must be above 0"
     if params.max_seqs < 1 or params.budget <= params.max_seqs:
         yield f"params.budget is {params.budget}, and must be above max_seqs ({params.max_seqs})"
+    if params.budget > MOST_TOKENS:
+        yield f"params.budget is {params.budget}, and must be at most {MOST_TOKENS:,}"
     if params.kv_tokens is not None and params.kv_tokens < 1:
         yield f"params.kv_tokens is {params.kv_tokens}, and must be at least 1"
-    if not any(line.fixed_s > 0 for line in params.law.lines(1, 0)):
-        yield "params.law: a step takes no time"
+    if not any(line.fixed_s >= FASTEST_S for line in params.law.lines(0, 0)):
+        yield "params.law: a step takes less than a microsecond"
 
 
 def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:

@@ -155,7 +155,7 @@ def read(directory: Path, stack: str | None = None, model: str | None = None) ->
         study=comparison.title,
         created=comparison.created,
         plan_sha256=comparison.plan_sha256,
-        host=str(comparison.host.get("cpu") or comparison.host.get("hostname") or ""),
+        host=str(comparison.host.get("cpu_model") or ""),
         simulated=first.environment.get("kind") in NOT_ENGINES,
         records=records,
         windows=windows,

@@ -126,15 +126,14 @@ def rows(seen: Seen) -> list[Row]:
 
 def alone(seen: Seen) -> list[Alone]:
     """Return the requests that had the engine to themselves up to their first token."""
-    got = ~np.isnan(seen.first_s)
-    ended = np.where(np.isnan(seen.last_s), np.inf, seen.last_s)
-    found = []
-    for place in np.nonzero(got & (seen.sent_s >= seen.start_s) & (seen.first_s <= seen.end_s))[0]:
-        others = (seen.sent_s < seen.first_s[place]) & (ended > seen.sent_s[place])
-        if others.sum() == 1:
-            seconds = float(seen.first_s[place] - seen.sent_s[place])
-            found.append(Alone(float(seen.computed[place]), seconds))
-    return found
+    ended = np.sort(np.where(np.isnan(seen.last_s), np.inf, seen.last_s))
+    here = np.searchsorted(seen.sent_s, seen.first_s, side="left")  # NaN: all of them
+    here -= np.searchsorted(ended, seen.sent_s, side="right")
+    inside = (seen.sent_s >= seen.start_s) & (seen.first_s <= seen.end_s)
+    return [
+        Alone(float(seen.computed[at]), float(seen.first_s[at] - seen.sent_s[at]))
+        for at in np.nonzero(inside & (here == 1))[0]
+    ]
 
 
 def gaps(seen: Seen) -> Gaps:
@@ -156,18 +155,6 @@ def gaps(seen: Seen) -> Gaps:
     read = np.searchsorted(tally.first_s, (middle_s, next_s), side="right")
     prefill = (tally.computed_by[read[1]] - tally.computed_by[read[0]]).astype(float)
     return Gaps(decoding, stored + decoding, prefill, end_s - begin_s, end_s)
-
-
-def busy_share(seen: Seen) -> float:
-    """Return the share of the window in which a request was in the server."""
-    ended = np.where(np.isnan(seen.last_s), seen.end_s, seen.last_s)
-    low = np.clip(seen.sent_s, seen.start_s, seen.end_s)
-    high = np.clip(ended, seen.start_s, seen.end_s)
-    busy, until = 0.0, seen.start_s
-    for begin, end in zip(low.tolist(), high.tolist(), strict=True):  # in the order of sending
-        busy += max(0.0, end - max(begin, until))
-        until = max(until, end)
-    return busy / seen.length_s
 
 
 def in_flight(seen: Seen) -> float:

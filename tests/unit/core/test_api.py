@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from inferometer import api
+from inferometer.errors import UsageError
 from inferometer.testing.results import Fixture, write_results
 
 PRICES = """[[hours]]
@@ -16,6 +19,21 @@ contract = "negotiated"
 source = "made up"
 date = "2026-11-01"
 """
+
+
+def test_requests_and_prices_are_read(tmp_path: Path) -> None:
+    store = write_results(tmp_path / "r", Fixture(rates={"a": 40.0}, rounds=1))
+    (record,) = store.launches()
+    found = api.requests(store.root, record.id)
+    assert {request.status for request in found} == {"ok", "cut"}
+    (store.folder(record.id) / "requests.jsonl").write_text("{}\n")
+    with pytest.raises(UsageError, match=r"requests\.jsonl: not readable as Request"):
+        api.requests(store.root, record.id)
+    book, quote = api.price("inferencex-h100-rental")
+    assert (quote.gpu, quote.currency) == ("H100", "USD")
+    assert book
+    with pytest.raises(UsageError, match="no price with id 'absent'"):
+        api.price("absent")
 
 
 def test_results_are_priced_again_and_read_event_by_event(tmp_path: Path) -> None:

@@ -173,6 +173,8 @@ def changed(found: Calibration, path: str, value: Any) -> bytes:
         ("params.law.a_s", -1.0, "params.law.a_s is -1.0, and must not be below 0"),
         ("params.law.a_s", "fast", "Expected `float`"),
         ("params.budget", 7, "must be above max_seqs"),
+        ("params.budget", 10**12, "must be at most 1,000,000"),
+        ("params.law.a_s", 0.0, "a step takes less than a microsecond"),
         ("params.kv_tokens", 0, "params.kv_tokens is 0"),
         ("params.noise.step_sd", -0.1, "params.noise.step_sd"),
         ("params.noise.slow_s", 0.0, "must be above 0"),
