@@ -158,6 +158,13 @@ def test_a_sequential_study_may_end_after_its_first_look() -> None:
     assert found.seconds.expected == 8 * 140 + 20 + 6 * 4
 
 
+def test_earlier_results_let_it_end_after_two(tmp_path: Path) -> None:
+    asked = study(rounds=8, tables=f'[sequential]\nearlier = ["{tmp_path}"]')
+    found = forecast(asked, CPU, Past())
+    assert found.rounds.low == 2
+    assert named(found, "looks").seconds == Span(1 * 1, 7 * 4, 7 * 30)
+
+
 def test_minutes_of_a_sequential_study_hold_whole_rounds() -> None:
     for minutes, held in ((160 / 60, 1), (299 / 60, 1), (300 / 60, 2), (100, 8), (0.1, 1)):
         asked = study(rounds=8, tables=f"[sequential]\nminutes = {minutes}")
@@ -173,7 +180,8 @@ def test_minutes_of_a_sequential_study_are_its_most() -> None:
     found = forecast(asked, CPU, Past())
     # eight rounds of 140 s are expected to fit into 1,200 s; at 430 s each fewer would
     assert found.rounds.expected == 8
-    assert found.seconds.high == pytest.approx(1200 + 6 * 30)  # and six looks
+    # and a look behind each round, for any of them may be the last that fits
+    assert found.seconds.high == pytest.approx(1200 + 8 * 30)
     assert found.wall.high == found.seconds.high
 
 
@@ -196,6 +204,25 @@ def test_mirrored_rounds_stay_together_on_one_machine(
     found = forecast(even, CPU, Past(), machines)
     assert found.wall.expected == units * 140
     assert found.seconds.expected == rounds * 140
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tables", "units"),
+    [
+        ("window_s = 60", "", 4),
+        ("", "", 1 + 4),  # the first round decides on the windows, alone
+        ("window_s = 60", "[sequential]", 2 + 5),  # looked at behind the third and each later one
+        ("window_s = 60", '[sequential]\nearlier = ["x"]', 2 + 6),
+        ("window_s = 60", "[sequential]\nminutes = 1000", 8),
+    ],
+)
+def test_rounds_that_wait_for_others_are_made_one_by_one(
+    protocol: str, tables: str, units: int
+) -> None:
+    text = f"discard_s = 10\nprobe = false\n{protocol}"
+    found = forecast(study(rounds=8, protocol=text, tables=tables), CPU, Past(), 2)
+    looks = sum(part.seconds.expected for part in found.parts if part.name == "looks")
+    assert found.wall.expected - looks == units * 140
 
 
 # -- from past launches --------------------------------------------------------------------
