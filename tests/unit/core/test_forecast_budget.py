@@ -66,7 +66,7 @@ def test_then_load_points_go_from_the_middle_and_the_ends_stay() -> None:
     left = [concurrencies(fit(FIVE, f"{seconds}s")) for seconds in (1400, 1399, 1159, 919)]
     assert left == [[1, 4, 8, 16, 64], [1, 4, 16, 64], [1, 16, 64], [1, 64]]
     found = fit(FIVE, "919s")
-    assert found.steps[1].change == "no load of 8 streams: 1 load points less in each launch"
+    assert found.steps[1].change == "no load of 8 streams: 1 load point less in each launch"
     assert "what lies between 4 streams and 16 streams is" in found.steps[1].loses
     assert found.changes.count("[[loads]]\nconcurrency") == 2
 
