@@ -207,7 +207,11 @@ def comparable(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[Entrant
         for entrant in entrants
         if entrant not in kept
     ]
-    if shared:
+    # who is left over because the others ran on other nodes is first of nothing
+    alone = len(kept) == 1 and any(one.reason == "other_node" for one in out)
+    if alone:
+        kept, out = list(entrants), []
+    elif shared:
         return kept, out
     words = "no round is complete for all stacks"
     return [], [*out, *(_elsewhere(one, kept) or _unpaired(one, words) for one in kept)]
@@ -226,9 +230,11 @@ def linked(entrants: Sequence[Entrant]) -> tuple[list[Entrant], list[Entrant]]:
         near = [g for g in groups if any(e.by_round.keys() & entrant.by_round.keys() for e in g)]
         groups = [g for g in groups if g not in near] + [[entrant, *(e for g in near for e in g)]]
     most = max(groups, key=lambda group: (len(group), sum(len(e.by_round) for e in group)))
-    kept = [entrant for entrant in entrants if entrant in most]
+    alone = len(most) == 1 < len(entrants)  # nobody is with anybody: nothing to be first of
+    kept = [] if alone else [entrant for entrant in entrants if entrant in most]
     words = "no round in which it ran on one node with another stack"
-    out = [_elsewhere(one, kept) or _unpaired(one, words) for one in entrants if one not in most]
+    beside = kept or entrants
+    out = [_elsewhere(one, beside) or _unpaired(one, words) for one in entrants if one not in kept]
     return kept, out
 
 

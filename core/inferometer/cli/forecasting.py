@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 NOT_COUNTED = "not counted: engine environments, which are built once before that, and the report"
 
+INTO_STUDY = "# What to change in the study; keys go into the tables that it has already."
+
 
 class Known(NamedTuple):
     """What is known of past launches; ``own`` are the study's own results, where there are any."""
@@ -333,5 +335,5 @@ def fit_lines(found: Forecast, proposal: Proposal | None) -> list[str]:
         f"budget {asked}: {verdict}, about {takes} expected",
         f"  {time} of machine time",
         *steps,
-        *(["", proposal.changes.rstrip()] if proposal.changes else []),
+        *(["", INTO_STUDY, proposal.changes.rstrip()] if proposal.changes else []),
     ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, UnsetType
 from msgspec.structs import replace
 
+from inferometer import blocks
 from inferometer import plan as plans
 from inferometer.forecast import parts as launch_parts
 from inferometer.forecast.values import (
@@ -19,7 +20,7 @@ from inferometer.forecast.values import (
     merged,
     total,
 )
-from inferometer.rules import LOOKS
+from inferometer.rules import LOOKS, WITH_PRIOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +33,13 @@ if TYPE_CHECKING:
 
 LOOK = Span(1.0, 4.0, 30.0)
 """Assumed: the analysis between two rounds of a sequential study."""
-MIRRORED = 2
-"""A round and its mirror image stay on one machine: drift cancels within the two."""
+
+
+class _On(NamedTuple):
+    """On how many machines how many rounds are made."""
+
+    machines: int
+    rounds: Rounds
 
 
 def forecast(study: Study, machine: Machine, past: Past, machines: int = 1) -> Forecast:
@@ -66,7 +72,7 @@ def forecast(study: Study, machine: Machine, past: Past, machines: int = 1) -> F
     expected = [launch for launch in launches if launch.round < rounds.expected]
     return Forecast(
         seconds=seconds,
-        wall=tuned + _capped(_dealt(launches, rounds, machines), share),
+        wall=tuned + _capped(_dealt(study, plan, launches, _On(machines, rounds)), share),
         machines=machines,
         gpu_hours=hours,
         rounds=rounds,
@@ -125,12 +131,29 @@ def all_trials(plan: Plan, machine: Machine, past: Past) -> list[Part]:
 
 
 def _looks(study: Study, rounds: Rounds) -> list[Part]:
-    if isinstance(study.sequential, UnsetType):
+    first = _looked_from(study)
+    if first is None:
         return []
-    counts = [max(0, each - LOOKS[0] + 1) for each in (rounds.low, rounds.expected, rounds.high)]
+    counts = [max(0, each - first + 1) for each in (rounds.low, rounds.expected, rounds.high)]
     low, expected, high = (count * each for count, each in zip(counts, _ends(LOOK), strict=True))
     basis = f"{LOOK.expected:.0f} s assumed for the analysis between two rounds"
     return [Part(name="looks", seconds=Span(low, expected, high), kind="estimated", basis=basis)]
+
+
+def _looked_from(study: Study) -> int | None:
+    """Return behind which round a study is first looked at; None: it is judged once.
+
+    ``minutes`` may end it behind any round, verdicts behind those that its level is for.
+    """
+    asked = study.sequential
+    if isinstance(asked, UnsetType):
+        return None
+    return _first_verdict(asked) if asked.minutes is None else 1
+
+
+def _first_verdict(asked: Sequential) -> int:
+    """Return behind which round it may be decided: earlier studies may give a prior."""
+    return WITH_PRIOR if asked.earlier else LOOKS[0]
 
 
 def _ends(span: Span) -> tuple[float, float, float]:
@@ -146,7 +169,7 @@ def _rounds(study: Study, launches: Sequence[LaunchForecast]) -> Rounds:
     if not isinstance(asked, Struct):
         return Rounds(low=planned, expected=planned, high=planned)
     held = _held(asked, planned, launches)
-    return Rounds(low=min(LOOKS[0], held), expected=held, high=held)
+    return Rounds(low=min(_first_verdict(asked), held), expected=held, high=held)
 
 
 def _held(asked: Sequential, planned: int, launches: Sequence[LaunchForecast]) -> int:
@@ -192,22 +215,29 @@ def _summed(
     )
 
 
-def _dealt(launches: Sequence[LaunchForecast], rounds: Rounds, machines: int) -> Span:
-    """Return when the last of ``machines`` is done, pairs of mirrored rounds dealt to them.
+def _dealt(study: Study, plan: Plan, launches: Sequence[LaunchForecast], on: _On) -> Span:
+    """Return when the last of several machines is done, launches dealt to them as ``run`` does.
 
-    In order, each pair to the machine that is free first. More machines than pairs stand still.
+    Pairs of mirrored rounds, in order, each to the machine that has the fewest. But a first round
+    that decides on the length of windows is made before all others, and so is every round behind
+    which a sequential study is looked at: then more machines save nothing.
     """
+    spans = {each.id: each.seconds for each in launches}
 
     def last(count: int, end: Callable[[Span], float]) -> float:
-        busy = [0.0] * machines
-        for first in range(0, count, MIRRORED):
-            pair = range(first, min(first + MIRRORED, count))
-            free = busy.index(min(busy))
-            busy[free] += sum(end(it.seconds) for it in launches if it.round in pair)
-        return max(busy)
+        dealer = blocks.Dealer([str(place) for place in range(min(on.machines, count))])
+        done_s = 0.0
+        for rounds in blocks.segments(
+            count,
+            windows_known=study.protocol.window_s is not None,
+            looked_from=_looked_from(study),
+        ):
+            hands = dealer.deal(it for it in plan.launches if it.round in rounds)
+            done_s += max(sum(end(spans[it.id]) for it in hand) for hand in hands.values())
+        return done_s
 
     return Span(
-        last(rounds.low, lambda span: span.low),
-        last(rounds.expected, lambda span: span.expected),
-        last(rounds.high, lambda span: span.high),
+        last(on.rounds.low, lambda span: span.low),
+        last(on.rounds.expected, lambda span: span.expected),
+        last(on.rounds.high, lambda span: span.high),
     )

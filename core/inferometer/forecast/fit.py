@@ -37,7 +37,7 @@ class Proposal(Struct, frozen=True, kw_only=True):
     used: float
     steps: list[Step]
     changes: str
-    """TOML to paste: tables in place of the study's own; empty where nothing changes."""
+    """TOML: keys for the study's own tables, and all ``[[loads]]``; empty where nothing changes."""
     study: Study
     forecast: Forecast
     bill: Bill

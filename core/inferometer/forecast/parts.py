@@ -105,7 +105,10 @@ def begins_round(plan: Plan, launch: Launch) -> bool:
 
 def start(launch: Launch | Search, machine: Machine, past: Past) -> Part:
     """Return the start of an engine, and its end."""
-    usual = ATTACHED if launch.engine.url is not None else assumed(launch, machine).start
+    if launch.engine.url is not None:  # what starting one took says nothing of it
+        basis = f"a server that is there already; {ATTACHED.expected:.0f} s assumed"
+        return Part(name="start and stop", seconds=ATTACHED, kind="estimated", basis=basis)
+    usual = assumed(launch, machine).start
     words = f"{usual.expected:.0f} s assumed"
     return _told(past, launch, "start and stop", lambda seen: seen.start_s, (usual, words))
 
@@ -136,7 +139,7 @@ def _load(
     if known is not None:
         around = spread(known.values) + exactly(point.workload.think_s or 0.0)
     window = _window(protocol.window_s, around)
-    basis = f"ten requests long, as in {known.words}" if known else _unknown(launch)
+    basis = f"ten requests long, as in {known.words}" if known else _unknown(past, launch)
     if protocol.discard_s is not None:
         yield _said("discard", protocol.discard_s, f"protocol.discard_s = {protocol.discard_s:g}")
     elif around is not None and known is not None:
@@ -150,7 +153,7 @@ def _load(
     else:
         least = window.through(lambda length: pace.discard_s(0.0, length))
         span = Span(least.low, least.expected, max(least.high, LONG_DISCARD_S))
-        words = f"{_unknown(launch)}; the least length assumed"
+        words = f"{_unknown(past, launch)}; the least length assumed"
         yield Part(name="discard", seconds=span, kind="estimated", basis=words)
     if protocol.window_s is not None:
         yield _said("window", protocol.window_s, f"protocol.window_s = {protocol.window_s:g}")
@@ -192,7 +195,7 @@ def _told(
     """Return a part as past launches tell it, else as assumed, which words say."""
     found, (usual, words) = past.of(launch, told), otherwise
     if found is None:
-        basis = f"{_unknown(launch)}; {words}"
+        basis = f"{_unknown(past, launch)}; {words}"
         return Part(name=name, seconds=usual, kind="estimated", basis=basis)
     return Part(name=name, seconds=spread(found.values), kind="derived", basis=found.words)
 
@@ -201,8 +204,9 @@ def _said(name: str, seconds: float, basis: str) -> Part:
     return Part(name=name, seconds=exactly(seconds), kind="declared", basis=basis)
 
 
-def _unknown(launch: Launch | Search) -> str:
-    return f"no past run of {launch.engine.name} on {launch.model.name}"
+def _unknown(past: Past, launch: Launch | Search) -> str:
+    pair = f"of {launch.engine.name} on {launch.model.name}"
+    return f"past runs {pair} do not tell" if past.knows(launch) else f"no past run {pair}"
 
 
 def _at(seen: Seen, point: LoadPoint) -> Place | None:

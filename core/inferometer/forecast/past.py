@@ -83,6 +83,10 @@ class Past:
     launches: tuple[Seen, ...] = ()
     spreads: tuple[tuple[float, float], ...] = ()
 
+    def knows(self, launch: Launch | Search) -> bool:
+        """Say whether any past launch is of the same engine on the same model."""
+        return any(_same_pair(seen, launch) for seen in self.launches)
+
     def of(self, launch: Launch | Search, told: Callable[[Seen], float | None]) -> Found | None:
         """Return what ``told`` finds in the launches most like a planned one; None: in none.
 
@@ -174,7 +178,8 @@ def _seen(
         if probed and launch.round == 0 and first is not None:
             usual = firsts.get((launch.stack, launch.model.name))
             usual_s = statistics.median(usual) if usual else _usual(windows)
-            probe, first = _sound(first - usual_s), min(first, usual_s)
+            # a quick probe is lost in what launches differ by
+            probe, first = max(0.0, first - usual_s), min(first, usual_s)
         searches = len(capacities(store.folder(record.id)))
         after = _sound((record.ended_ns - windows[-1].end_ns) * 1e-9) if windows else None
         ready = None if record.ready_s is None else _sound(record.ready_s)
@@ -236,7 +241,7 @@ def _spreads(store: Store) -> Iterator[tuple[float, float]]:
     """Yield variances of one launch's log rate: from earlier studies, and as seen in this one.
 
     What was seen is a glance at each window, and differences between rounds are in it: on
-    average no smaller than what the analysis finds.
+    average no smaller than what the analysis finds. Those between nodes are not.
     """
     for prior in store.priors():
         if prior.metric == RATE and prior.variance is not None and 0 <= prior.variance < MOST_TPS:
@@ -249,7 +254,7 @@ def _spreads(store: Store) -> Iterator[tuple[float, float]]:
         if figure is None or figure.launch not in planned:
             continue
         if figure.output_tps is not None and 0 < figure.output_tps < MOST_TPS:
-            key = (figure.stack, figure.model, figure.workload, figure.load)
+            key = (figure.stack, figure.model, figure.workload, figure.load, event.node)
             cells.setdefault(key, {})[figure.launch] = math.log(figure.output_tps)
     for logs in cells.values():
         if len(logs) > 1:

@@ -138,8 +138,9 @@ def _without(rung: Rung, load: LoadEntry, place: int, forecasting: Forecasting) 
     points = len(load_points(study)) - len(load_points(less))
     takes = forecasting(less)
     gain_s = rung.takes.seconds.expected - takes.seconds.expected
+    fewer = f"{points} load point{'' if points == 1 else 's'} less"
     step = Step(
-        change=f"no load of {load.label}: {points} load points less in each launch",
+        change=f"no load of {load.label}: {fewer} in each launch",
         loses=f"nothing is measured there; {_between(study, load)}",
     )
     # To the millisecond: a rounding must not tell apart what is alike.

@@ -158,6 +158,13 @@ def test_a_sequential_study_may_end_after_its_first_look() -> None:
     assert found.seconds.expected == 8 * 140 + 20 + 6 * 4
 
 
+def test_earlier_results_let_it_end_after_two(tmp_path: Path) -> None:
+    asked = study(rounds=8, tables=f'[sequential]\nearlier = ["{tmp_path}"]')
+    found = forecast(asked, CPU, Past())
+    assert found.rounds.low == 2
+    assert named(found, "looks").seconds == Span(1 * 1, 7 * 4, 7 * 30)
+
+
 def test_minutes_of_a_sequential_study_hold_whole_rounds() -> None:
     for minutes, held in ((160 / 60, 1), (299 / 60, 1), (300 / 60, 2), (100, 8), (0.1, 1)):
         asked = study(rounds=8, tables=f"[sequential]\nminutes = {minutes}")
@@ -173,7 +180,8 @@ def test_minutes_of_a_sequential_study_are_its_most() -> None:
     found = forecast(asked, CPU, Past())
     # eight rounds of 140 s are expected to fit into 1,200 s; at 430 s each fewer would
     assert found.rounds.expected == 8
-    assert found.seconds.high == pytest.approx(1200 + 6 * 30)  # and six looks
+    # and a look behind each round, for any of them may be the last that fits
+    assert found.seconds.high == pytest.approx(1200 + 8 * 30)
     assert found.wall.high == found.seconds.high
 
 
@@ -196,6 +204,25 @@ def test_mirrored_rounds_stay_together_on_one_machine(
     found = forecast(even, CPU, Past(), machines)
     assert found.wall.expected == units * 140
     assert found.seconds.expected == rounds * 140
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tables", "units"),
+    [
+        ("window_s = 60", "", 4),
+        ("", "", 1 + 4),  # the first round decides on the windows, alone
+        ("window_s = 60", "[sequential]", 2 + 5),  # looked at behind the third and each later one
+        ("window_s = 60", '[sequential]\nearlier = ["x"]', 2 + 6),
+        ("window_s = 60", "[sequential]\nminutes = 1000", 8),
+    ],
+)
+def test_rounds_that_wait_for_others_are_made_one_by_one(
+    protocol: str, tables: str, units: int
+) -> None:
+    text = f"discard_s = 10\nprobe = false\n{protocol}"
+    found = forecast(study(rounds=8, protocol=text, tables=tables), CPU, Past(), 2)
+    looks = sum(part.seconds.expected for part in found.parts if part.name == "looks")
+    assert found.wall.expected - looks == units * 140
 
 
 # -- from past launches --------------------------------------------------------------------
@@ -317,6 +344,32 @@ def test_a_launch_in_two_directories_counts_once_and_damage_counts_not(tmp_path:
     assert named(forecast(study(), CPU, known), "start and stop").kind == "estimated"
 
 
+def test_starts_of_an_engine_say_nothing_of_a_server_that_is_there(tmp_path: Path) -> None:
+    known = past.read([made(tmp_path / "r", study())], HERE)
+    served = study(rounds=1, engine='url = "http://127.0.0.1:1"')
+    start = named(forecast(served, CPU, known), "start and stop")
+    assert (start.seconds.expected, start.kind) == (1, "estimated")
+    assert start.basis == "a server that is there already; 1 s assumed"
+
+
+def test_what_past_runs_do_not_tell_is_not_called_no_past_run(tmp_path: Path) -> None:
+    unprobed = study(protocol="window_s = 60\ndiscard_s = 10\nprobe = false")
+    known = past.read([made(tmp_path / "r", unprobed)], HERE)
+    probe = named(forecast(study(), CPU, known), "probe")
+    words = "past runs of vllm on m do not tell; 20 s assumed in the first round"
+    assert (probe.kind, probe.basis) == ("estimated", words)
+
+
+def test_a_first_round_that_was_quicker_tells_a_short_probe(tmp_path: Path) -> None:
+    store = made(tmp_path / "r", study())
+    path = store.folder(store.plan().launches[0].id) / "launch.json"
+    record = msgspec.json.decode(path.read_bytes(), type=LaunchRecord)
+    later = replace(record, started_ns=record.started_ns + 8 * S)  # its probe took 7 s
+    path.write_bytes(msgspec.json.encode(later))
+    probe = named(forecast(study(), CPU, past.read([store], HERE)), "probe")
+    assert (probe.seconds.expected, probe.kind) == (0, "derived")
+
+
 def test_another_model_of_the_same_name_says_nothing(tmp_path: Path) -> None:
     known = past.read([made(tmp_path / "r", study())], HERE)
     other = study()
@@ -354,6 +407,11 @@ def test_rates_seen_in_past_windows_say_how_launches_differ(tmp_path: Path) -> N
     (store.root / "events.jsonl").write_bytes(lines)
     known = past.read([store], HERE)
     assert known.launch_sd() == pytest.approx(0.0114, abs=1e-4)
+    on_nodes = [replace(it, node=f"node-{1 + place % 2}") for place, it in enumerate(events)]
+    lines = b"".join(msgspec.json.encode(event) + b"\n" for event in on_nodes)
+    (store.root / "events.jsonl").write_bytes(lines)
+    # each node has launches of its own rate, so only those of one differ
+    assert past.read([store], HERE).launch_sd() == pytest.approx(0.0, abs=1e-9)
     assert Past().launch_sd() is None
     assert Past(spreads=((1e9, 3.0),)).launch_sd() == 1
 

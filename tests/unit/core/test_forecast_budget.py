@@ -66,7 +66,7 @@ def test_then_load_points_go_from_the_middle_and_the_ends_stay() -> None:
     left = [concurrencies(fit(FIVE, f"{seconds}s")) for seconds in (1400, 1399, 1159, 919)]
     assert left == [[1, 4, 8, 16, 64], [1, 4, 16, 64], [1, 16, 64], [1, 64]]
     found = fit(FIVE, "919s")
-    assert found.steps[1].change == "no load of 8 streams: 1 load points less in each launch"
+    assert found.steps[1].change == "no load of 8 streams: 1 load point less in each launch"
     assert "what lies between 4 streams and 16 streams is" in found.steps[1].loses
     assert found.changes.count("[[loads]]\nconcurrency") == 2
 
@@ -104,10 +104,10 @@ def test_windows_go_last_and_never_below_the_shortest() -> None:
 def test_a_sequential_study_gets_the_minutes_of_the_budget() -> None:
     asked = study(rounds=8, tables="[sequential]")
     found = fit(asked, "12m")
-    # rounds of 140 s, a probe of 20 s, and looks of 4 s: four rounds are 588 s
+    # rounds of 140 s, a probe of 20 s, a look of 4 s behind each: four rounds are 596 s
     assert found.forecast.rounds.expected == 4
     assert found.study.protocol.rounds == 8
-    assert found.changes == "[sequential]\nminutes = 11.8\n"
+    assert found.changes == "[sequential]\nminutes = 11.7\n"
     assert found.used <= 720
     assert "sequential.minutes: for 4 rounds of 8 (was unset)" in found.steps[0].change
 

@@ -98,11 +98,14 @@ def test_a_stack_that_was_never_beside_the_others_is_not_compared(tmp_path: Path
     assert out.detail == "of the 4 rounds shared with the others 0 ran on one node"
 
 
-def test_two_stacks_on_two_nodes_have_no_order(tmp_path: Path) -> None:
-    apart = {(s, r): f"node-{s}" for s in STACKS for r in range(4)}
-    _, found = compared(tmp_path, apart)
+@pytest.mark.parametrize("stacks", ["ab", "abc"])
+def test_stacks_on_nodes_of_their_own_have_no_order(tmp_path: Path, stacks: str) -> None:
+    apart = {(s, r): f"node-{s}" for s in stacks for r in range(4)}
+    _, found = compared(tmp_path, apart, rates={s: RATES[s] for s in stacks})
     assert not found.entries
-    assert {out.reason for out in found.unranked} == {"other_node"}
+    assert [(out.stack, out.reason) for out in found.unranked] == [
+        (s, "other_node") for s in stacks
+    ]
 
 
 def sequential(values: Mapping[str, Mapping[int, float]]) -> Ranking:
@@ -129,6 +132,12 @@ def test_a_sequential_study_leaves_out_who_ran_apart() -> None:
     found = sequential({**own, "c": far})
     assert [entry.stack for entry in found.entries] == ["b", "a"]
     assert [(out.stack, out.reason) for out in found.unranked] == [("c", "other_node")]
+    none = sequential({"a": own["a"], "c": far})
+    assert not none.entries
+    assert [(out.stack, out.reason) for out in none.unranked] == [
+        ("a", "other_node"),
+        ("c", "other_node"),
+    ]
     near = sequential({**own, "c": far | {0: 104.0}})
     assert {entry.stack for entry in near.entries} == {"a", "b", "c"}
 
