@@ -1,10 +1,10 @@
 """Real vLLM on two nodes, one of which dies in the middle of a launch.
 
 ``python -m tests.benchmarks.two_nodes [RESULTS]``. Two raylets on this machine; a study of vLLM on
-the processor and of the simulator, four rounds, so two on each node. While the second node offers
-load to vLLM its raylet is killed (SIGKILL), as a power cut would end it. What must hold: every
-launch is whole in the end, at most one was made again, what was whole before is untouched, both
-nodes made launches of vLLM, and no process of an engine is left. Two servers share two processors
+the processor and of the simulator, four rounds, so two on each node. While node-2 offers load to
+vLLM, and the other node has a launch in flight, too, one of the two raylets is killed (SIGKILL), as
+a power cut would end it. What must hold: every launch is whole in the end, one was made again, what
+was whole before is untouched, and no process of an engine is left. Two servers share two processors
 here, so the figures themselves mean nothing. Takes about a quarter of an hour; vLLM's environment
 and the packaged model have to be there, else they are built first.
 """
@@ -25,10 +25,22 @@ from inferometer.store import Store
 
 STUDY = written(
     "two-nodes",
-    protocol={"rounds": 4, "window_s": 10, "discard_s": 2, "idle_s": 0, "soak_s": 0},
+    protocol={
+        "rounds": 4,
+        "window_s": 10,
+        "discard_s": 2,
+        "probe": False,
+        "idle_s": 0,
+        "soak_s": 0,
+    },
     price=PRICE,
     engines=[
-        {"name": "vllm", "enforce_eager": True, "max_model_len": 1024},
+        {
+            "name": "vllm",
+            "graphs": False,
+            "max_model_len": 1024,
+            "extra_env": {"TORCHDYNAMO_DISABLE": "1"},
+        },
         {"name": "simulator", "extra_args": ["--noise", "calm"]},
     ],
     models=[{"name": "dense", "packaged": "smollm2-135m"}],
@@ -46,10 +58,9 @@ def measured(folder: Path) -> bool:
     began = time.monotonic()
     with Rays() as rays:
         run = module("tests.e2e.measuring", study, store.root, f"address={rays.address}")
-        assert until((store.root / "plan.json").is_file, STEP_S)
         assert until(lambda: loads(store) or run.poll() is not None, STEP_S, 0.2)
         before = written_at(store)
-        said(began, f"node-2 offers load to vLLM; {len(before)} launches whole; it is killed")
+        said(began, f"node-2 offers load to vLLM; {len(before)} launches whole; a raylet is killed")
         rays.kill(rays.workers[0])
         _, heard = run.communicate()
         said(began, f"the run ended with {run.returncode}")
@@ -60,7 +71,7 @@ def measured(folder: Path) -> bool:
     real = [each for each in records if each.stack["engine"] == "vllm"]
     held = {
         f"{len(records)} of 8 launches whole": len(records) == 8,
-        "at most one was lost": heard.decode().count("made again") <= 1,
+        "one launch at most was lost": heard.decode().count("made again") <= 1,
         f"{len(before)} whole before, untouched": before.items() <= written_at(store).items(),
         f"vLLM ran on {sorted({str(each.node) for each in records})}": len(real) == 4,
         "no process of an engine is left": until(lambda: not using(store.root), 60),
@@ -76,6 +87,8 @@ def measured(folder: Path) -> bool:
 
 def loads(store: Store) -> bool:
     """Say whether the second node, which has made a launch, offers load to vLLM."""
+    if not (store.root / "plan.json").is_file():
+        return False
     flying = [each for each in look(store).nodes if each.node == "node-2"]
     return any("vllm" in each.id and each.stage.startswith("short") for each in flying)
 

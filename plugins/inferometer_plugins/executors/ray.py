@@ -89,8 +89,8 @@ def joined(address: str) -> Any:
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise MachineError(
-            f"no Ray cluster answers at {address!r}: {error}",
-            hint="Start one (`ray start --head`), or give --address HOST:PORT.",
+            "no Ray cluster can be joined",  # kept in results, where no address belongs
+            hint=f"At {address}: {error}. Start one (`ray start --head`), or give --address.",
         ) from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end us without our clean-up
@@ -231,9 +231,9 @@ class RayCluster:
                 ) from error
             yield Lost(order, "cancelled")
         except (errors.NodeDiedError, errors.TaskUnschedulableError) as error:
-            yield Lost(order, first_line(error), node_gone=True, begun=self._said[order] > 0)
+            yield Lost(order, named(error), node_gone=True, begun=self._said[order] > 0)
         except errors.RayError as error:
-            yield Lost(order, first_line(error))
+            yield Lost(order, named(error))
 
     def _done(self, order: str, answer: bytes, count: int, carried: bool) -> Done:
         self._told[order] = count
@@ -268,7 +268,6 @@ def share_of(cpus: float, lanes: int) -> float:
     return float(int(share)) if share >= 1 else int(share * 1000) / 1000
 
 
-def first_line(error: Exception) -> str:
-    """Return what matters of Ray's long words."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return f"{type(error).__name__}: {lines[0][:200]}"
+def named(error: Exception) -> str:
+    """Return the kind of Ray's error alone: its words name machines, and results name none."""
+    return type(error).__name__
