@@ -5,8 +5,9 @@ Usage: ``python -m tests.benchmarks.load_hosts [--only TEXT] [--offset-ms 5]``
 The oracle table twice, case by case: sent by this machine, and by two load hosts, each in a
 network namespace of its own behind a virtual cable, the second one with its monotonic clock moved
 (in a time namespace). Targets: for both the bars of ``oracle_table.py``; the clock that was moved
-is found within 0.5 ms, and so is the one that was not. Needs root, ``ip`` and ``unshare``; what is
-made is removed again. Exit status 1 when a target is missed, 2 where the machine cannot do it.
+is found within 0.5 ms, and so is the one that was not. Needs root and ``ip``; what is made is
+removed again. Where other work cannot be stopped, ``chrt --rr 5`` before it keeps that away.
+Exit status 1 when a target is missed, 2 where the machine cannot do it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from inferometer import __version__
 from inferometer.errors import MachineError
 from inferometer.loadgen import handshake
 from inferometer.loadgen.handshake import Guest, Hello, StrangerError
-from inferometer.loadgen.worker import Far
+from inferometer.loadgen.worker import Handed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,7 +119,7 @@ class LoadHost:
         )
         assert process.stdin is not None
         with process.stdin as pipe, contextlib.suppress(BrokenPipeError):
-            pipe.write(msgspec.msgpack.encode(Far(seal=guest.seal, key=self.key)))
+            pipe.write(msgspec.msgpack.encode(Handed(seal=guest.seal, key=self.key)))
         return process
 
     async def _mind(self, process: subprocess.Popen[bytes], run: bytes, peer: str) -> None:

@@ -47,7 +47,7 @@ BATCH = 256
 """Requests in one message."""
 
 
-class Far(msgspec.Struct, frozen=True, kw_only=True):
+class Handed(msgspec.Struct, frozen=True, kw_only=True):
     """What a load host hands to a worker, on stdin: nobody else's process can see it."""
 
     seal: Seal
@@ -187,15 +187,15 @@ def _with_key(target: Target, key: str) -> Target:
     return dataclasses.replace(target, headers={**target.headers, "authorization": f"Bearer {key}"})
 
 
-async def serve(end: socket.socket, far: Far | None = None) -> None:
+async def serve(end: socket.socket, handed: Handed | None = None) -> None:
     """Serve over ``end``."""
-    channel = await Channel.over(end, None if far is None else far.seal)
+    channel = await Channel.over(end, None if handed is None else handed.seal)
     try:
         setup = wire.to_worker(await channel.receive())
     except (EOFError, OSError):  # it wanted to know who is here, and no more
         return
     assert isinstance(setup, wire.Setup)
-    await Worker(channel, setup, "" if far is None else far.key).run()
+    await Worker(channel, setup, "" if handed is None else handed.key).run()
 
 
 def main(argv: list[str]) -> None:
@@ -205,10 +205,10 @@ def main(argv: list[str]) -> None:
     if os.getppid() != parent:  # it died before it could be watched
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked for the load decides
-    far = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Far) if argv[2:] else None
+    handed = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=Handed) if argv[2:] else None
     gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(socket.socket(fileno=descriptor), far))
+        runner.run(serve(socket.socket(fileno=descriptor), handed))
 
 
 if __name__ == "__main__":

@@ -294,9 +294,17 @@ def test_nobody_listening_says_the_same_as_with_one() -> None:
 
 def test_a_server_that_dies_or_refuses_says_the_same_as_with_one() -> None:
     with Oracle(Options()) as oracle:
-        thread = when_working(lambda _: oracle.stop())
+        began = threading.Event()
+
+        def stop() -> None:
+            began.wait()
+            oracle.stop()
+
+        thread = threading.Thread(target=stop, daemon=True)
+        thread.start()
+        hooks = Hooks(on_window_start=lambda _: began.set())
         with pytest.raises(LaunchError, match="the server is gone"):
-            run(oracle, window_s=30, discard_s=0.0)
+            run(oracle, hooks, window_s=30, discard_s=0.0)
         thread.join()
     with (
         Oracle(Options(fault="400")) as oracle,
