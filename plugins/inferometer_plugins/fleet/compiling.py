@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -44,9 +43,7 @@ def entry(function: Function) -> Function:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     function.__qualname__ += f"_{digest.hexdigest()[:12]}"
-    return cast("Function", numba.njit(cache=_writable(), **OPTIONS)(function))
-
-
-def _writable() -> bool:
-    """Return whether numba finds a place: beside the sources, or where it is told to."""
-    return bool(os.environ.get("NUMBA_CACHE_DIR")) or os.access(Path(__file__).parent, os.W_OK)
+    try:
+        return cast("Function", numba.njit(cache=True, **OPTIONS)(function))
+    except RuntimeError:  # neither beside the sources nor in the user's cache can it be kept
+        return cast("Function", numba.njit(**OPTIONS)(function))

@@ -21,13 +21,19 @@ from inferometer_plugins.fleet import (
     RollingRestart,
     Router,
     Traffic,
+    kernel,
     simulate,
 )
+from inferometer_plugins.simulator.laws import Hardware, Linear, Roofline, Sizes
 from inferometer_plugins.simulator.loads import Uniform, Workload
-from inferometer_plugins.simulator.model import REFERENCE
+from inferometer_plugins.simulator.model import REFERENCE, Params, Power
 
 pytestmark = pytest.mark.timeout(600)  # whoever comes first compiles
 
+ROOFLINE = Roofline(
+    hardware=Hardware(flops_s=1e15, bytes_s=3.35e12, memory_bytes=80e9),
+    sizes=Sizes(always_bytes=16e9, flops_per_token=16e9, kv_bytes_per_token=131_072),
+)
 TROUBLED = Fleet(
     params=replace(REFERENCE, kv_tokens=12_000, max_seqs=32),
     replicas=6,
@@ -221,3 +227,15 @@ def test_a_day_without_requests_is_idle() -> None:
     assert summary.offered == 0
     assert summary.energy_j == pytest.approx(2 * 250 * 86_400)
     assert np.isnan(summary.ttft_p99_s)
+
+
+def test_whatever_is_asked_is_compiled_once() -> None:
+    whole = Params(
+        law=Linear(a_s=1, b_s=0, c_s=0, d_s=0),
+        slowdown=1,
+        power=Power(base_w=1, busy_w=2, prefill_w=3, batch_w=4),
+    )
+    fleet = replace(TROUBLED, params=whole, guard=2, boot_s=1, boot_w=1, down_w=1)
+    simulate(fleet, replace(BUSY, prefixes=Prefixes(count=3, zipf=1, share=1)), seed=1, day_s=60)
+    simulate(Fleet(params=Params(law=ROOFLINE)), BUSY, seed=1, day_s=60)
+    assert len(getattr(kernel.run, "signatures", [()])) == 1
