@@ -43,6 +43,7 @@ def imported(code: str) -> set[str]:
         ("from inferometer.cli import main; main(['launch', '/absent'])", HEAVY),
         ("from inferometer.cli import main; main(['cost', '/absent'])", HEAVY),
         ("from inferometer.cli import main; main(['fleet', '/absent'])", HEAVY),
+        ("from inferometer.cli import main; main(['simulate', 'fleet', '--help'])", HEAVY),
         ("import inferometer.numbers, inferometer.costwords", HEAVY | {"click"}),
         ("import inferometer.api", HEAVY),
         ("import inferometer.loadgen.worker", (HEAVY - {"uvloop"}) | {"click"}),

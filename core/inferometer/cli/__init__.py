@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 import inferometer
-from inferometer.errors import InferometerError, Interrupted, StorageError
+from inferometer.errors import InferometerError, Interrupted, StorageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,8 +107,6 @@ def _brought() -> dict[str, list[Brought]]:
 
 def _loaded(found: Sequence[Brought]) -> click.Command:
     """Import a plugin's command, or say whose it is that cannot be had."""
-    from inferometer.errors import UsageError
-
     command, distribution = found[0]
     if len(found) > 1:
         names = ", ".join(sorted(it.distribution for it in found))

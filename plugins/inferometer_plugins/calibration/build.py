@@ -39,8 +39,8 @@ def calibrate(
 
     Args:
         stack: its windows.
-        hold_out: load points in words (``chat at 8 streams``) that the fit shall not see. None:
-            the fit sees all, and each is predicted by one that did not see it.
+        hold_out: load points in words (``chat at 8 streams``) that the fit shall not see. Empty:
+            the fit sees all, and each, then each workload, is predicted by one without it.
         meter: whose watts; None: the first that does more than repeat the time.
 
     Raises:
