@@ -30,8 +30,7 @@ LEVEL = 0.05
 def build_nodes(evidence: Evidence) -> Nodes | UnsetType:
     """Return what each node ran and which rounds were split; nothing where no node is known."""
     records = evidence.records
-    named = nodes.names(records)
-    if not named:
+    if not nodes.names(records):
         return UNSET
     split = nodes.split(records)
     return Nodes(
@@ -41,8 +40,8 @@ def build_nodes(evidence: Evidence) -> Nodes | UnsetType:
                 launches=len(own),
                 rounds=len({record.round for record in own} - set(split)),
             )
-            for name in named
-            for own in [[record for record in records if record.node == name]]
+            for name in sorted({nodes.name_of(record) for record in records})
+            for own in [[record for record in records if nodes.name_of(record) == name]]
         ],
         split=split,
         one_machine=evidence.one_machine,
@@ -75,7 +74,7 @@ def by_block(evidence: Evidence, ranking: Ranking) -> Mapping[str, Mapping[int, 
 
 def warnings(evidence: Evidence, rankings: Sequence[Ranking]) -> Iterator[str]:
     """Say in which rankings the stacks' ratios differ from node to node, if in any."""
-    if len(nodes.names(evidence.records)) < 2:
+    if len({nodes.name_of(record) for record in evidence.records}) < 2:
         return
     tests = [
         (ranking, p)

@@ -159,11 +159,19 @@ def rate(
 
 
 def done(own: Store | None, plan: Plan, found: Forecast) -> dict[str, Any]:
-    """Return what of a plan is whole already, and about how long the rest takes."""
+    """Return what of a plan is whole already, and about how long the rest takes.
+
+    The rest is without what looks of a sequential study ended.
+    """
     if own is None or own.plan().sha256 != plan.sha256:
         return {}
+    from inferometer.plan import wanted
+
     whole = {launch.id for launch in plan.launches} & own.whole_ids()
-    counted = [each for each in found.launches if each.round < found.rounds.expected]
+    left = {launch.id for launch in wanted(plan, own.looks())}
+    counted = [
+        each for each in found.launches if each.round < found.rounds.expected and each.id in left
+    ]
     left_s = sum(each.seconds.expected for each in counted if each.id not in whole)
     return {"results": str(own.root), "launches": len(whole), "left_s": left_s}
 
@@ -245,10 +253,15 @@ def brief(found: Forecast) -> str:
 def _count(found: Forecast) -> str:
     counted = sum(each.round < found.rounds.expected for each in found.launches)
     many = f"{counted} launches"
-    if found.rounds.low < found.rounds.high:
-        most = f"{found.rounds.high} rounds at most, decided after {found.rounds.low} at best"
-        return f"{many} ({most})"
-    return many
+    rounds, planned = found.rounds, 1 + max(each.round for each in found.launches)
+    if rounds.expected < planned:
+        said = f"about {rounds.expected} of {planned} rounds fit into its minutes"
+    elif rounds.low < planned:
+        said = f"{planned} rounds at most"
+    else:
+        return many
+    best = f", decided after {rounds.low} at best" if rounds.low < rounds.expected else ""
+    return f"{many} ({said}{best})"
 
 
 def _about(span: Span) -> str:

@@ -130,7 +130,8 @@ def command(  # noqa: PLR0917 -- click hands options over by name
         least = forecasting.amount(proposal.used, proposal.unit)
         raise GateError(
             f"{study}: does not fit into {asked.text}: the least is {least}",
-            hint="Raise the budget, or leave out an engine, a model or a workload.",
+            hint="Raise the budget, or leave out an engine, a model or a workload; searches of "
+            "[tuning] and [capacity] are as long as the study says.",
         )
     if write is not None:
         forecasting.write(write, proposal, study, text)

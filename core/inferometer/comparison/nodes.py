@@ -9,6 +9,7 @@ class Node(Struct, frozen=True, kw_only=True):
     """One node; ``host`` has its hardware under ``nodes`` and this name."""
 
     name: str
+    """Empty for launches of runs that knew no nodes, beside those of nodes."""
     launches: int
     """Whole ones."""
     rounds: int

@@ -114,10 +114,24 @@ def _compared(heads: Sequence[Head], evidence: Evidence, case: Case, asked: Aske
         [head.store for head in heads],
         evidence,
         case,
-        host=heads[0].host,
+        host=_host(heads),
         day=max(head.day for head in heads),
         weights=asked.weights,
     )
+
+
+def _host(heads: Sequence[Head]) -> dict[str, object]:
+    """Return the first directory's machine; of several, nodes by the names pooled launches have."""
+    first, *others = heads
+    if not others:
+        return first.host
+    nodes = {
+        f"{head.name}/{name}": told
+        for head in heads
+        if isinstance(known := head.host.get("nodes"), dict)
+        for name, told in known.items()
+    }
+    return {**first.host, "nodes": nodes} if nodes else first.host
 
 
 def _parts(heads: Sequence[Head]) -> list[Part]:

@@ -48,7 +48,12 @@ def section(view: View) -> list[Block]:
             )
         )
     rows = [
-        [line(one.name), str(one.launches), str(one.rounds), _hardware(view, one.name)]
+        [
+            line(one.name) or tr("no node"),
+            str(one.launches),
+            str(one.rounds),
+            _hardware(view, one.name),
+        ]
         for one in found.nodes
     ]
     header = trs("Node", "Whole launches", "Whole rounds", "Hardware")
@@ -57,8 +62,9 @@ def section(view: View) -> list[Block]:
 
 def _hardware(view: View, name: str) -> str:
     """Return a node's accelerators and processor as ``host.json`` has them."""
-    known = view.comparison.host.get("nodes")
-    own = known.get(name) if isinstance(known, dict) else None
+    host = view.comparison.host
+    known = host.get("nodes")
+    own = known.get(name) if isinstance(known, dict) and name else host if not name else None
     if not isinstance(own, dict):
         return tr("n/a (unknown)")
     gpus = own.get("gpus")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from tests.unit.core.test_forecast import HERE, made, study
 
 from inferometer import cli, environment, plan, provenance
+from inferometer.declared import Sequential
+from inferometer.look_records import Look
 from inferometer.study import dump, load
 
 Capture = pytest.CaptureFixture[str]
@@ -148,6 +152,30 @@ def test_what_does_not_fit_fails_and_names_the_least(path: Path, capsys: Capture
     assert not new.exists()
     assert cli.main(["plan", str(path), "--write", str(new)]) == 2
     assert "Give --budget as well" in capsys.readouterr().err
+
+
+LOOKED = study(rounds=8, tables="[sequential]\nminutes = 7")
+"""A round of 140 s, and 20 s in the first one."""
+
+
+def test_minutes_hold_about_so_many_rounds(path: Path, capsys: Capture) -> None:
+    path.write_text(dump(LOOKED).replace('packaged = "m"', 'packaged = "smollm2-135m"'))
+    assert cli.main(["plan", str(path)]) == 0
+    words = "2 launches (about 2 of 8 rounds fit into its minutes)"
+    assert words in capsys.readouterr().out
+
+
+def test_nothing_is_left_of_what_looks_ended(path: Path, capsys: Capture) -> None:
+    asked = replace(LOOKED, sequential=Sequential())
+    path.write_text(dump(asked).replace('packaged = "m"', 'packaged = "smollm2-135m"'))
+    store = made(path.parent / "own", load(path))
+    for launch in store.plan().launches[3:]:
+        shutil.rmtree(store.folder(launch.id))
+    done = told(capsys, path, "--results", store.root)["done"]
+    assert (done["launches"], done["left_s"] > 5 * 60) == (3, True)
+    store.put_looks([Look(rounds=3, stop="decided")])
+    done = told(capsys, path, "--results", store.root)["done"]
+    assert (done["launches"], done["left_s"]) == (3, 0)
 
 
 def test_several_machines_share_the_rounds(path: Path, capsys: Capture) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from inferometer.analyze import analyze
 from inferometer.language import speaking
+from inferometer.several import analyze_several
 from inferometer.testing.results import Fixture, write_results
 from inferometer_reports import html, markdown, report_json, tables_csv
 from inferometer_reports.languages import load
@@ -76,3 +77,24 @@ def test_without_nodes_there_is_no_column(tmp_path: Path) -> None:
     assert "Node" not in markdown.render(found)["report.md"].decode()
     assert "Node by node" not in html.render(found)["report.html"].decode()
     assert "tables/nodes.csv" not in tables_csv.render(found)
+
+
+def test_of_pooled_directories_each_node_keeps_its_hardware(tmp_path: Path) -> None:
+    """One ran on nodes, the other on the machine itself."""
+    host = {"gpus": GPU["gpus"], "cpu_model": "made up"}
+    far = {"nodes": {"node-1": GPU, "node-2": GPU}}
+    where = {(s, r): f"node-{1 + r}" for s in "ab" for r in range(2)}
+    rates = {"a": 100.0, "b": 80.0}
+    write_results(
+        tmp_path / "far", Fixture(rates=rates, rounds=2, nodes=where, host=host | far, seed=1)
+    )
+    write_results(tmp_path / "near", Fixture(rates=rates, rounds=2, host=host, seed=2))
+    (group,) = analyze_several([tmp_path / "far", tmp_path / "near"]).groups
+    assert group.machine == "not shown to be one"
+    text = markdown.render(group.comparison)["report.md"].decode()
+    rows = [row for row in text.splitlines() if "2 x NVIDIA" in row and "made up |" in row]
+    assert [row.split(" | ")[:3] for row in rows] == [
+        ["| no node", "4", "2"],
+        ["| far/node-1", "2", "1"],
+        ["| far/node-2", "2", "1"],
+    ]
