@@ -21,7 +21,7 @@ ALONE = {"test_real_engines"}
 TIMED = """
 attached bench capacity_watch containers counting environment faults launch load_driver
 load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
-meters_nvml meters_replay meters_sysfs oracle processor soak watch work
+meters_nvml meters_replay meters_sysfs oracle processor server soak watch work
 """
 """Files of tests that judge how long something takes, by name."""
 

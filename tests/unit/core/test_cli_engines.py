@@ -78,7 +78,9 @@ def cache(tmp_path: Path, monkeypatch: Patch) -> Path:
         *entry_points(group="inferometer"),
         EntryPoint(name="tiny", value="tiny_plugin", group="inferometer"),
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(
+        plugins, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
     monkeypatch.setattr(environment, "accelerator", lambda: "cpu")
     monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"

@@ -38,7 +38,9 @@ def bench(monkeypatch: Patch) -> Bench:
         *entry_points(group="inferometer"),
         EntryPoint(name="bench", value="bench_plugin", group="inferometer"),
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(
+        plugins, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
     monkeypatch.setattr(environment, "accelerator", lambda: "cpu")
     return bench
 
