@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from inferometer.comparison import Kind
-from inferometer.errors import StorageError, UsageError
+from inferometer.errors import InconclusiveError, StorageError, UsageError
 from inferometer_plugins.simulator.laws import Roofline
 from inferometer_plugins.simulator.model import Params
 
@@ -169,7 +169,14 @@ def write(path: Path, calibration: Calibration) -> None:
 
     Raises:
         StorageError: it cannot be written.
+        InconclusiveError: it would be refused when read: no such engine can be simulated.
     """
+    problem = next(_problems(calibration), None)
+    if problem:
+        raise InconclusiveError(
+            f"what was fitted cannot be simulated: {problem}",
+            hint="Measure more load points, or longer: docs/how-to/plan-a-fleet.md.",
+        )
     content = msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n"
     part = path.with_name(f".{path.name}.part")
     try:

@@ -19,12 +19,18 @@ from inferometer_plugins.simulate.money import Bill, Price, bill
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from inferometer_plugins.calibration.file import Calibration
     from inferometer_plugins.fleet import Day, Summary
     from inferometer_plugins.simulator.loads import Lengths
 
+    Floats = NDArray[np.float64]
+
 KIND: Literal["simulated"] = "simulated"
 HOUR_S = 3600.0
+MINUTE = 60
+"""Seconds."""
 DRAWN = 100_000
 """Lengths that are drawn to see how long requests are."""
 BELIEVED = 0.999
@@ -325,15 +331,22 @@ def _lengths(found: Calibration, traffic: Traffic) -> list[str]:
 
 
 def _in_flight(found: Calibration, day: Day) -> list[str]:
-    """Say where replicas have more in flight than was calibrated, at the day's fullest moment."""
+    """Say where replicas have more in flight than was calibrated, in the day's fullest minute."""
     known = np.isfinite(day.e2e_s)  # of a lost request nobody knows how long it was there
-    ended = np.sort((day.at_s + day.e2e_s)[known])
-    edges = np.arange(0.0, day.day_s, day.bin_s)
-    begun = np.searchsorted(day.at_s[known], edges, side="right")
-    here = begun - np.searchsorted(ended, edges, side="right")
-    most = float(here.max(initial=0)) / max(day.fleet.replicas, 1)
+    ended_s = (day.at_s + day.e2e_s)[known]
+    most = fullest(day.at_s[known], ended_s, day.day_s) / day.fleet.replicas
     if most <= 1.05 * found.reach.in_flight:
         return []
     return [
         f"up to {most:.3g} requests in flight a replica, {found.reach.in_flight:.3g} calibrated"
     ]
+
+
+def fullest(at_s: Floats, ended_s: Floats, day_s: float) -> float:
+    """Return the highest mean in flight of a minute: a burst lasts minutes, a window seconds."""
+    seconds = np.arange(0.0, day_s)
+    here = np.searchsorted(at_s, seconds, side="right")
+    here -= np.searchsorted(np.sort(ended_s), seconds, side="right")
+    begins = np.arange(0, len(here), MINUTE)
+    counts = np.diff(np.append(begins, len(here)))
+    return float((np.add.reduceat(here, begins) / counts).max())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from tests.unit.simulator import virtual
@@ -19,7 +20,7 @@ from inferometer_plugins.calibration.file import Calibration
 from inferometer_plugins.calibration.power import NOTHING
 from inferometer_plugins.fleet import Failures, Fleet, Traffic
 from inferometer_plugins.simulate.money import Price, bill
-from inferometer_plugins.simulate.planning import ENERGY, Question, answer
+from inferometer_plugins.simulate.planning import ENERGY, Question, answer, fullest
 from inferometer_plugins.simulator.loads import Uniform, Workload
 from inferometer_plugins.simulator.model import Noise, Params, Power
 
@@ -180,6 +181,13 @@ def test_lost_requests_are_not_in_flight_for_ever(folder: Path) -> None:
     assert isinstance(lost, int)
     assert lost > 2 * 4 * found.reach.in_flight  # twice what all replicas may have
     assert it.extrapolated == []
+
+
+def test_a_burst_between_two_looks_is_seen() -> None:
+    at_s = np.full(200, 360.0)
+    assert fullest(at_s, at_s + 60, 86_400) == 200
+    assert fullest(at_s, at_s + 30, 90.0 + 360) == 100
+    assert fullest(at_s[:0], at_s[:0], 100) == 0
 
 
 def test_without_numba_it_says_how_slow_it_will_be(

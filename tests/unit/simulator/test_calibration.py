@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.unit.simulator import virtual
 
 from inferometer import api
@@ -153,6 +154,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path, found: Calibration) ->
     file.write(path, found)
     assert file.read(path) == found
     assert not list(tmp_path.glob(".*"))
+    with pytest.raises(InconclusiveError, match="cannot be simulated: start_s is -1"):
+        file.write(tmp_path / "none.json", replace(found, start_s=-1.0))
+    assert [it.name for it in tmp_path.iterdir()] == ["c.json"]
 
 
 def changed(found: Calibration, path: str, value: Any) -> bytes:
