@@ -66,7 +66,7 @@ def fitted(
 
     rung = Rung(study, forecasting(study), ())
     simulated = all(engine.name in machine.stand_ins for engine in study.engines)
-    for rung in ladder(study, forecasting, past.launch_sd(simulated=simulated)):
+    for rung in ladder(study, forecasting, past.launch_sd(simulated=simulated), spent):
         if spent(rung.takes) <= budget.amount:
             break
     fits = spent(rung.takes) <= budget.amount
