@@ -473,6 +473,8 @@ def test_without_a_price_there_is_a_reason_and_without_a_gpu_an_error() -> None:
         ("90m", 5400, "s"),
         ("90 min", 5400, "s"),
         ("3h", 10800, "s"),
+        ("3 hours", 10800, "s"),
+        ("1 hour 30 minutes", 5400, "s"),
         ("1h30m", 5400, "s"),
         ("1d", 86400, "s"),
         ("45s", 45, "s"),
@@ -491,7 +493,9 @@ def test_a_budget_is_a_time_gpu_hours_or_dollars(text: str, amount: float, unit:
     assert (found.amount, found.unit) == (amount, unit)
 
 
-@pytest.mark.parametrize("text", ["", "90", "h", "0m", "-3h", "3 hours ago", "1e9h", "40 eur", "∞"])
+@pytest.mark.parametrize(
+    "text", ["", "90", "h", "0m", "-3h", "3 hours ago", "3 months", "1e9h", "40 eur", "∞"]
+)
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--budget"):
         parse(text)
