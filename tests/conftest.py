@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 Kind = Literal["bytes", "bos", "metaspace"]
 ALONE = {"test_real_engines"}
 """They measure with all of the machine."""
+BUSY = {"test_ray", "test_load_hosts_ray"}
+"""They start a cluster, which is work for a machine with two processors."""
 TIMED = """
 attached bench capacity_watch containers counting environment faults launch load_driver
 load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
-meters_nvml meters_replay meters_sysfs oracle processor server soak watch work
+meters_nvml meters_replay meters_sysfs oracle processor sequential server soak
+watch work
 """
 """Files of tests that judge how long something takes, by name."""
 
@@ -35,12 +38,13 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what mostly waits for servers and fakes, what judges times, what computes."""
     for item in items:
+        name, engine = item.path.stem, item.get_closest_marker("engine")
         waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
-        if waits and not item.get_closest_marker("engine"):
-            item.add_marker("waiting")
-        elif item.path.stem.removeprefix("test_") in TIMED.split():
+        if name.removeprefix("test_") in TIMED.split():
             item.add_marker("timed")
-        elif item.path.stem not in ALONE:
+        elif waits and not engine and name not in BUSY:
+            item.add_marker("waiting")
+        elif name not in ALONE:
             item.add_marker("computing")
 
 

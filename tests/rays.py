@@ -85,7 +85,7 @@ def held(folder: Path) -> Iterator[Held]:
         yield Held(process)
         assert process.stdin is not None
         process.stdin.close()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
 
 
 class Held:

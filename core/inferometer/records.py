@@ -21,6 +21,8 @@ CHUNK = struct.Struct("<IHHq")
 """One streamed content event: request index, tokens in it, flags, arrival time in ns. 16 bytes."""
 CHUNK_COUNT_UNKNOWN = 1
 """Flag: the engine did not say how many tokens this chunk holds (``tokens`` is 0)."""
+NOT_ENGINES = frozenset({"simulated", "fixture"})
+"""Values of ``environment.kind`` of a launch that mean that no real engine was run."""
 
 RequestStatus = Literal["ok", "error", "cut"]
 Phase = Literal["probe", "warmup", "stagger", "load"]

@@ -19,6 +19,7 @@ from inferometer import chunklog, nodes
 from inferometer import store as files
 from inferometer.errors import UsageError
 from inferometer.records import (
+    NOT_ENGINES,
     Condition,
     Idle,
     LaunchRecord,
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=msgspec.Struct)
 BATCHES = 5
 """Equal parts of a window whose scatter is looked at (batch means)."""
-NOT_ENGINES = frozenset({"simulated", "fixture"})
-"""Values of ``environment.kind`` that mean that no real engine was run."""
 _DTYPES: dict[type[inspect.Type], Any] = {
     inspect.IntType: pl.Int64,
     inspect.FloatType: pl.Float64,

@@ -23,7 +23,11 @@ from inferometer.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.usefixtures("cache", "alone"), pytest.mark.waiting]
+pytestmark = [
+    pytest.mark.usefixtures("cache", "alone"),
+    pytest.mark.waiting,
+    pytest.mark.timeout(1800),  # a cluster, a driver and its tasks start, beside other tests
+]
 QUICK: Table = {"window_s": 0.5, "discard_s": 0.0, "probe": False, "idle_s": 0, "soak_s": 0}
 
 
@@ -64,7 +68,7 @@ def driver(study: Path, results: Path, rays: Held, *words: str) -> subprocess.Po
 
 
 def finished(process: subprocess.Popen[bytes]) -> str:
-    said = process.communicate(timeout=100)[1].decode()
+    said = process.communicate(timeout=900)[1].decode()
     assert process.returncode == 0, said
     return said
 
@@ -128,8 +132,8 @@ def test_a_node_that_dies_loses_its_launch_and_no_more(
     store = Store(tmp_path / "r")
     run = driver(study, store.root, rays)
     try:
-        assert until(lambda: len(store.whole_ids()) >= 2, 60)
-        assert until(lambda: len({each.node for each in look(store).nodes}) == 2, 60)
+        assert until(lambda: len(store.whole_ids()) >= 2, 300)
+        assert until(lambda: len({each.node for each in look(store).nodes}) == 2, 300)
         before = written_at(store)
         rays.tell("kill")
         said = finished(run)
@@ -141,7 +145,7 @@ def test_a_node_that_dies_loses_its_launch_and_no_more(
     assert len(store.whole_ids()) == 8
     assert before.items() <= written_at(store).items()
     assert not list((store.root / "partial").iterdir())
-    assert until(lambda: not using(store.root), 30)
+    assert until(lambda: not using(store.root), 300)
 
 
 def test_ctrl_c_leaves_nothing_and_the_same_command_resumes(
@@ -149,9 +153,9 @@ def test_ctrl_c_leaves_nothing_and_the_same_command_resumes(
 ) -> None:
     store = Store(tmp_path / "r")
     run = driver(study, store.root, rays)
-    assert until(lambda: store.whole_ids() and loaded(store), 60)
+    assert until(lambda: store.whole_ids() and loaded(store), 300)
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=60)
+    run.communicate(timeout=300)
     assert run.returncode != 0
     assert not using(store.root)
     assert not list((store.root / "partial").iterdir())
@@ -166,11 +170,11 @@ def test_ctrl_c_leaves_nothing_and_the_same_command_resumes(
 def test_nothing_is_left_of_a_run_that_is_killed(study: Path, rays: Held, tmp_path: Path) -> None:
     store = Store(tmp_path / "r")
     run = driver(study, store.root, rays)
-    assert until(lambda: loaded(store), 60)
+    assert until(lambda: loaded(store), 300)
     assert using(store.root)
     run.kill()
     run.communicate()
-    assert until(lambda: not using(store.root), 60)
+    assert until(lambda: not using(store.root), 300)
     assert look(store).state == "died"
 
 

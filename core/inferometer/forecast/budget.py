@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
 UNITS_S = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
-DURATION = re.compile(rf"(?:{NUMBER}\s*(d|h|min|m|s)\s*)")
+UNIT = "days?|d|hours?|h|minutes?|min|m|seconds?|s"
+DURATION = re.compile(rf"(?:{NUMBER}\s*({UNIT})\s*)")
 GPU_HOURS = re.compile(rf"{NUMBER}\s*gpu-?\s?h(?:ours?)?")
 DOLLARS = re.compile(rf"(?:\$\s*{NUMBER}|{NUMBER}\s*(?:usd|\$))")
 HINT = "Write 90m, 3h, 1h30m, '12 gpu-hours', 40usd or '$40' (quoted, or the shell takes it)."

@@ -65,7 +65,8 @@ def fitted(
         return used(takes, bills.bill(takes, rate), budget)
 
     rung = Rung(study, forecasting(study), ())
-    for rung in ladder(study, forecasting, past.launch_sd()):
+    simulated = all(engine.name in machine.stand_ins for engine in study.engines)
+    for rung in ladder(study, forecasting, past.launch_sd(simulated=simulated), spent):
         if spent(rung.takes) <= budget.amount:
             break
     fits = spent(rung.takes) <= budget.amount

@@ -15,12 +15,13 @@ import msgspec
 from msgspec import UNSET
 
 from inferometer import standing
+from inferometer.records import NOT_ENGINES
 from inferometer.store import capacities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from inferometer.plan import Launch, LoadPoint, Plan, Search
+    from inferometer.plan import Launch, LoadPoint, Search
     from inferometer.records import LaunchRecord, Window
     from inferometer.store import Store
     from inferometer.study import EngineEntry, ModelEntry
@@ -73,15 +74,20 @@ class Found(NamedTuple):
     words: str
 
 
+class Scatter(NamedTuple):
+    """The variance of one launch's log rate, its degrees of freedom, and whether no engine ran."""
+
+    variance: float
+    df: float
+    simulated: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Every past launch that is known, and how rates spread between launches.
-
-    ``spreads``: variances of the logarithm, each with its degrees of freedom.
-    """
+    """Every past launch that is known, and how rates spread between launches."""
 
     launches: tuple[Seen, ...] = ()
-    spreads: tuple[tuple[float, float], ...] = ()
+    spreads: tuple[Scatter, ...] = ()
 
     def knows(self, launch: Launch | Search) -> bool:
         """Say whether any past launch is of the same engine on the same model."""
@@ -107,13 +113,15 @@ class Past:
                     return Found(values, _words(launch, len(values), settings=settings, here=here))
         return None
 
-    def launch_sd(self) -> float | None:
+    def launch_sd(self, *, simulated: bool = False) -> float | None:
         """Return the standard deviation of one launch's rate in log units; None where unknown.
 
-        Launches that differ by more than :data:`MOST_SD` say nothing more.
+        Launches that differ by more than :data:`MOST_SD` say nothing more, and ``simulated`` ones
+        nothing of measured ones, nor the other way round.
         """
-        df = sum(each for _, each in self.spreads)
-        pooled = sum(v * each for v, each in self.spreads) / df if df else None
+        kept = [it for it in self.spreads if it.simulated == simulated]
+        df = sum(it.df for it in kept)
+        pooled = sum(it.variance * it.df for it in kept) / df if df else None
         return None if pooled is None else min(math.sqrt(pooled), MOST_SD)
 
 
@@ -145,7 +153,7 @@ def read(stores: Iterable[Store], host_sha256: str) -> Past:
         UsageError: one is no results directory, or damaged.
     """
     found: list[Seen] = []
-    spreads: list[tuple[float, float]] = []
+    spreads: list[Scatter] = []
     known: set[tuple[str, int, int]] = set()
     for store in stores:
         planned = {launch.id: launch for launch in store.plan().launches}
@@ -157,7 +165,7 @@ def read(stores: Iterable[Store], host_sha256: str) -> Past:
                 fresh.append((planned[record.id], record))
         if fresh:
             found += _seen(store, fresh, host_sha256)
-            spreads += _spreads(store)
+            spreads += _spreads(store, {record.id: record for _, record in fresh})
     return Past(tuple(found), tuple(spreads))
 
 
@@ -237,25 +245,27 @@ def _sound(seconds: float) -> float | None:
     return seconds if 0 <= seconds < LONGEST_S else None
 
 
-def _spreads(store: Store) -> Iterator[tuple[float, float]]:
+def _spreads(store: Store, records: Mapping[str, LaunchRecord]) -> Iterator[Scatter]:
     """Yield variances of one launch's log rate: from earlier studies, and as seen in this one.
 
     What was seen is a glance at each window, and differences between rounds are in it: on
-    average no smaller than what the analysis finds. Those between nodes are not.
+    average no smaller than what the analysis finds. Those between nodes are not. Rounds on a
+    server that was there already are no launches: they hardly spread.
     """
     for prior in store.priors():
         if prior.metric == RATE and prior.variance is not None and 0 <= prior.variance < MOST_TPS:
-            yield prior.variance, max(0.0, prior.df)
-    plan: Plan = store.plan()
-    planned = {launch.id: launch for launch in plan.launches}
-    cells: dict[tuple[str, ...], dict[str, float]] = {}
+            yield Scatter(prior.variance, max(0.0, prior.df), prior.simulated)
+    cells: dict[tuple[bool, str, str, str, str, str], dict[str, float]] = {}
     for event in standing.read(store.root):
         figure = event.figure
-        if figure is None or figure.launch not in planned:
+        record = records.get(figure.launch) if figure is not None else None
+        if figure is None or record is None or "url" in record.environment:
             continue
         if figure.output_tps is not None and 0 < figure.output_tps < MOST_TPS:
-            key = (figure.stack, figure.model, figure.workload, figure.load, event.node)
-            cells.setdefault(key, {})[figure.launch] = math.log(figure.output_tps)
-    for logs in cells.values():
+            simulated = record.environment.get("kind") in NOT_ENGINES
+            place = (figure.stack, figure.model, figure.workload, figure.load)
+            own = cells.setdefault((simulated, *place, record.node or ""), {})
+            own[figure.launch] = math.log(figure.output_tps)
+    for (simulated, *_), logs in cells.items():
         if len(logs) > 1:
-            yield statistics.variance(logs.values()), len(logs) - 1
+            yield Scatter(statistics.variance(logs.values()), len(logs) - 1, simulated)

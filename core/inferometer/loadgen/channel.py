@@ -24,6 +24,15 @@ BEAT_S = 1.0
 """A worker says so often that its loop runs."""
 
 
+def watched(end: socket.socket, silent_s: int) -> None:
+    """Have the kernel send at once, and end a connection whose other end is silent for so long."""
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, silent_s // 4))
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, silent_s // 4))
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silent_s * 1000)
+
+
 class Seal(Struct, kw_only=True):
     """Keys of both directions, and how many messages have gone each way."""
 

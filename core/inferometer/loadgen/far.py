@@ -18,7 +18,7 @@ import msgspec
 from inferometer import __version__
 from inferometer.errors import UsageError
 from inferometer.loadgen import clocks, handshake, wire
-from inferometer.loadgen.channel import Channel
+from inferometer.loadgen.channel import Channel, watched
 from inferometer.loadgen.deal import Dealer, Share, far_workers
 from inferometer.loadgen.handshake import LoadHostError
 from inferometer.loadgen.remote import TAIL, Remote
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from inferometer.loadgen.http import Target
     from inferometer.loadgen.offer import LoadPlan, Progress, Source
 
-SILENT_MS = 30_000
+SILENT_S = 30
 """A host that has not acknowledged what was sent for so long is gone: the kernel says so."""
 KEY = "authorization"
 
@@ -104,9 +104,7 @@ async def _link(host: Host, run: bytes) -> Link:
             f"load host {host.address} cannot be reached: {str(error) or type(error).__name__}",
             hint=f"Start it there: inferometer loadhost --listen {host.address}",
         ) from error
-    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_MS)
+    watched(end, SILENT_S)
     try:
         seal, hello = await handshake.enter(end, host.token, run, host.address)
     except BaseException:

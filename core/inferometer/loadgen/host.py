@@ -22,6 +22,7 @@ import uvloop
 from inferometer import __version__
 from inferometer.errors import MachineError
 from inferometer.loadgen import handshake
+from inferometer.loadgen.channel import watched
 from inferometer.loadgen.handshake import Guest, Hello, StrangerError
 from inferometer.loadgen.worker import Handed
 
@@ -36,6 +37,9 @@ MOST_GUESTS = 128
 """Connections at once that are not yet handed on."""
 END_S = 5.0
 """For the workers of a load to end, after which another one may begin."""
+SILENT_S = 120
+"""A conductor whose machine or network has gone for so long ends its load; one that has much to
+translate at the end of a load may not read for a while."""
 
 
 @dataclass
@@ -70,15 +74,14 @@ class LoadHost:
         try:
             with end:
                 end.setblocking(False)
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                watched(end, SILENT_S)
                 guest = await handshake.admit(end, self.token)
                 process = await self._begin(end, guest, peer)
         except StrangerError:
             self.told(f"{peer} does not know the token: refused")
             return
-        except (OSError, EOFError, TimeoutError):
-            self.told(f"{peer} went away, or said nothing")
+        except (OSError, EOFError) as error:
+            self.told(f"{peer} went away, or got no worker: {str(error) or 'it said nothing'}")
             return
         finally:
             self.unknown -= 1
@@ -91,13 +94,28 @@ class LoadHost:
         busy = await self._busy(guest.run)
         cores = len(os.sched_getaffinity(0))
         hello = Hello(version=__version__, cores=cores, busy=busy, keyed=bool(self.key))
-        await handshake.greet(end, guest, hello)
         if busy or self.running.get(guest.run, 0) >= MOST_WORKERS:
+            await handshake.greet(end, guest, hello)
             return None
-        if guest.run not in self.running:
+        self._enters(guest.run, peer)  # before anything is waited for: nobody else may begin now
+        try:
+            await handshake.greet(end, guest, hello)
+            return self._worker(end, guest)
+        except BaseException:
+            self._leaves(guest.run, peer)
+            raise
+
+    def _enters(self, run: bytes, peer: str) -> None:
+        if run not in self.running:
             self.told(f"{peer}: a load begins")
-        self.running[guest.run] = self.running.get(guest.run, 0) + 1
-        return self._worker(end, guest)
+        self.running[run] = self.running.get(run, 0) + 1
+
+    def _leaves(self, run: bytes, peer: str) -> None:
+        self.ended.set()
+        self.running[run] -= 1
+        if not self.running[run]:
+            del self.running[run]
+            self.told(f"{peer}: the load is over")
 
     async def _busy(self, run: bytes) -> bool:
         """Say whether another load is on; one that is just ending gets the time for it."""
@@ -123,21 +141,24 @@ class LoadHost:
         return process
 
     async def _mind(self, process: subprocess.Popen[bytes], run: bytes, peer: str) -> None:
-        loop, gone, pid = asyncio.get_running_loop(), asyncio.Event(), os.pidfd_open(process.pid)
-        loop.add_reader(pid, gone.set)
         try:
-            await gone.wait()
+            code = await _ended(process)
         finally:
-            loop.remove_reader(pid)
-            os.close(pid)
-        code = process.wait()
-        self.ended.set()
-        self.running[run] -= 1
+            self._leaves(run, peer)
         if code:
             self.told(f"{peer}: a worker ended with code {code}")
-        if not self.running[run]:
-            del self.running[run]
-            self.told(f"{peer}: the load is over")
+
+
+async def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Return the code of a process once it has ended."""
+    loop, gone, pid = asyncio.get_running_loop(), asyncio.Event(), os.pidfd_open(process.pid)
+    loop.add_reader(pid, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(pid)
+        os.close(pid)
+    return process.wait()
 
 
 def listen(address: str, port: int) -> socket.socket:

@@ -172,9 +172,12 @@ def kill_all(deadline_s: float) -> int:
         reap()
 
 
-def wait_for_end(engine: "subprocess.Popen[bytes]", shared: SharedMemory) -> None:
-    """Return when the engine has ended or our parent has let go of standard input."""
-    while engine.poll() is None:
+def wait_for_end(engine: "subprocess.Popen[bytes]", shared: SharedMemory, parent: int) -> None:
+    """Return when the engine has ended, standard input is let go of, or ``parent`` is gone.
+
+    Who started us sees ``parent`` alone, and takes its end for ours.
+    """
+    while engine.poll() is None and os.getppid() == parent:
         readable, _, _ = select.select([sys.stdin], [], [], 0.2)
         shared.look()
         if readable and not os.read(0, 4096):
@@ -267,7 +270,13 @@ def ignore(_number: int, _frame: object) -> None:
 
 
 def supervise(
-    grace_s: float, log: str, argv: list[str], folder: str, container: "dict[str, list[str]] | None"
+    grace_s: float,
+    log: str,
+    argv: list[str],
+    folder: str,
+    container: "dict[str, list[str]] | None",
+    *,
+    parent: int,
 ) -> int:
     """Run ``argv`` to its end, with ``folder`` for its temporary files; return our exit status."""
     shared = SharedMemory()
@@ -290,7 +299,7 @@ def supervise(
             say(error=f"{argv[0]}: {error.strerror}")
             return 127
     say(pid=engine.pid)
-    wait_for_end(engine, shared)
+    wait_for_end(engine, shared, parent)
     stopped = bool(container) and stop_container(container, engine, grace_s)
     stop(engine, grace_s)
     left = kill_all(15.0)
@@ -303,16 +312,18 @@ def supervise(
     return 0 if left == 0 else 1
 
 
-def relay() -> None:
-    """Go on as a child, and end as it does.
+def relay() -> int:
+    """Go on as a child, and end as it does; the child gets the number of its parent.
 
     What kills the children of a process that it ends, as Ray does with its workers, would end a
-    supervisor and leave its engine. A grandchild hears of that by standard input.
+    supervisor and leave its engine. A grandchild sees that its parent is gone.
     """
+    parent = os.getpid()
     child = os.fork()
     if child:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         os._exit(code if code >= 0 else 128 - code)
+    return parent
 
 
 def main() -> int:
@@ -323,7 +334,7 @@ def main() -> int:
     container = json.loads(sys.argv[3]) if start > 3 else None
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ignore)
-    relay()
+    parent = relay()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         folder = private_folder()
@@ -331,7 +342,7 @@ def main() -> int:
         say(error=f"no folder for temporary files: {error}")
         return 127
     try:
-        return supervise(grace_s, log, argv, folder, container)
+        return supervise(grace_s, log, argv, folder, container, parent=parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -18,7 +18,8 @@ from inferometer.engine import LaunchSpec
 from inferometer.errors import UsageError
 from inferometer.plan import stack_ids
 from inferometer.provenance import MACHINE
-from inferometer.tables import NOT_ENGINES, environment_sha256, model_name, stack_id
+from inferometer.records import NOT_ENGINES
+from inferometer.tables import environment_sha256, model_name, stack_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -407,13 +407,26 @@ def test_rates_seen_in_past_windows_say_how_launches_differ(tmp_path: Path) -> N
     (store.root / "events.jsonl").write_bytes(lines)
     known = past.read([store], HERE)
     assert known.launch_sd() == pytest.approx(0.0114, abs=1e-4)
-    on_nodes = [replace(it, node=f"node-{1 + place % 2}") for place, it in enumerate(events)]
-    lines = b"".join(msgspec.json.encode(event) + b"\n" for event in on_nodes)
-    (store.root / "events.jsonl").write_bytes(lines)
-    # each node has launches of its own rate, so only those of one differ
+    given = store.launches()
+
+    def remade(place: int, **changes: Any) -> None:
+        record = replace(given[place], **changes)
+        path = store.folder(record.id) / "launch.json"
+        path.write_bytes(msgspec.json.encode(record))
+
+    for place in range(4):  # each node has launches of its own rate: only those of one differ
+        remade(place, node=f"node-{1 + place % 2}")
     assert past.read([store], HERE).launch_sd() == pytest.approx(0.0, abs=1e-9)
+    for place in range(4):
+        remade(place, environment={"kind": "simulated"})
+    simulated = past.read([store], HERE)
+    assert simulated.launch_sd() is None
+    assert simulated.launch_sd(simulated=True) == known.launch_sd()
+    for place in range(4):
+        remade(place, environment={"url": "http://127.0.0.1:1"})
+    assert past.read([store], HERE).launch_sd() is None
     assert Past().launch_sd() is None
-    assert Past(spreads=((1e9, 3.0),)).launch_sd() == 1
+    assert Past(spreads=(past.Scatter(1e9, 3.0),)).launch_sd() == 1
 
 
 # -- what it costs -------------------------------------------------------------------------
@@ -460,6 +473,8 @@ def test_without_a_price_there_is_a_reason_and_without_a_gpu_an_error() -> None:
         ("90m", 5400, "s"),
         ("90 min", 5400, "s"),
         ("3h", 10800, "s"),
+        ("3 hours", 10800, "s"),
+        ("1 hour 30 minutes", 5400, "s"),
         ("1h30m", 5400, "s"),
         ("1d", 86400, "s"),
         ("45s", 45, "s"),
@@ -478,7 +493,9 @@ def test_a_budget_is_a_time_gpu_hours_or_dollars(text: str, amount: float, unit:
     assert (found.amount, found.unit) == (amount, unit)
 
 
-@pytest.mark.parametrize("text", ["", "90", "h", "0m", "-3h", "3 hours ago", "1e9h", "40 eur", "∞"])
+@pytest.mark.parametrize(
+    "text", ["", "90", "h", "0m", "-3h", "3 hours ago", "3 months", "1e9h", "40 eur", "∞"]
+)
 def test_what_is_no_budget_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="--budget"):
         parse(text)

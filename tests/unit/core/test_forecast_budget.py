@@ -57,6 +57,15 @@ def test_fewer_rounds_say_which_difference_is_found_no_more() -> None:
     )
 
 
+def test_no_round_is_given_up_for_nothing() -> None:
+    # two pairs of rounds of 300 s on two machines, and a probe: a fourth round takes no time
+    found = fit(study(rounds=4, loads=(1, 4, 16)), "619s", machines=2)
+    assert (found.used, found.study.protocol.rounds) == (460, 4)
+    assert concurrencies(found) == [1, 16]
+    five = fit(FIVE, "18m", machines=2)
+    assert [step.change for step in five.steps] == ["rounds: 5 -> 4"]
+
+
 def test_of_one_stack_fewer_rounds_widen_its_interval() -> None:
     (step,) = fit(FIVE, "1400s").steps
     assert step.loses.startswith("half width of a 95 % interval: 1.6% -> 3.3%, at a standard")

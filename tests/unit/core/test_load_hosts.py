@@ -7,9 +7,11 @@ import contextlib
 import dataclasses
 import itertools
 import random
+import secrets
 import socket
 import threading
 from typing import TYPE_CHECKING
+from unittest.mock import Mock
 
 import msgspec
 import psutil
@@ -20,6 +22,7 @@ from inferometer.bench.measure import measure
 from inferometer.bench.options import Options as BenchOptions
 from inferometer.errors import LaunchError, UsageError
 from inferometer.loadgen import clocks, far, handshake
+from inferometer.loadgen import host as serving_host
 from inferometer.loadgen.arrivals import Arrivals
 from inferometer.loadgen.channel import Channel, Seal
 from inferometer.loadgen.clocks import Clock, Sight
@@ -318,6 +321,30 @@ def test_a_host_sends_one_load_at_a_time(
         enough.set()
         thread.join()
         assert len(run(oracle, hosts, requests=4).requests) == 9
+
+
+def test_a_host_that_got_no_worker_started_is_free_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    serving = serving_host.LoadHost(TOKEN.encode(), told.append)
+    monkeypatch.setattr(serving, "_worker", Mock(side_effect=OSError("no more processes")))
+
+    async def met() -> list[bool]:
+        with serving_host.listen("127.0.0.1", 0) as listening:
+            task = asyncio.create_task(serving.serve(listening))
+            where = Host(f"127.0.0.1:{listening.getsockname()[1]}", TOKEN.encode())
+            busy = []
+            for _ in range(2):
+                link = await far._link(where, secrets.token_bytes(handshake.RUN))
+                busy.append(link.hello.busy)
+                with contextlib.suppress(ConnectionError):
+                    await asyncio.get_running_loop().sock_recv(link.end, 1)  # it closes
+                link.end.close()
+            task.cancel()
+            return busy
+
+    assert asyncio.run(met()) == [False, False]
+    assert not serving.running
+    assert any("no more processes" in line for line in told)
 
 
 def test_an_api_key_does_not_travel(hosts: tuple[Host, ...]) -> None:
