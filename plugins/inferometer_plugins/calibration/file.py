@@ -5,14 +5,14 @@ Untrusted when read: every field is checked, and what is wrong is one error that
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from inferometer.comparison import Kind
-from inferometer.errors import StorageError, UsageError
+from inferometer.errors import InconclusiveError, StorageError, UsageError
+from inferometer_plugins.simulator.laws import Roofline
 from inferometer_plugins.simulator.model import Params
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ LARGEST = 16 << 20
 """Bytes of a file that is read."""
 MOST_TOKENS = 1_000_000
 """A budget above it is no engine's, and tables of that size would be made."""
+LONGEST = 10_000
+"""Characters of a text."""
+LARGEST_NUMBER = 1e24
+"""Anything above it is no count and no measure; a law computed from it would overflow."""
 FASTEST_S = 1e-6
 """A step that takes less is none."""
 MAKE = "Make one: inferometer simulate calibrate RESULTS -o FILE."
@@ -165,7 +169,14 @@ def write(path: Path, calibration: Calibration) -> None:
 
     Raises:
         StorageError: it cannot be written.
+        InconclusiveError: it would be refused when read: no such engine can be simulated.
     """
+    problem = next(_problems(calibration), None)
+    if problem:
+        raise InconclusiveError(
+            f"what was fitted cannot be simulated: {problem}",
+            hint="Measure more load points, or longer: docs/how-to/plan-a-fleet.md.",
+        )
     content = msgspec.json.format(msgspec.json.encode(calibration), indent=1) + b"\n"
     part = path.with_name(f".{path.name}.part")
     try:
@@ -204,11 +215,21 @@ def read(path: Path) -> Calibration:
 def _problems(found: Calibration) -> Iterator[str]:
     """Yield what cannot be, in words with the field's path."""
     for path, value in _numbers(msgspec.to_builtins(found), ""):
-        if not math.isfinite(value):
-            yield f"{path} is {value}, and must be a finite number"
+        if not abs(value) < LARGEST_NUMBER:
+            yield f"{path} must be a number, and below {LARGEST_NUMBER:g}"
+    for path, text in _texts(msgspec.to_builtins(found), ""):
+        if len(text) > LONGEST:
+            yield f"{path} has {len(text)} characters, and must have at most {LONGEST}"
     if found.start_s < 0:
         yield f"start_s is {found.start_s}, and must not be below 0"
-    yield from _impossible(found.params)
+    for name in ("errors", "workload_errors"):
+        for place, it in enumerate(getattr(found, name)):
+            if not 0 <= it.median <= it.largest:
+                yield f"{name}[{place}] is {it.median:.3g} to {it.largest:.3g}: no absolute errors"
+    try:
+        yield from _impossible(found.params)
+    except ArithmeticError as error:
+        yield f"params.law tells no time of a step: {error}"
 
 
 def _impossible(params: Params) -> Iterator[str]:
@@ -225,11 +246,13 @@ def _impossible(params: Params) -> Iterator[str]:
         yield f"params.budget is {params.budget}, and must be at most {MOST_TOKENS:,}"
     if params.kv_tokens is not None and params.kv_tokens < 1:
         yield f"params.kv_tokens is {params.kv_tokens}, and must be at least 1"
-    if not any(line.fixed_s >= FASTEST_S for line in params.law.lines(0, 0)):
+    if isinstance(params.law, Roofline) and params.law.sizes.top_k > params.law.sizes.experts:
+        yield "params.law.sizes.top_k is above the number of experts"
+    elif not any(line.fixed_s >= FASTEST_S for line in params.law.lines(0, 0)):
         yield "params.law: a step takes less than a microsecond"
 
 
-def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
+def _numbers(value: Any, path: str) -> Iterator[tuple[str, float | int]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _numbers(item, f"{path}.{key}" if path else str(key))
@@ -237,7 +260,19 @@ def _numbers(value: Any, path: str) -> Iterator[tuple[str, float]]:
         for place, item in enumerate(value):
             yield from _numbers(item, f"{path}[{place}]")
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield path, float(value)
+        yield path, value
+
+
+def _texts(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield path, str(key)
+            yield from _texts(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from _texts(item, f"{path}[{place}]")
+    elif isinstance(value, str):
+        yield path, value
 
 
 def summary(held_out: Sequence[HeldOut]) -> list[Error]:

@@ -68,7 +68,7 @@ def fit(
         load = group[0].seen.load
         cell = cells.get((load.workload, load.load))
         value = cell.values.get(f"mean_power_w@{meter}") if cell else None
-        if value is None or value.value is None:
+        if value is None or value.value is None or value.value <= 0:
             continue
         kind = value.kind
         shares = [_shares(it.seen, params, start_s) for it in group]

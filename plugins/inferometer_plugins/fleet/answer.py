@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -41,12 +42,12 @@ class Slo(Struct, frozen=True, kw_only=True):
             raise ValueError(f"slo: share is {self.share}; it is a part of the requests, as 0.99")
 
     def met(self, day: Day) -> bool:
-        """Return whether a day meets every limit; requests lost or far too late count as misses."""
+        """Return whether a day meets every limit; requests lost or never begun count as misses."""
         limits: tuple[tuple[What, float | None], ...] = (
             *(("ttft", self.ttft_s), ("tpot", self.tpot_s), ("e2e", self.e2e_s)),
         )
-        return all(
-            day.percentiles(what, (self.share,))[0] <= limit
+        return not any(  # where there are no requests a percentile is NaN, and none is late
+            day.percentiles(what, (self.share,))[0] > limit
             for what, limit in limits
             if limit is not None
         )
@@ -103,8 +104,19 @@ def each(cases: Iterable[Case], workers: int = 1) -> list[Tried]:
         return [tried(it) for it in given]
     # spawned, for the caller may have threads, and a fork of those may hang
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        return list(pool.map(tried, given))
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_deaf) as pool:
+        try:
+            return list(pool.map(tried, given))
+        except BaseException:  # Ctrl-C as well: nobody waits for days that nobody will see
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _deaf() -> None:
+    """Leave Ctrl-C to the caller, who ends this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def smallest(

@@ -102,6 +102,8 @@ class Day:
     ttft_s: NDArray[np.float32]
     """[N] first token of the try that counts less first send."""
     e2e_s: NDArray[np.float32]
+    begun: NDArray[np.bool_]
+    """[N] whether it had its first token."""
     replica: NDArray[np.int32]
     """[N] where it last was; -1: nowhere."""
     cached: NDArray[np.int32]
@@ -128,15 +130,17 @@ class Day:
     def latencies(self, what: What) -> NDArray[np.float32]:
         """Return all of ``ttft``, ``tpot`` or ``e2e`` in seconds.
 
-        TPOT, (E2E - TTFT) / (output tokens - 1), is of requests with two output tokens or more
-        that finished or were lost.
+        TPOT, (E2E - TTFT) / (output tokens - 1), is of requests with two output tokens or more.
+        One that had no first token when the day ended is infinitely late, as a lost one is: a
+        fleet that leaves its queue waiting meets no limit. One between its tokens then is left out.
         """
         if what != "tpot":
             return self.ttft_s if what == "ttft" else self.e2e_s
         done = (self.output > 1) & (self.outcome == FINISHED)
         found = (self.e2e_s[done] - self.ttft_s[done]) / (self.output[done] - 1).astype(np.float32)
-        lost = int(np.count_nonzero((self.output > 1) & (self.outcome == LOST)))
-        return np.concatenate((found, np.full(lost, np.inf, np.float32)))
+        never = (self.outcome == LOST) | ((self.outcome == UNFINISHED) & ~self.begun)
+        never &= self.output > 1
+        return np.concatenate((found, np.full(np.count_nonzero(never), np.inf, np.float32)))
 
     def percentiles(self, what: What, shares: Sequence[float]) -> list[float]:
         """Return exact percentiles of ``ttft``, ``tpot`` or ``e2e`` in seconds.

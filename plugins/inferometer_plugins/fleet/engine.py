@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEAST_FACTOR = 0.2
+MOST = 2e9
+"""Requests: their numbers have 31 bits."""
+EVENTS = 1 << 18
+"""At once: a part of a second where compiled."""
 
 
 class Table(NamedTuple):
@@ -40,25 +44,27 @@ def simulate(fleet: Fleet, traffic: Traffic, *, seed: int, day_s: float = DAY_S)
     The same arguments give the same bytes, with numba and without.
 
     Raises:
-        ValueError: a request cannot fit into a replica's cache.
+        ValueError: a request cannot fit into a replica's cache, or there are too many.
 
     """
     # loading numba takes a second, so only who simulates waits for it
     from inferometer_plugins.fleet.compiling import COMPILED  # noqa: PLC0415
     from inferometer_plugins.fleet.kernel import run  # noqa: PLC0415
 
+    expected = traffic.requests_per_day * day_s / DAY_S
+    if expected > MOST:
+        raise ValueError(f"{expected:.3g} requests are more than can be numbered: simulate fewer")
     work = requests(traffic, seed, day_s)
     _check(fleet.params, work)
     state = _state(fleet, traffic, work, seed, day_s)
-    run(state)
+    while not run(state, EVENTS):
+        pass  # compiled code hears no signal, so that Ctrl-C waits for a part of the day alone
     return _day(fleet, traffic, state, seed, compiled=COMPILED)
 
 
 def _check(params: Params, work: Requests) -> None:
     if params.budget <= params.max_seqs:
         raise ValueError(f"a budget of {params.budget} tokens leaves none for prompts")
-    if len(work.at_s) > 2**31 - 2:
-        raise ValueError(f"{len(work.at_s)} requests are more than can be numbered: simulate less")
     if params.kv_tokens is not None and len(work.at_s):
         longest = int((work.prompt + work.output).max())
         if longest > params.kv_tokens:
@@ -188,6 +194,7 @@ def _day(fleet: Fleet, traffic: Traffic, s: at.State, seed: int, *, compiled: bo
         made=s.q[:, at.HAS],
         ttft_s=ttft,
         e2e_s=e2e,
+        begun=np.isfinite(ttft) & (s.t[:, at.TTFT] >= 0),
         replica=s.q[:, at.PLACE],
         cached=np.maximum(s.q[:, at.CACHED], 0),
         tries=s.q[:, at.TRIES],

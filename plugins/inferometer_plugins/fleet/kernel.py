@@ -18,6 +18,7 @@ from inferometer_plugins.fleet.state import (
     CACHED,
     CHANGE,
     CLOCK,
+    COMING,
     DECODING,
     DOWN,
     DRAINING,
@@ -304,19 +305,27 @@ def change(s: State, now: float) -> None:
 
 
 @entry
-def run(s: State) -> None:
-    """Let the day pass. Of events at the same time: outages, then arrivals, then ends of runs."""
-    x, g = s.x, s.g
-    for r in range(len(g)):
-        serve(s, r, 0.0)
-    coming, total = 0, len(s.at)
-    while True:
+def run(s: State, events: int) -> bool:
+    """Let up to so many events pass; return whether the day is over.
+
+    Of events at the same time: outages, then arrivals, then ends of runs.
+    """
+    x, y, g = s.x, s.y, s.g
+    if y[BOOT] == 0:
+        for r in range(len(g)):
+            serve(s, r, 0.0)
+    total = len(s.at)
+    for _ in range(events):
+        coming = y[COMING]
         arrival = s.at[coming] if coming < total else math.inf
         r = s.ranks[0, ORDER]
         end, outage = s.f[r, END], min(x[NEXT_CHANGE], x[WAVE_AT])
         now = min(arrival, end, outage)
         if now >= s.day_s:
-            break
+            for each in range(len(g)):
+                stop(s, each, s.day_s)
+            queued(s, 0, s.day_s)
+            return True
         if outage <= now:
             if x[WAVE_AT] <= now:
                 x[WAVE_AT] = math.inf
@@ -325,19 +334,24 @@ def run(s: State) -> None:
                 change(s, now)
         elif arrival <= now:
             send(s, coming, now)
-            coming += 1
+            y[COMING] += 1
         else:
-            finish(s, r, now)
-            if g[r, STATUS] == DRAINING and g[r, FLIGHT] == 0:
-                plan(s, r, now)
-                drained(s, r, now)
-            else:
-                if s.router == SHARED_QUEUE and s.y[HELD] > 0 and g[r, STATUS] == UP:
-                    take(s, r, now)
-                plan(s, r, now)
-    for r in range(len(g)):
-        stop(s, r, s.day_s)
-    queued(s, 0, s.day_s)
+            go_on(s, r, now)
+    return False
+
+
+@compiled
+def go_on(s: State, r: int, now: float) -> None:
+    """End the run of ``r`` and begin what comes next."""
+    g = s.g
+    finish(s, r, now)
+    if g[r, STATUS] == DRAINING and g[r, FLIGHT] == 0:
+        plan(s, r, now)
+        drained(s, r, now)
+        return
+    if s.router == SHARED_QUEUE and s.y[HELD] > 0 and g[r, STATUS] == UP:
+        take(s, r, now)
+    plan(s, r, now)
 
 
 @compiled

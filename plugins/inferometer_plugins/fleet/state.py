@@ -40,8 +40,8 @@ QUEUE_SINCE, NEXT_CHANGE, WAVE_AT = range(3)
 # y: whole numbers of the fleet; HELD requests are those that no replica has
 HELD_HEAD, HELD_TAIL, HELD, TURN, SERVING, IN_FLIGHT, QUEUED, QUEUE_MAX = range(8)
 MADE, WASTED, READ, PREEMPTED, FAILED, RESTARTED, RETRIED, HITS, LOOKUPS = range(8, 17)
-GAP, BOOT, WAVE_NEXT, WAVE_BUSY = range(17, 21)
-WHOLE = 21
+GAP, BOOT, WAVE_NEXT, WAVE_BUSY, COMING = range(17, 22)
+WHOLE = 22
 
 # q: HAS counts tokens made (of a sequence that decodes, as of when it was last read); LINK is the
 # next in a list (of one that decodes, its number among those that joined)

@@ -78,10 +78,17 @@ def fleet(*, files: tuple[Path, ...], as_json: bool, **given: Any) -> None:
     replicas, latencies, watts and dollars, with the error that each calibration was seen to make.
     """
     from inferometer_plugins.calibration import file
+    from inferometer_plugins.fleet.compiling import COMPILED
     from inferometer_plugins.simulate import answers, planning, questions, words
 
     asked = questions.question(given)
     found = [(path, file.read(path)) for path in files]
+    if not COMPILED:
+        click.echo(
+            "numba is not installed: plain Python says the same, more than a hundred times as "
+            "slowly (pip install 'inferometer[fleet]')",
+            err=True,
+        )
     answered = [planning.answer(str(path), one, asked) for path, one in found]
     if as_json:
         click.echo(words.as_json(answers.document(asked, answered)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import asdict, replace
 
 from inferometer.errors import UsageError
+from inferometer.numbers import percent
 from inferometer_plugins import fleet as fleets
 from inferometer_plugins.fleet import Fleet, Slo, Traffic, simulate, smallest
 from inferometer_plugins.simulate.money import Bill, Price, bill
@@ -17,16 +19,27 @@ from inferometer_plugins.simulate.money import Bill, Price, bill
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from inferometer_plugins.calibration.file import Calibration
     from inferometer_plugins.fleet import Day, Summary
     from inferometer_plugins.simulator.loads import Lengths
 
+    Floats = NDArray[np.float64]
+
 KIND: Literal["simulated"] = "simulated"
 HOUR_S = 3600.0
+MINUTE = 60
+"""Seconds."""
 DRAWN = 100_000
 """Lengths that are drawn to see how long requests are."""
 BELIEVED = 0.999
 """Of requests; the longest one in a thousand may lie beyond what was calibrated."""
+ENERGY = {
+    *("energy_j", "mean_w", "peak_w", "j_per_output_token"),
+    *("idle_j", "busy_j", "booting_j", "down_j"),
+}
+"""Of a summary: nothing where no watts are known."""
 TOK_S, JOULES = "output_tok_s", "energy_j_per_output_token"
 
 
@@ -108,6 +121,12 @@ def answer(file: str, found: Calibration, question: Question) -> Answer:
             f"{file}: {found.label} cannot be asked that: {error}",
             hint="Ask for shorter requests, another fleet, or another calibration.",
         ) from error
+    except (MemoryError, BrokenProcessPool) as error:
+        raise UsageError(
+            f"{file}: {found.label}: memory does not hold such a day: {error}",
+            hint="A request takes some 80 bytes in each of --workers processes: ask for fewer of "
+            "them, of replicas or of prefixes.",
+        ) from error
 
 
 def _answer(file: str, found: Calibration, question: Question) -> Answer:
@@ -131,7 +150,8 @@ def _answer(file: str, found: Calibration, question: Question) -> Answer:
         figures=[_figure(found, one) for one in said],
         bill=paid,
         extrapolated=beyond + _in_flight(found, day),
-        summary=_plain(summary),
+        remarks=[*begun.remarks, *_unsaid(question, paid)],
+        summary=_plain(summary, powered=found.power.reason is None),
     )
 
 
@@ -194,12 +214,23 @@ def _empty(file: str, found: Calibration) -> Answer:
     )
 
 
-def _plain(summary: Summary) -> dict[str, object]:
-    """Return a summary as JSON has it: what is not finite is null."""
+def _plain(summary: Summary, *, powered: bool) -> dict[str, object]:
+    """Return a summary as JSON has it: what is not finite, or hangs on unknown watts, is null."""
+    unknown = set() if powered else ENERGY
     return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        name: None
+        if name in unknown or (isinstance(value, float) and not math.isfinite(value))
+        else value
         for name, value in asdict(summary).items()
     }
+
+
+def _unsaid(question: Question, paid: Bill | None) -> Iterator[str]:
+    """Yield what an answer leaves out or adds that nobody would see."""
+    if paid is not None and question.price.usd_per_kwh is not None and paid.energy_usd is None:
+        yield "the bill is without energy: no watts are known"
+    if question.fleet.cached_prefixes and question.traffic.prefixes:
+        yield "what shared beginnings save is the fleet's own model: no error above speaks for it"
 
 
 def _remarks(found: Calibration) -> list[str]:
@@ -209,6 +240,8 @@ def _remarks(found: Calibration) -> list[str]:
     assumed = [it.name for it in found.limits if it.origin == "assumed"]
     if assumed:
         remarks.append(f"assumed, for the engine did not tell: {', '.join(assumed)}")
+    if found.power.kind not in {None, "measured"}:
+        remarks.append(f"watts are of meter {found.power.meter}, {found.power.kind}")
     if found.power.note:
         remarks.append(found.power.note)
     if not found.errors:
@@ -230,12 +263,13 @@ class _Said(NamedTuple):
 def _figure(found: Calibration, said: _Said) -> Figure:
     error, unseen = found.error(said.of), found.workload_error(said.of)
     known = said.value is not None and math.isfinite(said.value)
+    nobody = said.value is not None and math.isnan(said.value)
     return Figure(
         name=said.name,
         title=said.title,
         unit=said.unit,
         value=said.value if known else None,
-        reason=None if known else said.reason,
+        reason=None if known else "too_few_samples" if nobody else said.reason,
         calibrated=said.of,
         error_median=error.median if error else None,
         error_largest=error.largest if error else None,
@@ -247,12 +281,13 @@ def _figure(found: Calibration, said: _Said) -> Figure:
 
 def _latencies(found: Calibration, summary: Summary) -> Iterator[_Said]:
     """Yield latencies in ms, from the send, and tokens."""
+    late = "failed" if summary.lost > summary.unfinished else "fell_behind"  # if infinite
     for what, title in (("ttft", "TTFT"), ("tpot", "TPOT"), ("e2e", "E2E")):
         before_s = 0.0 if what == "tpot" else found.start_s
         for share in (50, 99):
             name = f"{what}_p{share}_ms"
             value = 1e3 * (float(getattr(summary, f"{what}_p{share}_s")) + before_s)
-            yield _Said(name, f"{title} p{share}", "ms", value, name, "slo_never_met")
+            yield _Said(name, f"{title} p{share}", "ms", value, name, late)
     yield _Said(TOK_S, "output tokens", "tok/s", summary.output_tok_s, TOK_S, "too_few_samples")
 
 
@@ -290,20 +325,28 @@ def _lengths(found: Calibration, traffic: Traffic) -> list[str]:
     for what, lengths, most in sides:
         drawn = lengths.draw(rng, DRAWN)
         if np.quantile(drawn, BELIEVED) > 1.05 * most:
-            share = float((drawn > most).mean())
-            beyond.append(f"{share:.0%} of the {what} are longer than {most} tokens")
+            share = percent(100 * float((drawn > most).mean()))
+            beyond.append(f"{share} of the {what} are longer than {most} tokens")
     return beyond
 
 
 def _in_flight(found: Calibration, day: Day) -> list[str]:
-    """Say where replicas have more in flight than was calibrated, at the day's fullest moment."""
-    ended = np.sort((day.at_s + day.e2e_s)[np.isfinite(day.e2e_s)])
-    edges = np.arange(0.0, day.day_s, day.bin_s)
-    begun = np.searchsorted(np.sort(day.at_s), edges, side="right")
-    here = begun - np.searchsorted(ended, edges, side="right")
-    most = float(here.max(initial=0)) / max(day.fleet.replicas, 1)
+    """Say where replicas have more in flight than was calibrated, in the day's fullest minute."""
+    known = np.isfinite(day.e2e_s)  # of a lost request nobody knows how long it was there
+    ended_s = (day.at_s + day.e2e_s)[known]
+    most = fullest(day.at_s[known], ended_s, day.day_s) / day.fleet.replicas
     if most <= 1.05 * found.reach.in_flight:
         return []
     return [
         f"up to {most:.3g} requests in flight a replica, {found.reach.in_flight:.3g} calibrated"
     ]
+
+
+def fullest(at_s: Floats, ended_s: Floats, day_s: float) -> float:
+    """Return the highest mean in flight of a minute: a burst lasts minutes, a window seconds."""
+    seconds = np.arange(0.0, day_s)
+    here = np.searchsorted(at_s, seconds, side="right")
+    here -= np.searchsorted(np.sort(ended_s), seconds, side="right")
+    begins = np.arange(0, len(here), MINUTE)
+    counts = np.diff(np.append(begins, len(here)))
+    return float((np.add.reduceat(here, begins) / counts).max())

@@ -33,6 +33,7 @@ def question(given: dict[str, Any]) -> Question:
             "give either --replicas, or a limit that is to be met (--ttft-ms, --tpot-ms, --e2e-ms)",
             hint="With a limit the fewest replicas that meet it are found.",
         )
+    _together(given)
     try:
         return Question(
             traffic=Traffic(
@@ -59,6 +60,21 @@ def question(given: dict[str, Any]) -> Question:
         )
     except ValueError as error:
         raise UsageError(str(error), hint="See: inferometer simulate fleet --help") from error
+
+
+def _together(given: dict[str, Any]) -> None:
+    """Refuse what would say nothing without something else."""
+    shared = given["prefixes"] is not None
+    if given["cached_prefixes"] and not shared:
+        raise UsageError(
+            "--cached-prefixes without --prefixes keeps what no prompt has",
+            hint="Say which beginnings prompts share: --prefixes COUNT,ZIPF,SHARE.",
+        )
+    if given["router"] == "prefix-aware" and not (shared and given["cached_prefixes"]):
+        raise UsageError(
+            "--router prefix-aware needs beginnings to go by, and replicas that keep them",
+            hint="Give --prefixes COUNT,ZIPF,SHARE and --cached-prefixes N.",
+        )
 
 
 def _slo(given: dict[str, Any]) -> Slo | None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from inferometer_plugins.fleet import OFFICE, Fleet, Slo, Traffic, Tried, simulate, smallest
+from inferometer_plugins.fleet import OFFICE, Fleet, Slo, Traffic, Tried, engine, simulate, smallest
+from inferometer_plugins.fleet import answer as answer_of
 from inferometer_plugins.fleet.answer import Case, between, each, grown, least
+from inferometer_plugins.simulator.loads import Uniform, Workload
 
 pytestmark = pytest.mark.timeout(600)  # whoever comes first compiles
 TRAFFIC = Traffic(requests_per_day=5e6, hourly=OFFICE)
@@ -84,3 +91,48 @@ def test_a_service_level_says_something() -> None:
     for wrong in wrongs:
         with pytest.raises(ValueError, match="slo"):
             wrong()
+
+
+def test_a_queue_that_is_left_waiting_meets_no_limit() -> None:
+    # few at once are quick however many wait: what never had a first token counts as well
+    fleet = Fleet(params=replace(Fleet().params, max_seqs=4))
+    slo = Slo(tpot_s=0.05)
+    answer = smallest(fleet, TRAFFIC, slo, seed=1, day_s=LENGTH_S)
+    assert answer.replicas is not None
+    assert answer.replicas > 10
+    assert answer.summary is not None
+    assert answer.summary.unfinished < 0.05 * answer.summary.offered
+
+
+def test_nobody_is_late_where_nobody_comes() -> None:
+    one = Workload(name="one", prompt=Uniform(8, 1), output=Uniform(1, 1))
+    quiet = Traffic(requests_per_day=100, workload=one)
+    assert smallest(Fleet(), quiet, Slo(tpot_s=0.01), seed=1, day_s=3600, most=3).replicas == 1
+
+
+def test_a_day_in_parts_is_the_same_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    # between parts Ctrl-C is heard, which compiled code does not
+    whole = simulate(Fleet(replicas=2), TRAFFIC, seed=1, day_s=60)
+    monkeypatch.setattr(engine, "EVENTS", 7)
+    parts = simulate(Fleet(replicas=2), TRAFFIC, seed=1, day_s=60)
+    assert np.array_equal(whole.e2e_s, parts.e2e_s)
+    assert whole.summary() == parts.summary()
+
+
+def test_more_requests_than_can_be_numbered_are_refused_before_they_are_drawn() -> None:
+    with pytest.raises(ValueError, match=r"1e\+12 requests are more than can be numbered"):
+        simulate(Fleet(), Traffic(requests_per_day=1e12), seed=1)
+
+
+def killed(case: Case) -> Tried:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_processes_are_ended_when_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = set(multiprocessing.active_children())
+    cases = [Case(fleet=Fleet(), traffic=TRAFFIC, seed=1, day_s=60)] * 2
+    monkeypatch.setattr(answer_of, "tried", killed)
+    with pytest.raises(BrokenProcessPool):
+        each(cases, workers=2)
+    assert set(multiprocessing.active_children()) <= before

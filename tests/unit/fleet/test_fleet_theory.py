@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from inferometer_plugins.fleet import (
     ROUTERS,
+    Day,
     Failures,
     Fleet,
     Prefixes,
@@ -58,26 +59,34 @@ def erlang_c(servers: int, load: float) -> float:
     return blocked / (1 - load * (1 - blocked))
 
 
-@pytest.mark.parametrize(("servers", "aimed"), [(c, rho) for c in (1, 4, 16) for rho in (0.6, 0.8)])
-def test_a_shared_queue_waits_as_erlang_says(servers: int, aimed: float) -> None:
-    count = 4e6 if servers == 16 else 1.5e6
+def waits(servers: int, aimed: float, seed: int) -> tuple[Day, list[float]]:
+    """Return a day, and what it says over what Erlang says: who waits, how long, how many."""
+    count = 2.5e6 if servers == 16 else 1.5e6
     rate = aimed * servers / (MEAN * STEP_S)
     fleet = Fleet(params=SERVER, replicas=servers, router="shared-queue")
     traffic = Traffic(requests_per_day=86_400 * rate, workload=EXPONENTIAL)
-    day = simulate(fleet, traffic, seed=11, day_s=count / rate)
+    day = simulate(fleet, traffic, seed=seed, day_s=count / rate)
     served_s = day.output * STEP_S
     waited_s = (day.e2e_s - served_s)[day.outcome == 1]
     # the load that came, not the one that was aimed at: it lowers what chance does to the waits
     load = served_s.sum() / (servers * day.day_s)
     assert load == pytest.approx(aimed, rel=0.005)
-    waits = erlang_c(servers, load)
-    # latencies are kept in single precision; who waits does so for a part of a step at least
-    assert np.mean(waited_s > 0.01 * STEP_S) == pytest.approx(waits, rel=0.02)
-    mean_wait_s = waits * served_s.mean() / (servers * (1 - load))
-    assert waited_s.mean() == pytest.approx(mean_wait_s, rel=0.02)
-    queue = len(day.at_s) / day.day_s * mean_wait_s
-    assert day.summary().queue_mean == pytest.approx(queue, rel=0.02)
     assert day.summary().busy_share == pytest.approx(load, rel=0.001)
+    share = erlang_c(servers, load)
+    mean_s = share * served_s.mean() / (servers * (1 - load))
+    queue = len(day.at_s) / day.day_s * mean_s
+    # latencies are kept in single precision; who waits does so for a part of a step at least
+    waiting = float(np.mean(waited_s > 0.01 * STEP_S)) / share
+    return day, [waiting, float(waited_s.mean()) / mean_s, day.summary().queue_mean / queue]
+
+
+@pytest.mark.parametrize(("servers", "aimed"), [(c, rho) for c in (1, 4, 16) for rho in (0.6, 0.8)])
+def test_a_shared_queue_waits_as_erlang_says(servers: int, aimed: float) -> None:
+    # one seed's mean wait is off by 1 % and more (standard deviation), so that 2 % of one would
+    # be luck; the mean of four is three such deviations from it
+    found = [waits(servers, aimed, seed) for seed in range(1, 5)]
+    assert np.mean([it for _, it in found], axis=0) == pytest.approx([1, 1, 1], rel=0.02)
+    day = found[0][0]
     # a busy server draws 100 + 30 W, and 50 W more for all steps but the first of each answer
     first = len(day.at_s) * STEP_S
     watts = 100 * servers + 80 * day.seconds[:, 1].sum() / day.day_s - 50 * first / day.day_s

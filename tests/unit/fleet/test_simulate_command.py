@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from tests.unit.simulator import virtual
@@ -16,7 +17,11 @@ from inferometer.command import Command
 from inferometer.errors import StorageError
 from inferometer_plugins.calibration import file
 from inferometer_plugins.calibration.file import Calibration
+from inferometer_plugins.calibration.power import NOTHING
+from inferometer_plugins.fleet import Failures, Fleet, Traffic
 from inferometer_plugins.simulate.money import Price, bill
+from inferometer_plugins.simulate.planning import ENERGY, Question, answer, fullest
+from inferometer_plugins.simulator.loads import Uniform, Workload
 from inferometer_plugins.simulator.model import Noise, Params, Power
 
 WORKLOADS = (("even", 100, 100), ("reading", 1000, 20), ("writing", 300, 200))
@@ -121,9 +126,76 @@ def test_the_text_says_simulated_and_what_lies_beyond(
     out = capsys.readouterr().out
     assert out.startswith("SIMULATED: 5000 requests a day")
     assert "calibration error (median, largest), left out:" in out
-    assert "EXTRAPOLATED: 100% of the prompts are longer than" in out
+    assert "EXTRAPOLATED: 100 % of the prompts are longer than" in out
     assert "note: calibrated from simulated launches" in out
     assert "n/a (no price given)" in out
+
+
+def test_without_watts_nothing_says_zero_joules(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = file.read(folder / "c.json")
+    power = replace(found.power, meter=None, kind=None, reason="no_sensor")
+    none = replace(found, power=power, params=replace(found.params, power=NOTHING))
+    file.write(tmp_path / "none.json", none)
+    words = (*DAY, "--replicas", "1", "--price-per-hour", "3", "--usd-per-kwh", "0.2")
+    (it,) = answers(capsys, tmp_path / "none.json", *words)
+    assert {it["summary"][name] for name in ENERGY} == {None}
+    assert figures(it)["energy_kwh"]["reason"] == "no_sensor"
+    assert figures(it)["usd_per_day"]["value"] == 72
+    assert "the bill is without energy: no watts are known" in it["remarks"]
+
+
+def test_what_speaks_for_a_figure_is_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = file.read(folder / "c.json")
+    estimated = replace(found.power, meter="cpu-time", kind="estimated")
+    file.write(tmp_path / "c.json", replace(found, power=estimated))
+    words = (*DAY, "--replicas", "1", "--prefixes", "9,1,0.5", "--cached-prefixes", "9")
+    (it,) = answers(capsys, tmp_path / "c.json", *words, "--router", "prefix-aware")
+    assert "watts are of meter cpu-time, estimated" in it["remarks"]
+    assert any("no error above speaks for it" in remark for remark in it["remarks"])
+    slow = replace(found, params=replace(found.params, slowdown=1000.0))
+    file.write(tmp_path / "slow.json", slow)
+    (late,) = answers(capsys, tmp_path / "slow.json", *words)
+    assert figures(late)["tpot_p99_ms"]["reason"] == "fell_behind"
+
+
+def test_lost_requests_are_not_in_flight_for_ever(folder: Path) -> None:
+    found = file.read(folder / "c.json")
+    asked = Question(
+        traffic=Traffic(
+            requests_per_day=1e5,
+            workload=Workload(name="even", prompt=Uniform(100, 1), output=Uniform(100, 1)),
+        ),
+        fleet=Fleet(replicas=4, retries=0, boot_s=0, failures=Failures(every_s=300, repair_s=0)),
+        slo=None,
+        most=1,
+        price=Price(),
+        seed=1,
+    )
+    it = answer("c.json", found, asked)
+    assert it.summary is not None
+    lost = it.summary["lost"]
+    assert isinstance(lost, int)
+    assert lost > 2 * 4 * found.reach.in_flight  # twice what all replicas may have
+    assert it.extrapolated == []
+
+
+def test_a_burst_between_two_looks_is_seen() -> None:
+    at_s = np.full(200, 360.0)
+    assert fullest(at_s, at_s + 60, 86_400) == 200
+    assert fullest(at_s, at_s + 30, 90.0 + 360) == 100
+    assert fullest(at_s[:0], at_s[:0], 100) == 0
+
+
+def test_without_numba_it_says_how_slow_it_will_be(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferometer_plugins.fleet.compiling.COMPILED", False)
+    assert cli.main(["simulate", "fleet", str(folder / "c.json"), *DAY, "--replicas", "1"]) == 0
+    assert "numba is not installed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -137,6 +209,10 @@ def test_the_text_says_simulated_and_what_lies_beyond(
         ([*DAY, "--replicas", "1", "--bursts", "2,3"], "is not FACTOR,EVERY_S,LENGTH_S"),
         ([*DAY, "--replicas", "1", "--bursts", "-2,3,4"], "factor is -2"),
         ([*DAY, "--replicas", "1", "--price", "absent"], "no price with id 'absent'"),
+        ([*DAY, "--replicas", "1", "--cached-prefixes", "9"], "without --prefixes"),
+        ([*DAY, "--replicas", "1", "--router", "prefix-aware"], "needs beginnings to go by"),
+        ([*DAY, "--replicas", "1", "--prefixes", "1e14,1,0.5"], "memory does not hold such a day"),
+        (["--requests-per-day", "1e12", "--replicas", "1"], "more than can be numbered"),
         ([*DAY, "--ttft-ms", "1e-6", "--most", "2"], "pass before the first step alone"),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.unit.simulator import virtual
 
 from inferometer import api
@@ -152,6 +154,9 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path, found: Calibration) ->
     file.write(path, found)
     assert file.read(path) == found
     assert not list(tmp_path.glob(".*"))
+    with pytest.raises(InconclusiveError, match="cannot be simulated: start_s is -1"):
+        file.write(tmp_path / "none.json", replace(found, start_s=-1.0))
+    assert [it.name for it in tmp_path.iterdir()] == ["c.json"]
 
 
 def changed(found: Calibration, path: str, value: Any) -> bytes:
@@ -162,7 +167,21 @@ def changed(found: Calibration, path: str, value: Any) -> bytes:
     for name in parents:
         at = at[name]
     at[last] = value
-    return msgspec.json.encode(tree)
+    return json.dumps(tree).encode()  # of any size of number
+
+
+def error(median: float, largest: float) -> dict[str, Any]:
+    sizes = {"median": median, "largest": largest}
+    return {"metric": "x", "points": 1, "largest_at": "here", **sizes}
+
+
+def roofline(flops_s: float = 1e15, top_k: int = 2) -> dict[str, Any]:
+    sizes = {"always_bytes": 1e9, "flops_per_token": 1e9, "kv_bytes_per_token": 1e5}
+    return {
+        "type": "roofline",
+        "hardware": {"flops_s": flops_s, "bytes_s": 1e12, "memory_bytes": 8e10},
+        "sizes": {**sizes, "experts": 8, "top_k": top_k, "expert_bytes": 1e9},
+    }
 
 
 @pytest.mark.parametrize(
@@ -180,6 +199,13 @@ def changed(found: Calibration, path: str, value: Any) -> bytes:
         ("params.noise.slow_s", 0.0, "must be above 0"),
         ("start_s", -1.0, "start_s is -1.0"),
         ("errors", [{"metric": "x"}], "missing required field"),
+        ("errors", [error(0.1, -1.0)], "0.1 to -1: no absolute errors"),
+        ("workload_errors", [error(-0.2, 0.1)], "no absolute errors"),
+        ("params.power.base_w", 1e300, "must be a number, and below"),
+        ("params.max_seqs", 10**400, "must be a number, and below"),
+        ("params.law", roofline(flops_s=0), "tells no time of a step: float division by zero"),
+        ("params.law", roofline(top_k=9), "top_k is above the number of experts"),
+        ("label", "x" * 20_000, "label has 20000 characters"),
     ],
 )
 def test_a_file_that_cannot_be_is_one_clear_error(
