@@ -9,7 +9,7 @@ import pytest
 
 from inferometer.cli import executing
 from inferometer.errors import MachineError, UsageError
-from inferometer.executor import Node, Order
+from inferometer.executor import Lost, Node, Order
 from inferometer.plugins import Registry
 from inferometer_plugins.executors import carry
 from inferometer_plugins.executors.ray import RayCluster, RayExecutor, share_of
@@ -27,9 +27,10 @@ class Reference:
 
 
 class FakeRay:
-    """As much of Ray as a cluster needs to hand over a task."""
+    """As much of Ray as a cluster needs to hand over a task, which is never placed."""
 
     def __init__(self, *nodes: dict[str, float]) -> None:
+        self.cancelled: list[object] = []
         self.asked: dict[str, Any] = {}
         self._nodes = [
             {
@@ -50,6 +51,12 @@ class FakeRay:
     def options(self, **options: Any) -> Any:
         self.asked = options
         return SimpleNamespace(remote=lambda *_: Reference())
+
+    def wait(self, refs: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return [], refs
+
+    def cancel(self, ref: object) -> None:
+        self.cancelled.append(ref)
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(get_node_id=lambda: "0" * 56)
@@ -78,6 +85,21 @@ def test_lanes_share_a_node(tmp_path: Path) -> None:
     found.start(Order(id="o", node=found.nodes()[0], content=b""))
     assert (ray.asked["num_cpus"], "num_gpus" in ray.asked) == (2.0, False)
     assert [share_of(1, 4), share_of(8, 3)] == [0.25, 2.0]
+
+
+def test_a_node_that_has_other_work_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, ray = cluster(tmp_path, {"CPU": 8.0})
+    found.start(Order(id="o", node=found.nodes()[0], content=b""))
+    assert not found.heard(0.0)
+    monkeypatch.setattr("inferometer_plugins.executors.ray.WAIT_S", -1.0)
+    (lost,) = found.heard(0.0)
+    assert isinstance(lost, Lost)
+    assert (lost.id, lost.node_gone, lost.begun) == ("o", True, False)
+    assert "other work" in lost.why
+    assert len(ray.cancelled) == 1
+    assert not found.heard(0.0)
 
 
 def test_too_few_nodes_are_an_error_that_says_how_many(
