@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 WAIT_S = 600.0
 """For as many nodes as were asked for, and for an order to begin on one that is free of ours."""
+MEET_S = 20.0
+"""For a cluster to take a connection."""
 SETTLE_S = 10.0
 """For messages whose senders are done."""
 CANCEL_S = 150.0
@@ -86,8 +89,9 @@ def joined(address: str) -> Any:
         ) from error
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _meet(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OverflowError, OSError) as error:
         raise MachineError(
             "no Ray cluster can be joined",  # kept in results, where no address belongs
             hint=f"At {address}: {error}. Start one (`ray start --head`), or give --address.",
@@ -95,6 +99,13 @@ def joined(address: str) -> Any:
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end us without our clean-up
     return ray
+
+
+def _meet(address: str) -> None:
+    """Raise OSError where nothing listens at ``HOST:PORT``: Ray would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=MEET_S).close()
 
 
 class RayCluster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,17 @@ def test_too_few_nodes_are_an_error_that_says_how_many(
     found, _ = cluster(tmp_path, {"CPU": 8.0}, nodes=2)
     with pytest.raises(MachineError, match=r"has 1 nodes .* not 2"):
         found.nodes()
+
+
+def test_an_address_where_nothing_listens_is_said_at_once(tmp_path: Path) -> None:
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        options = {"address": f"127.0.0.1:{bound.getsockname()[1]}"}
+        with (
+            pytest.raises(MachineError, match="no Ray cluster can be joined"),
+            RayExecutor().open(options, tmp_path, "0" * 64),
+        ):
+            raise AssertionError
 
 
 @pytest.mark.parametrize(
