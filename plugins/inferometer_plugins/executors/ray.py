@@ -94,7 +94,8 @@ def joined(address: str) -> Any:
     except (ConnectionError, RuntimeError, ValueError, OverflowError, OSError) as error:
         raise MachineError(
             "no Ray cluster can be joined",  # kept in results, where no address belongs
-            hint=f"At {address}: {error}. Start one (`ray start --head`), or give --address.",
+            hint=f"At {address}: {error}. Start one (`ray start --head`), or give --address; "
+            "of one with a token, set RAY_AUTH_MODE=token here, too.",
         ) from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end us without our clean-up
