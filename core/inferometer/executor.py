@@ -74,8 +74,9 @@ class Lost:
     id: str
     why: str
     node_gone: bool = False
+    """Nothing more can be given to its node."""
     begun: bool = True
-    """False where it never began: the node was gone before."""
+    """False where it never began: the node was gone before, or had no room."""
 
 
 Heard = Said | Done | Lost

@@ -276,7 +276,7 @@ class Spread:
             case Lost():
                 self._again(given, launch, answer.why, begun=answer.begun)
                 if answer.node_gone:
-                    self._drop(given.node, "the node is gone")
+                    self._drop(given.node, answer.why)
 
     def _fails(self, launch: Launch) -> None:
         self.lost.add(_key(launch))

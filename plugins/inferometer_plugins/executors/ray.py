@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from inferometer.executor import Cluster, Option, Order
 
 WAIT_S = 600.0
-"""For as many nodes as were asked for."""
+"""For as many nodes as were asked for, and for an order to begin on one that is free of ours."""
+MEET_S = 20.0
+"""For a cluster to take a connection."""
 SETTLE_S = 10.0
 """For messages whose senders are done."""
 CANCEL_S = 150.0
@@ -86,15 +89,24 @@ def joined(address: str) -> Any:
         ) from error
     handler = signal.getsignal(signal.SIGTERM)
     try:
+        _meet(address)
         ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except (ConnectionError, RuntimeError, ValueError, OverflowError, OSError) as error:
         raise MachineError(
             "no Ray cluster can be joined",  # kept in results, where no address belongs
-            hint=f"At {address}: {error}. Start one (`ray start --head`), or give --address.",
+            hint=f"At {address}: {error}. Start one (`ray start --head`), or give --address; "
+            "of one with a token, set RAY_AUTH_MODE=token here, too.",
         ) from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray's own would end us without our clean-up
     return ray
+
+
+def _meet(address: str) -> None:
+    """Raise OSError where nothing listens at ``HOST:PORT``: Ray would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=MEET_S).close()
 
 
 class RayCluster:
@@ -114,6 +126,8 @@ class RayCluster:
         self._taken = self._ear.take.remote()
         self._orders: dict[Any, str] = {}
         """By the reference to their outcome."""
+        self._since: dict[str, float] = {}
+        """When each order was given, in s of the monotonic clock."""
         self._said: dict[str, int] = {}
         """How often each order was heard."""
         self._told: dict[str, int] = {}
@@ -180,6 +194,7 @@ class RayCluster:
         task = self._task.options(**options, **self._on(node.key))
         ref = task.remote(self._ear, order.id, self._shared, order.content, self._store or "")
         self._orders[ref] = order.id
+        self._since[order.id] = time.monotonic()
         self._said[order.id] = 0
 
     def heard(self, timeout_s: float) -> Sequence[Heard]:
@@ -187,14 +202,24 @@ class RayCluster:
         refs = [self._taken, *self._orders]
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         if not ready:
-            ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout_s)
+            ready, _ = self._ray.wait(refs, num_returns=1, timeout=min(timeout_s, WAIT_S / 10))
         found: list[Heard] = []
         for ref in sorted(ready, key=lambda ref: ref == self._taken):
             if ref == self._taken:
                 found += self._messages()
             else:
                 found += self._outcome(ref)
-        return found
+        return [*found, *self._not_begun()]
+
+    def _not_begun(self) -> Iterator[Lost]:
+        """Give up orders that Ray places nowhere: something else has what the node has."""
+        latest = time.monotonic() - WAIT_S
+        for ref, order in list(self._orders.items()):
+            if not self._said[order] and self._since[order] < latest:
+                del self._orders[ref]
+                self._ray.cancel(ref)
+                why = f"other work has had its processors or memory for {WAIT_S:.0f} s"
+                yield Lost(order, why, node_gone=True, begun=False)
 
     def settle(self) -> Sequence[Said]:
         """Wait for the last messages of what was carried out, but not for ever."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from inferometer.cli import executing
 from inferometer.errors import MachineError, UsageError
-from inferometer.executor import Node, Order
+from inferometer.executor import Lost, Node, Order
 from inferometer.plugins import Registry
 from inferometer_plugins.executors import carry
 from inferometer_plugins.executors.ray import RayCluster, RayExecutor, share_of
@@ -27,9 +28,10 @@ class Reference:
 
 
 class FakeRay:
-    """As much of Ray as a cluster needs to hand over a task."""
+    """As much of Ray as a cluster needs to hand over a task, which is never placed."""
 
     def __init__(self, *nodes: dict[str, float]) -> None:
+        self.cancelled: list[object] = []
         self.asked: dict[str, Any] = {}
         self._nodes = [
             {
@@ -50,6 +52,12 @@ class FakeRay:
     def options(self, **options: Any) -> Any:
         self.asked = options
         return SimpleNamespace(remote=lambda *_: Reference())
+
+    def wait(self, refs: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
+        return [], refs
+
+    def cancel(self, ref: object) -> None:
+        self.cancelled.append(ref)
 
     def get_runtime_context(self) -> Any:
         return SimpleNamespace(get_node_id=lambda: "0" * 56)
@@ -80,6 +88,21 @@ def test_lanes_share_a_node(tmp_path: Path) -> None:
     assert [share_of(1, 4), share_of(8, 3)] == [0.25, 2.0]
 
 
+def test_a_node_that_has_other_work_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, ray = cluster(tmp_path, {"CPU": 8.0})
+    found.start(Order(id="o", node=found.nodes()[0], content=b""))
+    assert not found.heard(0.0)
+    monkeypatch.setattr("inferometer_plugins.executors.ray.WAIT_S", -1.0)
+    (lost,) = found.heard(0.0)
+    assert isinstance(lost, Lost)
+    assert (lost.id, lost.node_gone, lost.begun) == ("o", True, False)
+    assert "other work" in lost.why
+    assert len(ray.cancelled) == 1
+    assert not found.heard(0.0)
+
+
 def test_too_few_nodes_are_an_error_that_says_how_many(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +110,17 @@ def test_too_few_nodes_are_an_error_that_says_how_many(
     found, _ = cluster(tmp_path, {"CPU": 8.0}, nodes=2)
     with pytest.raises(MachineError, match=r"has 1 nodes .* not 2"):
         found.nodes()
+
+
+def test_an_address_where_nothing_listens_is_said_at_once(tmp_path: Path) -> None:
+    with socket.socket() as bound:  # and does not listen
+        bound.bind(("127.0.0.1", 0))
+        options = {"address": f"127.0.0.1:{bound.getsockname()[1]}"}
+        with (
+            pytest.raises(MachineError, match="no Ray cluster can be joined"),
+            RayExecutor().open(options, tmp_path, "0" * 64),
+        ):
+            raise AssertionError
 
 
 @pytest.mark.parametrize(
