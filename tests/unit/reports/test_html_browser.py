@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 from msgspec.structs import replace
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.unit.reports import (
     factory,
     factory_moe,
@@ -458,7 +458,7 @@ def test_a_row_is_copied_with_its_result(page: Page) -> None:
     css, column, _ = found = ranked(page)
     row = page.locator(f"{css} >> tbody tr").first
     row.locator("button").click()
-    assert row.locator("button").text_content() == "copied"
+    expect(row.locator("button")).to_have_text("copied")
     text = page.evaluate("navigator.clipboard.readText()")
     cell = row.get_attribute("data-cell")
     assert cell in found.entries
@@ -471,7 +471,7 @@ def test_where_nothing_may_be_copied_the_button_says_so(page: Page) -> None:
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     button = page.locator("#ranking tbody button").first
     button.click()
-    assert button.text_content() == "not allowed"
+    expect(button).to_have_text("not allowed")
 
 
 def test_what_was_imported_stops_no_script(browser: Browser, tmp_path: Path) -> None:
