@@ -297,7 +297,7 @@ def test_the_script_reads_and_writes_indonesian(browser: Browser, indonesian: Pa
         copy = page.locator(f"{css} >> tbody button").first
         assert copy.text_content() == "salin"
         copy.click()
-        assert copy.text_content() == "tersalin"
+        expect(copy).to_have_text("tersalin")
         assert "\nhasil: " in page.evaluate("navigator.clipboard.readText()")
         page.locator("#ranking select").first.select_option(index=1)
         against = texts(page, f"{css} >> .against")
