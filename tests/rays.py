@@ -31,7 +31,7 @@ QUICK = {
 class Rays:
     """Two or more raylets with a temporary folder of their own; a context."""
 
-    def __init__(self, cpus: tuple[int, ...] = (1, 1), **more: Any) -> None:
+    def __init__(self, cpus: tuple[int, ...] = (1, 1), gpus: int = 0, **more: Any) -> None:
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         from ray.cluster_utils import Cluster  # noqa: PLC0415 -- costs a second
 
@@ -45,7 +45,7 @@ class Rays:
             **self._size,
         }
         self.cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-        self.workers = [self.add(count) for count in cpus[1:]]
+        self.workers = [self.add(count, num_gpus=gpus) for count in cpus[1:]]
 
     def add(self, cpus: int, **more: Any) -> Any:
         """Start one more raylet and wait for it."""
@@ -69,11 +69,14 @@ class Rays:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[Held]:
-    """Hold a cluster of two nodes; ``folder`` is what its nodes keep in their cache."""
+def held(folder: Path, *gpus: str) -> Iterator[Held]:
+    """Hold a cluster of two nodes; ``folder`` is what its nodes keep in their cache.
+
+    With ``gpus`` each has so many (made up), and there is a third node that only drives.
+    """
     environment = {**os.environ, "INFEROMETER_CACHE": str(folder), "RAY_USAGE_STATS_ENABLED": "0"}
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "tests.rays"],
+        [sys.executable, "-W", "ignore", "-m", "tests.rays", *gpus],
         cwd=Path(__file__).parents[1],
         env=environment,
         stdin=subprocess.PIPE,
@@ -112,7 +115,8 @@ class Held:
 
 def hold() -> None:
     """Hold a cluster until standard input ends."""
-    with Rays() as rays:
+    several = Rays((0, 1, 1), gpus=int(sys.argv[1])) if sys.argv[1:] else Rays()
+    with several as rays:
         sys.stdout.write(f"said {rays.address}\n")
         sys.stdout.flush()
         for line in sys.stdin:

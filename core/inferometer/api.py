@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from inferometer.comparison import Comparison
     from inferometer.comparison.several import Several
+    from inferometer.executor import Gather
     from inferometer.prices import Listed
     from inferometer.records import Request
     from inferometer.runner import RunOutcome
@@ -59,17 +60,25 @@ def run(path: str | Path, directory: str | Path) -> RunOutcome:
     return measure(load_study(path), text, Path(directory), Registry(), Silent())
 
 
-def perform(shared: bytes, content: bytes, say: Callable[[bytes], None]) -> bytes:
+def perform(
+    shared: bytes,
+    content: bytes,
+    say: Callable[[bytes], None],
+    *,
+    gather: Gather | None = None,
+    over: Callable[[], bool] | None = None,
+) -> bytes:
     """Carry out an :class:`~inferometer.executor.Order` on this machine and return its answer.
 
     ``shared`` is what all orders of the run share. ``say`` is called, from any thread, with what is
     to be heard by who gave the order; inside a window it is not called. What goes wrong is in the
     answer; an interrupt (``SIGINT``) ends the engine, leaves nothing and is answered, too. A
-    process that is kept for the next order prepares once.
+    process that is kept for the next order prepares once. ``gather`` is given with an order that
+    has nodes ``beside``, ``over`` with the content of one that follows.
     """
     from inferometer.performing import perform as do  # noqa: PLC0415 -- as above
 
-    return do(shared, content, say)
+    return do(shared, content, say, gather, over)
 
 
 def folder_of(answer: bytes) -> Path | None:

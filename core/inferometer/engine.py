@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from inferometer.saying import OUTCOMES, QUANTITIES, CacheReset, Counter, Metrics, Says, Unit
 from inferometer.spec import (
+    Group,
     Knob,
     LaunchSpec,
     Profile,
@@ -43,6 +44,7 @@ __all__ = [
     "Counter",
     "Engine",
     "FailureClass",
+    "Group",
     "Knob",
     "LaunchContext",
     "LaunchSpec",
@@ -124,6 +126,8 @@ class LaunchContext:
     """Whether the model is a mixture of experts."""
     streams: int | None = None
     """Streams of the closed loop that is tuned for; None when nothing is tuned."""
+    group: Group | None = None
+    """Set where the engine is started on several nodes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +275,10 @@ class Engine(Protocol):
         ``path#key`` keeps only that key of the answer.
         """
 
+    @property
+    def one_node(self) -> str:
+        """Return why it is started on one node only; empty: it follows ``context.group``."""
+
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked requirements for ``platform``, or raise :class:`Unsupported`."""
 
@@ -349,6 +357,11 @@ class Adapter:
     def resolved_configuration(self) -> Sequence[str]:
         """Return nothing."""
         return ()
+
+    @property
+    def one_node(self) -> str:
+        """Return that there is no recipe for more."""
+        return "its adapter has no recipe for several nodes"
 
     def scoring(self, completion: Completion) -> dict[str, Any] | None:
         """Return None: it does not tell."""

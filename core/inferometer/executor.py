@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 Option = str | int | float
@@ -34,6 +34,8 @@ class Node:
     gpus: int = 0
     """Accelerators of any vendor."""
     memory_bytes: int = 0
+    address: str = ""
+    """Where the other nodes reach it; for an engine on several nodes, never in results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,9 @@ class Order:
     content: bytes
     """For :func:`inferometer.api.perform`."""
     accelerators: int = 1
-    """What the engine uses: tensor x pipeline x data parallel size."""
+    """What the engine uses on each node: tensor x pipeline x data parallel size in all."""
+    beside: tuple[Node, ...] = ()
+    """Further nodes that it takes, for an engine on several: rank 1, 2, ... of its group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,21 @@ class Lost:
 
 
 Heard = Said | Done | Lost
+
+
+class Gather(Protocol):
+    """Has the other nodes of an order follow its own; given to :func:`inferometer.api.perform`.
+
+    The n-th content is carried out on the n-th node ``beside``, with ``over`` true from the end of
+    the context on; it ends when all are carried out. What it yields says the first answer of a
+    follower, None while there is none. Where a follower is lost, its process or its node, the
+    order's own process is interrupted (``SIGINT``), and the order is :class:`Lost`.
+    """
+
+    def __call__(
+        self, contents: Sequence[bytes]
+    ) -> AbstractContextManager[Callable[[], bytes | None]]:
+        """Return the context."""
 
 
 class Cluster(Protocol):

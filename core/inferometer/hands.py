@@ -47,6 +47,8 @@ class Hands:
         self.cluster, self.nodes, self.plan = cluster, nodes, plan
         self.results, self.journal = results, journal
         self.shared = not cluster.carries
+        self.beside: dict[str, tuple[Node, ...]] = {}
+        """Further nodes of a group, by the name of its first."""
         self._given: dict[str, Given] = {}
         self._past: dict[str, Given] = {}
 
@@ -64,12 +66,23 @@ class Hands:
         self._start(name, Given(node, None), Job(shared=self.shared, what=what), accelerators)
 
     def launch(self, node: str, order: Measure, accelerators: int) -> None:
-        """Give a node a launch; its attempt names the order."""
+        """Give a node a launch, with so many ``accelerators`` there and on each beside it.
+
+        Its attempt names the order.
+        """
         given = Given(node, order.launch)
         job = Job(shared=self.shared, what=order)
-        self._start(order.place.attempt, given, job, accelerators)
+        beside = self.beside.get(node, ())[: order.place.nodes - 1]
+        self._start(order.place.attempt, given, job, accelerators, beside)
 
-    def _start(self, name: str, given: Given, job: Job, accelerators: int) -> None:
+    def _start(
+        self,
+        name: str,
+        given: Given,
+        job: Job,
+        accelerators: int,
+        beside: tuple[Node, ...] = (),
+    ) -> None:
         self._given[name] = given
         self.cluster.start(
             Order(
@@ -77,6 +90,7 @@ class Hands:
                 node=self.nodes[given.node],
                 content=msgspec.json.encode(job),
                 accelerators=accelerators,
+                beside=beside,
             )
         )
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from inferometer.engine import Setting
+from inferometer.engine import Group, Setting
 from inferometer.place import Place
 from inferometer.plan import Launch, Plan
 from inferometer.study import MeterEntry
@@ -33,6 +33,14 @@ class Measure(Struct, frozen=True, kw_only=True, tag="measure"):
     place: Place
 
 
+class Follow(Struct, frozen=True, kw_only=True, tag="follow"):
+    """Start the engine of a launch as one of its ranks but the first, until that one is over."""
+
+    launch: Launch
+    attempt: str
+    group: Group
+
+
 class Context(Struct, frozen=True, kw_only=True):
     """What all jobs of a run share, sent once."""
 
@@ -49,7 +57,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
     shared: bool = False
     """Whether the node writes into the results directory; else into its own cache."""
-    what: Survey | Tune | Measure
+    what: Survey | Tune | Measure | Follow
 
 
 class Surveyed(Struct, frozen=True, kw_only=True, tag="surveyed"):
@@ -68,6 +76,8 @@ class Surveyed(Struct, frozen=True, kw_only=True, tag="surveyed"):
     """Whether no engine is run at all."""
     sees: bool
     """Whether the results directory is seen from there, and can be written."""
+    one_node: dict[str, str] = {}
+    """Stacks whose engine is started on one node only, with the reason."""
 
 
 class Tuned(Struct, frozen=True, kw_only=True, tag="tuned"):
@@ -85,6 +95,13 @@ class Measured(Struct, frozen=True, kw_only=True, tag="measured"):
     """Where on the node, if it does not write into the results directory."""
 
 
+class Followed(Struct, frozen=True, kw_only=True, tag="followed"):
+    """The engine of a rank has ended."""
+
+    why: str = ""
+    """Why it ended by itself; empty: the launch is over."""
+
+
 class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
     """What kept the node from doing it."""
 
@@ -93,5 +110,5 @@ class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
     hint: str = ""
 
 
-Answer = Surveyed | Tuned | Measured | Refused
+Answer = Surveyed | Tuned | Measured | Followed | Refused
 decoder = msgspec.json.Decoder(Answer)

@@ -13,8 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
-from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +20,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferometer import redact
 from inferometer.attached import NO_JSON, changed, fetch
 from inferometer.containers import devices
 from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
-from inferometer.engine import Unsupported
 from inferometer.errors import LaunchError, MachineError
+from inferometer.failing import first_exception, log_tail
 from inferometer.processes import alive
-from inferometer.records import Failure
-from inferometer.redact import HIDDEN, plain
+from inferometer.redact import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
     from inferometer.engine import Command, Engine, FailureClass, Readiness
 
 SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
-LOG_TAIL_LINES = 200
 GRACE_S = 15.0
 STOP_S = 110.0
 """Beyond the grace: for killing what is left, and for a runtime to remove its container."""
@@ -56,9 +51,6 @@ QUIET = {
     "PYTHONUNBUFFERED": "1",
     "NO_COLOR": "1",
 }
-EXCEPTION = re.compile(
-    r"^(?:\([^)]*\)\s*)?(?:[A-Z]+ [\d\-: ]+\[[^\]]*\] )?((?:\w+\.)*\w*(?:Error|Exception)\b.*)"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,10 +148,12 @@ def serve(
     inherit: Sequence[str] = (),
     grace_s: float | None = None,
     container: Container | None = None,
+    others: Callable[[], str | None] | None = None,
 ) -> Iterator[Server]:
     """Start ``command``, in ``container`` if given, wait until it answers, leave nothing behind.
 
-    ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`.
+    ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`. ``others`` says why
+    a part of the engine on another node is gone, or None.
 
     Raises:
         LaunchError: it did not start, died while loading, or was not ready in time; the message
@@ -169,7 +163,7 @@ def serve(
     process = _start(command, log, inherit, container, GRACE_S if grace_s is None else grace_s)
     if container is not None:
         failures = (*failures, *CONTAINER_FAILURES)
-    supervised = _Supervised(process, log, failures)
+    supervised = _Supervised(process, log, failures, others)
     try:
         pid = supervised.engine_pid()
         ready_s = _wait_ready(supervised, host, port, readiness, deadline_s)
@@ -190,6 +184,32 @@ def serve(
         left = supervised.stop()
         if left and (ended_by is None or isinstance(ended_by, Exception)):  # an interrupt stays one
             raise MachineError(f"{left} ({ended_by})" if ended_by else left, hint=LEFT_HINT)
+
+
+@contextmanager
+def follow(
+    command: Command, log: Path, failures: Sequence[FailureClass], inherit: Sequence[str] = ()
+) -> Iterator[Callable[[], str | None]]:
+    """Start a rank of an engine that answers nobody; yield what says why it is gone, or None.
+
+    Raises:
+        LaunchError: it did not start.
+        MachineError: something of it is left.
+    """
+    supervised = _Supervised(_start(command, log, inherit, None, GRACE_S), log, failures)
+
+    def gone() -> str | None:
+        why = supervised.why_dead()
+        return None if why is None else supervised.failure(why, stage="serve").message
+
+    try:
+        supervised.engine_pid()
+        yield gone
+    finally:
+        ended_by = sys.exc_info()[1]
+        left = supervised.stop()
+        if left and (ended_by is None or isinstance(ended_by, Exception)):
+            raise MachineError(left, hint=LEFT_HINT)
 
 
 @contextmanager
@@ -267,9 +287,13 @@ class _Supervised:
     """Our end of the supervisor: its pid line, its last line, and the pipe that holds it."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], log: Path, failures: Sequence[FailureClass]
+        self,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        failures: Sequence[FailureClass],
+        others: Callable[[], str | None] | None = None,
     ) -> None:
-        self.process = process
+        self.process, self.others = process, others
         self.log = log
         self.failures = failures
         self.exit_code: object = None
@@ -291,7 +315,7 @@ class _Supervised:
 
     def why_dead(self) -> str | None:
         if self.process.poll() is None:
-            return None
+            return self.others() if self.others is not None else None
         if self.exit_code is None:
             self.exit_code = self._line().get("exit")
         return f"the engine ended by itself (exit code {self.exit_code})"
@@ -349,51 +373,3 @@ def _wait_ready(
                 f"the engine was not ready after {limit:.0f} s", stage="ready", reason="not_ready"
             )
         time.sleep(min(0.2, 0.02 + waited / 10))
-
-
-def log_tail(log: Path, lines: int = LOG_TAIL_LINES) -> list[str]:
-    """Return the last lines of a log, without control characters."""
-    if not log.is_file():
-        return []
-    with log.open(encoding="utf-8", errors="replace") as file:
-        return [plain(line.rstrip("\n")) for line in deque(file, maxlen=lines)]
-
-
-def first_exception(log: Path) -> str | None:
-    """Return the first exception line of a log: the child's, which is the cause."""
-    if not log.is_file():
-        return None
-    with log.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if found := EXCEPTION.match(plain(line.strip())):
-                return found.group(1)[:500]
-    return None
-
-
-def failed(error: LaunchError | Unsupported, stage: str) -> Failure:
-    """Return what is stored of a failed launch; ``stage`` is where an engine refuses."""
-    if isinstance(error, Unsupported):
-        return Failure(
-            reason="unsupported",
-            stage=stage,
-            message=redact.text(error.message),
-            hint=redact.text(error.remedy),
-        )
-    return Failure(
-        reason=error.reason,
-        stage=error.stage,
-        message=redact.text(error.message),
-        hint=error.hint,
-        log_tail=[redact.text(line) for line in error.log_tail],
-    )
-
-
-def unforeseen(error: Exception) -> Failure:
-    """Return what is stored of a launch that an unexpected error ended."""
-    return Failure(
-        reason="failed",
-        stage="measure",
-        message=redact.text(f"{type(error).__name__}: {error}"),
-        hint="The engine's adapter or a meter raised this; report it to its author.",
-        log_tail=[redact.text(line) for line in traceback.format_exception(error)[-20:]],
-    )

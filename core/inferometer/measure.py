@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from inferometer import (
     cooling,
     glimpse,
     precision,
-    prepare,
     redact,
     scoring,
     store,
@@ -24,19 +24,10 @@ from inferometer import (
 )
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
-from inferometer.engine import LaunchContext, Unsupported, open_knobs, tuned
-from inferometer.environment import Environment
+from inferometer.engine import Unsupported, open_knobs
 from inferometer.errors import InferometerError, LaunchError
-from inferometer.launch import (
-    attach,
-    contained,
-    failed,
-    inherited,
-    scrubbed,
-    serve,
-    unforeseen,
-    variables,
-)
+from inferometer.failing import failed, unforeseen
+from inferometer.launch import attach, contained, scrubbed, serve, variables
 from inferometer.loadgen.http import Target
 from inferometer.metering import (
     UNKNOWN,
@@ -59,14 +50,15 @@ from inferometer.prepare import tokenizer_of
 from inferometer.probing import probe
 from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Soak
 from inferometer.soak import soak
+from inferometer.starting import HOST, Recipe, rendezvous
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from inferometer.containers.running import Container
-    from inferometer.engine import Command, Knob
+    from inferometer.engine import Group, Knob
     from inferometer.launch import Server
     from inferometer.loadgen.driver import Host
     from inferometer.meter import EnergyMeter
@@ -77,7 +69,6 @@ if TYPE_CHECKING:
     from inferometer.study import MeterEntry
     from inferometer.watch import Opened, Watch
 
-HOST = "127.0.0.1"
 ATTACH_S = 30.0
 """A server that someone else runs is there already, or it is not."""
 
@@ -117,6 +108,8 @@ class Bench:
     place: Place = HERE
     load_hosts: Sequence[Host] = ()
     """Send the loads instead of this machine."""
+    followers: Callable[[Group], AbstractContextManager[Callable[[], str | None]]] | None = None
+    """Starts the other ranks of an engine on several nodes; yields what says why one is gone."""
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
@@ -153,7 +146,8 @@ class Bench:
             Unsupported: nothing may, or the stack cannot run here.
         """
         stack = self.prepared.stacks[launch.stack]
-        context = self._context(msgspec.structs.replace(launch, settings=()), 0)
+        bare = msgspec.structs.replace(launch, settings=())
+        context = self._recipe(bare).context(0)
         known = stack.engine.knobs(context)
         said = tuning.said(stack.engine, context, known)
         return open_knobs(stack.entry.name, known, stack.spec, said)
@@ -169,23 +163,29 @@ class Bench:
             with attach(address, stack.engine, deadline_s=limit, folder=folder) as server:
                 self._load(self._live(launch, folder, server, address.target, address.model), seen)
         else:
-            with lease(HOST, self.plan.protocol.port) as port:
-                self._start(launch, folder, port, seen)
+            with lease(HOST, self.plan.protocol.port) as port, rendezvous(self.place) as group:
+                self._start(launch, folder, port, group, seen)
 
-    def _start(self, launch: Launch, folder: Path, port: int, seen: _Seen) -> None:
-        stack = self.prepared.stacks[launch.stack]
-        context = self._context(launch, port)
+    def _recipe(self, launch: Launch) -> Recipe:
+        return Recipe(self.plan, self.prepared, self.results, launch)
+
+    def _start(
+        self, launch: Launch, folder: Path, port: int, group: Group | None, seen: _Seen
+    ) -> None:
+        stack, recipe = self.prepared.stacks[launch.stack], self._recipe(launch)
+        context = recipe.context(port, group)
         seen.asked = told.asked(context.spec)
         if stack.entry.profile == "tuned":
             self.knobs(launch)  # a stack without any is refused, and not called tuned
         command = stack.engine.command(context)
-        store.write_files(self._files(launch), command.files)
+        store.write_files(recipe.files, command.files)
         seen.port = port
-        seen.command = redact.argv(self._shown(launch, command))
+        shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
+        seen.command = redact.argv(recipe.shown(shown))
         seen.variables = redact.tree(dict(command.env))
         own = variables(command, stack.entry.pass_env)
         seen.instrument = redact.tree({k: v for k, v in own.items() if k not in command.env})
-        container = self._container(launch, f"{launch.id}-{secrets.token_hex(3)}")
+        container = recipe.container(f"{launch.id}-{secrets.token_hex(3)}")
         args, handed = stack.entry.container_args, stack.entry.pass_env
         given = scrubbed(own, handed) if container is None else contained(own, handed, args)
         seen.allotted = allot(self.prepared.platform, given, context.spec, args)
@@ -194,17 +194,22 @@ class Bench:
             meters = self._opened(None, seen)
             seen.idles += rest_bare(meters, protocol, folder, self.progress.stage)
         self.progress.stage("starting the engine")
-        with serve(
-            command,
-            host=HOST,
-            port=port,
-            readiness=command.readiness or stack.engine.readiness,
-            failures=stack.engine.failures,
-            folder=folder,
-            deadline_s=protocol.ready_timeout_s,
-            inherit=stack.entry.pass_env,
-            container=container,
-        ) as server:
+        beside = self.followers(group) if self.followers and group else nullcontext()
+        with (
+            beside as others,
+            serve(
+                command,
+                host=HOST,
+                port=port,
+                readiness=command.readiness or stack.engine.readiness,
+                failures=stack.engine.failures,
+                folder=folder,
+                deadline_s=protocol.ready_timeout_s,
+                inherit=stack.entry.pass_env,
+                container=container,
+                others=others,
+            ) as server,
+        ):
             target = Target(host=HOST, port=port, path=stack.engine.endpoint)
             model = str(self.prepared.model(launch).path)
             self._load(self._live(launch, folder, server, target, model), seen)
@@ -212,7 +217,10 @@ class Bench:
     def _opened(self, session_id: int | None, seen: _Seen, elsewhere: str = "") -> list[Opened]:
         platform, given = self.prepared.platform, seen.allotted
         return opened(
-            self.meters, lambda entry: meter_context(entry, session_id, platform, given), elsewhere
+            self.meters,
+            lambda entry: meter_context(entry, session_id, platform, given),
+            elsewhere,
+            nodes=self.place.nodes,
         )
 
     def _live(
@@ -248,9 +256,10 @@ class Bench:
             self._measured(live, sampler, seen, seconds)
         finally:  # an engine that died has readings, too
             keep(live.folder, sampler.watch)
-            seen.memory = sampler.peak_memory_bytes
+            if self.place.nodes == 1:  # else of one node alone
+                seen.memory = sampler.peak_memory_bytes
+                seen.device_memory = sampler.devices.told()
             seen.windows = [bystanders(window, sampler.usage) for window in seen.windows]
-            seen.device_memory = sampler.devices.told()
             seen.meters = [broken(each.info, sampler.watch) for each in meters]
 
     def _measured(self, live: Live, sampler: Sampler, seen: _Seen, idle: float) -> None:
@@ -298,65 +307,6 @@ class Bench:
 
     # -- pieces -------------------------------------------------------------------------------
 
-    def _context(self, launch: Launch, port: int) -> LaunchContext:
-        stack = self.prepared.stacks[launch.stack]
-        model = self.prepared.model(launch)
-        spec = stack.spec
-        own = spec.dtype in {"auto", model.facts.dtype}
-        return LaunchContext(
-            python=stack.usable().python,
-            version=stack.version,
-            model_path=model.path,
-            model_name=str(model.path),
-            host=HOST,
-            port=port,
-            platform=self.prepared.platform,
-            spec=tuned(spec, launch.settings),
-            profile=stack.entry.profile,
-            cores=self.prepared.cores,
-            memory_bytes=self.prepared.memory_bytes,
-            files=self._files(launch),
-            kv_bytes_per_token=model.facts.kv_bytes_per_token if own else None,
-            moe=model.facts.architecture == "moe",
-            streams=self._streams(launch),
-        )
-
-    def _streams(self, launch: Launch) -> int | None:
-        key = (launch.stack, launch.model.name)
-        searches = (s for s in self.plan.searches if (s.stack, s.model.name) == key)
-        return next((search.point.load.concurrency for search in searches), None)
-
-    def _files(self, launch: Launch) -> Path:
-        """Return where configuration files stand: one folder for all rounds of a stack."""
-        name = f"{launch.stack}-{launch.model.name}"
-        return self.results.root.absolute() / "configurations" / name
-
-    def _container(self, launch: Launch, name: str) -> Container | None:
-        """Return the container of a launch, if it has one; the name tells it from every other."""
-        files = self._files(launch)
-        return prepare.container(launch, self.prepared, files, f"inferometer-{name}")
-
-    def _shown(self, launch: Launch, command: Command) -> list[str]:
-        """Return what was started, without what differs in each launch."""
-        container = self._container(launch, launch.stack)
-        if container is None:
-            return list(command.argv)
-        entry = self.prepared.stacks[launch.stack].entry
-        inside = contained(command.env, entry.pass_env, container.args)
-        return container.argv(command.argv, inside)
-
-    def _inherited(self, launch: Launch) -> dict[str, str]:
-        """Return what of our environment the engine saw: a container little, a server nothing."""
-        stack = self.prepared.stacks[launch.stack]
-        known = stack.environment
-        if isinstance(known, Environment) and known.address is not None:
-            return {}
-        given = inherited(stack.entry.pass_env)
-        if isinstance(known, Environment) and known.image is not None:
-            own = contained({}, stack.entry.pass_env, stack.entry.container_args)
-            return {name: value for name, value in given.items() if name in own}
-        return given
-
     def _record(
         self, launch: Launch, seen: _Seen, failure: Failure | None, started_ns: int
     ) -> LaunchRecord:
@@ -368,6 +318,7 @@ class Bench:
             round=launch.round,
             position=launch.position,
             node=self.place.node,
+            nodes=self.place.nodes,
             stack=stack.describe(),
             model=model.describe(stack.entry.dtype),
             status="ok" if failure is None else "failed",
@@ -381,7 +332,7 @@ class Bench:
             command=seen.command,
             environment_variables=seen.variables,
             instrument_variables=seen.instrument,
-            inherited_variables=redact.tree(self._inherited(launch)),
+            inherited_variables=redact.tree(self._recipe(launch).inherited()),
             environment=stack.record(),
             resolved_configuration=seen.configuration,
             asked=seen.asked,

@@ -160,17 +160,20 @@ def allot(
 
 
 def opened(
-    meters: Meters, context_of: Callable[[MeterEntry], MeterContext], elsewhere: str = ""
+    meters: Meters,
+    context_of: Callable[[MeterEntry], MeterContext],
+    elsewhere: str = "",
+    nodes: int = 1,
 ) -> list[Opened]:
     """Open what can be read of a study's meters; a plugin that breaks is named, as one that cannot.
 
-    ``elsewhere`` is that of :func:`seen_from`.
+    ``elsewhere`` and ``nodes`` are those of :func:`seen_from`.
     """
-    return [_opened(meter, context_of(entry), elsewhere) for entry, meter in meters]
+    return [_opened(meter, context_of(entry), elsewhere, nodes) for entry, meter in meters]
 
 
-def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str) -> Opened:
-    info = seen_from(_described(meter, context), elsewhere)
+def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str, nodes: int) -> Opened:
+    info = seen_from(_described(meter, context), elsewhere, nodes)
     try:
         return Opened(info, meter.open(context) if info.reason is None else None)
     except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
@@ -195,12 +198,18 @@ def _failed(info: MeterInfo, error: Exception) -> MeterInfo:
     return msgspec.structs.replace(info, reason=reason, detail=detail)
 
 
-def seen_from(info: MeterInfo, elsewhere: str) -> MeterInfo:
+def seen_from(info: MeterInfo, elsewhere: str, nodes: int = 1) -> MeterInfo:
     """Return ``info``, unreadable where the engine runs ``elsewhere`` (words; empty: it is here).
 
-    What the study declares holds wherever that is.
+    On several ``nodes`` this one's sensors would count a part. What the study declares holds
+    wherever that is.
     """
-    if not elsewhere or info.kind == "declared":
+    if info.kind == "declared" or info.reason is not None:
+        return info
+    if nodes > 1:
+        words = f"the engine ran on {nodes} nodes, and meters see one"
+        return msgspec.structs.replace(info, reason="device_lost", detail=words)
+    if not elsewhere:
         return info
     return msgspec.structs.replace(info, reason="no_sensor", detail=elsewhere)
 

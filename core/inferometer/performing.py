@@ -11,6 +11,7 @@ import secrets
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,9 +21,12 @@ import inferometer
 from inferometer import processor, provenance
 from inferometer.environment import cache_root
 from inferometer.errors import InferometerError, UsageError
+from inferometer.following import follow, followers
 from inferometer.jobs import (
     Answer,
     Context,
+    Follow,
+    Followed,
     Job,
     Measure,
     Measured,
@@ -36,13 +40,14 @@ from inferometer.journal_records import Event
 from inferometer.measure import Bench
 from inferometer.metering import chosen_meters
 from inferometer.plugins import Registry
-from inferometer.prepare import Prepared, prepare, work_files
+from inferometer.prepare import Prepared, PreparedStack, prepare, work_files
 from inferometer.store import Store
 from inferometer.trials import tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from inferometer.executor import Gather
     from inferometer.journal_records import Figure
     from inferometer.metering import Meters
 
@@ -104,18 +109,32 @@ _kept: list[_Ready] = []
 """The one that was used last, or nothing."""
 
 
-def perform(shared: bytes, content: bytes, say: Callable[[bytes], None]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What an executor gives to an order of several nodes, and to what follows it."""
+
+    gather: Gather | None = None
+    over: Callable[[], bool] | None = None
+
+
+def perform(
+    shared: bytes,
+    content: bytes,
+    say: Callable[[bytes], None],
+    gather: Gather | None = None,
+    over: Callable[[], bool] | None = None,
+) -> bytes:
     """Do one job of a run; return its answer.
 
     ``say`` takes what is to be told of it, from any thread. An interrupt ends engine and meters as
     in a run of one machine, leaves nothing, and is answered.
     """
-    return msgspec.json.encode(_performed(shared, content, Voice(say)))
+    return msgspec.json.encode(_performed(shared, content, Voice(say), _Reach(gather, over)))
 
 
-def _performed(shared: bytes, content: bytes, voice: Voice) -> Answer:
+def _performed(shared: bytes, content: bytes, voice: Voice, reach: _Reach) -> Answer:
     try:
-        return _done(_ready(shared, voice), msgspec.json.decode(content, type=Job), voice)
+        return _done(_ready(shared, voice), msgspec.json.decode(content, type=Job), voice, reach)
     except KeyboardInterrupt:
         return Refused(kind="interrupted", message="interrupted")
     except UsageError as error:
@@ -126,7 +145,7 @@ def _performed(shared: bytes, content: bytes, voice: Voice) -> Answer:
         return Refused(kind="bug", message=f"{type(error).__name__}: {error}")
 
 
-def _done(ready: _Ready, job: Job, voice: Voice) -> Answer:
+def _done(ready: _Ready, job: Job, voice: Voice, reach: _Reach) -> Answer:
     match job.what:
         case Survey():
             return _surveyed(ready, job.what, voice)
@@ -134,7 +153,9 @@ def _done(ready: _Ready, job: Job, voice: Voice) -> Answer:
             found = tune(_bench(ready, job, voice))
             return Tuned(found=[(*key, settings) for key, settings in found.items()])
         case Measure():
-            return _measured(ready, job, job.what, voice)
+            return _measured(ready, job, job.what, voice, reach)
+        case Follow():
+            return _followed(ready, job, job.what, reach)
 
 
 def _ready(shared: bytes, voice: Voice) -> _Ready:
@@ -203,7 +224,26 @@ def _surveyed(ready: _Ready, asked: Survey, voice: Voice) -> Surveyed:
         files=provenance.file_hashes(work_files(context.plan)),
         simulated=all(stack.engine.simulated for stack in prepared.stacks.values()),
         sees=_sees(Path(context.results), asked.nonce),
+        one_node={name: why for name, each in prepared.stacks.items() if (why := _one_node(each))},
     )
+
+
+def _one_node(stack: PreparedStack) -> str:
+    """Return why a stack is served by one node, in words; empty: several can."""
+    if stack.entry.container is not None:
+        return "a container is started on one node only"
+    why: str = stack.engine.one_node
+    return why
+
+
+def _followed(ready: _Ready, job: Job, asked: Follow, reach: _Reach) -> Followed:
+    root = _root(ready.context, job)
+    try:
+        over = reach.over or (lambda: False)
+        return follow(ready.context.plan, ready.prepared, Store(root), asked, over)
+    finally:
+        if not job.shared:  # the launch is carried from where it is measured
+            shutil.rmtree(root / "partial" / asked.attempt, ignore_errors=True)
 
 
 def _sees(results: Path, nonce: str) -> bool:
@@ -219,8 +259,11 @@ def _sees(results: Path, nonce: str) -> bool:
     return True
 
 
-def _measured(ready: _Ready, job: Job, asked: Measure, voice: Voice) -> Measured:
-    bench = replace(_bench(ready, job, voice), place=asked.place)
+def _measured(ready: _Ready, job: Job, asked: Measure, voice: Voice, reach: _Reach) -> Measured:
+    beside = None
+    if reach.gather is not None:
+        beside = partial(followers, asked, gather=reach.gather, shared=job.shared)
+    bench = replace(_bench(ready, job, voice), place=asked.place, followers=beside)
     root, planned = bench.results.root, asked.launch.id
     if not job.shared:  # what an earlier attempt left here was brought home, or is of no use
         for stale in _folders(root, planned):

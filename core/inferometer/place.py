@@ -16,6 +16,10 @@ class Place(Struct, frozen=True, kw_only=True):
     windows: dict[int, float] | None = None
     """Length in s of each load point's window, where earlier launches decided on it; None: the
     results directory is here and tells."""
+    nodes: int = 1
+    """On so many nodes the engine is started; this one is rank 0."""
+    address: str = ""
+    """Of this node, as the others reach it; empty where there are none."""
 
 
 HERE = Place()

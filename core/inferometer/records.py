@@ -329,6 +329,8 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     """Which of several machines made it: ``node-1``, ... (no machine's own name: results are
     published), as listed in ``host.json``. None where one machine made all. Nodes are a block, as
     rounds are: a launch is compared with the launches of its round on its node."""
+    nodes: int = 1
+    """On so many the engine ran, ``node`` with rank 0 among them; one launch, not several."""
     stack: dict[str, Any]
     """``id``, ``engine``, ``engine_version``, ``profile``, ``precision``, ``parallelism``,
     ``label``."""

@@ -14,10 +14,11 @@ from inferometer import priors, processor, provenance, spread
 from inferometer.journal import Journal
 from inferometer.loadgen.far import far_enough
 from inferometer.looks import Looks
-from inferometer.measure import HOST, Bench
+from inferometer.measure import Bench
 from inferometer.metering import chosen_meters
 from inferometer.pooling import kept_processor, refuse_another_machine, refuse_other_files
 from inferometer.prepare import prepare, work_files
+from inferometer.starting import HOST
 from inferometer.store import Store
 from inferometer.trials import tune
 

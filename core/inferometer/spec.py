@@ -26,6 +26,19 @@ class Speculative(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The nodes that one launch is started on, as one of them is told of it."""
+
+    nodes: int
+    rank: int
+    """From 0; the engine of rank 0 answers requests, the others follow it."""
+    address: str
+    """Of rank 0's node, as the others reach it."""
+    port: int
+    """On rank 0's node, for the engine's own: where its ranks meet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSpec:
     """How a model is to be served, in the field's terms; None leaves the engine's default.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import inferometer
-from inferometer import blocks, machines, point, pooling
+from inferometer import blocks, groups, machines, point, pooling
 from inferometer.errors import MachineError, UsageError
 from inferometer.executor import Lost
 from inferometer.hands import Hands, adopt, error_of
@@ -87,6 +87,7 @@ def _surveyed(
     told = {name: (identity, seen[name]) for name, identity in there.items()}
     host = machines.described(told, before)
     store.put_host(host if kept is None else {**host, "processor": kept})
+    groups.deal(plan, hands)
     return Spread(plan, hands, journal, store)
 
 
@@ -144,21 +145,8 @@ def _refuse(plan: Plan, cluster: Cluster, hands: Hands, seen: Mapping[str, Surve
             "the searches of tuned stacks need a results directory that the nodes share",
             hint="Put it on shared storage and leave store out.",
         )
-    for launch in plan.launches:
-        needed = accelerators(launch)
-        for name, node in sorted(hands.nodes.items()):
-            if node.gpus and needed > node.gpus:
-                raise UsageError(
-                    f"{launch.stack}: {needed} accelerators (tensor x pipeline x data parallel), "
-                    f"{name} has {node.gpus}: one launch over several nodes is not done",
-                    hint="Lower the sizes, or start such a server by hand and name its url.",
-                )
-
-
-def accelerators(launch: Launch) -> int:
-    """Return what a launch's engine uses: tensor x pipeline x data parallel size."""
-    entry = launch.engine
-    return entry.tensor_parallel_size * entry.pipeline_parallel_size * entry.data_parallel_size
+    one_node = {stack: why for each in seen.values() for stack, why in each.one_node.items()}
+    groups.refuse(plan, hands, one_node, cluster.per_node)
 
 
 class Spread:
@@ -237,15 +225,19 @@ class Spread:
         words = f"round {planned.round + 1}, {planned.stack} on {planned.model.name}"
         place, count = planned.position + 1, len(self.plan.launches)
         self.journal.begins(node, place, count, words, planned.id)
+        needed, gpus = groups.accelerators(planned), self.hands.nodes[node].gpus
+        nodes = groups.span(needed, gpus)
         order = Measure(
             launch=msgspec.structs.replace(planned, settings=self.found.get(key, ())),
             place=Place(
                 node=node,
                 attempt=f"{planned.id}.{secrets.token_hex(4)}",
                 windows=self._known_windows(planned),
+                nodes=nodes,
+                address=self.hands.nodes[node].address if nodes > 1 else "",
             ),
         )
-        self.hands.launch(node, order, accelerators(planned))
+        self.hands.launch(node, order, needed // nodes)
 
     def _known_windows(self, launch: Launch) -> dict[int, float] | None:
         if self.plan.protocol.window_s is not None:

@@ -193,6 +193,7 @@ class Sglang(Adapter):
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
+    one_node: str = ""
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked CUDA environment; for the rest its kernels are not published."""
@@ -235,6 +236,7 @@ class Sglang(Adapter):
             "--enable-cache-report",
             "--enable-metrics",
             *("--log-level-http", "warning"),
+            *_group_flags(context),
             *context.spec.extra_args,
         ]
         env = {"SGLANG_USE_CPU_ENGINE": "1"} if on_cpu else {}
@@ -266,6 +268,17 @@ def _program(context: LaunchContext) -> Sequence[str]:
     if release(context.version) >= (0, 5, 20):
         return (str(context.python.parent / "sglang"), "serve")
     return (str(context.python), "-m", "sglang.launch_server")
+
+
+def _group_flags(context: LaunchContext) -> Sequence[str]:
+    """Return what starts one rank of several nodes; those above 0 answer no requests."""
+    group = context.group
+    if group is None:
+        return ()
+    return (
+        *("--nnodes", str(group.nodes), "--node-rank", str(group.rank)),
+        *("--dist-init-addr", f"{group.address}:{group.port}"),
+    )
 
 
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:

@@ -142,6 +142,7 @@ class TensorRtLlm(Adapter):
     says: Sequence[Says] = SAYS
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
+    one_node: str = "its ranks are started on several nodes by MPI alone, which is not done here"
 
     def requirements(self, platform: Platform) -> Requirements:
         """Refuse: the package index has stubs, the software comes as a container."""

@@ -37,9 +37,10 @@ from inferometer.engine import (
     translated,
     valued,
 )
+from inferometer_engines.vllm_knobs import knobs_of, on_cpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from inferometer.engine import Completion, Engine, LaunchContext, Platform, Speculative
 
@@ -181,6 +182,7 @@ class Vllm(Adapter):
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
+    one_node: str = ""
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked environment for a CPU, or for CUDA on a Python it was resolved for."""
@@ -219,11 +221,12 @@ class Vllm(Adapter):
             # cached tokens are reported in usage: cold caches are proved, not assumed
             "--enable-prompt-tokens-details",
             "--disable-uvicorn-access-log",
+            *_group_flags(context),
             *context.spec.extra_args,
         ]
         # On CPU the variable outranks the flag.
         absolute = {"kv_cache_tokens", "kv_cache_bytes"} & set(context.spec.asked())
-        ours = _on_cpu(context) and not absolute
+        ours = on_cpu(context) and not absolute
         env = {"VLLM_CPU_KVCACHE_SPACE": str(CPU_KV_GIB)} if ours else {}
         return Command(
             argv=tuple(argv),
@@ -237,7 +240,7 @@ class Vllm(Adapter):
         )
 
     def _program(self, context: LaunchContext) -> list[str]:
-        if not _on_cpu(context):
+        if not on_cpu(context):
             script = context.python.parent / "vllm"
             return [str(script), "serve", str(context.model_path)]
         # the CPU build's `vllm` script looks for a distribution called vllm and fails
@@ -256,7 +259,7 @@ class Vllm(Adapter):
 
     def knobs(self, context: LaunchContext) -> Sequence[Knob]:
         """Return what vLLM's guide to tuning names, as far as it holds here."""
-        return [knob for knob in _knobs(context) if knob.values]
+        return [knob for knob in knobs_of(context) if knob.values]
 
     def scoring(self, completion: Completion) -> dict[str, Any]:
         """Return the body that echoes the prompt with the log-probability of each of its tokens."""
@@ -269,8 +272,26 @@ def _lock(accelerator: str) -> str:
     return (files("inferometer_engines") / "requirements" / name).read_text(encoding="utf-8")
 
 
-def _on_cpu(context: LaunchContext) -> bool:
-    return context.platform.accelerator == "cpu"
+def _group_flags(context: LaunchContext) -> Sequence[str]:
+    """Return what starts one rank of several nodes, by vLLM's own processes, without Ray.
+
+    ``--headless`` is an option of ``vllm serve`` alone: the server's module ignores it, starts a
+    second scheduler and fails (vllm-project/vllm, pull request 36875).
+    """
+    group = context.group
+    if group is None:
+        return ()
+    if on_cpu(context):
+        raise Unsupported(
+            "vllm: the CPU build is not started on several nodes",
+            remedy="Lower tensor_parallel_size or pipeline_parallel_size.",
+        )
+    return (
+        *("--distributed-executor-backend", "mp"),
+        *("--nnodes", str(group.nodes), "--node-rank", str(group.rank)),
+        *("--master-addr", group.address, "--master-port", str(group.port)),
+        *(("--headless",) if group.rank else ()),
+    )
 
 
 def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
@@ -287,7 +308,7 @@ def _words(context: LaunchContext) -> dict[str, Callable[[Any], Sequence[str]]]:
         "graphs": switched("--no-enforce-eager", "--enforce-eager"),
         "speculative": _speculative,
     }
-    if not _on_cpu(context) or release(context.version) >= (0, 20, 0):
+    if not on_cpu(context) or release(context.version) >= (0, 20, 0):
         words["kv_cache_bytes"] = valued("--kv-cache-memory-bytes")
         words["kv_cache_tokens"] = partial(_kv_tokens, context)
     return words
@@ -307,7 +328,7 @@ def _experts(context: LaunchContext, size: int) -> Sequence[str]:
 
 def _kv_dtype(context: LaunchContext, dtype: str) -> Sequence[str]:
     # The model's own type is auto where kernels (the CPU's ever) or parser do not know its name.
-    first = None if _on_cpu(context) else OWN_KV_DTYPES.get(dtype)
+    first = None if on_cpu(context) else OWN_KV_DTYPES.get(dtype)
     named = first is not None and release(context.version) >= release(first)
     own = dtype == context.spec.dtype and not named
     return ("--kv-cache-dtype", "auto" if own else dtype)
@@ -339,59 +360,9 @@ def _profile_flags(context: LaunchContext) -> list[str]:
     if context.profile != "equalized":
         return []
     flags = ["--generation-config", "vllm"]
-    if not _on_cpu(context) and context.spec.max_num_seqs and context.spec.graphs is not False:
+    if not on_cpu(context) and context.spec.max_num_seqs and context.spec.graphs is not False:
         flags += ["--max-cudagraph-capture-size", str(context.spec.max_num_seqs)]
     return flags
-
-
-GUIDE = "docs.vllm.ai, configuration/optimization"
-MOST_SEQS = {"cpu": 128, "cuda": 256, "rocm": 256}
-"""Least default of max_num_seqs (``EngineArgs.get_batch_defaults``); large cards have more."""
-ATTENTION = {"cuda": ("FLASHINFER", "FLASH_ATTN"), "rocm": ("ROCM_AITER_FA", "TRITON_ATTN")}
-"""One of them may be what the engine takes by itself."""
-
-
-def _knobs(context: LaunchContext) -> Iterator[Knob]:
-    """Yield the knobs, the most promising first.
-
-    Left out: no chunked prefill (vLLM itself warns of crashes and wrong output), asynchronous
-    scheduling (on already), levels of optimization (-O3 equals the default).
-    """
-    accelerator, streams = context.platform.accelerator, context.streams or 1
-    world = context.spec.tensor_parallel_size * context.spec.pipeline_parallel_size
-    usual = MOST_SEQS[accelerator] * (world if _on_cpu(context) else 1)
-    sizes = (4096, 512) if _on_cpu(context) else (16384, 32768, 4096)
-    # A step must have room for a token of every request.
-    least = max(context.spec.max_num_seqs or usual, streams)
-    yield Knob(
-        name="max_num_batched_tokens",
-        values=tuple(size for size in sizes if size >= least),
-        why=f"larger steps prefill more at once, smaller ones disturb decoding less ({GUIDE})",
-    )
-    seqs = (streams if streams > usual else 0, streams // 2)
-    yield Knob(
-        name="max_num_seqs",
-        values=tuple(size for size in seqs if size not in {0, usual}),
-        why=f"a larger batch shares each reading of the weights, a smaller one the cache ({GUIDE})",
-    )
-    if _on_cpu(context):
-        why = "without compilation: a small model may gain nothing from it"
-        yield Knob(name="graphs", values=(False,), why=why)
-        return
-    if release(context.version) >= release("0.13.0"):
-        why = "kernels differ by card and by length of the context (AttentionBackendEnum)"
-        yield Knob(name="attention_backend", values=ATTENTION[accelerator], why=why)
-    if context.moe and release(context.version) >= release("0.17.0"):
-        why = "kernels of the experts differ by card and precision (KernelConfig.moe_backend)"
-        values = ("flashinfer_cutlass", "triton") if accelerator == "cuda" else ("triton", "aiter")
-        yield Knob(name="moe_backend", values=values, why=why)
-    if streams <= 32 and release(context.version) >= release("0.20.0"):
-        yield Knob(
-            name="performance_mode",
-            values=("interactivity",),
-            flags={"interactivity": ("--performance-mode", "interactivity")},
-            why="a graph for every small batch, without padding (VllmConfig.performance_mode)",
-        )
 
 
 @hookimpl

@@ -31,6 +31,8 @@ MEET_S = 20.0
 """For a cluster to take a connection."""
 SETTLE_S = 10.0
 """For messages whose senders are done."""
+LOOK_S = 5.0
+"""Between two looks whether the nodes are there that an order of several waits for."""
 CANCEL_S = 150.0
 """For engines to be ended: what a supervisor takes at most, and a little."""
 OPTIONS: Mapping[str, type] = {
@@ -133,6 +135,9 @@ class RayCluster:
         self._told: dict[str, int] = {}
         """How often orders that are carried out say that they were to be heard."""
         self._shared: Any = None
+        self._groups: dict[str, tuple[Order, Any]] = {}
+        """Orders of several nodes, each with its placement group."""
+        self._gone: list[Heard] = []
 
     # -- nodes --------------------------------------------------------------------------------
 
@@ -158,6 +163,7 @@ class RayCluster:
                 cpus=float(had.get("CPU", 0)),
                 gpus=int(had.get("GPU", 0)),
                 memory_bytes=int(had.get("memory", 0)),
+                address=str(node["NodeManagerAddress"]),
             )
             for node in self._ray.nodes()
             for had in [node["Resources"]]
@@ -191,19 +197,70 @@ class RayCluster:
             options["num_gpus"] = min(order.accelerators, node.gpus)
         if self._type:
             options["accelerator_type"] = self._type
-        task = self._task.options(**options, **self._on(node.key))
-        ref = task.remote(self._ear, order.id, self._shared, order.content, self._store or "")
+        self._said[order.id] = 0
+        if order.beside and not self._there(order):
+            self._gone.append(Lost(order.id, "NodeDiedError", node_gone=True, begun=False))
+            return
+        where = self._grouped(order, options) if order.beside else self._on(node.key)
+        given = (order.id, self._shared, order.content, self._store or "")
+        task, parted = self._task.options(**options, **where), bool(order.beside)
+        ref = task.remote(self._ear, *given, parted=parted)
         self._orders[ref] = order.id
         self._since[order.id] = time.monotonic()
-        self._said[order.id] = 0
+
+    def _there(self, order: Order) -> bool:
+        alive = {str(node["NodeID"]) for node in self._ray.nodes() if node["Alive"]}
+        return {order.node.key, *(node.key for node in order.beside)} <= alive
+
+    def _grouped(self, order: Order, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Reserve a bundle on each node of an order; return how its own task is put into one."""
+        groups: Any = import_module("ray.util.placement_group")
+        strategies: Any = import_module("ray.util.scheduling_strategies")
+        nodes = (order.node, *order.beside)
+        gpus = options["num_gpus"]
+        bundles = [
+            {"CPU": share_of(node.cpus, 1), "GPU": gpus, "memory": node.memory_bytes}
+            for node in nodes
+        ]
+        group = groups.placement_group(
+            [{what: much for what, much in bundle.items() if much} for bundle in bundles],
+            strategy="STRICT_SPREAD",
+            name=order.id,
+            bundle_label_selector=[{"ray.io/node-id": node.key} for node in nodes],
+        )
+        self._groups[order.id] = (order, group)
+        return {
+            "scheduling_strategy": strategies.PlacementGroupSchedulingStrategy(
+                group, placement_group_bundle_index=0
+            )
+        }
+
+    def _let_go(self, order: str) -> None:
+        """Give back the bundles of an order that is over; what still runs in them is ended."""
+        if order in self._groups:
+            groups: Any = import_module("ray.util.placement_group")
+            groups.remove_placement_group(self._groups.pop(order)[1])
+
+    def _never(self) -> Iterator[Heard]:
+        """Yield the orders that wait for a node that is gone: their group is never whole."""
+        for ref, name in list(self._orders.items()):
+            waits = name in self._groups and not self._said[name]
+            if waits and not self._there(self._groups[name][0]):
+                del self._orders[ref]
+                self._ray.cancel(ref)
+                self._let_go(name)
+                yield Lost(name, "NodeDiedError", node_gone=True, begun=False)
 
     def heard(self, timeout_s: float) -> Sequence[Heard]:
         """Return messages and outcomes; those that free a lane first."""
+        found: list[Heard] = [*self._gone, *self._never()]
+        self._gone.clear()
         refs = [self._taken, *self._orders]
         ready, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
-        if not ready:
-            ready, _ = self._ray.wait(refs, num_returns=1, timeout=min(timeout_s, WAIT_S / 10))
-        found: list[Heard] = []
+        if not ready and not found:
+            begun = all(self._said[name] for name in self._groups)
+            limit_s = min(timeout_s, WAIT_S / 10 if begun else LOOK_S)
+            ready, _ = self._ray.wait(refs, num_returns=1, timeout=limit_s)
         for ref in sorted(ready, key=lambda ref: ref == self._taken):
             if ref == self._taken:
                 found += self._messages()
@@ -218,6 +275,7 @@ class RayCluster:
             if not self._said[order] and self._since[order] < latest:
                 del self._orders[ref]
                 self._ray.cancel(ref)
+                self._let_go(order)
                 why = f"other work has had its processors or memory for {WAIT_S:.0f} s"
                 yield Lost(order, why, node_gone=True, begun=False)
 
@@ -245,10 +303,14 @@ class RayCluster:
 
     def _outcome(self, ref: Any) -> Iterator[Heard]:
         order = self._orders.pop(ref)
+        self._let_go(order)
         errors = self._ray.exceptions
         try:
             yield self._done(order, *self._ray.get(ref))
         except errors.RayTaskError as error:
+            if isinstance(error.cause, lane.FollowerLostError):
+                yield Lost(order, error.cause.why, node_gone=error.cause.node_gone)
+                return
             if not isinstance(error, errors.TaskCancelledError):
                 raise MachineError(
                     f"a node cannot carry out {order}: {str(error.cause)[:500]}",
@@ -279,6 +341,8 @@ class RayCluster:
                 _, left = self._ray.wait(refs, num_returns=len(refs), timeout=CANCEL_S)
                 for ref in left:
                     self._ray.cancel(ref, force=True)
+            for order in list(self._groups):
+                self._let_go(order)
 
     def left(self) -> Iterator[Path]:
         """Bring home what nodes put into the store after an earlier run was gone."""

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from tests.programs import until
 
-from inferometer import launch, processes, redact
+from inferometer import failing, launch, processes, redact
 from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError, MachineError
 
@@ -172,7 +172,7 @@ def test_a_cause_that_much_was_written_after_is_classified(tmp_path: Path) -> No
     )
     with pytest.raises(LaunchError) as caught, start(tmp_path, before):
         pass
-    assert len(caught.value.log_tail) == launch.LOG_TAIL_LINES
+    assert len(caught.value.log_tail) == failing.LOG_TAIL_LINES
     assert caught.value.reason == "no_kv_room"
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from inferometer import scoring
 from inferometer.engine import Adapter, Speculative, Unsupported
-from inferometer.launch import Server, unforeseen
+from inferometer.failing import unforeseen
+from inferometer.launch import Server
 from inferometer.measure import Bench
 from inferometer.point import hushed, known_windows, phased, wrapped
 from inferometer.prepare import PreparedStack, container

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from inferometer import blocks, machines, plan, spread
+from inferometer import blocks, groups, machines, plan, spread
 from inferometer.engine import Setting
 from inferometer.errors import MachineError, UsageError
 from inferometer.executor import Done, Heard, Lost, Node, Order, Said
@@ -269,11 +269,47 @@ def test_what_would_spoil_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"b: one server \(url\) would be loaded"):
         Run(tmp_path / "e", Fake(), served)
     wide = STUDY.replace('name = "b"', 'name = "b"\ntensor_parallel_size = 4')
-    with pytest.raises(UsageError, match=r"b: 4 accelerators .* node-1 has 2"):
-        Run(tmp_path / "c", Fake(gpus=2), wide)
+    with pytest.raises(UsageError, match=r"b: 4 accelerators .* has 1: it needs 4 nodes, and 2"):
+        Run(tmp_path / "c", Fake(gpus=1), wide)
+    bound = msgspec.structs.replace(SURVEYED, one_node={"b": "x"})
+    with pytest.raises(UsageError, match=r"more than one node is needed, and x"):
+        Run(tmp_path / "f", Fake(gpus=2, surveys={"k0": bound}), wide)
+    replicas = wide.replace("tensor_parallel_size = 4", "data_parallel_size = 4")
+    with pytest.raises(UsageError, match="of one replica only"):
+        Run(tmp_path / "g", Fake(gpus=2), replicas)
     cluster = Fake(surveys={"k0": Refused(kind="usage", message="x")})
     with pytest.raises(UsageError, match=r"node-.: x"):
         Run(tmp_path / "d", cluster)
+
+
+def test_nodes_are_dealt_in_groups_that_the_largest_stack_needs(tmp_path: Path) -> None:
+    cluster, orders = Fake(5, gpus=2), []
+
+    def doing(order: Order, asked: Measure) -> Heard | None:
+        taken = (order.node.key, *(node.key for node in order.beside))
+        place = asked.place
+        orders.append((asked.launch.stack, place.node, taken, order.accelerators, place.nodes))
+        return None
+
+    cluster.doing = doing
+    run = Run(
+        tmp_path, cluster, STUDY.replace('name = "b"', 'name = "b"\npipeline_parallel_size = 4')
+    )
+    assert run.failed == 0
+    assert len(orders) == len(run.plan.launches)
+    wide = {(node, taken) for stack, node, taken, *_ in orders if stack == "b"}
+    assert {node for node, _ in wide} == {"node-1", "node-3"}
+    assert len({key for _, taken in wide for key in taken}) == 4
+    assert {(each, nodes) for stack, *_, each, nodes in orders if stack == "b"} == {(2, 2)}
+    assert {(each, nodes) for stack, *_, each, nodes in orders if stack == "a"} == {(1, 1)}
+    heads = {node: taken[0] for node, taken in wide}
+    assert all(taken == (heads[node],) for stack, node, taken, *_ in orders if stack == "a")
+    assert any(text.startswith("node-5: idle") for text in run.warnings)
+
+
+def test_nodes_of_a_launch_give_it_as_many_accelerators_each() -> None:
+    assert [groups.span(needed, 8) for needed in (1, 8, 9, 12, 16, 24, 10)] == [1, 1, 3, 2, 2, 3, 2]
+    assert groups.span(64, 0) == 1
 
 
 def test_searches_are_made_once_and_their_settings_used(tmp_path: Path) -> None:
