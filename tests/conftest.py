@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
-ALONE = {"test_real_engines"}
-"""They measure with all of the machine."""
-BUSY = {"test_ray", "test_load_hosts_ray"}
-"""They start a cluster, which is work for a machine with two processors."""
+ALONE = {"test_real_engines", "test_ray", "test_ray_groups", "test_load_hosts_ray"}
+"""They measure with all of the machine, or start a cluster, which is work enough for two cores."""
 TIMED = """
 attached bench capacity_watch containers counting environment faults launch load_driver
 load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
@@ -40,11 +38,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name, engine = item.path.stem, item.get_closest_marker("engine")
         waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
+        if name in ALONE or item.get_closest_marker("waiting"):
+            continue
         if name.removeprefix("test_") in TIMED.split():
             item.add_marker("timed")
-        elif waits and not engine and name not in BUSY:
+        elif waits and not engine:
             item.add_marker("waiting")
-        elif name not in ALONE:
+        else:
             item.add_marker("computing")
 
 

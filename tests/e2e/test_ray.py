@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.usefixtures("cache", "alone"),
-    pytest.mark.waiting,
     pytest.mark.timeout(1800),  # a cluster, a driver and its tasks start, beside other tests
 ]
 QUICK: Table = {"window_s": 0.5, "discard_s": 0.0, "probe": False, "idle_s": 0, "soak_s": 0}

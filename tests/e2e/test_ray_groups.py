@@ -22,7 +22,10 @@ from inferometer.store import Store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.usefixtures("cache", "alone"), pytest.mark.waiting]
+pytestmark = [
+    pytest.mark.usefixtures("cache", "alone"),
+    pytest.mark.timeout(900),  # a cluster, a driver and its tasks start
+]
 CPU_TIME: Table = {"name": "cpu-time", "options": {"watts_per_busy_core": 10}}
 
 

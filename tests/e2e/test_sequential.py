@@ -20,7 +20,7 @@ from inferometer.records import LaunchRecord
 from inferometer.store import Store
 from inferometer_plugins.simulator.model import SILENT, Params
 
-pytestmark = [pytest.mark.usefixtures("cache", "alone"), pytest.mark.waiting]
+pytestmark = pytest.mark.usefixtures("cache", "alone")
 
 
 def test_it_ends_with_the_round_after_which_every_pair_is_decided(

@@ -116,7 +116,6 @@ def test_it_says_what_it_is_and_counts(url: str) -> None:
     assert 250 * 0.1 < moved["energy_joules_total"] < 400 * 0.5
 
 
-@pytest.mark.waiting
 def test_it_does_what_the_live_checks_ask_of_a_server(url: str, tokenizer: Path) -> None:
     server = Server(
         host="127.0.0.1",
@@ -189,7 +188,6 @@ def test_the_fields_it_declares_are_those_it_takes() -> None:
     assert {field.name for field in msgspec.structs.fields(Ask)} == FIELDS
 
 
-@pytest.mark.waiting
 def test_a_slowdown_is_found_by_a_study_and_all_of_it_is_simulated(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
