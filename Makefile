@@ -29,7 +29,7 @@ lint: install
 	$(BIN)/lint-imports
 
 # Tests that wait rather than compute go three at a time, a file to a process; those that judge times
-# two at a time, as they mostly wait, too; then those that compute; the real engines alone.
+# two at a time, as they mostly wait, too; then those that compute; real engines and clusters alone.
 test: lint
 	$(BIN)/python -m pytest -m waiting --numprocesses 3 --dist loadfile
 	$(BIN)/python -m pytest -m timed --numprocesses 2 --dist loadfile
