@@ -10,7 +10,7 @@ import pytest
 
 from inferometer.cli import executing
 from inferometer.errors import MachineError, UsageError
-from inferometer.executor import Lost, Node, Order
+from inferometer.executor import Lost, Order
 from inferometer.plugins import Registry
 from inferometer_plugins.executors import carry
 from inferometer_plugins.executors.ray import RayCluster, RayExecutor, share_of
@@ -37,6 +37,7 @@ class FakeRay:
             {
                 "NodeID": f"{number:056x}",
                 "NodeManagerHostname": f"h{number}",
+                "NodeManagerAddress": f"10.0.0.{number + 1}",
                 "Alive": True,
                 "Resources": resources,
             }
@@ -51,7 +52,7 @@ class FakeRay:
 
     def options(self, **options: Any) -> Any:
         self.asked = options
-        return SimpleNamespace(remote=lambda *_: Reference())
+        return SimpleNamespace(remote=lambda *_, **_options: Reference())
 
     def wait(self, refs: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
         return [], refs
@@ -72,7 +73,8 @@ def test_a_launch_has_its_node_to_itself(tmp_path: Path) -> None:
     had = {"CPU": 8.0, "GPU": 4.0, "memory": 1e9, "accelerator_type:H100": 1.0}
     found, ray = cluster(tmp_path, had, {"CPU": 8.0}, {"CPU": 0.0}, accelerator_type="H100")
     (node,) = found.nodes()
-    assert node == Node(key="0" * 56, machine="h0", cpus=8.0, gpus=4, memory_bytes=1_000_000_000)
+    assert (node.key, node.machine, node.address) == ("0" * 56, "h0", "10.0.0.1")
+    assert (node.cpus, node.gpus, node.memory_bytes) == (8.0, 4, 1_000_000_000)
     found.start(Order(id="o", node=node, content=b"", accelerators=2))
     asked = ray.asked
     assert (asked["num_cpus"], asked["num_gpus"], asked["memory"]) == (8.0, 2, 1_000_000_000)
