@@ -78,12 +78,12 @@ def drive(address: str, text: str, results: Path) -> None:
     """Be the driver; print its processor time and how many launches it saw made."""
     stamps = results.parent / "stamps"
 
-    def stamped(*asked: Any) -> Any:
+    def stamped(*asked: Any, **more: Any) -> Any:
         from inferometer_plugins.executors.lane import carry_out  # noqa: PLC0415 -- on a node
 
         begun_ns = time.monotonic_ns()
         try:
-            return carry_out(*asked)
+            return carry_out(*asked, **more)
         finally:
             with stamps.open("a") as file:
                 file.write(f"{asked[1]} {begun_ns} {time.monotonic_ns()}\n")
