@@ -1,6 +1,6 @@
 """How every output rounds: three significant figures, or fewer where the interval is wider.
 
-Plain text; an output that needs it escapes it.
+Plain text; an output that needs it escapes it. And how a number that a person types is read.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ SUMS = {"kWh", "kg", "requests/day"}
 GROUPED_FROM = 10_000
 MOST = 1e15
 """Sums from here on have an exponent after all."""
+FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9}
+"""By the letter behind a number that is typed."""
 
 
 def number(
@@ -154,3 +156,22 @@ def _half_width(value: Value) -> float | None:
         return None
     half_width = abs(value.high - value.low) / 2
     return half_width if math.isfinite(half_width) else None
+
+
+def typed(text: str) -> float:
+    """Return the positive number that was typed: ``250000``, ``1e6``, ``1M``.
+
+    ``k``, ``M`` and ``G`` are thousands, millions, billions.
+
+    Raises:
+        ValueError: it is none; the message says so.
+    """
+    plain = text.strip().lower().replace("_", "")
+    factor = FACTORS.get(plain[-1:], 1.0)
+    try:
+        found = float(plain if factor == 1.0 else plain[:-1]) * factor
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise ValueError(f"{text!r} is no positive number such as 250000, 1e6 or 1M")
+    return found

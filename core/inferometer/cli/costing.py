@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import textwrap
 from itertools import zip_longest
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferometer.numbers import typed
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ WIDTH = 120
 """Columns where there is no terminal."""
 NARROWEST = 60
 GAP = "  "
-FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
 def _day(context: click.Context, option: click.Parameter, value: str | None) -> date | None:  # noqa: ARG001 -- click's signature
@@ -39,17 +38,10 @@ def _day(context: click.Context, option: click.Parameter, value: str | None) -> 
 
 def amount(context: click.Context, option: click.Parameter, value: str | None) -> float | None:  # noqa: ARG001 -- as above
     """Return a positive number; ``k``, ``M`` and ``G`` are thousands, millions, billions."""
-    if value is None:
-        return None
-    text = value.strip().lower().replace("_", "")
-    factor = FACTORS.get(text[-1:], 1.0)
     try:
-        found = float(text if factor == 1.0 else text[:-1]) * factor
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise click.BadParameter(f"{value!r} is no positive number such as 250000, 1e6 or 1M")
-    return found
+        return None if value is None else typed(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def as_of(default: str) -> Callable[[Any], Any]:

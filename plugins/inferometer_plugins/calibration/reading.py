@@ -9,6 +9,7 @@ import numpy as np
 
 from inferometer import api
 from inferometer.errors import InconclusiveError, UsageError
+from inferometer.records import NOT_ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Counts = NDArray[np.int64]
 
-NOT_ENGINES = frozenset({"simulated", "fixture"})
-"""Kinds of environment in which no real engine was run."""
 MOST_TOKENS_AN_EVENT = 1.05
 """In the mean; above it an event is no step of the engine, and nothing can be told of steps."""
 

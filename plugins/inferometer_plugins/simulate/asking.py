@@ -17,16 +17,14 @@ WORKLOADS = ("chat", "reasoning", "1k/1k", "8k/1k")
 
 
 def _typed(
-    name: str, callback: Callable[..., Any], words: str, *, required: bool = False
+    name: str, words: str, *, metavar: str = "X", callback: Callable[..., Any] = amount, **more: Any
 ) -> Callable[[Any], Any]:
-    return click.option(name, callback=callback, metavar="N", help=words, required=required)
+    return click.option(name, callback=callback, metavar=metavar, help=words, **more)
 
 
 OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path)),
-    click.option(
-        "--requests-per-day", callback=amount, metavar="N", required=True, help="250000, 1e6 or 1M."
-    ),
+    _typed("--requests-per-day", "250000, 1e6 or 1M.", metavar="N", required=True),
     click.option(
         "--hourly",
         metavar="NAME|WEIGHTS",
@@ -34,11 +32,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="How the day runs: flat, office, or 24 weights with commas, from midnight.",
     ),
-    click.option(
+    _typed(
         "--bursts",
+        "Times of FACTOR times the traffic, every so often, so long in the mean.",
         callback=numbers(3, 3),
         metavar="FACTOR,EVERY_S,LENGTH_S",
-        help="Times of FACTOR times the traffic, every so often, so long in the mean.",
     ),
     click.option(
         "--workload",
@@ -47,26 +45,17 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Lengths of requests by name.",
     ),
-    click.option(
+    _typed(
         "--input-tokens",
+        "Lengths of prompts instead: 512, 400-600.",
         callback=lengths,
         metavar="N",
-        help="Lengths of prompts instead: 512, 400-600.",
     ),
-    click.option(
-        "--output-tokens", callback=lengths, metavar="N", help="Lengths of answers instead."
-    ),
+    _typed("--output-tokens", "Lengths of answers instead.", callback=lengths, metavar="N"),
     click.option("--replicas", type=click.IntRange(1, 32_767), help="Of each stack."),
-    click.option(
-        "--ttft-ms",
-        callback=amount,
-        metavar="X",
-        help="Find the fewest replicas: limit of the TTFT.",
-    ),
-    click.option(
-        "--tpot-ms", callback=amount, metavar="X", help="The same, of the time per output token."
-    ),
-    _typed("--e2e-ms", amount, "The same, end to end."),
+    _typed("--ttft-ms", "Find the fewest replicas: limit of the TTFT."),
+    _typed("--tpot-ms", "The same, of the time per output token."),
+    _typed("--e2e-ms", "The same, end to end."),
     click.option(
         "--share",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -88,11 +77,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Which replica a request goes to.",
     ),
-    click.option(
+    _typed(
         "--prefixes",
+        "COUNT shared beginnings, SHARE of each prompt, as often as Zipf's law has it.",
         callback=numbers(3, 3),
         metavar="COUNT,ZIPF,SHARE",
-        help="COUNT shared beginnings, SHARE of each prompt, as often as Zipf's law has it.",
     ),
     click.option(
         "--cached-prefixes",
@@ -101,11 +90,11 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Shared beginnings that a replica keeps.",
     ),
-    click.option(
+    _typed(
         "--failures",
+        "Each replica fails every so many hours in the mean; minutes to repair it (10).",
         callback=numbers(1, 2),
         metavar="EVERY_H[,REPAIR_MIN]",
-        help="Each replica fails every so many hours in the mean; minutes to repair it (10).",
     ),
     click.option(
         "--restart-at",
@@ -120,16 +109,12 @@ OPTIONS: tuple[Callable[[Any], Any], ...] = (
         show_default=True,
         help="Seconds from the start of a replica to its first request.",
     ),
-    click.option(
-        "--price-per-hour", callback=amount, metavar="X", help="USD of one replica for one hour."
-    ),
+    _typed("--price-per-hour", "USD of one replica for one hour."),
     click.option("--price", metavar="ID", help="A price of `inferometer prices`, by GPU-hour."),
     click.option(
         "--gpus", type=click.IntRange(1), default=1, show_default=True, help="Of one replica."
     ),
-    click.option(
-        "--usd-per-kwh", callback=amount, metavar="X", help="Of energy that the hour does not hold."
-    ),
+    _typed("--usd-per-kwh", "Of energy that the hour does not hold."),
     click.option(
         "--pue",
         type=click.FloatRange(1),

@@ -8,25 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferometer.numbers import typed
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
 def amount(context: click.Context, option: click.Parameter, value: str | None) -> float | None:  # noqa: ARG001 -- click's signature
     """Return a positive number; ``k``, ``M`` and ``G`` are thousands, millions, billions."""
-    if value is None:
-        return None
-    text = value.strip().lower().replace("_", "")
-    factor = FACTORS.get(text[-1:], 1.0)
     try:
-        found = float(text if factor == 1.0 else text[:-1]) * factor
-    except ValueError:
-        found = math.nan
-    if not 0 < found < math.inf:
-        raise click.BadParameter(f"{value!r} is no positive number such as 250000, 1e6 or 1M")
-    return found
+        return None if value is None else typed(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def lengths(
