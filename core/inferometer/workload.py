@@ -203,7 +203,10 @@ def _exact(
     """Cut each draft behind its last wanted token; keep it if it encodes to just that many."""
     special = tokenizer.num_special_tokens_to_add(is_pair=False)
     if min(lengths, default=special + 1) <= special:
-        raise UsageError(f"input_tokens = {min(lengths)}: the tokenizer itself adds {special}")
+        raise UsageError(
+            f"input_tokens = {min(lengths)}: the tokenizer itself adds {special}",
+            hint=f"Give {special + 1} or more.",
+        )
     at_once = max(1, BATCH_TOKENS // max(lengths, default=1))
     found: list[tuple[list[int], str] | None] = []
     for start in range(0, len(drafts), at_once):

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from inferometer import errors
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("core", "engines", "plugins", "reports")
 PUBLIC = {
@@ -69,3 +71,14 @@ def test_modules_and_functions_are_short_and_modules_say_what_they_are(path: Pat
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert (node.end_lineno or node.lineno) - node.lineno < 60, node.name
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_error_says_what_to_do_next(path: Path) -> None:
+    ours = {name for name, value in vars(errors).items() if isinstance(value, type)} - {
+        "StudyError"
+    }
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ours:
+            given = {keyword.arg for keyword in node.keywords}
+            assert {"hint", None} & given or node.func.id == "Interrupted", f"line {node.lineno}"

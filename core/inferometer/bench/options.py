@@ -68,13 +68,20 @@ class Options:
                 hint="For example --concurrency 8, or --rate 2 --arrivals poisson.",
             )
         if self.requests is not None and self.duration_s is not None:
-            raise UsageError("--requests and --duration exclude each other")
+            raise UsageError("--requests and --duration exclude each other", hint="Give one.")
         if self.burst and self.duration_s is not None:
-            raise UsageError("--burst has a number of requests, not a duration: give --requests")
+            raise UsageError(
+                "--burst has a number of requests, not a duration", hint="Give --requests."
+            )
         if self.burstiness != 1.0 and self.arrivals != "gamma":
-            raise UsageError("--burstiness is the shape of --arrivals gamma; give both")
+            raise UsageError(
+                "--burstiness is the shape of --arrivals gamma alone", hint="Give both, or neither."
+            )
         if self.max_in_flight is not None and self.concurrency is not None:
-            raise UsageError("--max-in-flight caps an open loop; --concurrency is a cap already")
+            raise UsageError(
+                "--max-in-flight caps an open loop; --concurrency is a cap already",
+                hint="Give one of them.",
+            )
 
     def schedule(self, trace: tuple[TraceRow, ...]) -> Arrivals | None:
         """Return the arrivals of an open loop, None for a closed one."""

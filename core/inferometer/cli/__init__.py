@@ -6,7 +6,6 @@ stdout carries results only; progress, warnings and errors go to stderr. Exit co
 
 from __future__ import annotations
 
-import errno
 import importlib
 import sys
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 import inferometer
-from inferometer.errors import InferometerError, Interrupted, StorageError, UsageError
+from inferometer.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,6 +88,15 @@ class LazyGroup(click.Group):
                 args[0], possibilities=self.list_commands(ctx), ctx=ctx
             ) from error
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command, and keep a broken pipe from click, which ends with 1 whatever broke."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            from inferometer.cli.ending import PipeError
+
+            raise PipeError from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- as above
         """List the commands by what they are for, without importing them."""
         found = _brought()
@@ -138,38 +146,11 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         _catch_signals()
         result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one place: see _ended
-        return _ended(error, words)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one place
+        from inferometer.cli.ending import ended
+
+        return ended(error, words)
     return result if isinstance(result, int) else 0
-
-
-def _ended(error: BaseException, words: Sequence[str]) -> int:
-    """Say how a command ended, and return the exit code."""
-    import shlex
-    import traceback
-
-    from inferometer.redact import plain
-
-    match error:
-        case click.ClickException():
-            error.show()
-            return error.exit_code
-        case click.Abort() | KeyboardInterrupt():
-            ours: InferometerError = Interrupted("interrupted; what is finished is kept")
-        case InferometerError():
-            ours = error
-        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            hint = "Free space, then run the same command again."
-            ours = StorageError(str(error), hint=hint)
-        case _:
-            traceback.print_exception(error)
-            ours = InferometerError("this is a bug in inferometer", hint="Report the lines above.")
-    if isinstance(ours, Interrupted) and not ours.hint:
-        ours.hint = f"Resume with: {shlex.join(['inferometer', *words])}"
-    click.echo(f"error: {plain(ours.message)}", err=True)
-    if ours.hint:
-        click.echo(f"hint: {plain(ours.hint)}", err=True)
-    return ours.exit_code
 
 
 def _catch_signals() -> None:

@@ -161,7 +161,10 @@ def _options(flags: dict[str, Any]) -> Any:
     try:
         flags["extra_body"] = msgspec.json.decode(flags["extra_body"], type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise UsageError(f"--extra-body: not a JSON object: {error}") from error
+        raise UsageError(
+            f"--extra-body: not a JSON object: {error}",
+            hint="""Write it in quotes: --extra-body '{"top_k": 5}'.""",
+        ) from error
     return Options(**flags)
 
 

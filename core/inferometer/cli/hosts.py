@@ -50,7 +50,11 @@ def token(file: Path | None) -> bytes:
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: no token can be read: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise UsageError(
+            f"{file}: no token can be read: {why}",
+            hint="Give the path of a file that holds the token and nothing else.",
+        ) from error
     return handshake.checked(text, str(file))
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from inferometer import __version__
+from inferometer import __version__, redact
 from inferometer.errors import UsageError
 from inferometer.loadgen.http import Target, Tls
 
@@ -76,13 +76,14 @@ def secrets(target: Target) -> tuple[str, ...]:
 
 def _split(url: str, place: str) -> SplitResult:
     hint = "Write it as http://127.0.0.1:8000 or https://host/base/v1."
+    named = repr(redact.text(url.partition("?")[0]))
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"not a usable URL: {error}", hint=hint) from error
+        raise UsageError(f"{named}: not a usable URL: {error}", hint=hint) from error
     if parts.scheme not in PORTS or not parts.hostname or port == 0 or not _plain(url):
-        raise UsageError("not a URL with http or https, a host and a port", hint=hint)
+        raise UsageError(f"{named}: not a URL with http or https, a host and a port", hint=hint)
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "a URL with a user or a password in it would end up in shell histories and logs",
@@ -103,9 +104,14 @@ def _path(base: str, endpoint: Endpoint) -> str:
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name.strip() or " " in name.strip() or not _plain(line):
-        raise UsageError(f"--header {name.strip()!r}: not of the form 'Name: value'")
+        raise UsageError(
+            f"--header {name.strip()!r}: not of the form 'Name: value'",
+            hint="Write it in quotes: --header 'Name: value'.",
+        )
     if name.strip().lower() in OURS:
-        raise UsageError(f"--header {name.strip()!r}: set by the client itself")
+        raise UsageError(
+            f"--header {name.strip()!r}: set by the client itself", hint="Leave it out."
+        )
     return name.strip().lower(), value.strip()
 
 

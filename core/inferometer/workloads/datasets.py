@@ -192,5 +192,8 @@ def _checked(tokens_in: int, tokens_out: int, place: str) -> Pair:
     reading.tokens(tokens_in, "input", place)
     reading.tokens(tokens_out, "output", place)
     if not (tokens_in and tokens_out):
-        raise UsageError(f"{place}: lengths must be at least 1, are {tokens_in} and {tokens_out}")
+        raise UsageError(
+            f"{place}: lengths must be at least 1, are {tokens_in} and {tokens_out}",
+            hint=reading.CORRECT,
+        )
     return Pair(tokens_in, tokens_out)

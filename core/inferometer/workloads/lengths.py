@@ -111,7 +111,7 @@ def parse(spec: str | int | Mapping[str, object], place: str = "length") -> Leng
             "lognormal:mean=5.3,sigma=1.0,max=2048.",
         ) from error
     for key, text in problems(msgspec.to_builtins(made)):
-        raise UsageError(f"{place}{f'.{key}' if key else ''}: {text}")
+        raise UsageError(f"{place}{f'.{key}' if key else ''}: {text}", hint="Correct it there.")
     return made
 
 
@@ -156,7 +156,10 @@ def draw(
     if lengths.distribution == "empirical":
         kept = sorted(value for value in values or () if low <= value <= high)
         if not kept:
-            raise UsageError(f"{lengths.file}: no length within {low} to {high} tokens")
+            raise UsageError(
+                f"{lengths.file}: no length within {low} to {high} tokens",
+                hint="Widen min and max, or name another file.",
+            )
         return [kept[int(u * len(kept))] for u in us]
     assert lengths.mean is not None
     assert lengths.sigma is not None

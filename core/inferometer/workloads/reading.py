@@ -19,6 +19,7 @@ MOST_LINE_BYTES = 1 << 20
 """Longest line of a file read by lines (1 MiB)."""
 MOST_TOKENS = 10_000_000
 """Longest prompt or answer believed: ten million tokens."""
+CORRECT = "Correct that line, or leave it out."
 
 
 def content(path: Path) -> bytes:
@@ -83,14 +84,14 @@ def whole_number(text: str, what: str, place: str) -> int:
     """
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
-        raise UsageError(f"{place}: {what} is {shown(text)}, no whole number")
+        raise UsageError(f"{place}: {what} is {shown(text)}, no whole number", hint=CORRECT)
     return tokens(int(digits), what, place)
 
 
 def tokens(value: int, what: str, place: str) -> int:
     """Return ``value`` if it is a believable token count, else raise :class:`UsageError`."""
     if not 0 <= value <= MOST_TOKENS:
-        raise UsageError(f"{place}: {what} is {value}, not within 0 to {MOST_TOKENS}")
+        raise UsageError(f"{place}: {what} is {value}, not within 0 to {MOST_TOKENS}", hint=CORRECT)
     return value
 
 

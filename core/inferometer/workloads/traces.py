@@ -210,7 +210,10 @@ def _table(path: Path, names: tuple[str, ...]) -> Iterator[tuple[str, list[str]]
             continue
         place = f"{path}, line {number}"
         if len(cells) <= max(columns):
-            raise UsageError(f"{place}: {len(cells)} cells, fewer than the header asks for")
+            raise UsageError(
+                f"{place}: {len(cells)} cells, fewer than the header asks for",
+                hint=reading.CORRECT,
+            )
         yield place, [cells[column] for column in columns]
 
 
@@ -232,7 +235,9 @@ def _seconds(text: str, place: str) -> float:
     try:
         return _time(float(text), place)
     except ValueError as error:
-        raise UsageError(f"{place}: Timestamp is {reading.shown(text)}, no seconds") from error
+        raise UsageError(
+            f"{place}: Timestamp is {reading.shown(text)}, no seconds", hint=reading.CORRECT
+        ) from error
 
 
 def _moment(text: str, place: str) -> float:
@@ -240,7 +245,8 @@ def _moment(text: str, place: str) -> float:
         moment = dt.datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(
-            f"{place}: TIMESTAMP is {reading.shown(text)}, no date and time"
+            f"{place}: TIMESTAMP is {reading.shown(text)}, no date and time",
+            hint=reading.CORRECT,
         ) from error
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=dt.UTC)
@@ -252,5 +258,5 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 def _time(seconds: float, place: str) -> float:
     if not (math.isfinite(seconds) and abs(seconds) < 1e12):
-        raise UsageError(f"{place}: the time is {seconds} s, which cannot be")
+        raise UsageError(f"{place}: the time is {seconds} s, which cannot be", hint=reading.CORRECT)
     return seconds

@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,14 +140,70 @@ def test_our_errors_are_two_lines_and_their_code(
     assert capsys.readouterr() == ("", "error: it broke\nhint: Mend it.\n")
 
 
-def test_any_other_error_is_shown_in_full_and_called_a_bug(
+def test_any_other_error_is_called_a_bug_and_its_traceback_kept(
+    path: Path, tmp_path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    fail_with(ZeroDivisionError("oops\n Bearer abcdefgh"), monkeypatch)
+    assert cli.main(["run", str(path)]) == 1
+    said, hint = capsys.readouterr().err.splitlines()
+    assert said == "error: this is a bug in inferometer: ZeroDivisionError: oops [hidden]"
+    (kept,) = tmp_path.glob("inferometer-bug-*.txt")
+    assert hint == f"hint: Report it, with {kept}; what is finished is kept."
+    assert kept.read_text().startswith("Traceback")
+    assert "Bearer" not in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_bug_whose_traceback_cannot_be_kept_is_shown(
     path: Path, monkeypatch: Patch, capsys: Capture
 ) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     fail_with(ZeroDivisionError("oops"), monkeypatch)
     assert cli.main(["run", str(path)]) == 1
     err = capsys.readouterr().err
-    assert "Traceback" in err
-    assert "this is a bug in inferometer" in err
+    assert err.startswith("Traceback")
+    assert err.endswith("hint: Report it, with the lines above; what is finished is kept.\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied", "/a/b"), "/a/b: Permission denied"),
+        (MemoryError(), "not enough memory on this machine"),
+    ],
+)
+def test_what_the_machine_refuses_is_no_bug(
+    error: Exception, said: str, path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    fail_with(error, monkeypatch)
+    assert cli.main(["run", str(path)]) == 6
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first == f"error: {said}"
+    assert hint.startswith("hint: ")
+
+
+def test_a_reader_that_goes_away_ends_it_as_sigpipe_would() -> None:
+    line = [sys.executable, "-m", "inferometer", "prices", "--json"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        program.stdout.close()
+        assert program.wait() == 141
+        assert program.stderr.read() == b""
+
+
+def test_a_pipe_of_our_own_that_breaks_is_a_bug(
+    path: Path, monkeypatch: Patch, capsys: Capture
+) -> None:
+    fail_with(BrokenPipeError(errno.EPIPE, "Broken pipe"), monkeypatch)
+    assert cli.main(["run", str(path)]) == 1
+    assert "BrokenPipeError" in capsys.readouterr().err
+
+
+def test_no_command_at_all_shows_the_help(capsys: Capture) -> None:
+    assert cli.main([]) == 2
+    assert "Usage: inferometer" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_no_bug(path: Path, monkeypatch: Patch, capsys: Capture) -> None:
