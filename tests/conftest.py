@@ -25,6 +25,9 @@ meters_nvml meters_replay meters_sysfs oracle processor sequential server soak
 watch work
 """
 """Files of tests that judge how long something takes, by name."""
+REST = "not waiting and not timed and not computing"
+PHASES = {"waiting", "timed", "computing", REST}
+"""What ``make test`` asks for, one after the other."""
 
 
 def pytest_configure() -> None:
@@ -32,20 +35,41 @@ def pytest_configure() -> None:
     hear_signals()
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files with nothing of the phase that is asked for: importing them takes longer."""
+    phase, name = config.option.markexpr, collection_path.name
+    if phase not in PHASES or not (name.startswith("test_") and name.endswith(".py")):
+        return None
+    return None if phase in _phases(collection_path) else True
+
+
+def _phases(path: Path) -> set[str]:
+    """Return the phases that a file may have tests of."""
+    text = path.read_text(encoding="utf-8")
+    phases = {_phase(path, engine=False)}
+    if "mark.engine" in text:
+        phases.add(_phase(path, engine=True))
+    if "mark.waiting" in text:
+        phases.add("waiting")
+    return phases
+
+
+def _phase(path: Path, *, engine: bool) -> str:
+    if path.stem in ALONE:
+        return REST
+    if path.stem.removeprefix("test_") in TIMED.split():
+        return "timed"
+    waits = {"conformance", "e2e", "test_conformance.py"} & set(path.parts)
+    return "waiting" if waits and not engine else "computing"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what mostly waits for servers and fakes, what judges times, what computes."""
     for item in items:
-        name, engine = item.path.stem, item.get_closest_marker("engine")
-        waits = {"conformance", "e2e", "test_conformance.py"} & set(item.path.parts)
-        if name in ALONE or item.get_closest_marker("waiting"):
-            continue
-        if name.removeprefix("test_") in TIMED.split():
-            item.add_marker("timed")
-        elif waits and not engine:
-            item.add_marker("waiting")
-        else:
-            item.add_marker("computing")
+        phase = _phase(item.path, engine=item.get_closest_marker("engine") is not None)
+        if phase != REST and not item.get_closest_marker("waiting"):
+            item.add_marker(phase)
 
 
 @pytest.fixture(scope="session")
