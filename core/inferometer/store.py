@@ -197,7 +197,7 @@ class Store:
             StorageError: the directory cannot be written.
         """
         with storage_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             lock = filelock.FileLock(self.root / "lock", timeout=0)
             try:
                 lock.acquire()
@@ -231,6 +231,8 @@ class Store:
         """Enter what other processes wrote: launches of nodes, what runs said of themselves."""
         if self._chain is not None:
             self._chain.enter_launches()
+            if (self.root / sums.GROWS).is_file():
+                sync(self.root / sums.GROWS)
             for path in [*sorted(self.root.glob("configurations/*/*")), self.root / sums.GROWS]:
                 self._chain.enter_file(path.relative_to(self.root).as_posix())
 

@@ -61,11 +61,9 @@ def _look(root: Path) -> Verified:
     content.study(look, plan, recorded=chain.knows("plan.json") and chain.knows("study.toml"))
     launches = content.launches(look, root, chain, plan)
     failed = content.failures(look, root, chain, plan)
-    for search in sorted([*root.glob("tuning/*/*"), *root.glob("tuning/*/*/earlier/*")]):
-        if search.is_dir():
-            own = links.of(look, search, expected=False)
-            content.launches(look, search, own, None)
-            content.failures(look, search, own, None)
+    for search in sorted(root.glob("tuning/*/*")):
+        if not search.is_symlink() and search.is_dir():
+            _search(look, search)
     layout.leftovers(look)
     layout.report(look)
     if look.unrecorded:
@@ -84,6 +82,20 @@ def _look(root: Path) -> Verified:
         findings=look.findings,
         notes=look.notes,
     )
+
+
+def _search(look: Look, search: Path) -> None:
+    """Look at the trials of a search, and of those before it in which none succeeded."""
+    earlier = [path for path in sorted(search.glob("earlier/*")) if not path.is_symlink()]
+    for path in earlier:
+        if not (path / "found.json").is_file() and (search / "found.json").is_file():
+            if not look.running:
+                look.find(path, "leftover", "a run was killed while it moved a search", links.AGAIN)
+            return
+    for place in (search, *earlier):
+        own = links.of(look, place, expected=False)
+        content.launches(look, place, own, None)
+        content.failures(look, place, own, None)
 
 
 def _running(root: Path) -> bool:
