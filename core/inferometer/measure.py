@@ -178,7 +178,7 @@ class Bench:
         if stack.entry.profile == "tuned":
             self.knobs(launch)  # a stack without any is refused, and not called tuned
         command = stack.engine.command(context)
-        store.write_files(recipe.files, command.files)
+        self.results.put_files(recipe.files, command.files)
         seen.port = port
         shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
         seen.command = redact.argv(recipe.shown(shown))

@@ -14,8 +14,8 @@ from msgspec import Struct
 from inferometer.load_records import LoadHost
 from inferometer.look_records import LeftOut
 
-SCHEMA = 1
-"""Version of the results directory. 1: first version."""
+SCHEMA = 2
+"""Version of the results directory; what each one is says :mod:`inferometer.store`."""
 
 CHUNK = struct.Struct("<IHHq")
 """One streamed content event: request index, tokens in it, flags, arrival time in ns. 16 bytes."""

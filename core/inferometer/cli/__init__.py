@@ -38,6 +38,7 @@ GROUPS = {
         "gate": "Fail where results are worse than a baseline.",
         "cost": "Price stored results, and say when the order flips.",
         "fleet": "Size the fleet of a demand, with its monthly bill.",
+        "verify": "Tell whether stored results are what was written.",
         "import": "Store what other tools measured, beside ours.",
     },
     "This machine and what is known": {
