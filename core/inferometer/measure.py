@@ -14,16 +14,21 @@ import msgspec
 from inferometer import (
     capacity,
     cooling,
+    deadlines,
     glimpse,
+    guard,
+    marks,
     precision,
     redact,
     scoring,
     store,
     told,
+    transient,
     tuning,
 )
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
+from inferometer.devices import Returning
 from inferometer.engine import Unsupported, open_knobs
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.failing import failed, unforeseen
@@ -48,7 +53,7 @@ from inferometer.point import Live
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
 from inferometer.probing import probe
-from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Soak
+from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Retried, Soak
 from inferometer.soak import soak
 from inferometer.starting import HOST, Recipe, rendezvous
 from inferometer.work import STREAMS
@@ -93,6 +98,8 @@ class _Seen:
     device_memory: Told | None = None
     soak: Soak | None = None
     cooling: Cooling | None = None
+    retried: list[Retried] = field(default_factory=list)
+    returning: Returning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +119,26 @@ class Bench:
     """Starts the other ranks of an engine on several nodes; yields what says why one is gone."""
 
     def measure(self, launch: Launch) -> LaunchRecord:
-        """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
+        """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate.
+
+        One that fails by a cause that may pass is tried again; each attempt is stored.
+        """
+        earlier: list[Retried] = []
+        while True:
+            record = self._attempt(launch, earlier)
+            failure = record.failure
+            if failure is None or not transient.passing(failure):
+                return record
+            if len(earlier) + 1 >= self.plan.protocol.attempts:
+                return record
+            self.progress.warn(f"{launch.id}: tried again, because that may pass")
+            earlier.append(Retried(reason=failure.reason, stage=failure.stage))
+
+    def _attempt(self, launch: Launch, earlier: Sequence[Retried]) -> LaunchRecord:
+        guard.refuse_full(self.results.root)
         stack = self.prepared.stacks[launch.stack]
         folder = self.results.open_launch(self.place.attempt or launch.id)
-        seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
+        seen = _Seen(None, [], {}, {}, None, None, {}, [], [], retried=list(earlier))
         started_ns = time.monotonic_ns()
         plan, node = self.plan, self.place.node
         seen.cooling = cooling.heat(
@@ -195,19 +218,25 @@ class Bench:
             seen.idles += rest_bare(meters, protocol, folder, self.progress.stage)
         self.progress.stage("starting the engine")
         beside = self.followers(group) if self.followers and group else nullcontext()
+        ready = command.readiness or stack.engine.readiness
+        ready_s = protocol.ready_timeout_s or ready.deadline_s
+        seen.returning = Returning(self.prepared.platform.accelerator, self.progress.warn)
         with (
+            seen.returning,
             beside as others,
             serve(
                 command,
                 host=HOST,
                 port=port,
-                readiness=command.readiness or stack.engine.readiness,
+                readiness=ready,
                 failures=stack.engine.failures,
                 folder=folder,
-                deadline_s=protocol.ready_timeout_s,
+                deadline_s=ready_s,
                 inherit=stack.entry.pass_env,
                 container=container,
                 others=others,
+                limits=guard.Limits(total_s=deadlines.launch_s(self.plan, launch, ready_s)),
+                mark=marks.fresh(self.results.root, launch.id),
             ) as server,
         ):
             target = Target(host=HOST, port=port, path=stack.engine.endpoint)
@@ -345,5 +374,7 @@ class Bench:
             idles=seen.idles,
             soak=seen.soak,
             cooling=seen.cooling,
+            retried=seen.retried,
+            device_memory_returned=None if seen.returning is None else seen.returning.told,
             host_sha256=self.host_sha256,
         )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 import inferometer
-from inferometer import processor, provenance
+from inferometer import abandoned, processor, provenance
 from inferometer.environment import cache_root
 from inferometer.errors import InferometerError, UsageError
 from inferometer.following import follow, followers
@@ -164,6 +164,9 @@ def _ready(shared: bytes, voice: Voice) -> _Ready:
         return _kept[0]
     _refuse_another_version(shared)
     context = msgspec.json.decode(shared, type=Context)
+    for root in (Path(context.results), _own_root(context)):
+        if left := abandoned.cleaned(root):
+            voice.warn(f"ended and removed what a process that was killed left: {left}")
     registry = Registry()
     meters = chosen_meters(context.meters, registry.meters())
     prepared = prepare(context.plan, registry, voice)
@@ -203,8 +206,10 @@ def _root(context: Context, job: Job) -> Path:
 
     That one is the same for all launches: it stands in their commands.
     """
-    if job.shared:
-        return Path(context.results)
+    return Path(context.results) if job.shared else _own_root(context)
+
+
+def _own_root(context: Context) -> Path:
     return cache_root() / "nodes" / context.plan.sha256[:16]
 
 

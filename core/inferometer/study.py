@@ -52,6 +52,10 @@ VariableName = Annotated[
 ]
 
 
+STALL_S = 300.0
+RETRIES = 1
+
+
 class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to measure. Unset times follow from how long requests take: :mod:`inferometer.pace`."""
 
@@ -69,6 +73,14 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     are ranked."""
     ready_timeout_s: Positive | None = None
     request_timeout_s: Positive = 600.0
+    stall_timeout_s: Positive | UnsetType = UNSET
+    """A launch fails when nothing arrives on any stream for so long while requests are in flight.
+    Left out of a plan's hash when absent, as the next two are: then :data:`STALL_S`."""
+    launch_timeout_s: Positive | UnsetType = UNSET
+    """Of one launch as a whole; absent means :mod:`inferometer.deadlines`."""
+    retries: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    """Further attempts at a launch that failed by a cause that may pass; absent means
+    :data:`RETRIES`."""
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """Serve on this port instead of a free one; refused when something listens there."""
     idle_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
@@ -79,6 +91,16 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Load each engine for at least so long before its first load point; 0: neither that, nor a
     wait to cool down before it is started. Left out of a plan's hash when absent: then 20 s where
     there is an accelerator, else none."""
+
+    @property
+    def stall_s(self) -> float:
+        """Return ``stall_timeout_s``, or what it is when absent."""
+        return STALL_S if self.stall_timeout_s is UNSET else self.stall_timeout_s
+
+    @property
+    def attempts(self) -> int:
+        """Return how often a launch is tried at most."""
+        return 1 + (RETRIES if self.retries is UNSET else self.retries)
 
 
 class Tuning(

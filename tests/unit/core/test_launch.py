@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from tests.programs import until
 
-from inferometer import failing, launch, processes, redact
+from inferometer import failing, launch, processes, redact, supervised
 from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError, MachineError
 
@@ -206,19 +206,19 @@ def test_death_while_serving_is_seen(tmp_path: Path) -> None:
                 break
             time.sleep(0.05)
         assert why is not None
-        assert "ended by itself" in why
+        assert "was killed (SIGKILL)" in why
 
 
 def test_what_a_failed_launch_leaves_running_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the next engine would be measured beside it."""
-    stop = launch._Supervised.stop
+    stop = supervised.Supervised.stop
 
-    def left(supervised: launch._Supervised) -> str:
-        return stop(supervised) or "processes of the engine could not be ended"
+    def left(engine: supervised.Supervised) -> str:
+        return stop(engine) or "processes of the engine could not be ended"
 
-    monkeypatch.setattr(launch._Supervised, "stop", left)
+    monkeypatch.setattr(supervised.Supervised, "stop", left)
     with (
         pytest.raises(MachineError, match=r"could not be ended.*ended by itself"),
         start(tmp_path, "sys.exit(3)"),
@@ -265,7 +265,7 @@ def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
 def test_who_kills_our_children_ends_the_engine_no_less(tmp_path: Path) -> None:
     words = ["5", str(tmp_path / "log"), "--", sys.executable, "-c", "import time; time.sleep(600)"]
     supervisor = subprocess.Popen(
-        [sys.executable, "-I", str(launch.SUPERVISOR), *words],
+        [sys.executable, "-I", str(supervised.SUPERVISOR), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
