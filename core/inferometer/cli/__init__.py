@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 import inferometer
-from inferometer.errors import InferometerError, Interrupted, StorageError, UsageError
+from inferometer.errors import (
+    InferometerError,
+    Interrupted,
+    MachineError,
+    StorageError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +144,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         _catch_signals()
         result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one place: see _ended
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- see _ended
         return _ended(error, words)
     return result if isinstance(result, int) else 0
 
@@ -161,6 +167,11 @@ def _ended(error: BaseException, words: Sequence[str]) -> int:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             hint = "Free space, then run the same command again."
             ours = StorageError(str(error), hint=hint)
+        case SystemExit():
+            ours = MachineError(
+                f"something called sys.exit({error.code!r}), and that is for us to do",
+                hint="It was an engine, a meter or another plugin: leave it out, tell its author.",
+            )
         case _:
             traceback.print_exception(error)
             ours = InferometerError("this is a bug in inferometer", hint="Report the lines above.")
