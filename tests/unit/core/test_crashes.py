@@ -148,7 +148,7 @@ def seen(root: Path) -> Seen:
 
 
 def ended_at(root: Path, at: int, fate: Fate, *, power: bool = False) -> tuple[Disk, Seen, bool]:
-    """Run until operation ``at``; return the disk, what was finished, and whether it ended there."""
+    """Run until operation ``at``; return the disk, what was finished, whether it ended there."""
     finished: Seen = {}
     ended = False
     root.parent.mkdir()
