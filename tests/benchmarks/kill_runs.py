@@ -22,8 +22,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import importlib
-import importlib.util
 import os
 import random
 import shutil
@@ -46,6 +44,7 @@ from inferometer.errors import InferometerError
 from inferometer.ports import is_free
 from inferometer.store import Store
 from inferometer.testing.engine import write_model
+from inferometer.verifying import verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -245,10 +244,7 @@ def examine(watched: Watched) -> list[str]:
                 store.readings(folder)
     except (InferometerError, OSError, ValueError) as error:
         wrong.append(f"unreadable: {error}")
-    if importlib.util.find_spec("inferometer.verifying"):
-        found = importlib.import_module("inferometer.verifying").verify(watched.results)
-        wrong += [f"verify: {one.what} {one.path}" for one in found.findings]
-    return wrong
+    return wrong + [f"verify: {one.what} {one.path}" for one in verify(watched.results).findings]
 
 
 def left_at_once(watched: Watched, mode: str, ports: Sequence[int]) -> tuple[list[str], float]:
