@@ -61,8 +61,10 @@ benchmarks-parity: install
 	$(BIN)/python -m tests.benchmarks.vllm_bench_parity
 	$(BIN)/python -m tests.benchmarks.twins
 
-# Thirty starts of vLLM, each killed at a random moment: half an hour on an idle machine.
+# 200 kills of a study of the simulator: twenty minutes; thirty-five starts of vLLM, each killed at
+# a random moment: half an hour on an idle machine.
 kills: install
+	$(BIN)/python -m tests.benchmarks.kill_runs
 	$(BIN)/python -m tests.benchmarks.kills
 
 clean:
