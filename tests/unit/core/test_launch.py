@@ -176,6 +176,21 @@ def test_a_cause_that_much_was_written_after_is_classified(tmp_path: Path) -> No
     assert caught.value.reason == "no_kv_room"
 
 
+def test_of_a_log_without_end_no_more_is_read_than_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing, "LOG_BYTES", 10_000)
+    log = tmp_path / "server.log"
+    log.write_text("KeyError: 'first'\n" + "x" * 50_000 + "\nbar\r50 %\rValueError: last\n")
+    assert failing.first_exception(log) == "KeyError: 'first'"
+    tail = failing.log_tail(log)
+    assert tail[1:] == ["bar", "50 %", "ValueError: last"]
+    assert tail[0] == "x" * failing.LINE
+    log.write_text("x" * 50_000 + "\nValueError: last\n")
+    assert failing.first_exception(log) == "ValueError: last"
+    assert failing.log_tail(tmp_path / "none") == []
+
+
 def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(LaunchError) as caught, start(tmp_path, "time.sleep(99)", deadline_s=0.5):
         pass
