@@ -128,7 +128,7 @@ class Bench:
             failure = failed(error, "environment" if stack.sha256 is None else "command")
         except InferometerError:
             raise
-        except Exception as error:  # noqa: BLE001 -- a plugin's or engine's fault costs one launch
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a plugin's fault costs one launch
             failure = unforeseen(error)
         if failure is not None:
             hidden = stack.secrets

@@ -146,7 +146,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         _catch_signals()
         result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one place
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the one place
         from inferometer.cli.ending import ended
 
         return ended(error, words)
