@@ -65,6 +65,10 @@ def _ours(error: BaseException) -> InferometerError:
         case MemoryError():
             hint = "Free memory, then run the same command again."
             return MachineError("not enough memory on this machine", hint=hint)
+        case SystemExit():
+            said = f"something called sys.exit({error.code!r}), which is for us to do"
+            hint = "It was an engine's adapter, a meter or another plugin: tell its author."
+            return MachineError(said, hint=hint)
     found = _of_machine(error) if isinstance(error, OSError) else None
     return found or _bug(error)
 
