@@ -26,7 +26,7 @@ from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
 from inferometer.errors import LaunchError, MachineError
 from inferometer.failing import first_exception, log_tail
 from inferometer.processes import alive
-from inferometer.redact import HIDDEN
+from inferometer.withheld import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

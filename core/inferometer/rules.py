@@ -112,7 +112,7 @@ def _places(document: dict[str, Any]) -> Iterator[problems.Problem]:
 
 def _server(place: str, entry: dict[str, Any], models: int) -> Iterator[problems.Problem]:
     """Refuse what would need a server of our own."""
-    if isinstance(entry["url"], str) and (wrong := _url(entry["url"])):
+    if wrong := _server_url(entry):
         yield f"{place}.url", wrong
     if models > 1:
         yield (
@@ -150,8 +150,36 @@ def _checkpoints(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 yield f"{place}.checkpoints", f"{problems.shown(name)} {words}"
 
 
+ADVICE = "looks like a secret; name its variable in pass_env, its value is never stored"
+
+
 def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    advice = "looks like a secret; name its variable in pass_env, its value is never stored"
+    found = dict(_told(document))
+    yield from found.items()
+    refused = {
+        f"{place}.url" for place, entry in _tables(document, "engines") if _server_url(entry)
+    }
+    yield from ((key, ADVICE) for key in _shaped(document) if key not in found.keys() | refused)
+
+
+def _server_url(entry: dict[str, Any]) -> str:
+    return _url(entry["url"]) if isinstance(entry.get("url"), str) else ""
+
+
+def _shaped(value: Any, key: str = "") -> Iterator[str]:
+    """Yield the key of each text that holds a secret: the study is stored as it is, and shown."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _shaped(item, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _shaped(item, f"{key}[{index}]")
+    elif isinstance(value, str) and redact.text(value) != value:
+        yield key
+
+
+def _told(document: dict[str, Any]) -> Iterator[problems.Problem]:
+    advice = ADVICE
     for place, entry in _tables(document, "engines"):
         variables = entry.get("extra_env")
         for name, value in variables.items() if isinstance(variables, dict) else ():

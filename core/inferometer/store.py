@@ -34,8 +34,7 @@ Layout::
         earlier/<k>/        a search in which no trial succeeded, before it was made again
       partial/<id>/         the launch in flight; lost, and only it, if the process is killed
 
-A launch is finished when ``launches/<id>/launch.json`` exists. Everything here is standard
-library and msgspec: the analysing half reads it through :mod:`inferometer.tables`.
+A launch is finished when ``launches/<id>/launch.json`` exists; it is analysed through ``tables``.
 """
 
 from __future__ import annotations
@@ -49,6 +48,7 @@ from typing import TYPE_CHECKING, TypeVar
 import filelock
 import msgspec
 
+from inferometer import redact
 from inferometer.capacity_records import CapacitySearch
 from inferometer.comparison import Imported
 from inferometer.errors import StorageError, UsageError
@@ -255,6 +255,7 @@ class Store:
                 shutil.rmtree(folder)
                 return self.folder(record.id)
             write_whole(folder / "launch.json", encode(record))
+            redact.logs(folder)
             for file in folder.iterdir():
                 if file.is_file():
                     sync(file)
@@ -327,7 +328,7 @@ def write_files(folder: Path, files: Mapping[str, str]) -> None:
 def append_lines(path: Path, rows: Iterable[object]) -> None:
     """Append structs as JSON lines and flush them to the operating system."""
     with storage_errors(path), path.open("ab") as file:
-        file.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+        file.writelines(redact.encoded(msgspec.json.encode(row)) + b"\n" for row in rows)
 
 
 def append_chunks(path: Path, rows: Iterable[tuple[int, int, int, int]]) -> None:
@@ -365,7 +366,7 @@ def capacities(folder: Path) -> Sequence[CapacitySearch]:
 
 def encode(value: object) -> bytes:
     """Return readable JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    return msgspec.json.format(redact.encoded(msgspec.json.encode(value)), indent=1) + b"\n"
 
 
 def decode(path: Path, type_: type[T]) -> T:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from inferometer import rules, tomlfile
+from inferometer import redact, rules, tomlfile
 from inferometer.declared import (
     Capacity,
     Energy,
@@ -23,6 +23,7 @@ from inferometer.declared import (
     Text,
 )
 from inferometer.engine import Profile, Speculative
+from inferometer.errors import UsageError
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
 from inferometer.workloads.rules import MOST_TURNS
@@ -314,10 +315,17 @@ def parse(text: str, name: str) -> Study:
     """Return the study written in ``text``; ``name`` stands for the file in messages.
 
     Raises:
-        UsageError: not TOML.
+        UsageError: not TOML, or with a secret in a comment.
         StudyError: no study; lists every problem by line and key path.
     """
-    return tomlfile.parse(text, name, Study, (rules.find,))
+    study = tomlfile.parse(text, name, Study, (rules.find,))
+    for number, line in enumerate(text.splitlines(), 1):
+        if redact.certain(line) != line:  # in a comment: keys and values have been looked at
+            raise UsageError(
+                f"{name}: line {number} looks like it holds a secret, and results keep the file",
+                hint="Delete it there; name variables of secrets in pass_env or api_key_env.",
+            )
+    return study
 
 
 def dump(study: Study) -> str:
