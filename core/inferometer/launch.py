@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +70,8 @@ class Server:
     """Says why the server is gone, or None while it runs."""
     address: Address | None = None
     """Of a server that someone else runs: how it is asked."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What goes with each request to a server of ours: its key, if it has one."""
 
     @property
     def session(self) -> int:
@@ -81,7 +83,7 @@ class Server:
         """GET ``path``; raises OSError or HTTPException."""
         if self.address is not None:
             return self.address.get(path, timeout_s=timeout_s)
-        return fetch(self.host, self.port, path, timeout_s=timeout_s)
+        return fetch(self.host, self.port, path, timeout_s=timeout_s, headers=self.headers)
 
     def get_json(self, path: str) -> object | None:
         """GET ``path`` and decode its JSON; None when the server has no such answer."""
@@ -149,11 +151,12 @@ def serve(
     grace_s: float | None = None,
     container: Container | None = None,
     others: Callable[[], str | None] | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Start ``command``, in ``container`` if given, wait until it answers, leave nothing behind.
 
     ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`. ``others`` says why
-    a part of the engine on another node is gone, or None.
+    a part of the engine on another node is gone, or None. ``headers`` carry the server's key.
 
     Raises:
         LaunchError: it did not start, died while loading, or was not ready in time; the message
@@ -166,7 +169,7 @@ def serve(
     supervised = _Supervised(process, log, failures, others)
     try:
         pid = supervised.engine_pid()
-        ready_s = _wait_ready(supervised, host, port, readiness, deadline_s)
+        ready_s = _wait_ready(supervised, host, port, readiness, deadline_s, headers=headers or {})
         yield Server(
             host=host,
             port=port,
@@ -174,6 +177,7 @@ def serve(
             ready_s=ready_s,
             log=log,
             dead=supervised.why_dead,
+            headers=headers or {},
         )
     except LaunchError as error:
         if error.stage == "serve":  # the log knows more than the client that lost its server
@@ -358,6 +362,8 @@ def _wait_ready(
     port: int,
     readiness: Readiness,
     deadline_s: float | None,
+    *,
+    headers: Mapping[str, str],
 ) -> float:
     limit = readiness.deadline_s if deadline_s is None else deadline_s
     began = time.monotonic()
@@ -365,7 +371,7 @@ def _wait_ready(
         if why := supervised.why_dead():
             raise supervised.failure(f"{why} before it was ready", stage="load")
         with suppress(OSError, http.client.HTTPException):
-            if fetch(host, port, readiness.path, timeout_s=2.0)[0] == 200:
+            if fetch(host, port, readiness.path, timeout_s=2.0, headers=headers)[0] == 200:
                 return time.monotonic() - began
         waited = time.monotonic() - began
         if waited > limit:

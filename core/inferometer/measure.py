@@ -21,12 +21,15 @@ from inferometer import (
     store,
     told,
     tuning,
+    withheld,
 )
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
+from inferometer.containers.running import seeing
 from inferometer.engine import Unsupported, open_knobs
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.failing import failed, unforeseen
+from inferometer.keys import keyed, wanted
 from inferometer.launch import attach, contained, scrubbed, serve, variables
 from inferometer.loadgen.http import Target
 from inferometer.metering import (
@@ -51,6 +54,7 @@ from inferometer.probing import probe
 from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Soak
 from inferometer.soak import soak
 from inferometer.starting import HOST, Recipe, rendezvous
+from inferometer.withheld import HIDDEN
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
@@ -113,6 +117,10 @@ class Bench:
 
     def measure(self, launch: Launch) -> LaunchRecord:
         """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
+        with withheld.lately():
+            return self._measure(launch)
+
+    def _measure(self, launch: Launch) -> LaunchRecord:
         stack = self.prepared.stacks[launch.stack]
         folder = self.results.open_launch(self.place.attempt or launch.id)
         seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
@@ -185,6 +193,7 @@ class Bench:
         seen.variables = redact.tree(dict(command.env))
         own = variables(command, stack.entry.pass_env)
         seen.instrument = redact.tree({k: v for k, v in own.items() if k not in command.env})
+        how = wanted(stack.engine.api_key, self.plan.protocol.api_keys)
         container = recipe.container(f"{launch.id}-{secrets.token_hex(3)}")
         args, handed = stack.entry.container_args, stack.entry.pass_env
         given = scrubbed(own, handed) if container is None else contained(own, handed, args)
@@ -197,8 +206,9 @@ class Bench:
         beside = self.followers(group) if self.followers and group else nullcontext()
         with (
             beside as others,
+            keyed(command, how, folder, stack.entry.pass_env) as key,
             serve(
-                command,
+                key.command,
                 host=HOST,
                 port=port,
                 readiness=command.readiness or stack.engine.readiness,
@@ -206,11 +216,14 @@ class Bench:
                 folder=folder,
                 deadline_s=protocol.ready_timeout_s,
                 inherit=stack.entry.pass_env,
-                container=container,
+                container=seeing(container, key.folder),
                 others=others,
+                headers=key.headers,
             ) as server,
         ):
-            target = Target(host=HOST, port=port, path=stack.engine.endpoint)
+            seen.instrument |= dict.fromkeys(key.command.env.keys() - command.env.keys(), HIDDEN)
+            path = stack.engine.endpoint
+            target = Target(host=HOST, port=port, path=path, headers=key.headers)
             model = str(self.prepared.model(launch).path)
             self._load(self._live(launch, folder, server, target, model), seen)
 

@@ -80,6 +80,9 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Load each engine for at least so long before its first load point; 0: neither that, nor a
     wait to cool down before it is started. Left out of a plan's hash when absent: then 20 s where
     there is an accelerator, else none."""
+    api_keys: bool | UnsetType = UNSET
+    """Give each server that takes one a key of its launch; left out of a plan's hash when absent:
+    then where asking for it takes nothing from what is measured."""
 
 
 class Tuning(

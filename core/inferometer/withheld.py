@@ -13,12 +13,13 @@ import json
 import os
 import re
 import shlex
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 HIDDEN = "[hidden]"
 SHORTEST = 8
@@ -39,6 +40,17 @@ _known: dict[str, None] = {}
 def learn(values: Iterable[str]) -> None:
     """Have each of ``values`` hidden from now on, as far as it is long enough to be told apart."""
     _known.update(dict.fromkeys(value for value in values if len(value) >= SHORTEST))
+
+
+@contextmanager
+def lately() -> Iterator[None]:
+    """Forget in the end what is learned meanwhile: the key of a launch opens nothing after it."""
+    before = set(_known)
+    try:
+        yield
+    finally:
+        for value in _known.keys() - before:
+            del _known[value]
 
 
 def learn_variables(environ: Mapping[str, str] | None = None) -> None:
