@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 import inferometer
-from inferometer import processor, provenance
+from inferometer import processor, provenance, withheld
+from inferometer import study as studies
 from inferometer.environment import cache_root
 from inferometer.errors import InferometerError, UsageError
 from inferometer.following import follow, followers
@@ -164,6 +165,8 @@ def _ready(shared: bytes, voice: Voice) -> _Ready:
         return _kept[0]
     _refuse_another_version(shared)
     context = msgspec.json.decode(shared, type=Context)
+    withheld.learn_variables()
+    studies.learn(launch.engine for launch in context.plan.launches)
     registry = Registry()
     meters = chosen_meters(context.meters, registry.meters())
     prepared = prepare(context.plan, registry, voice)

@@ -11,6 +11,7 @@ import msgspec
 import psutil
 
 from inferometer import attached, environment, packaged, precision, withheld, workload
+from inferometer import study as studies
 from inferometer.containers import image as images
 from inferometer.containers.running import Container, seen
 from inferometer.engine import LaunchSpec, Unsupported, profiled
@@ -214,6 +215,7 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         MachineError: an environment cannot be built, or no engine can run on this platform.
     """
     withheld.learn_variables()
+    studies.learn(launch.engine for launch in plan.launches)
     platform = environment.current_platform(environment.accelerator())
     engines = registry.engines()
     root = environment.cache_root()
@@ -231,8 +233,6 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
             progress.warn(f"{stack_id}: cannot run here: {error}")
             built = error
         stacks[stack_id] = PreparedStack(stack_id, entry, engines[entry.name], built)
-        # What is a path of this machine opens nothing, and stands in every command.
-        withheld.learn(it for it in stacks[stack_id].secrets if not Path(it).exists())
     refuse_idle(stacks)
     models = {}
     for model in {launch.model.name: launch.model for launch in plan.launches}.values():

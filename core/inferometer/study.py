@@ -6,12 +6,13 @@ key. :func:`dump` writes a study back. ``docs/reference/study.md`` describes eve
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from inferometer import redact, rules, tomlfile
+from inferometer import redact, rules, tomlfile, withheld
 from inferometer.declared import (
     Capacity,
     Energy,
@@ -29,6 +30,7 @@ from inferometer.workloads.presets import Preset
 from inferometer.workloads.rules import MOST_TURNS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Count = Annotated[int, Meta(ge=1)]
@@ -328,7 +330,19 @@ def parse(text: str, name: str) -> Study:
                 f"{name}: line {number} looks like it holds a secret, and results keep the file",
                 hint="Delete it there; name variables of secrets in pass_env or api_key_env.",
             )
+    learn(study.engines)
     return study
+
+
+def learn(engines: Iterable[EngineEntry]) -> None:
+    """Have the values of the variables that ``engines`` name hidden from here on.
+
+    A plugin may repeat them before anything is prepared. What is a path of this machine opens
+    nothing, and stands in every command.
+    """
+    names = [name for each in engines for name in (*each.pass_env, each.api_key_env) if name]
+    values = [os.environ.get(name, "").strip() for name in names]
+    withheld.learn(value for value in values if not os.path.exists(value))
 
 
 def dump(study: Study) -> str:

@@ -28,7 +28,7 @@ LONG = 20
 """Characters from which a word of small letters alone is taken for a secret, too."""
 VARIABLE = re.compile(
     r"(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY"
-    r"|AUTH_?KEY|CREDENTIALS?|BEARER|AUTHORIZATION)$",
+    r"|AUTH_?KEY|_KEY|CREDENTIALS?|BEARER|AUTHORIZATION)$",
     re.IGNORECASE,
 )
 """How names of variables end whose value is a secret."""
