@@ -10,7 +10,9 @@ import hashlib
 import http.client
 import ipaddress
 import json
+import socket
 import ssl
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -121,16 +123,36 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> tuple[int, bytes]:
-    """GET ``path``; return status and body (at most 8 MiB)."""
+    """GET ``path``; return status and body (at most 8 MiB), all of it within ``timeout_s``.
+
+    Raises OSError (TimeoutError among them) or HTTPException.
+    """
     connection = (
         http.client.HTTPConnection(host, port, timeout=timeout_s)
         if tls is None
         else http.client.HTTPSConnection(host, port, timeout=timeout_s, context=tls)
     )
+    late = threading.Event()
     try:
         connection.request("GET", path, headers=dict(headers or {}))
-        answer = connection.getresponse()
-        return answer.status, answer.read(8 << 20)
+        sock = connection.sock  # the connection lets go of it when the server closes
+
+        def give_up() -> None:
+            late.set()
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+        # the socket's own timeout begins again with every byte of a server that dribbles
+        timer = threading.Timer(timeout_s, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = connection.getresponse()
+            return answer.status, answer.read(8 << 20)
+        finally:
+            timer.cancel()
+            if late.is_set():
+                raise TimeoutError(f"no whole answer within {timeout_s:g} s")
     finally:
         connection.close()
 

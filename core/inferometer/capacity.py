@@ -182,6 +182,7 @@ class Search:
             discard_s=self.rules.settle_s,
             window_s=self.rules.most_s + 2 * self.rules.chunk_s + AFTER_S,
             request_timeout_s=self.plan.protocol.request_timeout_s,
+            stall_s=self.plan.protocol.stall_s,
             load_point=load_point.index,
             first_index=load_point.index * INDEX_STEP,
             arrivals=work.arrivals,

@@ -15,6 +15,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from inferometer import guests
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
@@ -92,7 +94,7 @@ def brought(taken: Collection[str]) -> dict[str, list[Brought]]:
     """
     found: dict[str, list[Brought]] = {}
     for point in _points(sys.path):
-        with contextlib.suppress(Exception, SystemExit), contextlib.redirect_stdout(sys.stderr):
+        with contextlib.suppress(Exception, SystemExit), guests.hosted():
             module, _, attributes = point.value.partition(":")
             plugin = import_module(module)
             for attribute in filter(None, attributes.split(".")):

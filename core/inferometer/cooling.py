@@ -107,6 +107,6 @@ def temperatures(meters: Sequence[Opened]) -> dict[str, float]:
                 rows = session.conditions()
                 found |= {r.device: r.temperature_c for r in rows if r.temperature_c is not None}
             session.close()
-        except Exception:  # noqa: BLE001, S112 -- a plugin's fault must not end the run
+        except (Exception, SystemExit):  # noqa: BLE001, S112 -- a plugin's fault must not end the run
             continue
     return found

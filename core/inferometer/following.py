@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from inferometer import jobs, launch, store
+from inferometer import jobs, launch, marks, store
 from inferometer.engine import Unsupported
 from inferometer.errors import LaunchError
 from inferometer.jobs import Follow, Followed, Job, Refused
@@ -76,7 +76,9 @@ def follow(
         with lease(HOST) as port:  # nobody asks there, but some engines open it on every rank
             command = stack.engine.command(recipe.context(port, asked.group))
             store.write_files(recipe.files, command.files)
-            with launch.follow(command, log, stack.engine.failures, stack.entry.pass_env) as gone:
+            mark = marks.fresh(results.root, asked.launch.id)
+            secrets = stack.entry.pass_env
+            with launch.follow(command, log, stack.engine.failures, secrets, mark) as gone:
                 while not over():
                     if why := gone():
                         return Followed(why=f"rank {rank}: {why}")

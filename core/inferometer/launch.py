@@ -8,37 +8,33 @@ from __future__ import annotations
 
 import http.client
 import os
-import re
-import signal
-import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from inferometer import marks, supervised
 from inferometer.attached import NO_JSON, changed, fetch
 from inferometer.containers import devices
 from inferometer.containers.running import FAILURES as CONTAINER_FAILURES
+from inferometer.engine import FailureClass
 from inferometer.errors import LaunchError, MachineError
-from inferometer.failing import first_exception, log_tail
+from inferometer.guard import Guard, Limits
 from inferometer.processes import alive
+from inferometer.supervised import GRACE_S, Supervised
 from inferometer.withheld import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from inferometer.attached import Address
     from inferometer.containers.running import Container
-    from inferometer.engine import Command, Engine, FailureClass, Readiness
+    from inferometer.engine import Command, Engine, Readiness
 
-SUPERVISOR = Path(__file__).parent / "scripts" / "supervise.py"
-GRACE_S = 15.0
-STOP_S = 110.0
-"""Beyond the grace: for killing what is left, and for a runtime to remove its container."""
 LEFT_HINT = "Look for them with `ps`; a process in state D waits for a device. Then run again."
 KEEP = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 """Variables an engine inherits. Everything else, secrets first of all, stays with us."""
@@ -51,6 +47,17 @@ QUIET = {
     "PYTHONUNBUFFERED": "1",
     "NO_COLOR": "1",
 }
+
+
+FAILURES = (
+    FailureClass(
+        r"(?i)address already in use|EADDRINUSE",
+        "port_taken",
+        "Something else listens on the engine's port: leave protocol.port out.",
+    ),
+)
+"""What every engine says in one way."""
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,47 +159,60 @@ def serve(
     container: Container | None = None,
     others: Callable[[], str | None] | None = None,
     headers: Mapping[str, str] | None = None,
+    limits: Limits = NO_LIMITS,
+    mark: marks.Mark | None = None,
 ) -> Iterator[Server]:
     """Start ``command``, in ``container`` if given, wait until it answers, leave nothing behind.
 
     ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`. ``others`` says why
-    a part of the engine on another node is gone, or None. ``headers`` carry the server's key.
+    a part of the engine on another node is gone, or None. ``headers`` carry the server's key,
+    ``mark`` is what its processes carry.
 
     Raises:
         LaunchError: it did not start, died while loading, or was not ready in time; the message
             holds the first exception of its log, the error the last 200 lines.
+        StorageError: the disk of ``folder`` is nearly full.
     """
     log = folder / "server.log"
-    process = _start(command, log, inherit, container, GRACE_S if grace_s is None else grace_s)
-    if container is not None:
-        failures = (*failures, *CONTAINER_FAILURES)
-    supervised = _Supervised(process, log, failures, others)
+    engine = _start(
+        command,
+        log,
+        (*failures, *(() if container is None else CONTAINER_FAILURES), *FAILURES),
+        inherit=inherit,
+        container=container,
+        grace_s=GRACE_S if grace_s is None else grace_s,
+        others=others,
+        mark=mark,
+    )
     try:
-        pid = supervised.engine_pid()
-        ready_s = _wait_ready(supervised, host, port, readiness, deadline_s, headers=headers or {})
-        yield Server(
-            host=host,
-            port=port,
-            session_id=_session(pid, container),
-            ready_s=ready_s,
-            log=log,
-            dead=supervised.why_dead,
-            headers=headers or {},
-        )
-    except LaunchError as error:
-        if error.stage == "serve":  # the log knows more than the client that lost its server
-            raise supervised.failure(error.message, stage="serve", hint=error.hint) from error
+        pid = engine.engine_pid()
+        with Guard(engine, limits, folder, pid):
+            ready_s = _wait_ready(engine, host, port, readiness, deadline_s, headers=headers or {})
+            yield Server(
+                host=host,
+                port=port,
+                session_id=_session(pid, container),
+                ready_s=ready_s,
+                log=log,
+                dead=engine.why_dead,
+                headers=headers or {},
+            )
+        engine.refuse_full()
+    except Exception as error:
+        if (known := engine.known(error)) is not None:
+            raise known from error
         raise
     finally:
-        ended_by = sys.exc_info()[1]
-        left = supervised.stop()
-        if left and (ended_by is None or isinstance(ended_by, Exception)):  # an interrupt stays one
-            raise MachineError(f"{left} ({ended_by})" if ended_by else left, hint=LEFT_HINT)
+        _stopped(engine)
 
 
 @contextmanager
 def follow(
-    command: Command, log: Path, failures: Sequence[FailureClass], inherit: Sequence[str] = ()
+    command: Command,
+    log: Path,
+    failures: Sequence[FailureClass],
+    inherit: Sequence[str] = (),
+    mark: marks.Mark | None = None,
 ) -> Iterator[Callable[[], str | None]]:
     """Start a rank of an engine that answers nobody; yield what says why it is gone, or None.
 
@@ -200,20 +220,25 @@ def follow(
         LaunchError: it did not start.
         MachineError: something of it is left.
     """
-    supervised = _Supervised(_start(command, log, inherit, None, GRACE_S), log, failures)
+    engine = _start(command, log, failures, inherit=inherit, mark=mark)
 
     def gone() -> str | None:
-        why = supervised.why_dead()
-        return None if why is None else supervised.failure(why, stage="serve").message
+        why = engine.why_dead()
+        return None if why is None else engine.failure(why, stage="serve").message
 
     try:
-        supervised.engine_pid()
+        engine.engine_pid()
         yield gone
     finally:
-        ended_by = sys.exc_info()[1]
-        left = supervised.stop()
-        if left and (ended_by is None or isinstance(ended_by, Exception)):
-            raise MachineError(left, hint=LEFT_HINT)
+        _stopped(engine)
+
+
+def _stopped(engine: Supervised) -> None:
+    """End an engine. Raises MachineError when something of it is left."""
+    ended_by = sys.exc_info()[1]
+    left = engine.stop()
+    if left and (ended_by is None or isinstance(ended_by, Exception)):  # an interrupt stays one
+        raise MachineError(f"{left} ({ended_by})" if ended_by else left, hint=LEFT_HINT)
 
 
 @contextmanager
@@ -251,25 +276,24 @@ def attach(
 def _start(
     command: Command,
     log: Path,
-    inherit: Sequence[str],
-    container: Container | None,
-    grace_s: float,
-) -> subprocess.Popen[bytes]:
-    extra = variables(command, inherit)
-    argv, env = list(command.argv), beside(command.argv[0], scrubbed(extra, inherit))
-    ending: list[str] = []
+    failures: Sequence[FailureClass],
+    *,
+    inherit: Sequence[str] = (),
+    container: Container | None = None,
+    grace_s: float = GRACE_S,
+    others: Callable[[], str | None] | None = None,
+    mark: marks.Mark | None = None,
+) -> Supervised:
+    extra, marked = variables(command, inherit), marks.variables(mark)
+    argv, env = list(command.argv), beside(command.argv[0], scrubbed(extra, inherit)) | marked
+    ending: dict[str, list[str]] = {}
     if container is not None:
         inside = contained(extra, inherit, container.args)
-        argv, env = container.argv(argv, inside), container.variables(inside)
-        if commands := container.ending(grace_s):
-            ending = [msgspec.json.encode(commands).decode()]
-    return subprocess.Popen(
-        [sys.executable, "-I", str(SUPERVISOR), str(grace_s), str(log), *ending, "--", *argv],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=env,
-        start_new_session=True,
-    )
+        argv, env = container.argv(argv, inside), container.variables(inside | marked)
+        ending = container.ending(grace_s)
+    note = None if mark is None else marks.begin(mark, ending)
+    process = supervised.start(argv, env, log, note=note, ending=ending, grace_s=grace_s)
+    return Supervised(process, log, failures, others, mark)
 
 
 def contained(
@@ -287,77 +311,8 @@ def _session(pid: int, container: Container | None) -> int | None:
     return session if session is not None and alive(session) else None
 
 
-class _Supervised:
-    """Our end of the supervisor: its pid line, its last line, and the pipe that holds it."""
-
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        log: Path,
-        failures: Sequence[FailureClass],
-        others: Callable[[], str | None] | None = None,
-    ) -> None:
-        self.process, self.others = process, others
-        self.log = log
-        self.failures = failures
-        self.exit_code: object = None
-
-    def engine_pid(self) -> int:
-        said = self._line()
-        if "pid" not in said:
-            why = said.get("error", "no reason given")
-            raise LaunchError(
-                f"the engine's command could not be started: {why}",
-                hint="Check the interpreter or path in the study's [[engines]] entry.",
-            )
-        return int(str(said["pid"]))
-
-    def _line(self) -> dict[str, object]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        return msgspec.json.decode(line, type=dict[str, object]) if line.strip() else {}
-
-    def why_dead(self) -> str | None:
-        if self.process.poll() is None:
-            return self.others() if self.others is not None else None
-        if self.exit_code is None:
-            self.exit_code = self._line().get("exit")
-        return f"the engine ended by itself (exit code {self.exit_code})"
-
-    def failure(
-        self, message: str, *, stage: str, reason: str = "failed", hint: str = ""
-    ) -> LaunchError:
-        tail = log_tail(self.log)
-        cause = first_exception(self.log)
-        text = "\n".join([cause or "", *tail])
-        for known in self.failures:
-            if re.search(known.pattern, text):
-                reason, hint = known.reason, known.remedy
-                break
-        else:
-            hint = hint or "Read server.log in the folder of the failed launch."
-        said = f"{message}: {cause}" if cause else message
-        return LaunchError(said, hint=hint, reason=reason, stage=stage, log_tail=tail)
-
-    def stop(self) -> str:
-        """End the engine; return what is wrong when something of it is left, else nothing."""
-        if self.process.stdin is not None:
-            with suppress(BrokenPipeError):
-                self.process.stdin.close()
-        try:
-            self.process.wait(timeout=GRACE_S + STOP_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)  # the supervisor and what relays for it
-            self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
-        if self.process.returncode in {0, 127}:
-            return ""
-        return "processes of the engine could not be ended; what runs next would not be alone"
-
-
 def _wait_ready(
-    supervised: _Supervised,
+    engine: Supervised,
     host: str,
     port: int,
     readiness: Readiness,
@@ -368,14 +323,14 @@ def _wait_ready(
     limit = readiness.deadline_s if deadline_s is None else deadline_s
     began = time.monotonic()
     while True:
-        if why := supervised.why_dead():
-            raise supervised.failure(f"{why} before it was ready", stage="load")
+        if why := engine.why_dead():
+            raise engine.failure(f"{why} before it was ready", stage="load")
         with suppress(OSError, http.client.HTTPException):
             if fetch(host, port, readiness.path, timeout_s=2.0, headers=headers)[0] == 200:
                 return time.monotonic() - began
         waited = time.monotonic() - began
         if waited > limit:
-            raise supervised.failure(
+            raise engine.failure(
                 f"the engine was not ready after {limit:.0f} s", stage="ready", reason="not_ready"
             )
         time.sleep(min(0.2, 0.02 + waited / 10))

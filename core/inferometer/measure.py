@@ -14,18 +14,23 @@ import msgspec
 from inferometer import (
     capacity,
     cooling,
+    deadlines,
     glimpse,
+    guard,
+    marks,
     precision,
     redact,
     scoring,
     store,
     told,
+    transient,
     tuning,
     withheld,
 )
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
 from inferometer.containers.running import seeing
+from inferometer.devices import Returning
 from inferometer.engine import Unsupported, open_knobs
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.failing import failed, unforeseen
@@ -51,7 +56,7 @@ from inferometer.point import Live
 from inferometer.ports import lease
 from inferometer.prepare import tokenizer_of
 from inferometer.probing import probe
-from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Soak
+from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Retried, Soak
 from inferometer.soak import soak
 from inferometer.starting import HOST, Recipe, rendezvous
 from inferometer.withheld import HIDDEN
@@ -97,6 +102,8 @@ class _Seen:
     device_memory: Told | None = None
     soak: Soak | None = None
     cooling: Cooling | None = None
+    retried: list[Retried] = field(default_factory=list)
+    returning: Returning | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +123,27 @@ class Bench:
     """Starts the other ranks of an engine on several nodes; yields what says why one is gone."""
 
     def measure(self, launch: Launch) -> LaunchRecord:
-        """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate."""
-        with withheld.lately():
-            return self._measure(launch)
+        """Run ``launch`` and store it, whole or failed. Errors of the machine itself propagate.
 
-    def _measure(self, launch: Launch) -> LaunchRecord:
+        One that fails by a cause that may pass is tried again; each attempt is stored.
+        """
+        earlier: list[Retried] = []
+        while True:
+            with withheld.lately():
+                record = self._attempt(launch, earlier)
+            failure = record.failure
+            if failure is None or not transient.passing(failure):
+                return record
+            if len(earlier) + 1 >= self.plan.protocol.attempts:
+                return record
+            self.progress.warn(f"{launch.id}: tried again, because that may pass")
+            earlier.append(Retried(reason=failure.reason, stage=failure.stage))
+
+    def _attempt(self, launch: Launch, earlier: Sequence[Retried]) -> LaunchRecord:
+        guard.refuse_full(self.results.root)
         stack = self.prepared.stacks[launch.stack]
         folder = self.results.open_launch(self.place.attempt or launch.id)
-        seen = _Seen(None, [], {}, {}, None, None, {}, [], [])
+        seen = _Seen(None, [], {}, {}, None, None, {}, [], [], retried=list(earlier))
         started_ns = time.monotonic_ns()
         plan, node = self.plan, self.place.node
         seen.cooling = cooling.heat(
@@ -136,7 +156,7 @@ class Bench:
             failure = failed(error, "environment" if stack.sha256 is None else "command")
         except InferometerError:
             raise
-        except Exception as error:  # noqa: BLE001 -- a plugin's or engine's fault costs one launch
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a plugin's fault costs one launch
             failure = unforeseen(error)
         if failure is not None:
             hidden = stack.secrets
@@ -186,7 +206,7 @@ class Bench:
         if stack.entry.profile == "tuned":
             self.knobs(launch)  # a stack without any is refused, and not called tuned
         command = stack.engine.command(context)
-        store.write_files(recipe.files, command.files)
+        self.results.put_files(recipe.files, command.files)
         seen.port = port
         shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
         seen.command = redact.argv(recipe.shown(shown))
@@ -204,21 +224,27 @@ class Bench:
             seen.idles += rest_bare(meters, protocol, folder, self.progress.stage)
         self.progress.stage("starting the engine")
         beside = self.followers(group) if self.followers and group else nullcontext()
+        ready = command.readiness or stack.engine.readiness
+        ready_s = protocol.ready_timeout_s or ready.deadline_s
+        seen.returning = Returning(self.prepared.platform.accelerator, self.progress.warn)
         with (
+            seen.returning,
             beside as others,
             keyed(command, how, folder, stack.entry.pass_env) as key,
             serve(
                 key.command,
                 host=HOST,
                 port=port,
-                readiness=command.readiness or stack.engine.readiness,
+                readiness=ready,
                 failures=stack.engine.failures,
                 folder=folder,
-                deadline_s=protocol.ready_timeout_s,
+                deadline_s=ready_s,
                 inherit=stack.entry.pass_env,
                 container=seeing(container, key.folder),
                 others=others,
                 headers=key.headers,
+                limits=guard.Limits(total_s=deadlines.launch_s(self.plan, launch, ready_s)),
+                mark=marks.fresh(self.results.root, launch.id),
             ) as server,
         ):
             seen.instrument |= dict.fromkeys(key.command.env.keys() - command.env.keys(), HIDDEN)
@@ -358,5 +384,7 @@ class Bench:
             idles=seen.idles,
             soak=seen.soak,
             cooling=seen.cooling,
+            retried=seen.retried,
+            device_memory_returned=None if seen.returning is None else seen.returning.told,
             host_sha256=self.host_sha256,
         )

@@ -176,7 +176,7 @@ def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str, nodes: in
     info = seen_from(_described(meter, context), elsewhere, nodes)
     try:
         return Opened(info, meter.open(context) if info.reason is None else None)
-    except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- a plugin's fault must not end the run
         return Opened(_failed(info, error))
 
 
@@ -189,11 +189,11 @@ def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
         said = msgspec.convert(msgspec.to_builtins(meter.info(context)), MeterInfo)
         method, detail = (redact.capped(redact.text(one)) for one in (said.method, said.detail))
         return msgspec.structs.replace(said, method=method, detail=detail)
-    except Exception as error:  # noqa: BLE001 -- as above
+    except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
         return _failed(MeterInfo(name=meter.name, scope="L0", kind="measured", method=""), error)
 
 
-def _failed(info: MeterInfo, error: Exception) -> MeterInfo:
+def _failed(info: MeterInfo, error: BaseException) -> MeterInfo:
     reason, detail = fault(error)
     return msgspec.structs.replace(info, reason=reason, detail=detail)
 
@@ -330,7 +330,7 @@ def chosen_meters(
             meter.info(MeterContext(session_id=0, cpu_seconds=float, options=entry.options))
         except InferometerError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise MachineError(
                 f"meter {entry.name!r} broke: {type(error).__name__}: {error}",
                 hint="Report it to the author of the meter, and leave the meter out.",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 import inferometer
-from inferometer import processor, provenance, withheld
+from inferometer import abandoned, processor, provenance, withheld
 from inferometer import study as studies
 from inferometer.environment import cache_root
 from inferometer.errors import InferometerError, UsageError
@@ -166,7 +166,11 @@ def _ready(shared: bytes, voice: Voice) -> _Ready:
     _refuse_another_version(shared)
     context = msgspec.json.decode(shared, type=Context)
     withheld.learn_variables()
-    studies.learn(launch.engine for launch in context.plan.launches)
+    named = (launch.engine for launch in context.plan.launches)
+    withheld.learn_named(studies.secrets(named))
+    for root in (Path(context.results), _own_root(context)):
+        if left := abandoned.cleaned(root):
+            voice.warn(f"ended and removed what a process that was killed left: {left}")
     registry = Registry()
     meters = chosen_meters(context.meters, registry.meters())
     prepared = prepare(context.plan, registry, voice)
@@ -206,8 +210,10 @@ def _root(context: Context, job: Job) -> Path:
 
     That one is the same for all launches: it stands in their commands.
     """
-    if job.shared:
-        return Path(context.results)
+    return Path(context.results) if job.shared else _own_root(context)
+
+
+def _own_root(context: Context) -> Path:
     return cache_root() / "nodes" / context.plan.sha256[:16]
 
 

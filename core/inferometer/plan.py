@@ -15,6 +15,7 @@ from inferometer import pace
 from inferometer.declared import Capacity, Slo
 from inferometer.engine import Setting
 from inferometer.look_records import LeftOut
+from inferometer.records import SCHEMA
 from inferometer.study import (
     EngineEntry,
     LoadEntry,
@@ -97,6 +98,8 @@ class PlannedCapacity(Struct, frozen=True, kw_only=True):
 class Plan(Struct, frozen=True, kw_only=True):
     """The launches in running order. ``sha256`` covers the study, so it names the plan."""
 
+    schema: int = 1
+    """Version of the results directory that it begins; 1 also where none was recorded."""
     sha256: str
     study: str
     protocol: Protocol
@@ -187,6 +190,7 @@ def expand(study: Study) -> Plan:
                 )
             )
     return Plan(
+        schema=SCHEMA,
         sha256=sha256,
         study=study.name,
         protocol=study.protocol,

@@ -11,15 +11,13 @@ stderr: stdout carries results only.
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from inferometer import command, hooks
+from inferometer import command, guests, hooks
 from inferometer.command import Command
 from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
@@ -228,28 +226,16 @@ class Registry:
     @contextlib.contextmanager
     def _guarded(self, point: EntryPoint, what: str, row: Row | None = None) -> Iterator[None]:
         """Turn whatever a plugin raises, ``SystemExit`` too, into a row: ``row`` with a problem."""
+        said: list[str] = []
         try:
-            with stdout_to_stderr():
+            with guests.hosted() as said:
                 yield
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 -- a stranger's code; the row has the error
-            text = f"{what}: {type(error).__name__}: {error}".rstrip(": ")
+            said.append(f"{what}: {type(error).__name__}: {error}".rstrip(": "))
+        for text in said:
             self._problems.append(replace(row or _row(point), problem=" ".join(text.split())))
-
-
-@contextlib.contextmanager
-def stdout_to_stderr() -> Iterator[None]:
-    """Send what is printed, also below Python, to stderr."""
-    sys.stdout.flush()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        with contextlib.suppress(OSError):  # no such descriptor: nothing to redirect
-            kept = os.dup(1)
-            stack.callback(os.close, kept)
-            os.dup2(2, 1)
-            stack.callback(os.dup2, kept, 1)
-        yield
 
 
 def _installed() -> tuple[EntryPoint, ...]:

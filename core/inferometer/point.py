@@ -135,6 +135,7 @@ def load_plan(
         spread=pace.SPREAD,
         think_s=point.workload.think_s or 0.0,
         request_timeout_s=protocol.request_timeout_s,
+        stall_s=protocol.stall_s,
         load_point=point.index,
         first_index=point.index * INDEX_STEP,
         arrivals=planned.arrivals,

@@ -215,7 +215,8 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         MachineError: an environment cannot be built, or no engine can run on this platform.
     """
     withheld.learn_variables()
-    studies.learn(launch.engine for launch in plan.launches)
+    named = (launch.engine for launch in plan.launches)
+    withheld.learn_named(studies.secrets(named))
     platform = environment.current_platform(environment.accelerator())
     engines = registry.engines()
     root = environment.cache_root()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import inspect
@@ -34,7 +35,12 @@ WORDS: dict[type[inspect.Type], str] = {
 
 def find(value: object, type_: type) -> list[Problem]:
     """Return what keeps ``value`` (decoded TOML or JSON) from being a ``type_``."""
-    return list(_walk(value, inspect.type_info(type_), ""))
+    return list(_walk(value, _type_info(type_), ""))
+
+
+@cache
+def _type_info(type_: type) -> inspect.Type:
+    return inspect.type_info(type_)  # 15 ms for a study
 
 
 def in_file_order(problems: Iterable[Problem], document: dict[str, Any]) -> list[Problem]:

@@ -71,6 +71,18 @@ def alive(session_id: int) -> list[int]:
     return Session(session_id).alive()
 
 
+def start_of(pid: int) -> int | None:
+    """Return when a living process was started, in ticks of the kernel; None: there is none.
+
+    With its number it names a process for as long as the machine is up.
+    """
+    try:
+        fields = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else int(fields[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 def _cpu_seconds(stats: Sequence[Stats]) -> float:
     ticks = sum(sum(map(int, fields[11:15])) for _, fields in stats)
     return ticks / os.sysconf("SC_CLK_TCK")

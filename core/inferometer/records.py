@@ -14,8 +14,8 @@ from msgspec import Struct
 from inferometer.load_records import LoadHost
 from inferometer.look_records import LeftOut
 
-SCHEMA = 1
-"""Version of the results directory. 1: first version."""
+SCHEMA = 2
+"""Version of the results directory; what each one is says :mod:`inferometer.store`."""
 
 CHUNK = struct.Struct("<IHHq")
 """One streamed content event: request index, tokens in it, flags, arrival time in ns. 16 bytes."""
@@ -285,6 +285,13 @@ class Failure(Struct, frozen=True, kw_only=True):
     log_tail: list[str] = []
 
 
+class Retried(Struct, frozen=True, kw_only=True):
+    """An attempt at a launch that failed by a cause that may pass: ``launch.json``, ``retried``."""
+
+    reason: str
+    stage: str
+
+
 class Prior(Struct, frozen=True, kw_only=True):
     """What earlier launches on this machine say of one contest: a line of ``priors.jsonl``."""
 
@@ -372,4 +379,9 @@ class LaunchRecord(Struct, frozen=True, kw_only=True):
     soak: Soak | None = None
     cooling: Cooling | None = None
     """None where there was no soak, no temperature to be read, and before they were recorded."""
+    retried: list[Retried] = []
+    """Attempts in the same run before this one, oldest first; each is in ``failed/``."""
+    device_memory_returned: Told | None = None
+    """Seconds after the engine's end until the accelerators' memory was as before its start; None
+    where none was looked at, and in results before it was recorded."""
     host_sha256: str = ""

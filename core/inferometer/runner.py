@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from inferometer import abandoned, priors, processor, provenance, spread, transient
 from inferometer import plan as planning
-from inferometer import priors, processor, provenance, spread
 from inferometer.journal import Journal
 from inferometer.loadgen.far import far_enough
 from inferometer.looks import Looks
@@ -46,6 +46,9 @@ class RunOutcome:
     failed: int
 
 
+CLEANED = "ended and removed what a run that was killed left"
+
+
 def here(_results: Path, _plan_sha256: str) -> AbstractContextManager[None]:
     """Bring no nodes: this process measures."""
     return nullcontext()
@@ -63,8 +66,9 @@ def run(
 ) -> RunOutcome:
     """Measure ``study`` into ``results``. What is finished there already is not run again.
 
-    A launch that fails is stored as failed, and the same stack on the same model is not tried
-    again in this run; everything else goes on. Interrupting loses the launch in flight only.
+    A launch that fails is stored as failed, and whether the same stack on the same model is tried
+    again in this run is :mod:`inferometer.transient`'s; everything else goes on. Interrupting loses
+    the launch in flight only. What a run that was killed with its supervisors left is ended first.
     ``display`` hears what happens, which ``results`` keeps in ``events.jsonl``. ``open_cluster``
     takes the results directory and the plan's hash, and brings the nodes that measure.
     ``load_hosts`` send the loads instead of this machine.
@@ -81,12 +85,15 @@ def run(
         store.begin(plan, study_text)
         if known is not None:
             store.put_priors(known)
+        left = abandoned.cleaned(results)
         failed = 0
         looks = Looks.of(study, store, display)
         if all(store.finished(launch.id) for launch in looks.wanted(plan)):
             looks.last(plan.protocol.rounds)
         else:
             with Journal(store, display) as progress:
+                if left:
+                    progress.warn(f"{CLEANED}: {left}")
                 looks = Looks.of(study, store, progress)
                 with open_cluster(results.absolute(), plan.sha256) as cluster:
                     if cluster is None:
@@ -133,11 +140,11 @@ def measure_all(
     ``found`` has the settings of tuned stacks by stack and model. A sequential study is looked at
     behind each round.
     """
-    lost: set[tuple[str, str]] = set()
+    chances = transient.Chances.of(bench.results)
     failed = 0
     for round_ in range(plan.protocol.rounds):
         wanted = [launch for launch in looks.wanted(plan) if launch.round == round_]
-        failed += _measure_round(bench, plan, wanted, lost, found)
+        failed += _measure_round(bench, plan, wanted, chances, found)
         if looks.behind(round_ + 1):
             break
     return failed
@@ -147,7 +154,7 @@ def _measure_round(
     bench: Bench,
     plan: Plan,
     launches: Sequence[Launch],
-    lost: set[tuple[str, str]],
+    chances: transient.Chances,
     found: Mapping[tuple[str, str], Settings],
 ) -> int:
     failed = 0
@@ -155,18 +162,17 @@ def _measure_round(
         if bench.results.finished(planned.id):
             continue
         key = (planned.stack, planned.model.name)
-        if key in lost:
+        if key in chances.given_up:
             bench.progress.warn(f"{planned.id}: not run, because an earlier round of it failed")
             failed += 1
             continue
         place = planned.position + 1
         bench.progress.launch(place, len(plan.launches), label(planned), planned.id)
         launch = msgspec.structs.replace(planned, settings=found.get(key, ()))
-        status = bench.measure(launch).status
-        bench.progress.launched(status)
-        if status == "failed":
-            lost.add(key)
-            failed += 1
+        record = bench.measure(launch)
+        bench.progress.launched(record.status)
+        chances.ended(launch, record)
+        failed += record.status == "failed"
     return failed
 
 

@@ -64,6 +64,7 @@ def soak(
             spread=pace.SPREAD,
             think_s=point.workload.think_s or 0.0,
             request_timeout_s=protocol.request_timeout_s,
+            stall_s=protocol.stall_s,
         ),
         Patience(least_s, max(least_s, MOST_S)),
         Hooks(should_stop=live.server.dead),

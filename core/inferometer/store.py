@@ -1,7 +1,8 @@
 """The results directory: append-only, whole or absent.
 
 Format history
-    1   first version
+    1   first version; its records gained fields, each with a default that says "not recorded"
+    2   ``plan.json`` says the version; ``sums.json`` and ``sums.jsonl`` hold hashes of all files
 
 Layout::
 
@@ -10,6 +11,7 @@ Layout::
       plan.json             the expanded plan, written before the first launch
       host.json             this machine (provenance)
       lock                  held by the process that writes
+      sums.jsonl            one Line a line: a chain of hashes over everything here (sums)
       events.jsonl          one Event a line: what runs said of themselves (journal_records)
       looks.jsonl           one Look a line, of a sequential study
       priors.jsonl          one Prior a line, where it names earlier studies
@@ -26,49 +28,84 @@ Layout::
         capacity.jsonl      one CapacitySearch a line, where capacity is searched
         capacity_requests.jsonl   the Requests of those searches, which no load point counts
         server.log          the engine's output
+        sums.json           FileSum of each other file by its name
       failed/<id>-<k>/      the k-th failed attempt, same files as far as they got
       tuning/<stack>/<model>/   the search of a `tuned` stack; nothing in it is ever ranked
         trials.jsonl        one Trial a line, failed ones among them
         found.json          Found, once the search is over
-        launches/, failed/  the trials' launches, as above
+        launches/, failed/, sums.jsonl   as above, of the trials
         earlier/<k>/        a search in which no trial succeeded, before it was made again
       partial/<id>/         the launch in flight; lost, and only it, if the process is killed
 
-A launch is finished when ``launches/<id>/launch.json`` exists; it is analysed through ``tables``.
+A launch is finished when ``launches/<id>/launch.json`` exists. Everything here is standard
+library and msgspec: the analysing half reads it through :mod:`inferometer.tables`. A directory of
+a newer format is refused by whoever reads it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import secrets
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import filelock
-import msgspec
 
-from inferometer import redact
+from inferometer import redact, sums
 from inferometer.capacity_records import CapacitySearch
 from inferometer.comparison import Imported
-from inferometer.errors import StorageError, UsageError
+from inferometer.errors import UsageError
 from inferometer.look_records import Look
+from inferometer.ondisk import (
+    append_chunks,
+    append_lines,
+    decode,
+    encode,
+    encode_lines,
+    is_temporary,
+    make_folder,
+    read_lines,
+    storage_errors,
+    sync,
+    write_files,
+    write_whole,
+)
 from inferometer.plan import Plan
-from inferometer.records import CHUNK, LaunchRecord, Prior, Probe, Reading, Request
+from inferometer.records import LaunchRecord, Prior, Probe, Reading, Request
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
+__all__ = [  # whatever lies on disk is written and read through this module
+    "Store",
+    "append_chunks",
+    "append_lines",
+    "capacities",
+    "decode",
+    "encode",
+    "probes",
+    "read_lines",
+    "readings",
+    "requests",
+    "storage_errors",
+    "sync",
+    "write_files",
+    "write_whole",
+]
 
 
 class Store:
     """One results directory. Reading needs no lock; writing happens inside :meth:`writing`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_search: bool = False) -> None:
         self.root = root
+        self._chain: sums.Chain | None = None
+        self._is_search = is_search
+        """Then only one process ever writes here, and needs no lock."""
 
     # -- reading ----------------------------------------------------------------------------
 
@@ -117,7 +154,7 @@ class Store:
 
     def search(self, stack: str, model: str) -> Store:
         """Return where the trials of a search are, written and read like launches of rounds."""
-        return Store(self.root / "tuning" / stack / model)
+        return Store(self.root / "tuning" / stack / model, is_search=True)
 
     def trials(self) -> list[Trial]:
         """Return the trials of this search."""
@@ -130,11 +167,11 @@ class Store:
 
     def looks(self) -> list[Look]:
         """Return what was decided after the rounds of a sequential study."""
-        return self._lines("looks.jsonl", Look)
+        return list(read_lines(self.root / "looks.jsonl", Look))
 
     def priors(self) -> list[Prior]:
         """Return what earlier studies said of the spread of launches when this one began."""
-        return self._lines("priors.jsonl", Prior)
+        return list(read_lines(self.root / "priors.jsonl", Prior))
 
     def has_priors(self) -> bool:
         """Say whether earlier studies were asked, whatever they said."""
@@ -160,7 +197,7 @@ class Store:
             StorageError: the directory cannot be written.
         """
         with storage_errors(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
             lock = filelock.FileLock(self.root / "lock", timeout=0)
             try:
                 lock.acquire()
@@ -171,11 +208,51 @@ class Store:
                 ) from error
         try:
             with storage_errors(self.root):
-                for partial in (self.root / "partial", *self.root.glob("tuning/*/*/partial")):
-                    shutil.rmtree(partial, ignore_errors=True)
+                self._drop_leftovers()
+                self._chain = sums.taken_up(self.root)
             yield
         finally:
-            lock.release()
+            try:
+                with contextlib.suppress(OSError):  # `inferometer verify` tells what has no hash
+                    self._enter_rest()
+            finally:
+                self._chain = None
+                lock.release()
+
+    def _drop_leftovers(self) -> None:
+        for partial in (self.root / "partial", *self.root.glob("tuning/*/*/partial")):
+            shutil.rmtree(partial, ignore_errors=True)
+        for pattern in ("", "imported/", "configurations/*/", "tuning/*/*/"):
+            for path in self.root.glob(f"{pattern}.*.tmp"):
+                if is_temporary(path.name):
+                    path.unlink(missing_ok=True)
+
+    def _enter_rest(self) -> None:
+        """Enter what other processes wrote: launches of nodes, what runs said of themselves."""
+        if self._chain is not None:
+            self._chain.enter_launches()
+            if (self.root / sums.GROWS).is_file():
+                sync(self.root / sums.GROWS)
+            for path in [*sorted(self.root.glob("configurations/*/*")), self.root / sums.GROWS]:
+                self._chain.enter_file(path.relative_to(self.root).as_posix())
+
+    def _chained(self) -> sums.Chain | None:
+        """Return the chain of hashes where this process may write it."""
+        if self._chain is None and self._is_search:
+            self._chain = sums.taken_up(self.root)
+        return self._chain
+
+    def _put(self, path: Path, content: bytes) -> None:
+        """Write a file beside the launches, whole or not at all, with its hash."""
+        with storage_errors(self.root):
+            make_folder(path.parent)
+            chain = self._chained()
+            if chain is not None:
+                name = path.relative_to(self.root).as_posix()
+                chain.enter_ahead(name, sums.of_bytes(content))
+            write_whole(path, content)
+            if chain is not None:
+                chain.arrived()
 
     def begin(self, plan: Plan, study_text: str) -> None:
         """Write plan and study, or check that the stored plan is this one."""
@@ -188,57 +265,60 @@ class Store:
                         f"({stored.sha256[:12]}, this one is {plan.sha256[:12]})",
                         hint="Give another directory with --results, or restore the study file.",
                     )
+                for name in ("study.toml", "plan.json"):  # of format 1, they have no hash yet
+                    if self._chain is not None and not self._chain.knows(name):
+                        self._chain.enter_file(name)
                 return
-            write_whole(self.root / "study.toml", study_text.encode())
-            write_whole(self.root / "plan.json", encode(plan))
+        self._put(self.root / "study.toml", study_text.encode())
+        self._put(self.root / "plan.json", encode(plan))
 
     def put_host(self, host: dict[str, object]) -> None:
         """Write the machine's description."""
-        with storage_errors(self.root):
-            write_whole(self.root / "host.json", encode(host))
+        self._put(self.root / "host.json", encode(host))
 
     def put_trials(self, trials: Sequence[Trial]) -> None:
         """Write the trials of this search."""
-        with storage_errors(self.root):
-            lines = [msgspec.json.encode(trial) + b"\n" for trial in trials]
-            write_whole(self.root / "trials.jsonl", b"".join(lines))
+        self._put(self.root / "trials.jsonl", encode_lines(trials))
 
     def put_found(self, found: Found) -> None:
         """Write how this search ended."""
-        with storage_errors(self.root):
-            write_whole(self.root / "found.json", encode(found))
+        self._put(self.root / "found.json", encode(found))
 
     def set_aside(self) -> None:
         """Move what a search left to ``earlier/<k>``, so that it can be made again."""
         with storage_errors(self.root):
             attempt = 1
-            while (self.root / "earlier" / str(attempt)).exists():
+            # one without found.json was not moved to its end, because the run was killed
+            while (self.root / "earlier" / str(attempt) / "found.json").exists():
                 attempt += 1
             aside = self.root / "earlier" / str(attempt)
-            aside.mkdir(parents=True)
+            make_folder(aside)
             # found.json last: without it the rest would be an unfinished search
-            for path in sorted(self.root.iterdir(), key=lambda path: path.name == "found.json"):
-                if path.name != "earlier":
-                    path.rename(aside / path.name)
+            moved = [path for path in sorted(self.root.iterdir()) if path.name != "earlier"]
+            for path in sorted(moved, key=lambda path: path.name == "found.json"):
+                if path.name == "found.json":
+                    sync(aside)
+                path.rename(aside / path.name)
+            sync(aside)
+            sync(self.root)
+        self._chain = None
 
     def put_looks(self, looks: Sequence[Look]) -> None:
         """Write the looks of a sequential study."""
-        with storage_errors(self.root):
-            lines = [msgspec.json.encode(look) + b"\n" for look in looks]
-            write_whole(self.root / "looks.jsonl", b"".join(lines))
+        self._put(self.root / "looks.jsonl", encode_lines(looks))
 
     def put_priors(self, priors: Sequence[Prior]) -> None:
         """Write what earlier studies say of the spread of launches."""
-        with storage_errors(self.root):
-            lines = [msgspec.json.encode(prior) + b"\n" for prior in priors]
-            write_whole(self.root / "priors.jsonl", b"".join(lines))
+        self._put(self.root / "priors.jsonl", encode_lines(priors))
 
     def put_imported(self, found: Imported) -> None:
         """Write what another tool measured; the same again takes its place."""
-        folder = self.root / "imported"
-        with storage_errors(self.root):
-            folder.mkdir(exist_ok=True)
-            write_whole(folder / f"{found.id}.json", encode(found))
+        self._put(self.root / "imported" / f"{found.id}.json", encode(found))
+
+    def put_files(self, folder: Path, files: Mapping[str, str]) -> None:
+        """Write an engine's configuration files, by name, into a folder of this directory."""
+        for name, text in files.items():
+            self._put(folder / name, text.encode())
 
     def open_launch(self, name: str) -> Path:
         """Return an empty folder for the launch in flight."""
@@ -256,14 +336,18 @@ class Store:
                 return self.folder(record.id)
             write_whole(folder / "launch.json", encode(record))
             redact.logs(folder)
+            sums.seal(folder)
             for file in folder.iterdir():
                 if file.is_file():
                     sync(file)
             sync(folder)
             target = self._target(record)
-            target.parent.mkdir(exist_ok=True)
+            make_folder(target.parent)
             folder.rename(target)
             sync(target.parent)
+            chain = self._chained()
+            if chain is not None:
+                chain.enter_file((target / sums.FOLDER).relative_to(self.root).as_posix())
         return target
 
     def _target(self, record: LaunchRecord) -> Path:
@@ -282,15 +366,6 @@ class Store:
         # Attempts of one launch may be of two nodes, whose monotonic clocks have nothing in common.
         return sorted(records, key=lambda r: (r.position, r.ended_wall_ns or 0, r.started_ns))
 
-    def _lines(self, name: str, type_: type[T]) -> list[T]:
-        try:
-            return list(read_lines(self.root / name, type_))
-        except msgspec.DecodeError as error:
-            raise UsageError(
-                f"{self.root / name}: not readable as {type_.__name__}: {error}",
-                hint="The file was edited or damaged; restore it.",
-            ) from error
-
     def _read(self, name: str, type_: type[T]) -> T:
         path = self.root / name
         if not path.is_file():
@@ -302,46 +377,6 @@ class Store:
             f"{self.root}: no {name}, so this is not a results directory",
             hint="Give the directory that `inferometer run` printed.",
         )
-
-
-@contextmanager
-def storage_errors(root: Path) -> Iterator[None]:
-    """Turn an OSError about ``root`` into a :class:`StorageError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        name = error.filename or root
-        raise StorageError(
-            f"{name}: cannot write results: {error.strerror or error}",
-            hint="Free space or fix permissions, then run the same command again: it resumes.",
-        ) from error
-
-
-def write_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Write an engine's configuration files, by name; the folder is made when there are any."""
-    with storage_errors(folder):
-        for name, text in files.items():
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / name, text.encode())
-
-
-def append_lines(path: Path, rows: Iterable[object]) -> None:
-    """Append structs as JSON lines and flush them to the operating system."""
-    with storage_errors(path), path.open("ab") as file:
-        file.writelines(redact.encoded(msgspec.json.encode(row)) + b"\n" for row in rows)
-
-
-def append_chunks(path: Path, rows: Iterable[tuple[int, int, int, int]]) -> None:
-    """Append ``(request, tokens, flags, t_ns)`` as fixed-width records."""
-    with storage_errors(path), path.open("ab") as file:
-        file.write(b"".join(CHUNK.pack(*row) for row in rows))
-
-
-def read_lines(path: Path, type_: type[T]) -> Sequence[T]:
-    """Return the rows of a JSON-lines file (none when the file is absent)."""
-    if not path.is_file():
-        return []
-    return [msgspec.json.decode(line, type=type_) for line in path.read_bytes().splitlines()]
 
 
 def requests(folder: Path) -> Sequence[Request]:
@@ -362,39 +397,3 @@ def probes(folder: Path) -> Sequence[Probe]:
 def capacities(folder: Path) -> Sequence[CapacitySearch]:
     """Return a launch's searches for capacity."""
     return read_lines(folder / "capacity.jsonl", CapacitySearch)
-
-
-def encode(value: object) -> bytes:
-    """Return readable JSON with a final newline."""
-    return msgspec.json.format(redact.encoded(msgspec.json.encode(value)), indent=1) + b"\n"
-
-
-def decode(path: Path, type_: type[T]) -> T:
-    """Read one JSON file as ``type_``, or raise :class:`UsageError` naming it."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=type_)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"{path}: not readable as {getattr(type_, '__name__', type_)}: {error}",
-            hint="The file was edited or damaged; restore it, or delete its folder to re-measure.",
-        ) from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or absent, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Flush a file or a directory to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,13 +6,12 @@ key. :func:`dump` writes a study back. ``docs/reference/study.md`` describes eve
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from inferometer import redact, rules, tomlfile, withheld
+from inferometer import rules, secret_rules, tomlfile, withheld
 from inferometer.declared import (
     Capacity,
     Energy,
@@ -24,13 +23,12 @@ from inferometer.declared import (
     Text,
 )
 from inferometer.engine import Profile, Speculative
-from inferometer.errors import UsageError
 from inferometer.workloads.lengths import Lengths
 from inferometer.workloads.presets import Preset
 from inferometer.workloads.rules import MOST_TURNS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Count = Annotated[int, Meta(ge=1)]
@@ -55,6 +53,10 @@ VariableName = Annotated[
 ]
 
 
+STALL_S = 300.0
+RETRIES = 1
+
+
 class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to measure. Unset times follow from how long requests take: :mod:`inferometer.pace`."""
 
@@ -72,6 +74,14 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     are ranked."""
     ready_timeout_s: Positive | None = None
     request_timeout_s: Positive = 600.0
+    stall_timeout_s: Positive | UnsetType = UNSET
+    """A launch fails when nothing arrives on any stream for so long while requests are in flight.
+    Left out of a plan's hash when absent, as the next two are: then :data:`STALL_S`."""
+    launch_timeout_s: Positive | UnsetType = UNSET
+    """Of one launch as a whole; absent means :mod:`inferometer.deadlines`."""
+    retries: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    """Further attempts at a launch that failed by a cause that may pass; absent means
+    :data:`RETRIES`."""
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """Serve on this port instead of a free one; refused when something listens there."""
     idle_s: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
@@ -85,6 +95,16 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     api_keys: bool | UnsetType = UNSET
     """Give each server that takes one a key of its launch; left out of a plan's hash when absent:
     then where asking for it takes nothing from what is measured."""
+
+    @property
+    def stall_s(self) -> float:
+        """Return ``stall_timeout_s``, or what it is when absent."""
+        return STALL_S if self.stall_timeout_s is UNSET else self.stall_timeout_s
+
+    @property
+    def attempts(self) -> int:
+        """Return how often a launch is tried at most."""
+        return 1 + (RETRIES if self.retries is UNSET else self.retries)
 
 
 class Tuning(
@@ -324,25 +344,15 @@ def parse(text: str, name: str) -> Study:
         StudyError: no study; lists every problem by line and key path.
     """
     study = tomlfile.parse(text, name, Study, (rules.find,))
-    for number, line in enumerate(text.splitlines(), 1):
-        if redact.certain(line) != line:  # in a comment: keys and values have been looked at
-            raise UsageError(
-                f"{name}: line {number} looks like it holds a secret, and results keep the file",
-                hint="Delete it there; name variables of secrets in pass_env or api_key_env.",
-            )
-    learn(study.engines)
+    secret_rules.refuse_comments(text, name)
+    withheld.learn_named(secrets(study.engines))
     return study
 
 
-def learn(engines: Iterable[EngineEntry]) -> None:
-    """Have the values of the variables that ``engines`` name hidden from here on.
-
-    A plugin may repeat them before anything is prepared. What is a path of this machine opens
-    nothing, and stands in every command.
-    """
-    names = [name for each in engines for name in (*each.pass_env, each.api_key_env) if name]
-    values = [os.environ.get(name, "").strip() for name in names]
-    withheld.learn(value for value in values if not os.path.exists(value))
+def secrets(engines: Iterable[EngineEntry]) -> Iterator[str]:
+    """Yield the names of the variables that hold secrets of ``engines``."""
+    for each in engines:
+        yield from (*each.pass_env, each.api_key_env or "")
 
 
 def dump(study: Study) -> str:

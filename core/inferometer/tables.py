@@ -209,11 +209,7 @@ def read_rows(folder: Path, name: str, type_: type[R]) -> Sequence[R]:
     Raises:
         UsageError: a line is damaged; the message names the file.
     """
-    path = folder / f"{name}.jsonl"
-    try:
-        return files.read_lines(path, type_)
-    except msgspec.DecodeError as error:
-        raise _damaged(path, type_, error) from error
+    return files.read_lines(folder / f"{name}.jsonl", type_)
 
 
 def _frame(folder: Path, name: str, type_: type[msgspec.Struct]) -> pl.DataFrame:

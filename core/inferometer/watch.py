@@ -77,7 +77,7 @@ class BadReadingError(Exception):
         self.reason, self.detail = reason, detail
 
 
-def fault(error: Exception) -> Fault:
+def fault(error: BaseException) -> Fault:
     """Return what an error of a plugin's means: what it says itself, if it has a code and words."""
     reason, detail = getattr(error, "reason", None), getattr(error, "detail", None)
     if not (isinstance(reason, str) and isinstance(detail, str)):
@@ -138,11 +138,11 @@ class Reader:
     def _run(self) -> None:
         try:
             self._watch()
-        except Exception as error:  # noqa: BLE001 -- a plugin's fault must not end the run
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- a plugin's fault must not end the run
             self.fault = fault(error)
         try:
             self.session.close()
-        except Exception as error:  # noqa: BLE001 -- as above
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
             self.fault = self.fault or fault(error)
 
     def _watch(self) -> None:
@@ -245,7 +245,7 @@ class Reader:
         try:
             told = msgspec.to_builtins(list(self._states.conditions()))
             self.conditions.extend(msgspec.convert(told, list[Condition]))
-        except Exception as error:  # noqa: BLE001 -- joules are as good without
+        except (Exception, SystemExit) as error:  # noqa: BLE001 -- joules are as good without
             self._states = None
             self.remark = f"conditions were read no longer: {fault(error).detail}"
 

@@ -62,6 +62,15 @@ def learn_variables(environ: Mapping[str, str] | None = None) -> None:
             learn(part for part in passwords(user) if telling(part))
 
 
+def learn_named(names: Iterable[str]) -> None:
+    """Learn the values of variables that are said to hold secrets.
+
+    What is a path of this machine opens nothing, and stands in every command.
+    """
+    values = [os.environ.get(name, "").strip() for name in names]
+    learn(value for value in values if not os.path.exists(value))
+
+
 def passwords(user: str) -> list[str]:
     """Return what of a URL's ``user:password`` is a secret, as it stands and decoded."""
     name, colon, password = user.partition(":")

@@ -38,6 +38,7 @@ GROUPS = {
         "gate": "Fail where results are worse than a baseline.",
         "cost": "Price stored results, and say when the order flips.",
         "fleet": "Size the fleet of a demand, with its monthly bill.",
+        "verify": "Tell whether stored results are what was written.",
         "import": "Store what other tools measured, beside ours.",
     },
     "This machine and what is known": {
@@ -149,7 +150,7 @@ def main(args: Sequence[str] | None = None) -> int:
         try:
             _catch_signals()
             result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one place
+        except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the one place
             from inferometer.cli.ending import ended
 
             return ended(error, words)

@@ -68,8 +68,8 @@ def read(
         UsageError: a file cannot be read, is not of the format, or the importer failed.
     """
     from inferometer.errors import UsageError
+    from inferometer.guests import stdout_to_stderr
     from inferometer.importer import ForeignFile, read_sources, sealed
-    from inferometer.plugins import stdout_to_stderr
 
     sources = read_sources(files)
     named = ", ".join(str(path) for path in files)

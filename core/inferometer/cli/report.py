@@ -211,7 +211,7 @@ def render(
 def _rendered(renderer: Renderer, comparison: Comparison | Several) -> dict[str, bytes]:
     """Call a stranger's code: what it raises is a ValueError, what it prints goes to stderr."""
     from inferometer.comparison.several import Several
-    from inferometer.plugins import stdout_to_stderr
+    from inferometer.guests import stdout_to_stderr
     from inferometer.renderer import SeveralRenderer
 
     try:

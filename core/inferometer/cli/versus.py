@@ -72,7 +72,8 @@ def rendered(versus: Versus, name: str, language: str) -> bytes:
         InferometerError: it failed.
     """
     from inferometer.errors import InferometerError, UsageError
-    from inferometer.plugins import Registry, stdout_to_stderr
+    from inferometer.guests import stdout_to_stderr
+    from inferometer.plugins import Registry
     from inferometer.renderer import VersusRenderer
 
     known = Registry().renderers()

@@ -42,6 +42,12 @@ FAILURES = (
         "failed",
         "The image does not hold the engine's program; give the engine's own image.",
     ),
+    FailureClass(
+        r"(?i)cannot connect to the docker daemon|error during connect|unable to connect to podman|"
+        r"TLS handshake timeout|containerd: .*(deadline exceeded|connection refused)",
+        "runtime_failed",
+        "See whether the container's runtime runs, and what its own log says.",
+    ),
 )
 """What a runtime says when a container does not start."""
 

@@ -14,6 +14,11 @@ from inferometer.records import CHUNK, Phase, Request, RequestStatus
 
 Chunk = tuple[int, int, int, int]
 """Request index, tokens, flags, arrival ns."""
+BASE_BYTES = 4 << 20
+BYTES_PER_INPUT = 64
+BYTES_PER_OUTPUT = 16 << 10
+"""Most bytes of an answer: so many, and for each token of prompt (its id, repeated) and answer (its
+event, with log-probabilities of alternatives). Engines are far below."""
 PACKET_OVERHEAD = 130
 """Bytes that Python needs beside the content of one kept packet."""
 ALL = 1 << 62
@@ -74,6 +79,10 @@ class Call:
     exchange: Exchange = field(default_factory=Exchange)
     _decoding: Decoding | None = None
     _said: Decoded | None = None
+
+    def __post_init__(self) -> None:
+        of_tokens = BYTES_PER_INPUT * self.input_tokens + BYTES_PER_OUTPUT * self.output_tokens
+        self.exchange.most_bytes = BASE_BYTES + of_tokens
 
     def size(self) -> int:
         """Return about how many bytes of memory the raw answer holds."""

@@ -110,7 +110,7 @@ class ClosedLoop:
         self.stack = contextlib.ExitStack()
         self.anchor_ns = self.spread_ns = 0
         self.cut_ns: int | None = None
-        self.last_ns = 0
+        self.last_ns = self.heard_ns = 0
         self.retries = 0
         self.task: asyncio.Task[None] | None = None
         self.failed = asyncio.Event()
@@ -211,15 +211,43 @@ class ClosedLoop:
         return await self.finish()
 
     async def watch(self) -> None:
-        """Measure the loop's lag for ever; raise what ended the streams too early."""
-        ticker = asyncio.create_task(self.pulse.tick())
+        """Measure the loop's lag for ever; raise what ended the streams too early, or a stall."""
+        watched = (self.pulse.tick(), self._broken(), self._stalled())
+        tasks = [asyncio.create_task(each) for each in watched]
         try:
-            await self.failed.wait()
-            assert self.task is not None
-            self.task.result()
-            await asyncio.Event().wait()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            ticker.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _broken(self) -> None:
+        await self.failed.wait()
+        assert self.task is not None
+        self.task.result()
+        await asyncio.Event().wait()
+
+    async def _stalled(self) -> None:
+        """Raise LaunchError when nothing arrives for too long while requests are in flight."""
+        limit_s = self.plan.stall_s
+        while True:
+            await asyncio.sleep(min(1.0, limit_s / 4))
+            waiting = [call.exchange for call in self.open if call.exchange.sent_ns]
+            if not waiting:
+                continue
+            heard = (each.packets[-1][0] for each in waiting if each.packets)
+            oldest_ns = min(each.sent_ns for each in waiting)
+            since_ns = max(self.heard_ns, oldest_ns, *heard)
+            if time.monotonic_ns() - since_ns > limit_s * 1e9:
+                raise LaunchError(
+                    f"nothing arrived on any stream for {limit_s:g} s, with {len(waiting)} "
+                    "requests in flight",
+                    hint="Read the end of the engine's log; if it is only slow, raise "
+                    "protocol.stall_timeout_s.",
+                    reason="stalled",
+                    stage="serve",
+                )
 
     async def close(self) -> None:
         """Drop every connection; may be called at any time, also twice."""
@@ -298,6 +326,8 @@ class ClosedLoop:
     async def _ask(self, client: Client, call: Call, request: bytes) -> None:
         await client.ask(request, call.exchange, self.plan.request_timeout_s)
         self.open.discard(call)
+        if call.exchange.outcome != "timeout":
+            self.heard_ns = max(self.heard_ns, call.exchange.end_ns)
         self.shelf.add(call)
         self.retries += call.exchange.retried
         if call.phase == "load":

@@ -9,6 +9,8 @@ late in bursts.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 import time
 from collections.abc import Mapping
@@ -17,11 +19,22 @@ from typing import Literal, cast
 
 import httptools
 
-CONNECT_TIMEOUT_S = 10.0
+from inferometer.errors import MachineError
 
-Outcome = Literal["open", "complete", "refused", "lost", "truncated", "timeout", "protocol"]
+OURS = (errno.EMFILE, errno.ENFILE)
+"""What is wrong with us when a connection cannot be opened, and not with the server."""
+CONNECT_TIMEOUT_S = 10.0
+MOST_HEAD = 256 << 10
+"""Bytes of a status line and headers."""
+MOST_BYTES = 8 << 20
+"""Of an answer to a request that says nothing of its length; see :attr:`Exchange.most_bytes`."""
+
+Outcome = Literal[
+    "open", "complete", "refused", "lost", "truncated", "timeout", "protocol", "oversized"
+]
 """``open``: not ended, or cut by us. ``refused``: no connection. ``lost``: closed before the first
-byte of an answer. ``truncated``: closed inside the answer. ``protocol``: not HTTP."""
+byte of an answer. ``truncated``: closed inside the answer. ``protocol``: not HTTP, or compressed.
+``oversized``: more than any answer has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,8 @@ class Exchange:
     outcome: Outcome = "open"
     detail: str = ""
     retried: bool = False
+    most_bytes: int = MOST_BYTES
+    """An answer with more is given up: a stream without an end must not fill the memory."""
 
     def body(self) -> bytes:
         """Return the whole body."""
@@ -99,6 +114,9 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._done: asyncio.Future[None] | None = None
         self._now = 0
+        self._left = 0
+        """Bytes that may still come: of the head, then of the rest."""
+        self._coding = ""
         self._answered = False
         self._until_eof = False
         self._framed = False
@@ -113,6 +131,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._exchange = exchange
         self._answered = self._framed = self._until_eof = False
+        self._left, self._coding = MOST_HEAD, ""
         self._done = asyncio.get_running_loop().create_future()
         exchange.sent_ns = time.monotonic_ns()
         self._transport.write(request)
@@ -143,8 +162,11 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._answered = True
+        self._left -= len(data)
         try:
             self._parser.feed_data(data)
+            if self._left < 0:
+                self._too_much()
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._finish("protocol", f"the answer is not HTTP/1.1: {error}")
             self.close()
@@ -163,16 +185,27 @@ class Connection(asyncio.Protocol):
 
     # -- httptools -------------------------------------------------------------------------------
 
-    def on_header(self, name: bytes, _value: bytes) -> None:
-        """Note whether the body says where it ends."""
-        if name.lower() in (b"content-length", b"transfer-encoding"):
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note whether the body says where it ends, and whether it is compressed."""
+        name = name.lower()
+        if name in (b"content-length", b"transfer-encoding"):
             self._framed = True
+        elif name == b"content-encoding":
+            self._coding = value[:40].decode("latin-1").strip().lower()
 
     def on_headers_complete(self) -> None:
-        """Keep the status code."""
-        if self._exchange is not None:
-            self._exchange.status = self._parser.get_status_code()
-            self._until_eof = not self._framed
+        """Keep the status code; refuse a body that is not what was asked for."""
+        exchange = self._exchange
+        if exchange is None:
+            return
+        exchange.status = self._parser.get_status_code()
+        self._until_eof = not self._framed
+        if exchange.status >= 200:
+            self._left = exchange.most_bytes
+        if self._coding not in ("", "identity"):
+            words = f"the answer (HTTP {exchange.status}) is compressed as {self._coding!r}"
+            self._finish("protocol", f"{words}, which was not asked for")
+            self.close()
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body with the stamp of the packet that brought it."""
@@ -190,6 +223,15 @@ class Connection(asyncio.Protocol):
         self._finish("complete")
         if not keep and self._transport is not None:
             self._transport.close()
+
+    def _too_much(self) -> None:
+        exchange = self._exchange
+        if exchange is not None:
+            most = MOST_HEAD if exchange.status is None else exchange.most_bytes
+            part = "head of the answer" if exchange.status is None else "answer"
+            self._finish("oversized", f"the {part} has more than {most / 2**20:.3g} MiB")
+            exchange.packets = []
+            self.close()
 
     def _finish(self, outcome: Outcome, detail: str = "") -> None:
         exchange, self._exchange = self._exchange, None
@@ -214,15 +256,28 @@ class Client:
         self._connection: Connection | None = None
 
     async def open(self) -> None:
-        """Connect now, so that no request pays for it. Raises OSError."""
+        """Connect now, so that no request pays for it.
+
+        Raises:
+            OSError: the target takes no connection.
+            MachineError: this process may open no more.
+        """
         loop = asyncio.get_running_loop()
         target = self._target
         if target.tls is not None and self._context is None:
             self._context = target.tls.context()
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            _, self._connection = await loop.create_connection(
-                Connection, target.host, target.port, ssl=self._context
-            )
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, self._connection = await loop.create_connection(
+                    Connection, target.host, target.port, ssl=self._context
+                )
+        except OSError as error:
+            if error.errno in OURS:
+                raise MachineError(
+                    f"no more connections can be opened from here: {os.strerror(error.errno)}",
+                    hint="Raise the limit of open files (`ulimit -n`), or offer less load.",
+                ) from error
+            raise
 
     def close(self) -> None:
         """Drop the connection at once; the server sees a client that went away."""
@@ -230,10 +285,11 @@ class Client:
             self._connection.close()
 
     async def ask(self, request: bytes, exchange: Exchange, timeout_s: float) -> None:
-        """Send ``request`` and wait until ``exchange`` has its outcome; nothing is raised.
+        """Send ``request`` and wait until ``exchange`` has its outcome.
 
         A kept-alive connection that the server had closed without a byte of an answer is opened
         again and the request sent once more (RFC 9112, 9.3.1); ``sent_ns`` is then the later send.
+        Raises MachineError when this process may open no more; nothing else.
         """
         kept = self._connection is not None and self._connection.usable
         await self._once(request, exchange, timeout_s)

@@ -53,6 +53,8 @@ class LoadPlan:
     that waits for the cap keeps its intended time. An arrival is a single request, or the first
     turn of a conversation. A conversation is cut where the warm-up ends and where ``requests`` do.
 
+    Nothing on any stream for ``stall_s`` while requests are in flight ends the load.
+
     ``workers`` forces a number of processes (None: :func:`inferometer.loadgen.deal.worker_count`).
     """
 
@@ -65,6 +67,7 @@ class LoadPlan:
     warmup_requests: int | None = None
     requests: int | None = None
     request_timeout_s: float = 600.0
+    stall_s: float = 300.0
     load_point: int = 0
     first_index: int = 0
     arrivals: Arrivals | None = None

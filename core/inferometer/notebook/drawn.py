@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 from inferometer.errors import InferometerError, UsageError
-from inferometer.plugins import Registry, stdout_to_stderr
+from inferometer.guests import stdout_to_stderr
+from inferometer.plugins import Registry
 from inferometer.renderer import FigureRenderer
 
 if TYPE_CHECKING:

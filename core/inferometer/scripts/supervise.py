@@ -1,25 +1,34 @@
 """Start one engine and guarantee its end.
 
-Runs as ``python supervise.py GRACE_S LOG [CONTAINER] -- ARGV...``.
+Runs as ``python supervise.py GRACE_S LOG [ORDERS] -- ARGV...``.
 
 The process that started us holds the other end of our standard input. When it closes (we were
 asked to stop, or our parent died in any way, also by ``SIGKILL``), the engine gets ``SIGTERM``,
 then ``GRACE_S`` seconds, then every process descending from it gets ``SIGKILL``. Being a child
 subreaper (``prctl(2)``), we see orphans too, whatever session they moved to.
 
+We are two: a parent, and a child that has the engine. When the parent is gone, the child ends the
+engine; when the child is killed, the kernel kills the engine's own process, and the parent, a
+subreaper as well, all the others. Only both killed at once leave something, which the next run
+finds by the note.
+
 The engine's ``TMPDIR`` is a folder of this launch alone, removed when its processes are gone. So is
 every file in ``/dev/shm`` that was not there at the start, was open in one of its processes, and is
 open in no living one; names are not trusted, inodes are.
 
-A container is no descendant of the client that started it, and outlives it. ``CONTAINER`` is then
-a JSON object of commands that end it by its name, whatever became of the client: ``stop`` (which
-waits until it has ended), ``remove``, and ``list``, which prints nothing when nothing is left.
+``ORDERS`` is a JSON object. ``note`` is a file to which we append what will have to be cleaned up,
+one JSON object a line, and which we remove when nothing is left. A container is no descendant of
+the client that started it, and outlives it: ``container`` has commands that end it by its name,
+whatever became of the client: ``stop`` (which waits until it has ended), ``remove``, and ``list``,
+which prints nothing when nothing is left.
 
 Standard output carries one JSON object a line: ``{"pid": n}`` at the start,
-``{"exit": code, "left": n, "removed": names}`` at the end: ``left`` counts the processes that could
-not be ended, ``removed`` names the shared memory that they left. Only the standard library; needs
-Linux.
+``{"exit": code, "left": n, "removed": names}`` at the end: ``exit`` is null where the one of us was
+killed who knew it, ``left`` counts the processes that could not be ended, ``removed`` names the
+shared memory that they left. Only the standard library; needs Linux.
 """
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -33,146 +42,30 @@ import sys
 import tempfile
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from inferometer.scripts import sweeping
+else:  # a script has no package, and the package imports more than we need
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+    import sweeping
+
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 ORPHAN_GRACE_S = 2.0
-TRACKER_GRACE_S = 5.0
-SHARED_MEMORY = "/dev/shm"  # noqa: S108 -- where shm_open(3) keeps its files
-TRACKER = b"multiprocessing.resource_tracker"
-"""In the command line of the process that removes what Python's processes shared, once they are
-gone: it is ended after them."""
 LONGEST_BASE = 30
 """Characters of the folder for temporary files. The path of a UNIX socket has at most 107, and
 engines add a name of up to 60."""
 SHORT_BASE = "/tmp"  # noqa: S108 -- mkdtemp makes a folder of our own in it
-ORDER_S = 15.0
-"""A container runtime's time for an order, beyond what it is told to wait."""
 SETTLE_S = 5.0
 """A container whose client was killed may still be in the making for so long."""
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-def descendants(root: int) -> list[int]:
-    """Return every live process below ``root``, from /proc."""
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
-                    fields = file.read().rpartition(")")[2].split()
-            except OSError:
-                continue
-            if fields[0] != "Z":
-                parents[int(name)] = int(fields[1])
-    found: list[int] = []
-    frontier = {root}
-    while frontier:
-        frontier = {pid for pid, parent in parents.items() if parent in frontier}
-        found += frontier
-    return found
-
-
-def open_inodes(pid: int, below: str) -> set[int]:
-    """Return the inodes of the files in folder ``below`` that a process has open or mapped.
-
-    Inodes, since a semaphore is mapped under the temporary name that it had before it was linked.
-    """
-    found: set[int] = set()
-    with contextlib.suppress(OSError):
-        with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
-            rows = (line.split(maxsplit=5) for line in file if below in line)
-            found |= {int(row[4]) for row in rows if row[-1].startswith(f"{below}/")}
-        device = os.stat(below).st_dev
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                status = os.stat(f"/proc/{pid}/fd/{name}")
-                if status.st_dev == device:
-                    found.add(status.st_ino)
-    return found
-
-
-class SharedMemory:
-    """The files of this launch in ``/dev/shm``."""
-
-    def __init__(self, folder: str = SHARED_MEMORY) -> None:
-        self.folder = folder
-        self.seen = self.listed()
-        self.ours: set[tuple[str, int]] = set()
-
-    def listed(self) -> set[tuple[str, int]]:
-        """Return name and inode of every file there that is ours to remove."""
-        found: set[tuple[str, int]] = set()
-        with contextlib.suppress(OSError), os.scandir(self.folder) as entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):  # gone meanwhile
-                    if entry.stat(follow_symlinks=False).st_uid == os.getuid():
-                        found.add((entry.name, entry.inode()))
-        return found
-
-    def look(self) -> None:
-        """Note what has appeared since the last look and is open in a process below us."""
-        new = self.listed() - self.seen
-        if new:
-            self.seen |= new
-            below = descendants(os.getpid())
-            held = {inode for pid in below for inode in open_inodes(pid, self.folder)}
-            self.ours |= {(name, inode) for name, inode in new if inode in held}
-
-    def remove(self) -> list[str]:
-        """Remove what this launch left and nobody else has open; return the names."""
-        left = self.listed() & self.ours
-        if not left:
-            return []
-        living = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-        held = {inode for pid in living for inode in open_inodes(pid, self.folder)}
-        removed = sorted(name for name, inode in left if inode not in held)
-        for name in removed:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(self.folder, name))
-        return removed
-
-
-def reap() -> None:
-    """Collect every child that has ended (the engine's exit code is read before this)."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        pass
-
-
-def tracker(pid: int) -> bool:
-    """Say whether a process is Python's resource tracker."""
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return TRACKER in file.read()
-    except OSError:
-        return False
-
-
-def kill_all(deadline_s: float) -> int:
-    """SIGKILL everything below us until nothing is left; return what remains at the deadline.
-
-    Resource trackers go last, ``TRACKER_GRACE_S`` after the others: until then they clean up.
-    """
-    end = time.monotonic() + deadline_s
-    spared_until = 0.0
-    while True:
-        left = descendants(os.getpid())
-        if not left or time.monotonic() > end:
-            return len(left)
-        doomed = [pid for pid in left if not tracker(pid)]
-        if not doomed:
-            spared_until = spared_until or time.monotonic() + TRACKER_GRACE_S
-            doomed = left if time.monotonic() > spared_until else []
-        for pid in doomed:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        time.sleep(0.05)
-        reap()
-
-
-def wait_for_end(engine: "subprocess.Popen[bytes]", shared: SharedMemory, parent: int) -> None:
+def wait_for_end(
+    engine: subprocess.Popen[bytes], shared: sweeping.SharedMemory, parent: int
+) -> None:
     """Return when the engine has ended, standard input is let go of, or ``parent`` is gone.
 
     Who started us sees ``parent`` alone, and takes its end for ours.
@@ -184,7 +77,7 @@ def wait_for_end(engine: "subprocess.Popen[bytes]", shared: SharedMemory, parent
             return
 
 
-def stop(engine: "subprocess.Popen[bytes]", grace_s: float) -> None:
+def stop(engine: subprocess.Popen[bytes], grace_s: float) -> None:
     """SIGTERM the engine; give it ``grace_s`` to go, and what it leaves ``ORPHAN_GRACE_S``."""
     if engine.poll() is None:
         engine.terminate()
@@ -192,8 +85,8 @@ def stop(engine: "subprocess.Popen[bytes]", grace_s: float) -> None:
     while engine.poll() is None and time.monotonic() < end:
         time.sleep(0.05)
     end = min(end, time.monotonic() + ORPHAN_GRACE_S)
-    while descendants(os.getpid()) and time.monotonic() < end:
-        reap()
+    while sweeping.descendants(os.getpid()) and time.monotonic() < end:
+        sweeping.reap()
         time.sleep(0.05)
 
 
@@ -203,60 +96,6 @@ def private_folder() -> str:
     if len(base) > LONGEST_BASE and os.access(SHORT_BASE, os.W_OK | os.X_OK):
         base = SHORT_BASE
     return tempfile.mkdtemp(prefix="ifm-", dir=base)
-
-
-def told(command: "list[str]", timeout_s: float) -> "str | None":
-    """Run one of a container's commands; return what it printed, None when it failed."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def stop_container(
-    container: "dict[str, list[str]]", client: "subprocess.Popen[bytes]", grace_s: float
-) -> bool:
-    """Stop the container; return False when it ended by itself or never was.
-
-    One that its client is still having made is waited for: were the client ended now, the runtime
-    would go on making it.
-    """
-    end = time.monotonic() + grace_s + ORDER_S
-    while told(container["stop"], grace_s + ORDER_S) is None:
-        if client.poll() is not None or time.monotonic() > end:
-            return False
-        time.sleep(0.2)
-    return True
-
-
-def remove(container: "dict[str, list[str]]", settle_s: float, deadline_s: float) -> int:
-    """Remove the container until its runtime knows it no more; return 1 when it still does.
-
-    It must be unknown for ``settle_s``: one in the making comes late.
-    """
-    end = time.monotonic() + deadline_s
-    unknown_since = None
-    while True:
-        told(container["remove"], ORDER_S)
-        now = time.monotonic()
-        if told(container["list"], ORDER_S) == "":
-            unknown_since = unknown_since or now
-            if now - unknown_since >= settle_s:
-                return 0
-        else:
-            unknown_since = None
-        if now > end:
-            return 0 if unknown_since else 1
-        time.sleep(0.2)
 
 
 def say(**fields: object) -> None:
@@ -269,17 +108,23 @@ def ignore(_number: int, _frame: object) -> None:
     """Outlive signals meant for our parent. A handler, unlike SIG_IGN, is not inherited."""
 
 
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process, about to become the engine, when ``parent`` dies."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it was quicker
+        os._exit(1)
+
+
 def supervise(
     grace_s: float,
     log: str,
     argv: list[str],
-    folder: str,
-    container: "dict[str, list[str]] | None",
+    launch: Launch,
     *,
     parent: int,
 ) -> int:
-    """Run ``argv`` to its end, with ``folder`` for its temporary files; return our exit status."""
-    shared = SharedMemory()
+    """Run ``argv`` to its end; return our exit status."""
+    ourselves = os.getpid()
     with contextlib.ExitStack() as stack:
         try:
             output = stack.enter_context(open(log, "ab", buffering=0))
@@ -293,36 +138,77 @@ def supervise(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "TMPDIR": folder},
+                env={**os.environ, "TMPDIR": launch.folder},
+                preexec_fn=lambda: die_with(ourselves),  # noqa: PLW1509 -- there are no threads
             )
         except OSError as error:
             say(error=f"{argv[0]}: {error.strerror}")
             return 127
+    with contextlib.suppress(OSError):
+        launch.note.add(engine=[engine.pid, sweeping.started(engine.pid)])
     say(pid=engine.pid)
-    wait_for_end(engine, shared, parent)
-    stopped = bool(container) and stop_container(container, engine, grace_s)
+    wait_for_end(engine, launch.shared, parent)
+    container = launch.container
+    stopped = bool(container) and sweeping.stop_container(container, engine, grace_s)
     stop(engine, grace_s)
-    left = kill_all(15.0)
-    if container:
-        killed = not stopped and engine.wait() < 0
-        left += remove(container, SETTLE_S if killed else 0.0, ORDER_S)
-    removed = shared.remove()
-    shutil.rmtree(folder, ignore_errors=True)
+    left, removed = launch.swept(lambda: not stopped and engine.wait() < 0)
     say(exit=engine.wait(), left=left, removed=removed)
     return 0 if left == 0 else 1
 
 
-def relay() -> int:
+class Launch:
+    """What a launch may leave, known to both of us."""
+
+    def __init__(self, note: sweeping.Note, container: dict[str, list[str]]) -> None:
+        self.note, self.container = note, container
+        self.shared = sweeping.SharedMemory(note)
+        self.folder = private_folder()
+        note.add(folder=self.folder)
+
+    def swept(self, doubtful: Callable[[], bool]) -> tuple[int, list[str]]:
+        """End and remove everything; return how much could not be, and the shared memory removed.
+
+        ``doubtful`` says, when all processes are gone, whether the container's client was killed.
+        """
+        left = sweeping.kill_all(lambda: sweeping.descendants(os.getpid()), 15.0)
+        if self.container:
+            settle_s = SETTLE_S if doubtful() else 0.0
+            left += sweeping.remove(self.container, settle_s, sweeping.ORDER_S)
+        removed = self.shared.remove()
+        if not left:
+            self.dropped()
+        return left, removed
+
+    def dropped(self) -> None:
+        """Remove the folder and the note."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.note.drop()
+
+
+def stand_in(launch: Launch, grace_s: float) -> int:
+    """End everything in the place of the child, which was killed."""
+    launch.shared.look()
+    if launch.container:
+        sweeping.told(launch.container["stop"], grace_s + sweeping.ORDER_S)
+    left, removed = launch.swept(lambda: True)
+    say(exit=None, left=left, removed=removed)
+    return 0 if left == 0 else 1
+
+
+def relay(launch: Launch, grace_s: float) -> int:
     """Go on as a child, and end as it does; the child gets the number of its parent.
 
     What kills the children of a process that it ends, as Ray does with its workers, would end a
-    supervisor and leave its engine. A grandchild sees that its parent is gone.
+    supervisor and leave its engine. A grandchild sees that its parent is gone, and the parent sees
+    that the child was killed.
     """
     parent = os.getpid()
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = os.fork()
     if child:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        os._exit(code if code >= 0 else 128 - code)
+        os._exit(code if code >= 0 else stand_in(launch, grace_s))
+    LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     return parent
 
 
@@ -331,20 +217,21 @@ def main() -> int:
     grace_s, log = float(sys.argv[1]), sys.argv[2]
     start = sys.argv.index("--")
     argv = sys.argv[start + 1 :]
-    container = json.loads(sys.argv[3]) if start > 3 else None
+    orders = json.loads(sys.argv[3]) if start > 3 else {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ignore)
-    parent = relay()
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    note = sweeping.Note(orders.get("note", ""))
     try:
-        folder = private_folder()
+        launch = Launch(note, orders.get("container") or {})
     except OSError as error:
         say(error=f"no folder for temporary files: {error}")
+        note.drop()
         return 127
-    try:
-        return supervise(grace_s, log, argv, folder, container, parent=parent)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    parent = relay(launch, grace_s)
+    code = supervise(grace_s, log, argv, launch, parent=parent)
+    if code == 127:
+        launch.dropped()
+    return code
 
 
 if __name__ == "__main__":

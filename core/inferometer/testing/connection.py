@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import httptools
 import msgspec
 
+from inferometer.testing.misbehaving import RAW, Raw
 from inferometer.testing.script import Script, Step, error_body, script
 
 if TYPE_CHECKING:
@@ -134,8 +135,12 @@ class Connection(asyncio.Protocol):
         elif self._path == "/v1/models":
             listed = {"object": "list", "data": [{"id": self.options.model, "object": "model"}]}
             self._reply(200, listed)
+        elif self._path == "/health" and self.options.health_fault:
+            self._break(RAW[self.options.health_fault])
         elif self._path == "/health":
             self._reply(200 if self.oracle.ready else 503, {})
+        elif self._path == "/metrics" and self.options.metrics_fault:
+            self._break(RAW[self.options.metrics_fault])
         elif self._path == "/metrics":
             self._reply_with(200, "text/plain; version=0.0.4", self.oracle.metrics().encode())
         else:
@@ -159,6 +164,9 @@ class Connection(asyncio.Protocol):
         if fault == "reset":
             self._settle("fault")
             self.drop()
+        elif fault in RAW:
+            self._settle("fault")
+            self._break(RAW[fault])
         elif fault in ("400", "503"):
             self._settle("fault")
             status = int(fault)
@@ -170,6 +178,20 @@ class Connection(asyncio.Protocol):
             self._steps = plan.with_fault(fault, options).steps
             self._place, self._fault = 0, fault
             self._at(self._steps[0].due_s, self._next)
+
+    def _break(self, raw: Raw) -> None:
+        """Send bytes in place of an answer, and go on for as long as anybody is there."""
+        self._write(raw.first)
+        if raw.close:
+            self._close()
+        elif raw.again:
+            asyncio.get_running_loop().call_later(raw.every_s, self._break_on, raw)
+
+    def _break_on(self, raw: Raw) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            if self._transport.get_write_buffer_size() < len(raw.again):  # it is being read
+                self._write(raw.again)
+            asyncio.get_running_loop().call_later(raw.every_s, self._break_on, raw)
 
     def _at(self, due_s: float, call: Any) -> None:
         """Call at a time that counts from the request's arrival, or from when it has its turn."""

@@ -9,6 +9,36 @@ import msgspec
 
 KEY_VARIABLE = "ORACLE_API_KEY"
 """Of the oracle as a process: gives :attr:`Options.api_key` where no flag does."""
+Fault = Literal[
+    "",
+    "error",
+    "truncate",
+    "stall",
+    "reset",
+    "400",
+    "503",
+    "wrong_usage",
+    "done_twice",
+    "silent",
+    "garbage",
+    "endless_head",
+    "endless_header",
+    "endless_stream",
+    "slow_stream",
+    "huge_line",
+    "cut_in_chunk",
+    "error_in_200",
+    "empty_200",
+    "web_page",
+    "429",
+    "redirect",
+    "compressed",
+    "bad_utf8",
+    "bad_json",
+    "negative_usage",
+    "huge_usage",
+]
+"""Of an answer. From ``silent`` on they are those of :mod:`inferometer.testing.misbehaving`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +79,14 @@ class Options:
     """Close a kept-alive connection that was idle for this long."""
     read_pause_ms: float = 0.0
     """Read slowly: through a small buffer, with so long a pause after each piece of a request."""
-    fault: Literal["", "error", "truncate", "stall", "reset", "400", "503", "wrong_usage"] = ""
+    fault: Fault = ""
     """``error``, ``truncate`` and ``stall`` (of ``stall_s``, then on) strike in mid-stream,
-    ``reset`` before a byte; ``wrong_usage`` adds one to the final usage of every answer."""
+    ``reset`` before a byte; ``wrong_usage`` adds one to the final usage of every answer;
+    ``done_twice`` says so once more."""
+    health_fault: Fault = ""
+    """``/health`` breaks the protocol, in a way of :mod:`inferometer.testing.misbehaving`."""
+    metrics_fault: Fault = ""
+    """``/metrics`` does."""
     fault_every: int = 1
     """Strike each n-th completion request."""
     error_shape: Literal["nested", "flat"] = "nested"
@@ -95,6 +130,14 @@ class Options:
     """As a process: only SIGKILL ends it."""
     leave_child: bool = False
     """As a process: start a child that sleeps for a minute and is left behind."""
+    child_escapes: bool = False
+    """As a process: the same, and the child leaves our session and group."""
+    load_exit: int | None = None
+    """As a process: end with this status before listening; below 0 by this signal."""
+    stop_exit: int | None = None
+    """As a process: the same when SIGTERM comes."""
+    log_noise: Literal["", "control", "flood", "line"] = ""
+    """As a process: begin the log with control sequences, 100 MB of lines, or 100 MB of one."""
 
 
 class Truth(msgspec.Struct, kw_only=True):

@@ -121,7 +121,7 @@ class Oracle:
         self._stop = asyncio.Event()
         main_thread = threading.current_thread() is threading.main_thread()
         if main_thread and not self.options.ignore_sigterm:
-            self._loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+            self._loop.add_signal_handler(signal.SIGTERM, self._asked_to_stop)
         tls = None
         if self.options.certificate:
             tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -256,11 +256,36 @@ class Oracle:
             for name, value in values.items()
         )
 
+    def _asked_to_stop(self) -> None:
+        if self.options.stop_exit is not None:
+            _end(self.options.stop_exit)
+        assert self._stop is not None
+        self._stop.set()
+
     def _die(self) -> None:
         self.write_truth()
         if self.options.die_message:
             print(self.options.die_message, file=sys.stderr, flush=True)  # noqa: T201
         os._exit(1)
+
+
+def _end(status: int) -> None:
+    """End at once: with a status, or below 0 by that signal."""
+    if status < 0:
+        os.kill(os.getpid(), -status)
+        time.sleep(60)
+    os._exit(status)
+
+
+def _make_noise(kind: str) -> None:
+    """Write to the log what nobody should print, or keep, as it comes."""
+    if kind == "control":
+        words = "\x1b]0;gone\x07\x1b[2J\x1b[31mRuntimeError: \x1b[5mout of\r cache\x1b[0m\x00\n"
+        print(words, file=sys.stderr, flush=True)  # noqa: T201 -- the log is what this is about
+    line = b"INFO 11-01 step of no interest".ljust(99) + b"\n"
+    block = (line if kind == "flood" else line.replace(b"\n", b" ")) * 10_000
+    for _ in range(100 if kind in {"flood", "line"} else 0):
+        os.write(2, block)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -280,8 +305,13 @@ def main(argv: list[str] | None = None) -> None:
     options = msgspec.convert(texts, Options, strict=False)
     if options.ignore_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    if options.leave_child:
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    for asked, escapes in ((options.leave_child, False), (options.child_escapes, True)):
+        if asked:
+            line = [sys.executable, "-c", "import time; time.sleep(60)"]
+            subprocess.Popen(line, start_new_session=escapes)
+    _make_noise(options.log_noise)
+    if options.load_exit is not None:
+        _end(options.load_exit)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

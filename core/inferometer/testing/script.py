@@ -54,6 +54,10 @@ class Script:
         if fault == "stall":
             late = (dataclasses.replace(step, due_s=step.due_s + options.stall_s) for step in rest)
             return dataclasses.replace(self, steps=(*begun, *late))
+        if fault == "done_twice":
+            last = self.steps[-1]
+            again = dataclasses.replace(last, data=last.data + b"data: [DONE]\n\n")
+            return dataclasses.replace(self, steps=(*self.steps[:-1], again))
         return self
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import http.server
 import json
 import threading
@@ -198,3 +199,12 @@ def test_processor_time_of_processes_that_cannot_be_seen_is_no_zero() -> None:
     context = meter_context(MeterEntry(name="m"), None, platform)
     with pytest.raises(LookupError, match="cannot be seen"):
         context.cpu_seconds()
+
+
+@pytest.mark.parametrize("fault", ["silent", "slow_stream", "endless_head"])
+def test_a_server_that_dribbles_does_not_hold_us(fault: Any) -> None:
+    with (
+        Oracle(oracles.Options(health_fault=fault)) as oracle,
+        pytest.raises((OSError, http.client.HTTPException)),
+    ):
+        attached.fetch("127.0.0.1", oracle.port, "/health", timeout_s=0.3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import shutil
 import signal
@@ -24,6 +23,7 @@ from inferometer.containers.image import Image
 from inferometer.containers.running import PYTHON, Container, mount, seen
 from inferometer.engine import Command, Readiness, Unsupported
 from inferometer.errors import LaunchError
+from inferometer.scripts import sweeping
 
 if TYPE_CHECKING:
     from tests.runtimes import Runtimes
@@ -374,8 +374,7 @@ def test_a_container_in_the_making_is_not_left(
     image = images.find("docker", "oracle:1")
     container = container_of(image, tmp_path, mounts=(), accelerator="cpu")
     command = Command(argv=(str(PYTHON), "-c", "import time; time.sleep(300)"))
-    process = launch._start(command, tmp_path / "log", (), container, launch.GRACE_S)
-    supervised = launch._Supervised(process, tmp_path / "log", ())
+    supervised = launch._start(command, tmp_path / "log", (), container=container)
     client = supervised.engine_pid()
     while not runtimes.making():
         time.sleep(0.02)
@@ -409,12 +408,7 @@ def test_what_the_runtime_says_is_in_the_failure(runtimes: Runtimes, tmp_path: P
 
 
 def test_a_container_that_cannot_be_removed_is_told() -> None:
-    spec = importlib.util.spec_from_file_location("supervise", launch.SUPERVISOR)
-    assert spec is not None
-    assert spec.loader is not None
-    supervise = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(supervise)
     there = {"remove": ["false"], "list": ["echo", "f00"]}
-    assert supervise.remove(there, 0.0, 0.5) == 1
-    assert supervise.remove({**there, "list": ["false"]}, 0.0, 0.5) == 1  # nobody knows
-    assert supervise.remove({**there, "list": ["true"]}, 0.3, 0.5) == 0
+    assert sweeping.remove(there, 0.0, 0.5) == 1
+    assert sweeping.remove({**there, "list": ["false"]}, 0.0, 0.5) == 1  # nobody knows
+    assert sweeping.remove({**there, "list": ["true"]}, 0.3, 0.5) == 0

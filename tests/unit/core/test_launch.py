@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from tests.programs import until
 
-from inferometer import failing, launch, processes, redact
+from inferometer import failing, launch, processes, redact, supervised
 from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError, MachineError
 
@@ -176,6 +176,21 @@ def test_a_cause_that_much_was_written_after_is_classified(tmp_path: Path) -> No
     assert caught.value.reason == "no_kv_room"
 
 
+def test_of_a_log_without_end_no_more_is_read_than_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failing, "LOG_BYTES", 10_000)
+    log = tmp_path / "server.log"
+    log.write_text("KeyError: 'first'\n" + "x" * 50_000 + "\nbar\r50 %\rValueError: last\n")
+    assert failing.first_exception(log) == "KeyError: 'first'"
+    tail = failing.log_tail(log)
+    assert tail[1:] == ["bar", "50 %", "ValueError: last"]
+    assert tail[0] == "x" * failing.LINE
+    log.write_text("x" * 50_000 + "\nValueError: last\n")
+    assert failing.first_exception(log) == "ValueError: last"
+    assert failing.log_tail(tmp_path / "none") == []
+
+
 def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(LaunchError) as caught, start(tmp_path, "time.sleep(99)", deadline_s=0.5):
         pass
@@ -206,19 +221,19 @@ def test_death_while_serving_is_seen(tmp_path: Path) -> None:
                 break
             time.sleep(0.05)
         assert why is not None
-        assert "ended by itself" in why
+        assert "was killed (SIGKILL)" in why
 
 
 def test_what_a_failed_launch_leaves_running_ends_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the next engine would be measured beside it."""
-    stop = launch._Supervised.stop
+    stop = supervised.Supervised.stop
 
-    def left(supervised: launch._Supervised) -> str:
-        return stop(supervised) or "processes of the engine could not be ended"
+    def left(engine: supervised.Supervised) -> str:
+        return stop(engine) or "processes of the engine could not be ended"
 
-    monkeypatch.setattr(launch._Supervised, "stop", left)
+    monkeypatch.setattr(supervised.Supervised, "stop", left)
     with (
         pytest.raises(MachineError, match=r"could not be ended.*ended by itself"),
         start(tmp_path, "sys.exit(3)"),
@@ -265,7 +280,7 @@ def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
 def test_who_kills_our_children_ends_the_engine_no_less(tmp_path: Path) -> None:
     words = ["5", str(tmp_path / "log"), "--", sys.executable, "-c", "import time; time.sleep(600)"]
     supervisor = subprocess.Popen(
-        [sys.executable, "-I", str(launch.SUPERVISOR), *words],
+        [sys.executable, "-I", str(supervised.SUPERVISOR), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

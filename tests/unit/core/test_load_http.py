@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
 
-from inferometer.loadgen.http import Client, Exchange, Target, frame
+from inferometer.errors import MachineError
+from inferometer.loadgen.http import MOST_BYTES, MOST_HEAD, Client, Exchange, Target, frame
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -140,3 +143,48 @@ def test_nobody_there_is_refused() -> None:
     assert exchange.outcome == "refused"
     assert "127.0.0.1:1" in exchange.detail
     assert exchange.sent_ns > 0
+
+
+def test_an_answer_or_a_head_without_end_is_given_up() -> None:
+    (endless,) = talk([[b"HTTP/1.1 200 OK\r\nx: " + b"a" * (MOST_HEAD + 1)]])
+    assert (endless.outcome, endless.detail) == (
+        "oversized",
+        "the head of the answer has more than 0.25 MiB",
+    )
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n|"
+    (huge,) = talk([[head + b"a" * (MOST_BYTES + (1 << 20))]])
+    assert (huge.outcome, huge.status, huge.packets) == ("oversized", 200, [])
+    assert huge.detail == "the answer has more than 8 MiB"
+
+
+def test_interim_answers_without_end_are_given_up() -> None:
+    (exchange,) = talk([[b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000]])
+    assert exchange.outcome == "oversized"
+
+
+def test_what_is_compressed_is_refused_by_name() -> None:
+    gzip = b"HTTP/1.1 200 OK\r\nContent-Encoding: GZIP\r\ncontent-length: 2\r\n\r\nhi"
+    plain = gzip.replace(b"GZIP", b"identity")
+    (refused,), (taken,) = talk([[gzip]]), talk([[plain]])
+    assert (refused.outcome, taken.outcome) == ("protocol", "complete")
+    assert refused.detail == (
+        "the answer (HTTP 200) is compressed as 'gzip', which was not asked for"
+    )
+
+
+def test_no_file_descriptor_left_is_not_the_servers_fault() -> None:
+    async def main() -> list[Exchange]:
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        client = Client(Target("127.0.0.1", server.sockets[0].getsockname()[1]))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        exchange = Exchange()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+        try:
+            with pytest.raises(MachineError, match="from here: Too many open files"):
+                await client.ask(b"", exchange, 5.0)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            server.close()
+        return [exchange]
+
+    assert run(main)[0].outcome == "open"

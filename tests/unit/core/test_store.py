@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,6 +85,56 @@ def test_two_writers_are_refused(tmp_path: Path) -> None:
         pytest.raises(UsageError, match="is writing here"),
         store.Store(tmp_path).writing(),
     ):
+        pass
+
+
+def test_a_lock_is_free_at_once_when_its_holder_is_killed(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from inferometer.store import Store\n"
+    code += "with Store(pathlib.Path(sys.argv[1])).writing(): print(flush=True), sys.stdin.read()"
+    line = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with (
+            pytest.raises(UsageError, match="is writing here"),
+            store.Store(tmp_path).writing(),
+        ):
+            pass
+        holder.kill()
+        holder.wait()
+        with store.Store(tmp_path).writing():
+            pass
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_where_no_lock_is_known_the_file_is_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    with store.Store(tmp_path).writing():
+        with (
+            pytest.raises(UsageError, match="is writing here"),
+            store.Store(tmp_path).writing(),
+        ):
+            pass
+        dead = (tmp_path / "lock").read_text().splitlines()
+    assert not (tmp_path / "lock").exists()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "lock").write_text("\n".join([str(ended.pid), dead[1]]) + "\n")
+    with store.Store(tmp_path).writing():  # its holder, of this machine, was killed
+        pass
+
+
+def test_a_full_or_locked_out_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(StorageError, match="No locks available"), store.Store(tmp_path).writing():
         pass
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from inferometer.plugins import Registry, stdout_to_stderr
+from inferometer.guests import stdout_to_stderr
+from inferometer.plugins import Registry
 from inferometer.testing.check import cases, named, selected
 from inferometer.testing.meters.checks import CHECKS
 from inferometer.testing.meters.kit import Kit

@@ -1,0 +1,165 @@
+"""Files of a results directory: written so that each is whole or absent, read as what they are.
+
+What is synced is on disk, and the name of a new file is only when its directory is synced, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from inferometer import redact
+from inferometer.errors import StorageError, UsageError
+from inferometer.records import CHUNK, SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+T = TypeVar("T")
+DAMAGED = "The file was edited or damaged; restore it, or delete its folder to re-measure."
+
+
+class _Versioned(Struct):
+    schema: int = 1
+
+
+@contextmanager
+def storage_errors(root: Path) -> Iterator[None]:
+    """Turn an OSError about ``root`` into a :class:`StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or root
+        raise StorageError(
+            f"{name}: cannot write results: {error.strerror or error}",
+            hint="Free space or fix permissions, then run the same command again: it resumes.",
+        ) from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or absent, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    sync(path.parent)
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Write an engine's configuration files, by name; the folder is made when there are any."""
+    with storage_errors(folder):
+        for name, text in files.items():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / name, text.encode())
+
+
+def is_temporary(name: str) -> bool:
+    """Say whether a file of that name is what a killed :func:`write_whole` left."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, whose name is on disk afterwards; one that is there stays."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
+def append_lines(path: Path, rows: Iterable[object]) -> None:
+    """Append structs as JSON lines and flush them to the operating system."""
+    with storage_errors(path), path.open("ab") as file:
+        file.write(encode_lines(rows))
+
+
+def append_chunks(path: Path, rows: Iterable[tuple[int, int, int, int]]) -> None:
+    """Append ``(request, tokens, flags, t_ns)`` as fixed-width records."""
+    with storage_errors(path), path.open("ab") as file:
+        file.write(b"".join(CHUNK.pack(*row) for row in rows))
+
+
+def read_lines(path: Path, type_: type[T]) -> Sequence[T]:
+    """Return the rows of a JSON-lines file (none when the file is absent).
+
+    Raises:
+        UsageError: a line is damaged; the message names the file and the line.
+    """
+    if not path.is_file():
+        return []
+    decoder, found = msgspec.json.Decoder(type_), list[T]()
+    lines = path.read_bytes().splitlines()
+    try:
+        found.extend(map(decoder.decode, lines))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"{path}: not readable as {type_.__name__}: line {len(found) + 1}: {error}",
+            hint=DAMAGED,
+        ) from error
+    return found
+
+
+def encode_lines(rows: Iterable[object]) -> bytes:
+    """Return structs as JSON lines."""
+    return b"".join(redact.encoded(msgspec.json.encode(row)) + b"\n" for row in rows)
+
+
+def encode(value: object) -> bytes:
+    """Return readable JSON with a final newline."""
+    return msgspec.json.format(redact.encoded(msgspec.json.encode(value)), indent=1) + b"\n"
+
+
+def decode(path: Path, type_: type[T]) -> T:
+    """Read one JSON file as ``type_``, or raise :class:`UsageError` naming it.
+
+    So does one that a newer Inferometer made, whose ``schema`` says so: what it holds may mean
+    something else.
+    """
+    content = path.read_bytes()
+    try:
+        value = msgspec.json.decode(content, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _refuse_newer(path, _schema(content))
+        raise UsageError(
+            f"{path}: not readable as {getattr(type_, '__name__', type_)}: {error}", hint=DAMAGED
+        ) from error
+    schema = getattr(value, "schema", 1)
+    _refuse_newer(path, schema if isinstance(schema, int) else 1)
+    return value
+
+
+def _schema(content: bytes) -> int:
+    try:
+        return msgspec.json.decode(content, type=_Versioned).schema
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 1
+
+
+def _refuse_newer(path: Path, schema: int) -> None:
+    if schema > SCHEMA:
+        raise UsageError(
+            f"{path}: made by a newer Inferometer (format {schema}; this one knows up to {SCHEMA})",
+            hint="Update it: pip install --upgrade inferometer",
+        )
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a directory to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

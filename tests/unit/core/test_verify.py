@@ -1,0 +1,247 @@
+"""Whatever is done to results behind our back is found, by the name of the file."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferometer import sums
+from inferometer.cli import main
+from inferometer.errors import UsageError
+from inferometer.records import SCHEMA
+from inferometer.store import Store
+from inferometer.testing.results import Fixture, write_results
+from inferometer.verifying import Verified, verify
+
+FIXTURE = Fixture(
+    rates={"a": 40.0, "b": 20.0}, rounds=2, window_s=1, failed=frozenset({("b", 1)}), concurrency=2
+)
+EMPTY = {"lock"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("verify") / "results"
+    write_results(root, FIXTURE)
+    with Store(root).writing():
+        (root / sums.GROWS).write_text('{"t_ns":1,"what":"note","text":"hello"}\n')
+    return root
+
+
+@pytest.fixture
+def results(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "results"))
+
+
+def what(found: Verified) -> set[tuple[str, str]]:
+    return {(one.what, one.path) for one in found.findings}
+
+
+def files(root: Path) -> list[str]:
+    found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return sorted(set(found) - EMPTY)
+
+
+def launches(root: Path) -> list[Path]:
+    return sorted((root / "launches").iterdir())
+
+
+def test_what_was_written_is_whole(results: Path) -> None:
+    found = verify(results)
+    assert (found.findings, found.notes) == ([], [])
+    assert (found.schema, found.launches, found.failed) == (SCHEMA, 3, 1)
+    assert found.files == len(files(results)) - 1  # all but the chain itself
+    last = (results / sums.CHAIN).read_bytes().splitlines()[-1]
+    assert found.head == sums.of_bytes(last).sha256
+
+
+def test_a_byte_flipped_in_any_file_is_found_by_its_name(results: Path) -> None:
+    for name in files(results):
+        path = results / name
+        content = path.read_bytes()
+        for at in {0, len(content) // 2, len(content) - 1}:
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            assert name in {one.path for one in verify(results).findings}, (name, at)
+        path.write_bytes(content)
+    assert not verify(results).findings
+
+
+def test_a_file_cut_short_is_found(results: Path) -> None:
+    for name in files(results):
+        path = results / name
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        found = {one.path: one.what for one in verify(results).findings}
+        assert name in found
+        if name not in {sums.CHAIN, "plan.json"} and not name.endswith(sums.FOLDER):
+            assert found[name] in {"truncated", "unreadable"}, name
+        path.write_bytes(content)
+
+
+def test_a_file_that_is_gone_is_found(results: Path) -> None:
+    for name in files(results):
+        path = results / name
+        content = path.read_bytes()
+        path.unlink()
+        assert ("missing", name) in what(verify(results)), name
+        path.write_bytes(content)
+
+
+def test_launches_exchanged_between_two_directories_of_one_plan_are_found(
+    results: Path, tmp_path: Path
+) -> None:
+    write_results(tmp_path / "other", FIXTURE_LATER)
+    mine, other = launches(results)[0], launches(tmp_path / "other")[0]
+    assert mine.name == other.name
+    shutil.rmtree(mine)
+    shutil.copytree(other, mine)
+    assert ("changed", f"launches/{mine.name}/sums.json") in what(verify(results))
+
+
+FIXTURE_LATER = Fixture(
+    rates={"a": 40.0, "b": 20.0}, rounds=2, window_s=1, concurrency=2, later_s=50
+)
+
+
+def test_a_launch_of_another_plan_and_machine_is_found(results: Path, tmp_path: Path) -> None:
+    other = Fixture(rates={"c": 10.0}, rounds=2, window_s=2, host_sha256="1" * 64)
+    write_results(tmp_path / "other", other)
+    strange = launches(tmp_path / "other")[0]
+    shutil.copytree(strange, results / "launches" / strange.name)
+    found = verify(results)
+    path = f"launches/{strange.name}/launch.json"
+    said = {one.text for one in found.findings if one.path == path}
+    assert {one.what for one in found.findings if one.path == path} == {"mixed", "unplanned"}
+    assert any(text.startswith("of another plan") for text in said)
+    assert ("unrecorded", f"launches/{strange.name}/sums.json") in what(found)
+
+
+def test_one_launch_twice_is_found(results: Path) -> None:
+    shutil.copytree(launches(results)[0], results / "launches" / "zz-copy")
+    assert ("duplicate", "launches/zz-copy/launch.json") in what(verify(results))
+
+
+def test_a_launch_that_was_dropped_is_found_also_when_its_line_is(results: Path) -> None:
+    dropped = launches(results)[0]
+    shutil.rmtree(dropped)
+    assert ("missing", f"launches/{dropped.name}") in what(verify(results))
+    chain = results / sums.CHAIN
+    lines = chain.read_bytes().splitlines(keepends=True)
+    chain.write_bytes(b"".join(line for line in lines if dropped.name.encode() not in line))
+    assert ("chain", sums.CHAIN) in what(verify(results))
+
+
+def test_a_launch_removed_and_measured_again_is_told(results: Path) -> None:
+    launch = launches(results)[0]
+    aside = results.parent / launch.name
+    shutil.move(launch, aside)
+    with Store(results).writing():
+        pass
+    assert not verify(results).findings
+    shutil.move(aside, launch)
+    with Store(results).writing():
+        pass
+    found = verify(results)
+    assert not found.findings
+    assert any(launch.name in note and "removed" in note for note in found.notes)
+
+
+def test_leftovers_and_strangers_are_found_and_the_next_run_clears_its_own(results: Path) -> None:
+    (results / "partial" / "r1").mkdir(parents=True)
+    (results / ".host.json.00.tmp").write_text("{")
+    (results / "notes.txt").write_text("mine")
+    (results / "launches" / "notes.txt").write_text("mine")
+    with (results / sums.CHAIN).open("ab") as file:
+        file.write(b'{"path":"looks')
+    assert what(verify(results)) == {
+        ("leftover", "partial/r1"),
+        ("leftover", ".host.json.00.tmp"),
+        ("leftover", sums.CHAIN),
+        ("foreign", "notes.txt"),
+        ("foreign", "launches/notes.txt"),
+    }
+    with Store(results).writing():
+        pass
+    assert what(verify(results)) == {("foreign", "notes.txt"), ("foreign", "launches/notes.txt")}
+
+
+def test_links_and_names_that_lead_elsewhere_are_not_followed(results: Path) -> None:
+    launch = launches(results)[0]
+    (launch / "requests.jsonl").unlink()
+    (launch / "requests.jsonl").symlink_to("/dev/zero")
+    own = json.loads((launch / "sums.json").read_text())
+    own["../../../secret"] = {"bytes": 1, "sha256": "0" * 64}
+    (launch / "sums.json").write_text(json.dumps(own))
+    line = {"path": "/etc/passwd", "bytes": 1, "sha256": "0", "previous": ""}
+    with (results / sums.CHAIN).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    found = what(verify(results))
+    assert ("chain", sums.CHAIN) in found
+    assert ("foreign", f"launches/{launch.name}/sums.json") in found
+
+
+def test_a_directory_of_format_1_has_no_hashes_and_is_not_called_broken(results: Path) -> None:
+    as_format_1(results)
+    found = verify(results)
+    assert (found.findings, found.schema, found.head) == ([], 1, "")
+    assert "no hashes are kept here" in found.notes[0]
+    requests = launches(results)[0] / "requests.jsonl"
+    requests.write_bytes(requests.read_bytes()[:-20])
+    chunks = launches(results)[1] / "chunks.bin"
+    chunks.write_bytes(chunks.read_bytes()[:-3])
+    names = [f"launches/{path.parent.name}/{path.name}" for path in (requests, chunks)]
+    assert what(verify(results)) == {("unreadable", names[0]), ("truncated", names[1])}
+
+
+def as_format_1(root: Path) -> None:
+    for path in [root / sums.CHAIN, *root.rglob(sums.FOLDER)]:
+        path.unlink()
+    for path in [root / "plan.json", *root.rglob("launch.json")]:
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"schema": 1}))
+
+
+def test_what_a_newer_version_made_is_refused_by_every_reader(results: Path) -> None:
+    def newer(path: Path, **more: Any) -> None:
+        content = json.loads(path.read_text()) | {"schema": SCHEMA + 1} | more
+        path.write_text(json.dumps(content))
+
+    newer(launches(results)[0] / "launch.json")
+    with pytest.raises(UsageError, match="made by a newer Inferometer"):
+        Store(results).launches()
+    newer(results / "plan.json", protocol="of another kind")
+    with pytest.raises(UsageError, match="made by a newer Inferometer"):
+        Store(results).plan()
+    with pytest.raises(UsageError, match="made by a newer Inferometer"):
+        verify(results)
+
+
+def test_the_command_says_each_finding_in_a_line(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(results)]) == 0
+    assert capsys.readouterr().out.startswith("whole: 3 launches, 1 failed attempt; ")
+    (results / "study.toml").write_text("")
+    assert main(["verify", str(results)]) == 3
+    said = capsys.readouterr()
+    assert said.out.splitlines()[0].startswith("truncated  study.toml: 0 of ")
+    assert said.err.startswith(f"error: {results}: 1 thing wrong")
+    assert main(["verify", str(results), "--json"]) == 3
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert finding["path"] == "study.toml"
+    assert main(["verify", str(results.parent)]) == 2
+
+
+def test_it_only_reads_and_needs_no_lock(results: Path) -> None:
+    def state() -> dict[str, int]:
+        found = [results, *results.rglob("*")]
+        return {str(path): path.stat().st_mtime_ns for path in found}
+
+    with Store(results).writing():
+        before = state()
+        assert not verify(results).findings
+        assert state() == before
