@@ -135,7 +135,7 @@ def emptied(how: CacheReset, status: int, body: str) -> bool:
 def _asked(how: CacheReset, server: Server) -> tuple[int, str]:
     connection = http.client.HTTPConnection(server.host, server.port, timeout=TIMEOUT_S)
     try:
-        connection.request(how.method, how.path)
+        connection.request(how.method, how.path, headers=dict(server.headers))
         answer = connection.getresponse()
         return answer.status, answer.read(1 << 16).decode("utf-8", "replace")
     finally:

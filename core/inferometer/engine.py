@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from inferometer.saying import OUTCOMES, QUANTITIES, CacheReset, Counter, Metrics, Says, Unit
+from inferometer.saying import (
+    OUTCOMES,
+    QUANTITIES,
+    USUAL_FAILURES,
+    ApiKey,
+    CacheReset,
+    Counter,
+    FailureClass,
+    Metrics,
+    Says,
+    Unit,
+)
 from inferometer.spec import (
     Group,
     Knob,
@@ -38,6 +49,7 @@ __all__ = [
     "QUANTITIES",
     "USUAL_FAILURES",
     "Adapter",
+    "ApiKey",
     "CacheReset",
     "Command",
     "Completion",
@@ -206,30 +218,6 @@ def echoed(completion: Completion) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class FailureClass:
-    """A log pattern (regular expression) with the reason it stands for and a remedy."""
-
-    pattern: str
-    reason: str
-    remedy: str
-
-
-USUAL_FAILURES = (
-    FailureClass(
-        r"unrecognized arguments|invalid choice",
-        "bad_flag",
-        "Correct extra_args: this version does not know them.",
-    ),
-    FailureClass(
-        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
-        "model_missing",
-        "Download the model first, with a token if it is gated, and give its directory.",
-    ),
-)
-"""Of argparse, and of the Hugging Face hub's client."""
-
-
 class Engine(Protocol):
     """An inference engine. Implementations are frozen values; every method is pure.
 
@@ -274,6 +262,10 @@ class Engine(Protocol):
 
         ``path#key`` keeps only that key of the answer.
         """
+
+    @property
+    def api_key(self) -> ApiKey | None:
+        """Return how its server is given a key of the launch; None: it answers whoever asks."""
 
     @property
     def one_node(self) -> str:
@@ -357,6 +349,11 @@ class Adapter:
     def resolved_configuration(self) -> Sequence[str]:
         """Return nothing."""
         return ()
+
+    @property
+    def api_key(self) -> ApiKey | None:
+        """Return None: it takes none."""
+        return None
 
     @property
     def one_node(self) -> str:

@@ -72,7 +72,7 @@ def failed(error: LaunchError | Unsupported, stage: str) -> Failure:
         stage=error.stage,
         message=redact.text(error.message),
         hint=error.hint,
-        log_tail=[redact.text(line) for line in error.log_tail],
+        log_tail=redact.text("\n".join(error.log_tail)).splitlines(),
     )
 
 

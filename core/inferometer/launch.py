@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,8 +24,8 @@ from inferometer.engine import FailureClass
 from inferometer.errors import LaunchError, MachineError
 from inferometer.guard import Guard, Limits
 from inferometer.processes import alive
-from inferometer.redact import HIDDEN
 from inferometer.supervised import GRACE_S, Supervised
+from inferometer.withheld import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -77,6 +77,8 @@ class Server:
     """Says why the server is gone, or None while it runs."""
     address: Address | None = None
     """Of a server that someone else runs: how it is asked."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What goes with each request to a server of ours: its key, if it has one."""
 
     @property
     def session(self) -> int:
@@ -88,7 +90,7 @@ class Server:
         """GET ``path``; raises OSError or HTTPException."""
         if self.address is not None:
             return self.address.get(path, timeout_s=timeout_s)
-        return fetch(self.host, self.port, path, timeout_s=timeout_s)
+        return fetch(self.host, self.port, path, timeout_s=timeout_s, headers=self.headers)
 
     def get_json(self, path: str) -> object | None:
         """GET ``path`` and decode its JSON; None when the server has no such answer."""
@@ -156,13 +158,15 @@ def serve(
     grace_s: float | None = None,
     container: Container | None = None,
     others: Callable[[], str | None] | None = None,
+    headers: Mapping[str, str] | None = None,
     limits: Limits = NO_LIMITS,
     mark: marks.Mark | None = None,
 ) -> Iterator[Server]:
     """Start ``command``, in ``container`` if given, wait until it answers, leave nothing behind.
 
     ``grace_s`` is the time from SIGTERM to SIGKILL; None means :data:`GRACE_S`. ``others`` says why
-    a part of the engine on another node is gone, or None. ``mark`` is what its processes carry.
+    a part of the engine on another node is gone, or None. ``headers`` carry the server's key,
+    ``mark`` is what its processes carry.
 
     Raises:
         LaunchError: it did not start, died while loading, or was not ready in time; the message
@@ -183,7 +187,7 @@ def serve(
     try:
         pid = engine.engine_pid()
         with Guard(engine, limits, folder, pid):
-            ready_s = _wait_ready(engine, host, port, readiness, deadline_s)
+            ready_s = _wait_ready(engine, host, port, readiness, deadline_s, headers=headers or {})
             yield Server(
                 host=host,
                 port=port,
@@ -191,6 +195,7 @@ def serve(
                 ready_s=ready_s,
                 log=log,
                 dead=engine.why_dead,
+                headers=headers or {},
             )
         engine.refuse_full()
     except Exception as error:
@@ -312,6 +317,8 @@ def _wait_ready(
     port: int,
     readiness: Readiness,
     deadline_s: float | None,
+    *,
+    headers: Mapping[str, str],
 ) -> float:
     limit = readiness.deadline_s if deadline_s is None else deadline_s
     began = time.monotonic()
@@ -319,7 +326,7 @@ def _wait_ready(
         if why := engine.why_dead():
             raise engine.failure(f"{why} before it was ready", stage="load")
         with suppress(OSError, http.client.HTTPException):
-            if fetch(host, port, readiness.path, timeout_s=2.0)[0] == 200:
+            if fetch(host, port, readiness.path, timeout_s=2.0, headers=headers)[0] == 200:
                 return time.monotonic() - began
         waited = time.monotonic() - began
         if waited > limit:

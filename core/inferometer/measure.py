@@ -25,13 +25,16 @@ from inferometer import (
     told,
     transient,
     tuning,
+    withheld,
 )
 from inferometer import point as points
 from inferometer.attached import ELSEWHERE
+from inferometer.containers.running import seeing
 from inferometer.devices import Returning
 from inferometer.engine import Unsupported, open_knobs
 from inferometer.errors import InferometerError, LaunchError
 from inferometer.failing import failed, unforeseen
+from inferometer.keys import keyed, wanted
 from inferometer.launch import attach, contained, scrubbed, serve, variables
 from inferometer.loadgen.http import Target
 from inferometer.metering import (
@@ -56,6 +59,7 @@ from inferometer.probing import probe
 from inferometer.records import Cooling, Failure, Idle, LaunchRecord, Retried, Soak
 from inferometer.soak import soak
 from inferometer.starting import HOST, Recipe, rendezvous
+from inferometer.withheld import HIDDEN
 from inferometer.work import STREAMS
 
 if TYPE_CHECKING:
@@ -125,7 +129,8 @@ class Bench:
         """
         earlier: list[Retried] = []
         while True:
-            record = self._attempt(launch, earlier)
+            with withheld.lately():
+                record = self._attempt(launch, earlier)
             failure = record.failure
             if failure is None or not transient.passing(failure):
                 return record
@@ -208,6 +213,7 @@ class Bench:
         seen.variables = redact.tree(dict(command.env))
         own = variables(command, stack.entry.pass_env)
         seen.instrument = redact.tree({k: v for k, v in own.items() if k not in command.env})
+        how = wanted(stack.engine.api_key, self.plan.protocol.api_keys)
         container = recipe.container(f"{launch.id}-{secrets.token_hex(3)}")
         args, handed = stack.entry.container_args, stack.entry.pass_env
         given = scrubbed(own, handed) if container is None else contained(own, handed, args)
@@ -224,8 +230,9 @@ class Bench:
         with (
             seen.returning,
             beside as others,
+            keyed(command, how, folder, stack.entry.pass_env) as key,
             serve(
-                command,
+                key.command,
                 host=HOST,
                 port=port,
                 readiness=ready,
@@ -233,13 +240,16 @@ class Bench:
                 folder=folder,
                 deadline_s=ready_s,
                 inherit=stack.entry.pass_env,
-                container=container,
+                container=seeing(container, key.folder),
                 others=others,
+                headers=key.headers,
                 limits=guard.Limits(total_s=deadlines.launch_s(self.plan, launch, ready_s)),
                 mark=marks.fresh(self.results.root, launch.id),
             ) as server,
         ):
-            target = Target(host=HOST, port=port, path=stack.engine.endpoint)
+            seen.instrument |= dict.fromkeys(key.command.env.keys() - command.env.keys(), HIDDEN)
+            path = stack.engine.endpoint
+            target = Target(host=HOST, port=port, path=path, headers=key.headers)
             model = str(self.prepared.model(launch).path)
             self._load(self._live(launch, folder, server, target, model), seen)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
+from inferometer import redact
 from inferometer.errors import StorageError, UsageError, words
 from inferometer.records import CHUNK, SCHEMA, LaunchRecord
 
@@ -82,7 +83,7 @@ def make_folder(path: Path) -> None:
 def append_lines(path: Path, rows: Iterable[object]) -> None:
     """Append structs as JSON lines and flush them to the operating system."""
     with storage_errors(path), path.open("ab") as file:
-        file.writelines(msgspec.json.encode(row) + b"\n" for row in rows)
+        file.write(encode_lines(rows))
 
 
 def append_chunks(path: Path, rows: Iterable[tuple[int, int, int, int]]) -> None:
@@ -119,9 +120,14 @@ def read_text(path: Path) -> str:
         raise UsageError(f"{path}: not readable as text: {words(error)}", hint=DAMAGED) from error
 
 
+def encode_lines(rows: Iterable[object]) -> bytes:
+    """Return structs as JSON lines."""
+    return b"".join(redact.encoded(msgspec.json.encode(row)) + b"\n" for row in rows)
+
+
 def encode(value: object) -> bytes:
     """Return readable JSON with a final newline."""
-    return msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n"
+    return msgspec.json.format(redact.encoded(msgspec.json.encode(value)), indent=1) + b"\n"
 
 
 def decode(path: Path, type_: type[T]) -> T:

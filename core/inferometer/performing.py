@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 import inferometer
-from inferometer import abandoned, processor, provenance
+from inferometer import abandoned, processor, provenance, withheld
+from inferometer import study as studies
 from inferometer.environment import cache_root
 from inferometer.errors import InferometerError, UsageError
 from inferometer.following import follow, followers
@@ -164,6 +165,9 @@ def _ready(shared: bytes, voice: Voice) -> _Ready:
         return _kept[0]
     _refuse_another_version(shared)
     context = msgspec.json.decode(shared, type=Context)
+    withheld.learn_variables()
+    named = (launch.engine for launch in context.plan.launches)
+    withheld.learn_named(studies.secrets(named))
     for root in (Path(context.results), _own_root(context)):
         if left := abandoned.cleaned(root):
             voice.warn(f"ended and removed what a process that was killed left: {left}")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psutil
 
-from inferometer import attached, environment, packaged, precision, workload
+from inferometer import attached, environment, packaged, precision, withheld, workload
+from inferometer import study as studies
 from inferometer.containers import image as images
 from inferometer.containers.running import Container, seen
 from inferometer.engine import LaunchSpec, Unsupported, profiled
@@ -213,6 +214,9 @@ def prepare(plan: Plan, registry: Registry, progress: Progress) -> Prepared:
         UsageError: an engine or a model is unknown or missing.
         MachineError: an environment cannot be built, or no engine can run on this platform.
     """
+    withheld.learn_variables()
+    named = (launch.engine for launch in plan.launches)
+    withheld.learn_named(studies.secrets(named))
     platform = environment.current_platform(environment.accelerator())
     engines = registry.engines()
     root = environment.cache_root()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from inferometer import capacity_rules, model_rules, problems, redact
+from inferometer import capacity_rules, model_rules, problems, secret_rules
 from inferometer.engine import LaunchSpec
 from inferometer.workloads import rules as workload_rules
 
@@ -28,6 +28,7 @@ DECLARED = {
 
 def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     """Find what types cannot say. Values of a wrong type are left to the walker."""
+    engines = _tables(document, "engines")
     yield from _doubles(document)
     yield from _places(document)
     yield from model_rules.find(_tables(document, "models"))
@@ -40,7 +41,8 @@ def find(document: dict[str, Any]) -> Iterator[problems.Problem]:
     yield from _tuning(document)
     yield from capacity_rules.problems(document)
     yield from _sequential(document)
-    yield from _secrets(document)
+    wrong_urls = {f"{place}.url" for place, entry in engines if _server_url(entry)}
+    yield from (each for each in secret_rules.find(document, engines) if each[0] not in wrong_urls)
 
 
 def _tables(document: dict[str, Any], key: str) -> list[tuple[str, dict[str, Any]]]:
@@ -112,7 +114,7 @@ def _places(document: dict[str, Any]) -> Iterator[problems.Problem]:
 
 def _server(place: str, entry: dict[str, Any], models: int) -> Iterator[problems.Problem]:
     """Refuse what would need a server of our own."""
-    if isinstance(entry["url"], str) and (wrong := _url(entry["url"])):
+    if wrong := _server_url(entry):
         yield f"{place}.url", wrong
     if models > 1:
         yield (
@@ -124,6 +126,10 @@ def _server(place: str, entry: dict[str, Any], models: int) -> Iterator[problems
     for key, value in entry.items():
         if key in spec or key == "pass_env" or (key == "profile" and value != "defaults"):
             yield f"{place}.{key}", "cannot be applied: the server at 'url' is not ours to start"
+
+
+def _server_url(entry: dict[str, Any]) -> str:
+    return _url(entry["url"]) if isinstance(entry.get("url"), str) else ""
 
 
 def _url(text: str) -> str:
@@ -148,33 +154,6 @@ def _checkpoints(document: dict[str, Any]) -> Iterator[problems.Problem]:
             if name not in models:
                 words = f"is no model of this study; models: {', '.join(models) or 'none'}"
                 yield f"{place}.checkpoints", f"{problems.shown(name)} {words}"
-
-
-def _secrets(document: dict[str, Any]) -> Iterator[problems.Problem]:
-    advice = "looks like a secret; name its variable in pass_env, its value is never stored"
-    for place, entry in _tables(document, "engines"):
-        variables = entry.get("extra_env")
-        for name, value in variables.items() if isinstance(variables, dict) else ():
-            if redact.looks_secret(name, str(value)):
-                yield f"{place}.extra_env.{name}", advice
-        for key in ("extra_args", "container_args"):
-            flags = entry.get(key)
-            for index, flag in enumerate(flags if isinstance(flags, list) else ()):
-                names = _names(str(flag), variables=key == "container_args")
-                if any(redact.looks_secret(name, str(flag)) for name in (*names, "")):
-                    yield f"{place}.{key}[{index}]", advice
-        if redact.looks_secret("", str(entry.get("api_key_env", ""))):
-            yield f"{place}.api_key_env", "is a key itself; give the name of its variable"
-
-
-def _names(flag: str, *, variables: bool) -> list[str]:
-    """Return the names in ``--name=value``, and with ``variables`` in ``--env=NAME=value``."""
-    parts = flag.split("=")
-    return [
-        part
-        for part, is_last in zip(parts, [False] * (len(parts) - 1) + [True], strict=True)
-        if part.startswith("-") or (variables and not is_last)
-    ]
 
 
 def _days(document: dict[str, Any]) -> Iterator[problems.Problem]:

@@ -93,3 +93,45 @@ class CacheReset:
     path: str
     method: Literal["GET", "POST"] = "POST"
     says: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureClass:
+    """A log pattern (regular expression) with the reason it stands for and a remedy."""
+
+    pattern: str
+    reason: str
+    remedy: str
+
+
+USUAL_FAILURES = (
+    FailureClass(
+        r"unrecognized arguments|invalid choice",
+        "bad_flag",
+        "Correct extra_args: this version does not know them.",
+    ),
+    FailureClass(
+        r"GatedRepoError|gated repo|401 Client Error|OfflineModeIsEnabled",
+        "model_missing",
+        "Download the model first, with a token if it is gated, and give its directory.",
+    ),
+)
+"""Of argparse, and of the Hugging Face hub's client."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """How a server takes the key without which it answers no completion: never as an argument.
+
+    From the environment, as ``variable``; or from a file of settings, whose path follows ``flag``,
+    whose name is ``file`` and whose content is ``text`` with the key in place of ``{}``. A study
+    whose own arguments have ``flag`` keeps its file, and its server then has no key of ours.
+    """
+
+    variable: str = ""
+    flag: str = ""
+    file: str = ""
+    text: str = "{}"
+    slows: str = ""
+    """Why asking for it would change what is measured; then it is only given where the study says
+    so (``protocol.api_keys``)."""

@@ -51,9 +51,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import filelock
-import msgspec
 
-from inferometer import sums
+from inferometer import redact, sums
 from inferometer.capacity_records import CapacitySearch
 from inferometer.comparison import Imported
 from inferometer.errors import UsageError
@@ -63,6 +62,7 @@ from inferometer.ondisk import (
     append_lines,
     decode,
     encode,
+    encode_lines,
     is_temporary,
     launch_in,
     make_folder,
@@ -78,7 +78,7 @@ from inferometer.records import LaunchRecord, Prior, Probe, Reading, Request
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -276,7 +276,7 @@ class Store:
 
     def put_trials(self, trials: Sequence[Trial]) -> None:
         """Write the trials of this search."""
-        self._put(self.root / "trials.jsonl", _lines(trials))
+        self._put(self.root / "trials.jsonl", encode_lines(trials))
 
     def put_found(self, found: Found) -> None:
         """Write how this search ended."""
@@ -303,11 +303,11 @@ class Store:
 
     def put_looks(self, looks: Sequence[Look]) -> None:
         """Write the looks of a sequential study."""
-        self._put(self.root / "looks.jsonl", _lines(looks))
+        self._put(self.root / "looks.jsonl", encode_lines(looks))
 
     def put_priors(self, priors: Sequence[Prior]) -> None:
         """Write what earlier studies say of the spread of launches."""
-        self._put(self.root / "priors.jsonl", _lines(priors))
+        self._put(self.root / "priors.jsonl", encode_lines(priors))
 
     def put_imported(self, found: Imported) -> None:
         """Write what another tool measured; the same again takes its place."""
@@ -333,6 +333,7 @@ class Store:
                 shutil.rmtree(folder)
                 return self.folder(record.id)
             write_whole(folder / "launch.json", encode(record))
+            redact.logs(folder)
             sums.seal(folder)
             for file in folder.iterdir():
                 if file.is_file():
@@ -374,10 +375,6 @@ class Store:
                 hint="Give the directory that `inferometer run` printed.",
             )
         return path
-
-
-def _lines(rows: Iterable[object]) -> bytes:
-    return b"".join(msgspec.json.encode(row) + b"\n" for row in rows)
 
 
 def requests(folder: Path) -> Sequence[Request]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from inferometer import rules, tomlfile
+from inferometer import rules, secret_rules, tomlfile, withheld
 from inferometer.declared import (
     Capacity,
     Energy,
@@ -28,6 +28,7 @@ from inferometer.workloads.presets import Preset
 from inferometer.workloads.rules import MOST_TURNS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Count = Annotated[int, Meta(ge=1)]
@@ -91,6 +92,9 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Load each engine for at least so long before its first load point; 0: neither that, nor a
     wait to cool down before it is started. Left out of a plan's hash when absent: then 20 s where
     there is an accelerator, else none."""
+    api_keys: bool | UnsetType = UNSET
+    """Give each server that takes one a key of its launch; left out of a plan's hash when absent:
+    then where asking for it takes nothing from what is measured."""
 
     @property
     def stall_s(self) -> float:
@@ -336,10 +340,19 @@ def parse(text: str, name: str) -> Study:
     """Return the study written in ``text``; ``name`` stands for the file in messages.
 
     Raises:
-        UsageError: not TOML.
+        UsageError: not TOML, or with a secret in a comment.
         StudyError: no study; lists every problem by line and key path.
     """
-    return tomlfile.parse(text, name, Study, (rules.find,))
+    study = tomlfile.parse(text, name, Study, (rules.find,))
+    secret_rules.refuse_comments(text, name)
+    withheld.learn_named(secrets(study.engines))
+    return study
+
+
+def secrets(engines: Iterable[EngineEntry]) -> Iterator[str]:
+    """Yield the names of the variables that hold secrets of ``engines``."""
+    for each in engines:
+        yield from (*each.pass_env, each.api_key_env or "")
 
 
 def dump(study: Study) -> str:

@@ -17,6 +17,7 @@ from inferometer import hookimpl
 from inferometer.engine import (
     USUAL_FAILURES,
     Adapter,
+    ApiKey,
     CacheReset,
     Command,
     Counter,
@@ -124,6 +125,9 @@ REQUEST_FIELDS = frozenset(
 """SGLang ignores fields it does not know."""
 
 RESET = CacheReset(path="/flush_cache", says="Cache flushed")
+SLOWS = "its check is a Starlette BaseHTTPMiddleware, through which each streamed event goes"
+KEY = ApiKey(flag="--config", file="key.yaml", text='api-key: "{}"\n', slows=SLOWS)
+"""It reads no variable; its log and ``/server_info`` tell the key, which is hidden in both."""
 METRICS = Metrics(
     path="/metrics",
     counters=(
@@ -193,6 +197,7 @@ class Sglang(Adapter):
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
+    api_key: ApiKey | None = KEY
     one_node: str = ""
 
     def requirements(self, platform: Platform) -> Requirements:

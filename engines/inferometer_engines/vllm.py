@@ -18,6 +18,7 @@ from inferometer import hookimpl
 from inferometer.engine import (
     USUAL_FAILURES,
     Adapter,
+    ApiKey,
     CacheReset,
     Command,
     Counter,
@@ -165,6 +166,9 @@ SAYS = (
 )
 
 
+KEY = ApiKey(variable="VLLM_API_KEY")
+"""Asked for below ``/v1`` alone: health, counters and the developer's routes are open to who is on
+this machine."""
 SERVER_INFO = "/server_info?config_format=json#vllm_config"
 
 
@@ -182,6 +186,7 @@ class Vllm(Adapter):
     request_fields: frozenset[str] = REQUEST_FIELDS
     metrics: Metrics | None = METRICS
     cache_reset: CacheReset | None = RESET
+    api_key: ApiKey | None = KEY
     one_node: str = ""
 
     def requirements(self, platform: Platform) -> Requirements:

@@ -143,14 +143,17 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code."""
-    words = list(sys.argv[1:] if args is None else args)
-    try:
-        _catch_signals()
-        result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the one place
-        from inferometer.cli.ending import ended
+    from inferometer.redact import guarded
 
-        return ended(error, words)
+    words = list(sys.argv[1:] if args is None else args)
+    with guarded():
+        try:
+            _catch_signals()
+            result = cli.main(args=words, prog_name="inferometer", standalone_mode=False)
+        except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 -- the one place
+            from inferometer.cli.ending import ended
+
+            return ended(error, words)
     return result if isinstance(result, int) else 0
 
 

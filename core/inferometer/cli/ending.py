@@ -43,9 +43,9 @@ def ended(error: BaseException, words: Sequence[str]) -> int:
     ours = _ours(error)
     if isinstance(ours, Interrupted) and not ours.hint:
         ours.hint = f"Resume with: {shlex.join(['inferometer', *words])}"
-    click.echo(f"error: {plain(ours.message)}", err=True)
+    click.echo(f"error: {text(plain(ours.message))}", err=True)
     if ours.hint:
-        click.echo(f"hint: {plain(ours.hint)}", err=True)
+        click.echo(f"hint: {text(plain(ours.hint))}", err=True)
     return ours.exit_code
 
 

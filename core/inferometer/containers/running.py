@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -153,6 +153,13 @@ def mount(path: Path, *options: str) -> str:
     fields = ["type=bind", f"source={path}", f"destination={path}", *options]
     csv.writer(text, lineterminator="").writerow(fields)
     return text.getvalue()
+
+
+def seeing(container: Container | None, folder: Path | None) -> Container | None:
+    """Return ``container`` with one more folder to see, where there are both."""
+    if container is None or folder is None:
+        return container
+    return replace(container, mounts=(*container.mounts, folder))
 
 
 def seen(folders: Iterable[Path]) -> tuple[Path, ...]:

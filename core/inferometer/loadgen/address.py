@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from inferometer import __version__, redact
+from inferometer import __version__, redact, withheld
 from inferometer.errors import UsageError
 from inferometer.loadgen.http import Target, Tls
 
@@ -50,6 +50,7 @@ def target_of(
                 f"{place} {api_key_env}: that variable holds no usable key",
                 hint=f"Set it first: export {api_key_env}=...",
             )
+        withheld.learn([key.strip()])
         sent["authorization"] = f"Bearer {key.strip()}"
     return Target(
         host=parts.hostname or "",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.engine import (
     Adapter,
+    ApiKey,
     Command,
     Counter,
     FailureClass,
@@ -25,6 +26,7 @@ from inferometer.engine import (
 )
 from inferometer.hooks import GROUP, hookimpl
 from inferometer.plugins import Registry
+from inferometer.testing.options import KEY_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from inferometer.engine import Completion, Engine, LaunchContext, Platform
 
 READINESS = Readiness(path="/health", deadline_s=20.0)
+KEY = ApiKey(variable=KEY_VARIABLE)
 FAILURES = (FailureClass(r"unrecognized arguments", "bad_flag", "Correct extra_args."),)
 
 METRICS = Metrics(
@@ -55,6 +58,7 @@ class OracleEngine(Adapter):
     failures: Sequence[FailureClass] = FAILURES
     resolved_configuration: Sequence[str] = ("/v1/models",)
     metrics: Metrics | None = METRICS
+    api_key: ApiKey | None = KEY
 
     def requirements(self, platform: Platform) -> Requirements:
         """Refuse: it has no environment of its own."""

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+KEY_VARIABLE = "ORACLE_API_KEY"
+"""Of the oracle as a process: gives :attr:`Options.api_key` where no flag does."""
 Fault = Literal[
     "",
     "error",

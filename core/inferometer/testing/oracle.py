@@ -36,7 +36,7 @@ import msgspec
 import uvloop
 
 from inferometer.testing.connection import Connection
-from inferometer.testing.options import Options, Truth
+from inferometer.testing.options import KEY_VARIABLE, Options, Truth
 from inferometer.testing.wheel import AT_ONCE, Wheel
 
 if TYPE_CHECKING:
@@ -301,6 +301,7 @@ def main(argv: list[str] | None = None) -> None:
     given = vars(parser.parse_args(argv))
     host, port, truth_file = given.pop("host"), given.pop("port"), given.pop("truth")
     texts = {name: text for name, text in given.items() if text is not None}
+    texts.setdefault("api_key", os.environ.get(KEY_VARIABLE, ""))
     options = msgspec.convert(texts, Options, strict=False)
     if options.ignore_sigterm:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer.engine import (
     Adapter,
+    ApiKey,
     Command,
     Counter,
     FailureClass,
@@ -53,6 +54,8 @@ METRICS = Metrics(
     )
 )
 SETTINGS = "/simulator"
+KEY_VARIABLE = "SIMULATOR_API_KEY"
+KEY = ApiKey(variable=KEY_VARIABLE)
 SAYS = (
     Says(name="dtype", path="told.dtype"),
     Says(name="kv_cache_dtype", path="told.kv_cache_dtype"),
@@ -83,6 +86,7 @@ class Simulator(Adapter):
     says: Sequence[Says] = SAYS
     metrics: Metrics | None = METRICS
     request_fields: frozenset[str] = FIELDS
+    api_key: ApiKey | None = KEY
 
     def requirements(self, platform: Platform) -> Requirements:
         """Refuse: it comes with Inferometer."""

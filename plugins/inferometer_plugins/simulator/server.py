@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from hmac import compare_digest
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -17,7 +18,7 @@ import httptools
 import msgspec
 import uvloop
 
-from inferometer_plugins.simulator.adapter import SETTINGS
+from inferometer_plugins.simulator.adapter import KEY_VARIABLE, SETTINGS
 from inferometer_plugins.simulator.live import Live
 from inferometer_plugins.simulator.model import NOISES, PRESETS, Params
 
@@ -66,6 +67,9 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.model = settings, settings.model
         self.live = Live(settings.params, settings.seed)
+        key = os.environ.get(KEY_VARIABLE, "")
+        self.key = f"Bearer {key}".encode() if key else b""
+        """What a request for a completion must carry; empty: nothing."""
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         """Return status, content type and content of a GET."""
@@ -123,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._service = service
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
-        self._path, self._body = "", b""
+        self._path, self._body, self._key = "", b"", b""
         self._ask: Ask | None = None
         self._number, self._made = 0, 0
 
@@ -148,11 +152,16 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request."""
-        self._path, self._body = "", b""
+        self._path, self._body, self._key = "", b"", b""
 
     def on_url(self, url: bytes) -> None:
         """Keep the path."""
         self._path = url.decode("latin-1").split("?", 1)[0]
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the key."""
+        if name.lower() == b"authorization":
+            self._key = value
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
@@ -169,6 +178,9 @@ class Connection(asyncio.Protocol):
             self._reply(*self._service.answer(self._path))
 
     def _complete(self) -> None:
+        if self._service.key and not compare_digest(self._key, self._service.key):
+            self._reply(401, "application/json", refusal(401, "wrong or missing key"))
+            return
         ask = self._service.refused(self._body)
         if not isinstance(ask, Ask):
             self._reply(ask[0], "application/json", ask[1])

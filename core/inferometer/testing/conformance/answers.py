@@ -213,14 +213,26 @@ def cut_stream_told(kit: Kit) -> None:
 
 
 @check
+def key_asked_for(kit: Kit) -> None:
+    """Its key reaches the server otherwise than as an argument, and is needed for an answer."""
+    applies(kit.engine.api_key, "it takes no key: whoever is on this machine can ask it")
+    fake = kit.fake()
+    key = fake.server.headers["authorization"].removeprefix("Bearer ")
+    need(key not in " ".join(fake.seen()["argv"]), "the key is on the command line")
+    said = msgspec.json.decode(fake.completion(stream=False).content)
+    found, _ = talk.call(fake.server, "POST", kit.engine.endpoint, said, key=False)
+    need(found == 401, f"without the key it answers {found}")
+    fake.answer()
+
+
+@check
 def client_may_leave(kit: Kit) -> None:
     """A client that goes away ends its request, and the server answers the next one."""
     fake = kit.fake()
     before = fake.seen()["aborted"]
     content = fake.completion().content
-    head = (
-        f"POST {kit.engine.endpoint} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n\r\n"
-    )
+    head = f"POST {kit.engine.endpoint} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(content)}\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in fake.server.headers.items()) + "\r\n"
     with fake.scene(hold=True):
         with socket.create_connection(
             (fake.server.host, fake.server.port), timeout=PATIENCE_S

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,6 +72,27 @@ def host_and_port(kit: Kit) -> None:
         said = whole(kit.command(kit.context(host=host, port=port)))
         need(str(port) in said, f"port {port} is not in the command")
         need(host in said, f"host {host} is not in the command")
+
+
+@check
+def loopback(kit: Kit) -> None:
+    """Told to listen on this machine alone, nothing in the command listens for others."""
+    for version in kit.behaviour.versions:
+        command = kit.command(kit.context(version=version))
+        words = [*command.argv, *command.env.values(), *command.instrument_env.values()]
+        listening = {word.rpartition("=")[2].strip("'\"[]") for word in words} & {"0.0.0.0", "::"}  # noqa: S104 -- looked for
+        need(not listening, f"{version}: listens on {', '.join(listening)}")
+        need("0.0.0.0" not in "".join(command.files.values()), f"{version}: a file has 0.0.0.0")  # noqa: S104 -- as above
+
+
+@check
+def no_foreign_code(kit: Kit) -> None:
+    """It runs no code that comes with a model, unless the study says so."""
+    for platform, version in itertools.product(PLATFORMS, kit.behaviour.versions):
+        with suppress(Unsupported):
+            said = whole(kit.command(kit.context(version=version, platform=platform)))
+            found = re.search(r"trust[-_]remote[-_]code", said, re.IGNORECASE)
+            need(found is None, f"{version} on {platform}: has trust_remote_code of its own")
 
 
 @check

@@ -22,6 +22,7 @@ from inferometer.engine import (
     Unsupported,
     profiled,
 )
+from inferometer.keys import keyed
 from inferometer.launch import serve
 from inferometer.ports import lease
 from inferometer.testing.check import Failed, NotApplicable
@@ -320,17 +321,21 @@ class Kit:
             if unknown_settings:
                 whole = msgspec.structs.replace(whole, settings=[])
             command = stage(folder, command, msgspec.structs.replace(whole, **setup), last_words)
-            with serve(
-                command,
-                host=at.host,
-                port=at.port,
-                readiness=command.readiness or self.engine.readiness,
-                failures=self.engine.failures,
-                folder=folder,
-                deadline_s=deadline_s,
-                grace_s=grace_s,
-            ) as server:
-                yield Fake(self.engine, server, at, command)
+            with (
+                keyed(command, self.engine.api_key, folder) as own,
+                serve(
+                    own.command,
+                    host=at.host,
+                    port=at.port,
+                    readiness=command.readiness or self.engine.readiness,
+                    failures=self.engine.failures,
+                    folder=folder,
+                    deadline_s=deadline_s,
+                    grace_s=grace_s,
+                    headers=own.headers,
+                ) as server,
+            ):
+                yield Fake(self.engine, server, at, own.command)
 
 
 def stage(folder: Path, command: Command, setup: Setup, last_words: str) -> Command:

@@ -201,6 +201,17 @@ def bad_request(live: Live) -> None:
 
 
 @check
+def key_needed(live: Live) -> None:
+    """Without the key of the launch no completion is answered."""
+    applies(live.server.headers, "the server was started without a key")
+    (one,) = live.completions(1, "no key", stream=False)
+    found, _ = talk.call(
+        live.server, "POST", live.engine.endpoint, msgspec.json.decode(one.content), key=False
+    )
+    need(found == 401, f"without its key it answers {found}")
+
+
+@check
 def overload(live: Live) -> None:
     """Of many requests at once each is answered whole or refused with a message, none in part."""
     rows = [
@@ -237,9 +248,9 @@ def resolved_configuration(live: Live) -> None:
 def client_leaves(live: Live) -> None:
     """A client that goes away ends its request, and the server still answers."""
     (one,) = live.completions(1, "leaves", tokens=512)
-    request = b"POST %b HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n" % (
-        live.engine.endpoint.encode()
-    )
+    head = f"POST {live.engine.endpoint} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head += "".join(f"{name}: {value}\r\n" for name, value in live.server.headers.items())
+    request = head.encode()
     with socket.create_connection((live.server.host, live.server.port), timeout=60) as left:
         left.sendall(request + b"content-length: %d\r\n\r\n%b" % (len(one.content), one.content))
         left.recv(4096)

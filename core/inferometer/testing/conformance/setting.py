@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from inferometer.engine import Command
+from inferometer.engine import ApiKey, Command
 from inferometer.testing.fakes.scene import Setup, paths
 
 if TYPE_CHECKING:
@@ -48,12 +48,13 @@ def setup_of(
     used = [command, *(each.said for each in variants if isinstance(each.said, Command))]
     reset, metrics = engine.cache_reset, engine.metrics
     ready = {(command.readiness or engine.readiness).path, engine.readiness.path}
+    key = engine.api_key or ApiKey()
     done = behaviour.reset_done or (reset.says if reset else "")
     return Setup(
         model=str(at.model_path),
         model_name=at.model_name,
         files=str(at.files),
-        options=sorted(options(used)),
+        options=sorted(options(used) | ({key.flag} if key.flag else set())),
         settings=sorted(settings(used)),
         routes=sorted(behaviour.routes),
         needs=dict(behaviour.needs),
@@ -82,6 +83,8 @@ def setup_of(
         unknown_option=behaviour.unknown_option,
         unknown_setting=behaviour.unknown_setting,
         port_taken=behaviour.port_taken,
+        key_variable=key.variable,
+        key_flag=key.flag,
     )
 
 

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 TIMEOUT_S = 60.0
 
 
-def call(server: Server, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-    """Return status and body of one call; ``body`` goes as JSON."""
+def call(
+    server: Server, method: str, path: str, body: Any = None, *, key: bool = True
+) -> tuple[int, bytes]:
+    """Return status and body of one call; ``body`` goes as JSON, and the server's key with it."""
     connection = http.client.HTTPConnection(server.host, server.port, timeout=TIMEOUT_S)
     try:
         content = b"" if body is None else msgspec.json.encode(body)
-        connection.request(method, path, content, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", **(server.headers if key else {})}
+        connection.request(method, path, content, headers)
         answer = connection.getresponse()
         return answer.status, answer.read(8 << 20)
     finally:
@@ -64,7 +67,9 @@ def ask(
     engine: Engine, server: Server, bodies: Sequence[Body], concurrency: int = 1
 ) -> list[Answer]:
     """Send completions as a measurement does, and return their answers."""
-    target = Target(host=server.host, port=server.port, path=engine.endpoint)
+    target = Target(
+        host=server.host, port=server.port, path=engine.endpoint, headers=server.headers
+    )
     return collect(
         target, bodies, concurrency, request_timeout_s=TIMEOUT_S, should_stop=server.dead
     )

@@ -66,6 +66,9 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     unknown_option: str
     unknown_setting: str
     port_taken: str
+    key_variable: str = ""
+    key_flag: str = ""
+    """What the path of a file with the key follows."""
     load_s: float = 0.0
     stubborn: bool = False
     """SIGTERM does nothing."""

@@ -54,6 +54,9 @@ class Fake:
         self.tally = Tally(setup)
         self.ready = False
         self.files: dict[str, Any] = {}
+        self.key = os.environ.get(setup.key_variable, "") if setup.key_variable else ""
+        if setup.key_flag and (file := option(argv, (setup.key_flag,))):
+            self.key = Path(file).read_text(encoding="utf-8")
         self.said = "\n".join([*argv, *(f"{name}={value}" for name, value in os.environ.items())])
 
     def refuse(self, message: str) -> None:
@@ -127,8 +130,19 @@ class Fake:
                     for name, _, value in (line.partition(":") for line in lines if line)
                 }
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                await self.answer(method, target, body, reader, writer)
+                if self.known(target, headers.get("authorization", "")):
+                    await self.answer(method, target, body, reader, writer)
+                else:
+                    send(writer, 401, self.error(401, "Unauthorized"))
         writer.close()
+
+    def known(self, target: str, authorization: str) -> bool:
+        """Say whether who asks may: health, counters and what steers us are for everybody."""
+        path = target.partition("?")[0]
+        if not self.key or path.startswith("/__") or path == self.setup.metrics:
+            return True
+        key = authorization.removeprefix("Bearer ")
+        return path in self.setup.ready or (len(key) > 20 and key in self.key)
 
     async def answer(
         self,
