@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from tests.conftest import _train
+from tests.conftest import trained
 from tests.programs import ROOT, hear_signals, until
 from tests.studies import DECLARED, PRICE, Table, written
 
@@ -130,7 +130,7 @@ def site(folder: Path, rounds: int, window_s: float = 1.0) -> Site:
     python.chmod(0o755)
     (folder / "t").mkdir()
     tokenizer = folder / "tokenizer.json"
-    _train("bytes").save(str(tokenizer))
+    trained("bytes").save(str(tokenizer))
     write_model(folder / "dense", tokenizer.read_text())
     text = written(
         "kill-runs",
