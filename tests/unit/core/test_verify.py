@@ -12,8 +12,10 @@ import pytest
 from inferometer import sums
 from inferometer.cli import main
 from inferometer.errors import UsageError
-from inferometer.records import SCHEMA
-from inferometer.store import Store
+from inferometer.journal import Journal
+from inferometer.progress import Silent
+from inferometer.records import SCHEMA, LaunchRecord
+from inferometer.store import Store, decode
 from inferometer.testing.results import Fixture, write_results
 from inferometer.verifying import Verified, verify
 
@@ -148,6 +150,32 @@ def test_a_launch_removed_and_measured_again_is_told(results: Path) -> None:
     found = verify(results)
     assert not found.findings
     assert any(launch.name in note and "removed" in note for note in found.notes)
+
+
+def test_launches_that_nodes_made_are_entered_by_the_one_who_holds_the_lock(
+    results: Path,
+) -> None:
+    mine, other = launches(results)[0], launches(results)[1]
+    for made in (mine, other):
+        shutil.move(made, results.parent / made.name)
+    with Store(results).writing():
+        on_a_node = Store(results)
+        folder = results.parent / mine.name
+        on_a_node.close_launch(folder, decode(folder / "launch.json", LaunchRecord))
+        assert "unrecorded" in {one.what for one in verify(results).findings}
+    found = verify(results)
+    assert not found.findings
+    assert found.launches == 2
+
+
+def test_a_run_that_goes_on_is_no_finding(results: Path) -> None:
+    with Store(results).writing(), Journal(Store(results), Silent()):
+        (results / "partial" / "r9").mkdir(parents=True)
+        (results / ".looks.jsonl.00.tmp").write_text("{")
+        found = verify(results)
+        assert found.running
+        assert found.findings == []
+    assert {one.path for one in verify(results).findings} == {"partial/r9", ".looks.jsonl.00.tmp"}
 
 
 def test_leftovers_and_strangers_are_found_and_the_next_run_clears_its_own(results: Path) -> None:
