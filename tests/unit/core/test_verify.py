@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -262,6 +264,19 @@ def test_the_command_says_each_finding_in_a_line(
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert finding["path"] == "study.toml"
     assert main(["verify", str(results.parent)]) == 2
+
+
+def test_what_may_not_be_read_is_said_in_a_line(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(UsageError, match="cannot be read: Permission denied"):
+        verify(results)
+    with pytest.raises(UsageError, match=r"plan\.json: cannot be read: Permission denied"):
+        Store(results).plan()
 
 
 def test_it_only_reads_and_needs_no_lock(results: Path) -> None:
