@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -178,6 +179,27 @@ def test_a_run_that_goes_on_is_no_finding(results: Path) -> None:
         assert found.running
         assert found.findings == []
     assert {one.path for one in verify(results).findings} == {"partial/r9", ".looks.jsonl.00.tmp"}
+
+
+def test_an_interrupt_behind_a_line_breaks_no_chain(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(results)
+    with contextlib.suppress(KeyboardInterrupt), store.writing(), monkeypatch.context() as patch:
+        real = sums.Chain._write
+
+        def interrupted(chain: sums.Chain, line: bytes) -> None:
+            real(chain, line)
+            patch.undo()
+            raise KeyboardInterrupt
+
+        with (results / sums.GROWS).open("a") as events:
+            events.write('{"t_ns":2,"what":"note","text":"more"}\n')
+        patch.setattr(sums.Chain, "_write", interrupted)
+        store.put_host({"cores": 3})
+    found = verify(results)
+    assert found.findings == []  # the file is as it was, and a line says so
+    assert store.host() != {"cores": 3}
 
 
 def test_leftovers_and_strangers_are_found_and_the_next_run_clears_its_own(results: Path) -> None:
