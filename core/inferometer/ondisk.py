@@ -52,7 +52,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError:
+    except BaseException:  # Ctrl-C as well
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
@@ -101,7 +101,7 @@ def read_lines(path: Path, type_: type[T]) -> Sequence[T]:
     if not path.is_file():
         return []
     decoder, found = msgspec.json.Decoder(type_), list[T]()
-    lines = path.read_bytes().splitlines()
+    lines = _content(path).splitlines()
     try:
         found.extend(map(decoder.decode, lines))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -136,7 +136,7 @@ def decode(path: Path, type_: type[T]) -> T:
     So does one that a newer Inferometer made, whose ``schema`` says so: what it holds may mean
     something else.
     """
-    content = path.read_bytes()
+    content = _content(path)
     try:
         value = msgspec.json.decode(content, type=type_)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -165,6 +165,16 @@ def launch_in(folder: Path) -> LaunchRecord:
             hint="The folder was renamed or the file edited; restore it, or delete the folder.",
         )
     return record
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror or error}",
+            hint="Restore it, or give yourself permission to read it.",
+        ) from error
 
 
 def _schema(content: bytes) -> int:

@@ -104,6 +104,8 @@ class Chain:
         self._path = root / CHAIN
         self._last: dict[str, Line] = {}
         self._head = ""
+        self._size = 0
+        """Of the file, as far as it is known here."""
         self._ahead: Line | None = None
         """Of a file that is about to be written."""
         self._read()
@@ -117,6 +119,7 @@ class Chain:
         if len(whole) < len(content):
             os.truncate(self._path, len(whole))
             sync(self._path)
+        self._size = len(whole)
         line = None
         for raw in whole.splitlines():
             self._head = hashlib.sha256(raw).hexdigest()
@@ -179,10 +182,13 @@ class Chain:
         if self._ahead is not None:  # it could not be written
             line, self._ahead = self._ahead, None
             self._settle(line)
+        if self._path.is_file() and self._path.stat().st_size != self._size:
+            self._read()  # Ctrl-C came between a line and what follows here
         line = Line(path=path, bytes=file.bytes, sha256=file.sha256, previous=self._head)
         raw = msgspec.json.encode(line)
         self._write(raw + b"\n")
         self._last[path], self._head = line, hashlib.sha256(raw).hexdigest()
+        self._size += len(raw) + 1
 
     def _write(self, line: bytes) -> None:
         new = not self._path.exists()

@@ -38,9 +38,17 @@ def verify(root: Path) -> Verified:
             f"{root}: none of {', '.join(SIGNS)}, so this is not a results directory",
             hint="Give the directory that `inferometer run` printed.",
         )
-    for _ in range(LOOKS):
+    for again in reversed(range(LOOKS)):
         before = _size(root / sums.CHAIN)
-        found = _look(root)
+        try:
+            found = _look(root)
+        except OSError as error:  # one that a run has just moved, unless it stays so
+            if isinstance(error, FileNotFoundError) and again:
+                continue
+            raise UsageError(
+                f"{error.filename or root}: cannot be read: {error.strerror or error}",
+                hint="Give yourself permission to read it, and look again.",
+            ) from error
         if not found.findings or _size(root / sums.CHAIN) == before:
             break
     return found

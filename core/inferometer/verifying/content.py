@@ -36,6 +36,8 @@ ROWS: dict[str, type[msgspec.Struct]] = {
 SUMS = msgspec.json.Decoder(dict[str, sums.FileSum])
 ANEW = "Restore it from a copy, or delete its launch's folder and run the study again."
 AWAY = "Move it out of here."
+DERIVED = "chunks.parquet"
+"""Made of ``chunks.bin`` by whoever read it first, and not looked at."""
 
 
 def study(look: Look, plan: Plan | None, *, recorded: bool) -> None:
@@ -176,7 +178,9 @@ def _files(look: Look, folder: Path, own: Mapping[str, FileSum]) -> None:
             compare(look, path, recorded, sums.of_file(path), ANEW)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if name not in own and name != sums.FOLDER and (path.is_symlink() or not path.is_dir()):
+        if name in own or name in {sums.FOLDER, DERIVED}:
+            continue
+        if path.is_symlink() or not path.is_dir():
             look.find(path, "foreign", "it was not there when the launch ended", AWAY)
 
 

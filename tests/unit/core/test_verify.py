@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,8 +15,10 @@ import pytest
 from inferometer import sums
 from inferometer.cli import main
 from inferometer.errors import UsageError
-from inferometer.records import SCHEMA
-from inferometer.store import Store
+from inferometer.journal import Journal
+from inferometer.progress import Silent
+from inferometer.records import SCHEMA, LaunchRecord
+from inferometer.store import Store, decode
 from inferometer.testing.results import Fixture, write_results
 from inferometer.verifying import Verified, verify
 
@@ -150,6 +155,53 @@ def test_a_launch_removed_and_measured_again_is_told(results: Path) -> None:
     assert any(launch.name in note and "removed" in note for note in found.notes)
 
 
+def test_launches_that_nodes_made_are_entered_by_the_one_who_holds_the_lock(
+    results: Path,
+) -> None:
+    mine, other = launches(results)[0], launches(results)[1]
+    for made in (mine, other):
+        shutil.move(made, results.parent / made.name)
+    with Store(results).writing():
+        on_a_node = Store(results)
+        folder = results.parent / mine.name
+        on_a_node.close_launch(folder, decode(folder / "launch.json", LaunchRecord))
+        assert "unrecorded" in {one.what for one in verify(results).findings}
+    found = verify(results)
+    assert not found.findings
+    assert found.launches == 2
+
+
+def test_a_run_that_goes_on_is_no_finding(results: Path) -> None:
+    with Store(results).writing(), Journal(Store(results), Silent()):
+        (results / "partial" / "r9").mkdir(parents=True)
+        (results / ".looks.jsonl.00.tmp").write_text("{")
+        found = verify(results)
+        assert found.running
+        assert found.findings == []
+    assert {one.path for one in verify(results).findings} == {"partial/r9", ".looks.jsonl.00.tmp"}
+
+
+def test_an_interrupt_behind_a_line_breaks_no_chain(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(results)
+    with contextlib.suppress(KeyboardInterrupt), store.writing(), monkeypatch.context() as patch:
+        real = sums.Chain._write
+
+        def interrupted(chain: sums.Chain, line: bytes) -> None:
+            real(chain, line)
+            patch.undo()
+            raise KeyboardInterrupt
+
+        with (results / sums.GROWS).open("a") as events:
+            events.write('{"t_ns":2,"what":"note","text":"more"}\n')
+        patch.setattr(sums.Chain, "_write", interrupted)
+        store.put_host({"cores": 3})
+    found = verify(results)
+    assert found.findings == []  # the file is as it was, and a line says so
+    assert store.host() != {"cores": 3}
+
+
 def test_leftovers_and_strangers_are_found_and_the_next_run_clears_its_own(results: Path) -> None:
     (results / "partial" / "r1").mkdir(parents=True)
     (results / ".host.json.00.tmp").write_text("{")
@@ -234,6 +286,19 @@ def test_the_command_says_each_finding_in_a_line(
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
     assert finding["path"] == "study.toml"
     assert main(["verify", str(results.parent)]) == 2
+
+
+def test_what_may_not_be_read_is_said_in_a_line(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(UsageError, match="cannot be read: Permission denied"):
+        verify(results)
+    with pytest.raises(UsageError, match=r"plan\.json: cannot be read: Permission denied"):
+        Store(results).plan()
 
 
 def test_it_only_reads_and_needs_no_lock(results: Path) -> None:
