@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 import inferometer
@@ -145,6 +146,7 @@ def compare(
         launched=build_launched(evidence),
         distributions=build_distributions(evidence),
         power=build_power(evidence),
+        retried=remarks.retried(evidence) or UNSET,
         imported=[one for store in stores for one in store.imported()],
     )
     if evidence.one_machine:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import UnsetType
 
 from inferometer import node_agreement
 from inferometer.cells import absent
-from inferometer.comparison import Dropped, Missing, Stopped
+from inferometer.comparison import Again, Dropped, Missing, Stopped
 from inferometer.look_records import Look
 from inferometer.parity import figures
 from inferometer.plan import decided, left_out, wanted
@@ -244,6 +245,21 @@ def _unseparated(rankings: Sequence[Ranking]) -> Iterator[str]:
             f"{len(single)} rankings rest on one complete round: nothing says how far launches "
             "differ, so no place can be told from another"
         )
+
+
+def retried(evidence: Evidence) -> list[Again]:
+    """Return what was tried again, by stack, model and cause; also what failed after all."""
+    done = {record.id: record for record in evidence.records}
+    last = {record.id: record for record in evidence.failures} | done
+    counts = Counter(
+        (stack_id(record), model_name(record), each.reason)
+        for record in last.values()
+        for each in record.retried
+    )
+    return [
+        Again(stack=stack, model=model, reason=reason, count=count)
+        for (stack, model, reason), count in sorted(counts.items())
+    ]
 
 
 def _retried(evidence: Evidence) -> Iterator[str]:

@@ -315,6 +315,15 @@ class Missing(Struct, frozen=True, kw_only=True):
     fix: str = ""
 
 
+class Again(Struct, frozen=True, kw_only=True):
+    """Attempts of one stack and model that were made again, for a cause that may pass."""
+
+    stack: str
+    model: str
+    reason: str
+    count: int
+
+
 class Comparison(Struct, frozen=True, kw_only=True):
     """Everything a report says."""
 
@@ -369,6 +378,8 @@ class Comparison(Struct, frozen=True, kw_only=True):
     hardware: list[Hardware] = []
     rooflines: list[Roofline] = []
     """Of every closed cell that has windows."""
+    retried: list[Again] | UnsetType = UNSET
+    """Absent where no launch was tried again."""
     nodes: Nodes | UnsetType = UNSET
     """Not there where the run knew no nodes."""
     launched: list[Launched] = []

@@ -13,6 +13,7 @@ from tests.unit.reports import factory
 from tests.unit.reports.test_html import many_points
 
 from inferometer.comparison import (
+    Again,
     Cell,
     Comparison,
     Parity,
@@ -305,3 +306,11 @@ def test_the_verdict_of_every_pair_stands_in_the_parity_table() -> None:
         ["FAIL", "1.06", "1008", "60.0 %"],
         ["not comparable", "n/a (not told)", "0", "n/a (not compared)"],
     ]
+
+
+def test_what_was_tried_again_is_one_line() -> None:
+    plain = factory.comparison()
+    again = [Again(stack=plain.stacks[0].id, model="dense", reason="killed", count=2)]
+    (line,) = [row for row in lines(replace(plain, retried=again)) if "tried again" in row]
+    assert line.endswith("dense: 2 (the engine was killed).")
+    assert not any("tried again" in row for row in lines(plain))
