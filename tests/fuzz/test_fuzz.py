@@ -17,8 +17,10 @@ from tests.fuzz import hostile, mutate, results, watch
 from tests.fuzz.base import Target
 from tests.fuzz.targets import TARGETS
 
+from inferometer.analyze import analyze
 from inferometer.errors import UsageError
 from inferometer.loadgen.sse import decode
+from inferometer.testing.results import Fixture, write_results
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -129,6 +131,19 @@ def test_a_launch_that_says_the_impossible(path: str, value: Any, words: str) ->
     watched = watch.Watched(TARGETS["launch"])
     watched.feed(data)
     assert watched.findings == {}
+
+
+def test_an_analysis_of_the_impossible(tmp_path: Path) -> None:
+    fixture = Fixture(rates={"a": 8.0, "b": 4.0}, rounds=2, window_s=2, concurrency=1)
+    store = write_results(tmp_path / "r", fixture)
+    for launch in store.launches():
+        path = store.folder(launch.id) / "launch.json"
+        document = json.loads(path.read_bytes())
+        document["model"]["architecture"] = ["dense"]
+        document["ended_wall_ns"] = 2**62 * 100
+        path.write_text(json.dumps(document))
+    found = analyze(store.root)
+    assert found.created == ""
 
 
 def _slow(data: bytes) -> None:
