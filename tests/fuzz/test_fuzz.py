@@ -23,6 +23,8 @@ from inferometer.loadgen.sse import decode
 from inferometer.testing.results import Fixture, write_results
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hypothesis.strategies import DrawFn
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +37,14 @@ QUICKLY = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _a_slow_machine() -> Iterator[None]:
+    """Let what hangs be told from what is slow where much else runs: the former takes minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watch, "LONGEST_S", 60.0)
+        yield
 
 
 @NAMED
@@ -151,10 +161,6 @@ def _slow(data: bytes) -> None:
         pass
 
 
-def _large(data: bytes) -> None:
-    bytearray(len(data) << 25)
-
-
 def _talkative(data: bytes) -> None:
     raise UsageError(f"one line\n{data!r}")
 
@@ -167,18 +173,25 @@ def _wrong(data: bytes) -> None:
     ("feed", "words"),
     [
         (_slow, "TooSlowError"),
-        (_large, "memory"),
         (_talkative, "a message of several lines"),
         (_wrong, "KeyError at test_fuzz.py"),
     ],
 )
 def test_what_is_wrong_is_found(feed: Any, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LONGEST_S", 0.05)
-    monkeypatch.setattr(watch, "MOST_MB", 16)
     watched = watch.Watched(Target("x", feed, (UsageError,), "bytes"))
     watched.feed(b"x" * 16)
     (found,) = watched.findings
     assert words in found
+
+
+def test_what_takes_much_memory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    peaks = iter([200 << 10, 500 << 10, 600 << 10])
+    monkeypatch.setattr(watch, "peak_kb", lambda: next(peaks))
+    watched = watch.Watched(TARGETS["manifest"])
+    watched.feed(b"first")
+    watched.feed(b"more")
+    assert watched.findings == {"memory": b"first"}
 
 
 def test_a_run_tells_what_it_fed(tmp_path: Path) -> None:
