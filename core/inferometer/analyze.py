@@ -293,7 +293,10 @@ def created(host: Mapping[str, object], records: Sequence[LaunchRecord]) -> str:
 
 
 def _utc(wall_ns: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=wall_ns // 1000)
+    try:
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=wall_ns // 1000)
+    except OverflowError:  # no clock says so
+        return ""
     return moment.isoformat(timespec="seconds")
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from inferometer.loadgen.sse import Decoded, _Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
-def lines(packets: Sequence[tuple[int, bytes]], *, whole: bool) -> list[tuple[int, bytes]]:
-    """Return each line of an answer with the stamp of the packet that brought its end."""
+def lines(packets: Sequence[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield each line of an answer with the stamp of the packet that brought its end."""
     body = b"".join(part for _, part in packets)
-    stamps = [t_ns for t_ns, part in packets for _ in part]
-    found, begin = [], 0
+    ends = list(accumulate(len(part) for _, part in packets))
+    begin = 0
     while (end := body.find(b"\n", begin)) >= 0:
-        found.append((stamps[end], body[begin:end]))
+        if end > begin:
+            yield packets[bisect_right(ends, end)][0], body[begin:end]
         begin = end + 1
     if whole and begin < len(body):
-        found.append((packets[-1][0], body[begin:]))
-    return found
+        yield packets[-1][0], body[begin:]
 
 
 def decode(packets: Sequence[tuple[int, bytes]], *, whole: bool) -> Decoded:

@@ -1,8 +1,9 @@
 """Fuzz readers: ``python -m tests.fuzz.run [TARGET ...] --inputs N``; exit 1 on a finding.
 
-Guided by coverage where atheris is installed (the extra ``fuzz``), else by chance alone. Each
-target runs in a process of its own, which begins with the kept inputs; what is found is written to
-``--out`` and belongs, once mended, into ``tests/fuzz/corpus``.
+Where atheris is installed (the extra ``fuzz``), a tenth of the inputs is guided by which lines of
+ours they reach; the others are changed from those that this found, and from the kept ones, by
+chance and at ten times the speed. Each target runs in a process of its own. What is found is
+written to ``--out`` and belongs, once mended, into ``tests/fuzz/corpus``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,58 +30,48 @@ if TYPE_CHECKING:
 STREAM, FILE = 1_000_000, 100_000
 """Inputs of a reader of streams and of a file, unless ``--inputs`` says otherwise."""
 OURS = ["inferometer", "inferometer_plugins", "inferometer_engines"]
-GUIDED_SHARE = 0.3
-"""Of the inputs of a guided run: changed by libFuzzer, and as many by :mod:`tests.fuzz.mutate`. The
-others are changed from the kept ones, for those that coverage collects are soon beyond parsing."""
+GUIDED_SHARE = 0.1
+BY_LIBRARY = 0.3
+"""Of guided inputs: changed by libFuzzer, and as many by :mod:`tests.fuzz.mutate`. The others are
+changed from the kept ones, for those that coverage collects are soon beyond parsing."""
 GROWTH = 20_000
-"""Without guidance: what is kept of the inputs that were not refused, to change further."""
+"""Inputs that were not refused and are kept to be changed further."""
+NOTHING = {"inputs": 0, "refused": 0, "seconds": 0.0, "slowest_s": 0.0, "grown_mb": 0.0}
+
+
+class Session(NamedTuple):
+    """How much to feed one target, where inputs are collected and findings written."""
+
+    inputs: int
+    seconds: float
+    seed: int
+    out: Path
+    told: Path
+    collected: Path
 
 
 def main() -> int:
     """Run what the command line asks for."""
     asked = _asked()
     os.environ["POLARS_MAX_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before their import
-    targets = _targets(asked)
-    names = asked.targets or list(targets)
-    if unknown := set(names) - set(targets):
-        print(f"no such target: {', '.join(sorted(unknown))}; known: {', '.join(targets)}")
+    if asked.collect:
+        return _collect(asked)
+    from tests.fuzz.targets import TARGETS
+
+    asked.targets = asked.targets or list(TARGETS)
+    if unknown := set(asked.targets) - set(TARGETS):
+        print(f"no such target: {', '.join(sorted(unknown))}; known: {', '.join(TARGETS)}")
         return 2
-    found, total, begin = 0, 0, time.monotonic()
-    print(
-        f"{'target':20} {'inputs':>9} {'refused':>8} {'per s':>7} {'slowest':>8} {'MB':>5} findings"
-    )
-    for name in names:
-        told = _run(targets[name], asked.inputs or _least(targets[name]), asked)
-        found += len(told["findings"])
-        total += told["inputs"]
-        print(
-            f"{name:20} {told['inputs']:9,} {told['refused'] / max(told['inputs'], 1):8.0%} "
-            f"{told['inputs'] / max(told['seconds'], 1e-9):7,.0f} {told['slowest_s']:6.2f} s "
-            f"{told['grown_mb']:5.0f} {len(told['findings'])}",
-            flush=True,
-        )
-        for finding in told["findings"]:
-            print(f"  {finding}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        asked.collect, begin = Path(folder), time.monotonic()
+        if not asked.unguided and find_spec("atheris"):
+            subprocess.run(_guided_line(asked), stderr=subprocess.DEVNULL, check=False)
+            print(f"guided by coverage: {time.monotonic() - begin:,.0f} s", flush=True)
+        all_told = [_show(name, _both(TARGETS[name], asked)) for name in asked.targets]
+    total = sum(told["inputs"] for told in all_told)
+    found = sum(len(told["findings"]) for told in all_told)
     print(f"{total:,} inputs in {time.monotonic() - begin:,.0f} s, {found} findings")
     return 1 if found else 0
-
-
-def _least(target: Target) -> int:
-    return STREAM if target.stream else FILE
-
-
-def _targets(asked: argparse.Namespace) -> dict[str, Target]:
-    """Import the targets, instrumented where they are to be guided."""
-    asked.unguided |= find_spec("atheris") is None
-    if asked.unguided:
-        from tests.fuzz.targets import TARGETS
-
-        return TARGETS
-    import atheris
-
-    with atheris.instrument_imports(include=OURS, enable_loader_override=False):
-        from tests.fuzz.targets import TARGETS
-    return TARGETS
 
 
 def _asked() -> argparse.Namespace:
@@ -90,62 +82,104 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--unguided", action="store_true", help="do not use atheris")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "fuzz-findings")
+    parser.add_argument("--collect", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _run(target: Target, inputs: int, asked: argparse.Namespace) -> dict[str, Any]:
-    """Fuzz one target in a process of its own and return what it tells."""
-    with tempfile.TemporaryDirectory() as folder:
-        told, words = Path(folder) / "told.json", Path(folder) / "words"
-        pid = os.fork()  # what is instrumented once serves all targets
-        if not pid:
-            with words.open("w") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
-            try:
-                run = _by_chance if asked.unguided else _guided
-                run(target, Session(inputs, asked.seconds, asked.seed, asked.out, told))
-            finally:
-                os._exit(1)
-        _, status = os.waitpid(pid, 0)
-        answer: dict[str, Any] = {
-            "inputs": 0,
-            "refused": 0,
-            "seconds": 0,
-            "slowest_s": 0,
-            "grown_mb": 0,
-        }
-        if told.is_file():
-            answer = json.loads(told.read_text(encoding="utf-8"))
-        if status == 0:
-            return answer
+def _guided_line(asked: argparse.Namespace) -> list[str]:
+    """Return the command of the guided part: what it imports is instrumented, and slow."""
+    line = [sys.executable, "-m", "tests.fuzz.run", *asked.targets, f"--collect={asked.collect}"]
+    line += [f"--inputs={asked.inputs}", f"--seconds={asked.seconds}", f"--seed={asked.seed}"]
+    return [*line, f"--out={asked.out}"]
+
+
+def _collect(asked: argparse.Namespace) -> int:
+    """Run the guided part of each target."""
+    import atheris
+
+    with atheris.instrument_imports(include=OURS, enable_loader_override=False):
+        from tests.fuzz.targets import TARGETS
+
+    for name in asked.targets:
+        inputs = round(_inputs(TARGETS[name], asked) * GUIDED_SHARE)
+        _run(_guided, TARGETS[name], _session(name, inputs, asked, "guided"))
+    return 0
+
+
+def _both(target: Target, asked: argparse.Namespace) -> dict[str, Any]:
+    """Return what the guided part told, and the part by chance that makes up the inputs."""
+    first = _told(_session(target.name, 0, asked, "guided"))
+    inputs = max(1, _inputs(target, asked) - first["inputs"])
+    session = _session(target.name, inputs, asked, "chance")
+    _run(_by_chance, target, session)
+    second = _told(session)
+    sums = {key: first[key] + second[key] for key in ("inputs", "refused", "seconds", "findings")}
+    return {key: max(first[key], second[key]) for key in NOTHING} | sums
+
+
+def _inputs(target: Target, asked: argparse.Namespace) -> int:
+    return asked.inputs or (STREAM if target.stream else FILE)
+
+
+def _session(name: str, inputs: int, asked: argparse.Namespace, part: str) -> Session:
+    told = asked.collect / f"{name}.{part}"
+    folder = asked.collect / name
+    return Session(inputs, asked.seconds, asked.seed, asked.out, told, folder)
+
+
+def _show(name: str, told: dict[str, Any]) -> dict[str, Any]:
+    share, rate = told["refused"] / max(told["inputs"], 1), told["inputs"] / (told["seconds"] or 1)
+    print(
+        f"{name:20} {told['inputs']:9,} inputs, {share:4.0%} refused, {rate:7,.0f}/s, "
+        f"slowest {told['slowest_s']:5.2f} s, grew {told['grown_mb']:4.0f} MB, "
+        f"{len(told['findings'])} findings",
+        *told["findings"],
+        sep="\n  ",
+        flush=True,
+    )
+    return told
+
+
+def _run(run: Callable[[Target, Session], None], target: Target, session: Session) -> None:
+    """Fuzz one target in a process of its own, which may end in any way."""
+    words = session.told.with_suffix(".words")
+    pid = os.fork()  # what is imported once serves all targets
+    if not pid:
+        with words.open("w") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        try:
+            run(target, session)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    if status:
+        answer = _told(session)
         last = " | ".join(words.read_text(errors="replace").strip().splitlines()[-3:])
         ended = f"the process ended with {os.waitstatus_to_exitcode(status)}: {last}"
-        return {**answer, "findings": [*answer.get("findings", []), ended]}
+        answer["findings"] = [*answer["findings"], ended]
+        session.told.write_text(json.dumps(answer), encoding="utf-8")
 
 
-class Session(NamedTuple):
-    """How much to feed one target, and where to write what came of it."""
-
-    inputs: int
-    seconds: float
-    seed: int
-    out: Path
-    told: Path
+def _told(session: Session) -> dict[str, Any]:
+    try:
+        answer: dict[str, Any] = json.loads(session.told.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        answer = {**NOTHING, "findings": []}
+    return answer
 
 
 def _guided(target: Target, session: Session) -> None:
-    """Let libFuzzer choose, by which lines of ours an input reaches."""
+    """Let libFuzzer choose."""
     import atheris
     from tests.fuzz import mutate, watch
 
     watch.LONGEST_S *= 4  # for what is instrumented
     tell, watched = _teller(target, session)
     parts = target.seeds()
-    folder = session.told.parent / "corpus"
-    folder.mkdir()
+    session.collected.mkdir()
     for number, seed in enumerate(parts):
-        (folder / f"{number:04}").write_bytes(seed)
+        (session.collected / f"{number:04}").write_bytes(seed)
 
     def one(data: bytes) -> None:
         watched.feed(data)
@@ -155,34 +189,40 @@ def _guided(target: Target, session: Session) -> None:
     def changed(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
         share = rng.random()
-        if share < GUIDED_SHARE:
+        if share < BY_LIBRARY:
             return bytes(atheris.Mutate(data, most))
-        if share < 2 * GUIDED_SHARE:
-            return mutate.mutate(data, rng, most, target.form, parts)
-        return mutate.mutate(rng.choice(parts), rng, most, target.form, parts)
+        begin = data if share < 2 * BY_LIBRARY else rng.choice(parts)
+        return mutate.mutate(begin, rng, most, target.form, parts)
 
     options = [f"-seed={session.seed}", f"-max_len={target.most}", "-timeout=60", "-verbosity=0"]
-    options += ["-rss_limit_mb=2048", f"-artifact_prefix={folder}/"]
-    atheris.Setup([sys.argv[0], *options, str(folder)], one, custom_mutator=changed)
+    options += ["-rss_limit_mb=2048", f"-artifact_prefix={session.collected}/"]
+    atheris.Setup([sys.argv[0], *options, str(session.collected)], one, custom_mutator=changed)
     atheris.Fuzz()
 
 
 def _by_chance(target: Target, session: Session) -> None:
-    from tests.fuzz import mutate
+    from tests.fuzz import hostile, mutate
 
     tell, watched = _teller(target, session)
+    for _, data in hostile.of(target.name):
+        watched.feed(data)
     rng = random.Random(session.seed)
     parts = target.seeds()
     pool = list(parts)
-    for seed in parts:
-        watched.feed(seed)
+    for seed in [*parts, *(path.read_bytes() for path in sorted(session.collected.glob("*")))]:
+        _fed(watched, seed, pool)
     while not tell():
-        data = mutate.mutate(rng.choice(pool), rng, target.most, target.form, parts)
-        refused = watched.refused
-        watched.feed(data)
-        if watched.refused == refused and len(pool) < GROWTH:
-            pool.append(data)
+        begin = rng.choice(pool if rng.random() < 0.5 else parts)
+        _fed(watched, mutate.mutate(begin, rng, target.most, target.form, parts), pool)
     _leave()
+
+
+def _fed(watched: Watched, data: bytes, pool: list[bytes]) -> None:
+    """Feed an input; one that is not refused may be changed further."""
+    refused = watched.refused
+    watched.feed(data)
+    if watched.refused == refused and len(pool) < GROWTH:
+        pool.append(data)
 
 
 def _leave() -> None:
@@ -195,13 +235,11 @@ def _leave() -> None:
 
 def _teller(target: Target, session: Session) -> tuple[Callable[[], bool], Watched]:
     """Return what says whether to end, and then tells what was found; and what watches."""
-    from tests.fuzz import hostile, watch
+    from tests.fuzz import watch
 
     watched = watch.Watched(target, session.out / target.name)
     watched.feed(target.seeds()[0])
     begin, before = time.process_time(), watch.peak_kb()
-    for _, data in hostile.of(target.name):
-        watched.feed(data)
 
     def tell() -> bool:
         spent = time.process_time() - begin

@@ -16,7 +16,7 @@ from inferometer.loadgen import handshake, wire
 from inferometer.loadgen.answer import Call
 from inferometer.loadgen.channel import HEAD_BYTES, Seal, framed, opened, size_of
 from inferometer.loadgen.http import Connection, Exchange
-from inferometer.loadgen.sse import Decoding, error_text
+from inferometer.loadgen.sse import Decoded, error_text
 from inferometer_engines import sglang, tensorrt_llm, vllm
 
 if TYPE_CHECKING:
@@ -48,12 +48,9 @@ def stream(data: bytes) -> None:
     """Read an answer in pieces, and once more as :mod:`tests.fuzz.reference` does."""
     packets = [(at, part) for at, part in enumerate(pieces(data), 1)]
     whole = bool(data) and data[0] < 200
-    decoding = Decoding(packets, whole=whole)
-    while not decoding.step(7):
-        pass
-    wanted = reference.decode(packets, whole=whole)
-    require(decoding.out == wanted, "not what the reference reads")
-    _recorded(Exchange(status=200, packets=packets, outcome="complete" if whole else "open"))
+    exchange = Exchange(status=200, packets=packets, outcome="complete" if whole else "open")
+    said = _recorded(exchange)
+    require(said == reference.decode(packets, whole=whole), "not what the reference reads")
 
 
 def refused(data: bytes) -> None:
@@ -91,8 +88,8 @@ def http(data: bytes) -> None:
     _recorded(exchange)
 
 
-def _recorded(exchange: Exchange) -> None:
-    """Make the records of an exchange, as they are stored."""
+def _recorded(exchange: Exchange) -> Decoded:
+    """Make the records of an exchange, as they are stored, and return what it says."""
     call = Call(
         index=0,
         phase="load",
@@ -103,6 +100,8 @@ def _recorded(exchange: Exchange) -> None:
         intended_ns=1,
         exchange=exchange,
     )
+    while not call.decode(7):
+        pass
     answer = call.answer(0)
     request = answer.request
     msgspec.json.encode(request)
@@ -110,6 +109,7 @@ def _recorded(exchange: Exchange) -> None:
     require(all(0 <= tokens <= 0xFFFF for _, tokens, _, _ in answer.chunks), "a chunk's tokens")
     require(len(request.error or "") <= LONGEST_ERROR, "a long error")
     require(len(request.finish_reason or "") <= LONGEST_ERROR, "a long finish_reason")
+    return call._whole()
 
 
 def _of_counters(metrics: Metrics, data: bytes) -> None:

@@ -138,7 +138,7 @@ def _sizes(field: Field) -> dict[tuple[str, str], int]:
 
 def _why_not(field: Field, models: Sequence[Model]) -> str:
     """Say in words why there is no pair."""
-    kinds = {model.architecture for model in models}
+    kinds = [model.architecture for model in models]  # what a record says may be anything
     if not models:
         return "no model ran"
     for kind, words in (("dense", "no dense model ran"), ("moe", "no MoE model ran")):

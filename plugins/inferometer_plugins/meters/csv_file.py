@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCOPES = ("L0", "L1", "L2", "L3", "L4")
 TAIL_BYTES = 1 << 20
 """So much of the end of a log is looked at beforehand."""
+MOST_BYTES = 16 << 20
+"""Read at one look; the rest at the next ones."""
 AHEAD_S = 2.0
 """A row stamped further in the future shows that the two clocks disagree."""
 OPTIONS: Mapping[str, type] = {
@@ -264,10 +266,12 @@ class _Csv:
             if file.seek(0, 2) < self.at:
                 raise Unreadable("failed", "the log became shorter while it was read")
             file.seek(self.at)
-            added = file.read()
+            added = file.read(MOST_BYTES)
             self.at = file.tell()
         lines = (self.rest + added).split(b"\n")
         self.rest = lines.pop()
+        if len(self.rest) > TAIL_BYTES:
+            raise Unreadable("failed", f"a line of more than {TAIL_BYTES >> 20} MiB")
         return self.columns.rows([line.decode(errors="replace").rstrip("\r") for line in lines])
 
     def _counts(self, row: Row) -> bool:

@@ -284,6 +284,14 @@ def test_a_log_that_goes_wrong_ends_the_meter(tmp_path: Path, line: str, words: 
         session.read()
 
 
+def test_a_line_without_an_end_ends_the_meter(tmp_path: Path) -> None:
+    log = wall_log(tmp_path / "wall.csv")
+    session = CsvFile().open(context(log, **WALL))
+    append(log, "x" * (3 << 20))
+    with pytest.raises(Unreadable, match="a line of more than 1 MiB"):
+        session.read()
+
+
 def test_a_log_that_was_cut_ends_the_meter(tmp_path: Path) -> None:
     log = wall_log(tmp_path / "wall.csv")
     session = CsvFile().open(context(log, **WALL))
