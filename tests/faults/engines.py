@@ -33,6 +33,12 @@ def killed(run: Run) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def watchdog_killed(run: Run) -> None:
+    """Kill one of the processes that watch the engine."""
+    run.loading()
+    os.kill(max(run.pids("supervise.py")), signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def port_taken(run: Run) -> Iterator[None]:
     """Listen on the port that the study names."""
@@ -68,7 +74,7 @@ ENGINES = (
         name="killed on load",
         what="SIGKILL before it listens, as by the kernel when memory runs out",
         engine=("--load-exit", "-9"),
-        expected=_lost("load: failed", "ended by itself (exit code -9) before it was ready"),
+        expected=_lost("load: killed", "the engine was killed (SIGKILL); not for want of memory"),
     ),
     Fault(
         name="crashes on load",
@@ -128,7 +134,32 @@ ENGINES = (
         name="killed under load",
         what="SIGKILL from outside in the middle of a load, as by the kernel",
         beside=killed,
-        expected=_lost("serve: failed", "ended by itself (exit code -9)"),
+        expected=Expected(
+            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
+        ),
+        protocol={"window_s": 1.5},
+    ),
+    Fault(
+        name="hangs under load",
+        what="nothing comes any more, on any stream",
+        engine=("--stall-at-s", "0.1", "--stall-s", "600"),
+        expected=_lost("serve: stalled", "stall"),
+        protocol={"stall_timeout_s": 0.5, "window_s": 3.0},
+    ),
+    Fault(
+        name="takes too long",
+        what="a launch that is not over in its time",
+        engine=("--listen-after-s", "600"),
+        expected=_lost("load: timed_out", "8 s"),
+        protocol={"launch_timeout_s": 8.0},
+    ),
+    Fault(
+        name="watchdog killed",
+        what="one of the two processes that watch the engine is killed: the other ends it",
+        beside=watchdog_killed,
+        expected=Expected(
+            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
+        ),
         protocol={"window_s": 1.5},
     ),
     Fault(
@@ -177,7 +208,9 @@ ENGINES = (
         name="port stolen",
         what="somebody binds the port between our choice and the engine",
         entry={"name": "stranger-port-thief"},
-        expected=_lost("load: failed", "Address already in use"),
+        expected=Expected(
+            exit=0, launch="ok, retried: port_taken", says="ended by itself (exit code 1) before"
+        ),
     ),
     Fault(
         name="port taken",

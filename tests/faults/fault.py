@@ -22,7 +22,8 @@ class Expected:
     exit: int
     """Exit code of the command; below 0 the signal that ended it."""
     launch: str = "ok"
-    """Of the stack with the fault: ``ok``, ``STAGE: REASON`` of its failure, or ``none``."""
+    """Of the stack with the fault: ``ok``, ``ok, retried: REASON`` where an attempt before failed,
+    ``STAGE: REASON`` of its failure, or ``none``."""
     others: str = "ok"
     """The stack beside it: ``ok`` when its launch is whole and all its requests are."""
     request: str = ""

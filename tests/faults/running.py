@@ -268,10 +268,12 @@ def _records(run: Run) -> list[LaunchRecord]:
 
 
 def _state(records: list[LaunchRecord]) -> str:
-    if not records:
-        return "none"
-    failure = records[-1].failure
-    return "ok" if failure is None else f"{failure.stage}: {failure.reason}"
+    """Return how a launch ended: whole, after how many attempts that failed by chance, or not."""
+    whole = [record for record in records if record.failure is None]
+    if whole:
+        return ", retried: ".join(["ok", *(each.reason for each in whole[-1].retried)])
+    failures = [record.failure for record in records if record.failure is not None]
+    return f"{failures[-1].stage}: {failures[-1].reason}" if failures else "none"
 
 
 def _sound(run: Run, records: list[LaunchRecord]) -> str:
@@ -299,7 +301,9 @@ def _left(run: Run, code: int) -> Iterator[str]:
     until(lambda: not any(map(using, places)), ENDED_S)
     for place in places:
         yield from (f"process {line}" for line in using(place))
+    notes = run.folder / "cache" / "running"
     yield from (f"temporary {name}" for name in os.listdir(run.temporary))
+    yield from (f"note {name}" for name in os.listdir(notes if notes.is_dir() else run.temporary))
     # of a run that was stopped the launch in flight is dropped by the next one
     if code in {0, 5} and (partial := run.results / "partial").is_dir():
         yield from (f"partial {name}" for name in os.listdir(partial))
