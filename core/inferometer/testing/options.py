@@ -28,6 +28,7 @@ Fault = Literal[
     "huge_line",
     "cut_in_chunk",
     "error_in_200",
+    "control_error",
     "empty_200",
     "web_page",
     "429",
