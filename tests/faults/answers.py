@@ -72,6 +72,12 @@ ANSWERS = (
         *("--fault", "error_in_200"),
     ),
     _never_well(
+        "error that clears the screen",
+        "an error whose words hold control sequences",
+        "HTTP 500: gone",
+        *("--fault", "control_error"),
+    ),
+    _never_well(
         "empty 200",
         "status 200 and no body",
         "the stream ended without a finish_reason or [DONE]",

@@ -238,6 +238,12 @@ ENGINES = (
         expected=_lost("measure: failed", "SystemExit: this adapter knows better"),
     ),
     Fault(
+        name="adapter blocks",
+        what="an adapter's command() never returns",
+        entry={"name": "stranger-blocks"},
+        expected=_lost("measure: failed", "TimeoutError: did not return for 1 s"),
+    ),
+    Fault(
         name="adapter returns nonsense",
         what="command() returns a text",
         entry={"name": "stranger-no-command"},

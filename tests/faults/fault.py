@@ -96,6 +96,8 @@ class Fault:
     """The fault of a meter that is read beside."""
     plugin: str = ""
     """A stranger's plugin: its module's text."""
+    wrap: tuple[str, ...] = ()
+    """A program that starts ours, and its arguments before ours."""
     inside: tuple[str, ...] = ()
     """Faults of :mod:`tests.faults.program`."""
     limits: Mapping[int, int] = field(default_factory=dict)

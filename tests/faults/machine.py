@@ -33,6 +33,15 @@ def sent(number: signal.Signals, *, loading: bool = False) -> Callable[[Run], No
     return send
 
 
+def impatient(run: Run) -> None:
+    """Press Ctrl-C again while the engine is being ended, which will not go."""
+    run.loading()
+    assert run.process is not None
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # about in the middle of the engine's grace; at any other time it holds, too
+    run.process.send_signal(signal.SIGINT)
+
+
 def asleep(run: Run) -> None:
     """Stop us for a while, as a machine that is suspended."""
     run.loading()
@@ -120,6 +129,13 @@ MACHINE = (
         resumes=True,
     ),
     Fault(
+        name="SIGINT twice",
+        what="Ctrl-C again while an engine is ended that is deaf to SIGTERM",
+        engine=("--ignore-sigterm", "true"),
+        beside=impatient,
+        expected=STOPPED,
+    ),
+    Fault(
         name="SIGTERM while loading",
         what="asked to end while an engine loads",
         engine=("--listen-after-s", "600"),
@@ -193,6 +209,12 @@ MACHINE = (
         what="another run writes into the directory",
         before=locked,
         expected=Expected(exit=2, says="another inferometer run is writing here", **NONE),
+    ),
+    Fault(
+        name="no standard streams",
+        what="we are started with stdin and stdout closed",
+        wrap=("sh", "-c", 'exec "$@" <&- >&-', "sh"),
+        expected=Expected(exit=0, says=DONE),
     ),
     Fault(
         name="wall clock steps",

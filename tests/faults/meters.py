@@ -36,5 +36,9 @@ METERS = (
     ),
     _broken("open", "may not be read", "open() is refused", "no_permission", "Permission denied"),
     _broken("info", "knows not itself", "info() raises", "failed", "nothing is known of it"),
+    _broken(
+        "open hangs", "cannot be opened", "open() never returns", "failed", "did not return for"
+    ),
+    _broken("info hangs", "will not say", "info() never returns", "failed", "did not return for"),
     _broken("close", "breaks when closed", "close() raises", "failed", "already closed"),
 )

@@ -75,6 +75,12 @@ PLUGINS = (
         "import os; os.chdir('/')\n" + HOOK.format("return []"),
         "changed the working directory to /: changed back",
     ),
+    _named(
+        "deafens us",
+        "import ignores SIGTERM",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + HOOK.format("return []"),
+        "took SIGTERM from us: taken back",
+    ),
     Fault(
         name="plugin prints",
         what="import and a hook print to stdout, also below Python, beside JSON",

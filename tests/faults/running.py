@@ -186,7 +186,7 @@ def _ran(fault: Fault, run: Run) -> tuple[int, str, str]:
     )
     with (run.folder / "out").open("w+b") as out, (run.folder / "err").open("w+b") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.program", inside, *words],
+            [*fault.wrap, sys.executable, "-m", "tests.faults.program", inside, *words],
             cwd=run.folder,
             env={
                 **os.environ,
