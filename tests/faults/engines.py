@@ -63,7 +63,7 @@ def dying_server(run: Run) -> Iterator[None]:
             server.kill()
 
 
-ENGINES = (
+LOADING = (
     Fault(
         name="exits on load",
         what="status 1 before it listens",
@@ -124,67 +124,11 @@ ENGINES = (
         expected=_lost("ready: not_ready", "the engine was not ready after"),
     ),
     Fault(
-        name="dies under load",
-        what="status 1 in the middle of a load",
-        engine=("--die-at-s", "0.2", "--die-message", "RuntimeError: out of cache blocks"),
-        expected=_lost("serve: failed", "ended by itself (exit code 1): RuntimeError: out of"),
-        protocol={"window_s": 1.5},
-    ),
-    Fault(
-        name="killed under load",
-        what="SIGKILL from outside in the middle of a load, as by the kernel",
-        beside=killed,
-        expected=Expected(
-            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
-        ),
-        protocol={"window_s": 1.5},
-    ),
-    Fault(
-        name="hangs under load",
-        what="nothing comes any more, on any stream",
-        engine=("--stall-at-s", "0.1", "--stall-s", "600"),
-        expected=_lost("serve: stalled", "stall"),
-        protocol={"stall_timeout_s": 0.5, "window_s": 3.0},
-    ),
-    Fault(
         name="takes too long",
         what="a launch that is not over in its time",
         engine=("--listen-after-s", "600"),
-        expected=_lost("load: timed_out", "8 s"),
-        protocol={"launch_timeout_s": 8.0},
-    ),
-    Fault(
-        name="watchdog killed",
-        what="one of the two processes that watch the engine is killed: the other ends it",
-        beside=watchdog_killed,
-        expected=Expected(
-            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
-        ),
-        protocol={"window_s": 1.5},
-    ),
-    Fault(
-        name="crashes on shutdown",
-        what="SIGABRT when it is asked to end: what was measured stays",
-        engine=("--stop-exit", "-6"),
-        expected=Expected(exit=0, says=DONE),
-    ),
-    Fault(
-        name="deaf to SIGTERM",
-        what="it goes on when it is asked to end, and is killed",
-        engine=("--ignore-sigterm", "true"),
-        expected=Expected(exit=0, says=DONE),
-    ),
-    Fault(
-        name="leaves a child",
-        what="a process of it goes on behind it, and is ended",
-        engine=("--leave-child", "true"),
-        expected=Expected(exit=0, says=DONE),
-    ),
-    Fault(
-        name="child escapes",
-        what="a process of it moves to a session of its own, and is ended",
-        engine=("--child-escapes", "true"),
-        expected=Expected(exit=0, says=DONE),
+        expected=_lost("load: timed_out", "12 s"),
+        protocol={"launch_timeout_s": 12.0},
     ),
     Fault(
         name="control sequences",
@@ -219,6 +163,76 @@ ENGINES = (
         before=port_taken,
         expected=Expected(exit=2, launch="none", others="none", says="is in use (protocol.port)"),
     ),
+)
+
+SERVING = (
+    Fault(
+        name="dies under load",
+        what="status 1 in the middle of a load",
+        engine=("--die-at-s", "0.2", "--die-message", "RuntimeError: out of cache blocks"),
+        expected=_lost("serve: failed", "ended by itself (exit code 1): RuntimeError: out of"),
+        protocol={"window_s": 2.0},
+    ),
+    Fault(
+        name="killed under load",
+        what="SIGKILL from outside in the middle of a load, as by the kernel",
+        beside=killed,
+        expected=Expected(
+            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
+        ),
+        protocol={"window_s": 2.0},
+    ),
+    Fault(
+        name="hangs under load",
+        what="nothing comes any more, on any stream",
+        engine=("--stall-at-s", "0.1", "--stall-s", "600"),
+        expected=_lost("serve: stalled", "stall"),
+        protocol={"stall_timeout_s": 2.0, "window_s": 3.0},
+    ),
+    Fault(
+        name="watchdog killed",
+        what="one of the two processes that watch the engine is killed: the other ends it",
+        beside=watchdog_killed,
+        expected=Expected(
+            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
+        ),
+        protocol={"window_s": 2.0},
+    ),
+    Fault(
+        name="crashes on shutdown",
+        what="SIGABRT when it is asked to end: what was measured stays",
+        engine=("--stop-exit", "-6"),
+        expected=Expected(exit=0, says=DONE),
+    ),
+    Fault(
+        name="deaf to SIGTERM",
+        what="it goes on when it is asked to end, and is killed",
+        engine=("--ignore-sigterm", "true"),
+        expected=Expected(exit=0, says=DONE),
+    ),
+    Fault(
+        name="leaves a child",
+        what="a process of it goes on behind it, and is ended",
+        engine=("--leave-child", "true"),
+        expected=Expected(exit=0, says=DONE),
+    ),
+    Fault(
+        name="child escapes",
+        what="a process of it moves to a session of its own, and is ended",
+        engine=("--child-escapes", "true"),
+        expected=Expected(exit=0, says=DONE),
+    ),
+    Fault(
+        name="server goes away",
+        what="a server that someone else runs ends under load",
+        entry={"url": "http://127.0.0.1:1"},
+        before=dying_server,
+        protocol={"window_s": 3.0},
+        expected=_lost("serve: failed", "the server is gone"),
+    ),
+)
+
+ADAPTERS = (
     Fault(
         name="no such program",
         what="the adapter names a program that is not there",
@@ -260,13 +274,5 @@ ENGINES = (
         what="the URL of a stack names a host that DNS does not know",
         entry={"url": "http://no-such-host.invalid:8000"},
         expected=_lost("environment: unsupported", "no server answers at http://no-such-host"),
-    ),
-    Fault(
-        name="server goes away",
-        what="a server that someone else runs ends under load",
-        entry={"url": "http://127.0.0.1:1"},
-        before=dying_server,
-        protocol={"window_s": 3.0},
-        expected=_lost("serve: failed", "the server is gone"),
     ),
 )

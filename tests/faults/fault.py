@@ -108,7 +108,7 @@ class Fault:
     beside: Callable[[Run], None] = nothing
     """Acts while the run goes on."""
     words: tuple[str, ...] = ()
-    """Another command line than that of ``run``."""
+    """Another command line than that of ``run``; ``RESULTS`` stands for the directory."""
     resumes: bool = False
     """Run again without the fault: what was finished stays, the rest is measured."""
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.faults.running import Run
 
+LONG = {"window_s": 2.0}
+"""Long enough to be hit in its middle."""
 NONE = {"launch": "none", "others": "none"}
 STOPPED = Expected(exit=130, says="hint: Resume with: inferometer run", **NONE)
 
@@ -43,12 +45,14 @@ def impatient(run: Run) -> None:
 
 
 def asleep(run: Run) -> None:
-    """Stop us for a while, as a machine that is suspended."""
+    """Stop us again and again until the window is over, as a machine that has no time for us."""
     run.loading()
     assert run.process is not None
-    run.process.send_signal(signal.SIGSTOP)
-    time.sleep(0.6)  # the fault itself
-    run.process.send_signal(signal.SIGCONT)
+    while run.process.poll() is None and not run.said("measured"):
+        run.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.15)  # the fault itself
+        run.process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
 
 
 def worker_killed(run: Run) -> None:
@@ -111,6 +115,7 @@ MACHINE = (
         name="SIGINT",
         what="Ctrl-C under load",
         beside=sent(signal.SIGINT),
+        protocol=LONG,
         expected=STOPPED,
         resumes=True,
     ),
@@ -118,6 +123,7 @@ MACHINE = (
         name="SIGTERM",
         what="asked to end under load",
         beside=sent(signal.SIGTERM),
+        protocol=LONG,
         expected=STOPPED,
         resumes=True,
     ),
@@ -125,6 +131,7 @@ MACHINE = (
         name="SIGHUP",
         what="the terminal is lost under load",
         beside=sent(signal.SIGHUP),
+        protocol=LONG,
         expected=STOPPED,
         resumes=True,
     ),
@@ -133,6 +140,7 @@ MACHINE = (
         what="Ctrl-C again while an engine is ended that is deaf to SIGTERM",
         engine=("--ignore-sigterm", "true"),
         beside=impatient,
+        protocol=LONG,
         expected=STOPPED,
     ),
     Fault(
@@ -146,6 +154,7 @@ MACHINE = (
         name="SIGKILL",
         what="killed under load: the engine ends with us",
         beside=sent(signal.SIGKILL),
+        protocol=LONG,
         expected=Expected(exit=-9, says="[1/2]", **NONE),
         resumes=True,
     ),
@@ -154,7 +163,7 @@ MACHINE = (
         what="a process that sends the load is killed, as by the kernel",
         inside=("two_workers",),
         beside=worker_killed,
-        protocol={"window_s": 1.5},
+        protocol=LONG,
         expected=Expected(exit=5, launch="serve: failed", says="worker"),
     ),
     Fault(
@@ -170,7 +179,7 @@ MACHINE = (
         name="disk full",
         what="no space left when a window is stored",
         beside=disk_fills,
-        protocol={"window_s": 1.5},
+        protocol=LONG,
         expected=_unwritable("requests.jsonl: cannot write results: No space left on device"),
     ),
     Fault(
@@ -202,6 +211,7 @@ MACHINE = (
         name="results deleted",
         what="somebody removes the results directory under load",
         beside=results_go,
+        protocol=LONG,
         expected=_unwritable("cannot write results: No such file or directory"),
     ),
     Fault(
@@ -224,9 +234,9 @@ MACHINE = (
     ),
     Fault(
         name="machine sleeps",
-        what="we stand still for 0.6 s of a window",
+        what="we stand still for three quarters of a window",
         beside=asleep,
-        protocol={"window_s": 1.5},
+        protocol=LONG,
         expected=Expected(exit=0, check="loop lag: fail", says=DONE),
     ),
 )

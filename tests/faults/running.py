@@ -39,7 +39,7 @@ PROTOCOL: Table = {
     "idle_s": 0,
     "request_timeout_s": 5.0,
 }
-HANGS_S = 60.0
+HANGS_S = 100.0
 """A run that takes longer hangs."""
 ENDED_S = 10.0
 """Everything below a run has gone so long after it."""
@@ -113,9 +113,13 @@ class Run:
         return "supervise.py" in Path(f"/proc/{pid}/cmdline").read_text()
 
     def loading(self) -> None:
-        """Wait until the faulty stack is under load."""
+        """Wait until the first stack is under load."""
+        assert until(lambda: self.said("window"), HANGS_S)
+
+    def said(self, what: str) -> bool:
+        """Say whether the run's journal has an event of this kind."""
         events = self.results / "events.jsonl"
-        assert until(lambda: events.is_file() and '"window"' in events.read_text(), HANGS_S)
+        return events.is_file() and f'"what":"{what}"' in events.read_text()
 
 
 def put(fault: Fault, folder: Path, models: Path) -> Found:
@@ -126,7 +130,7 @@ def put(fault: Fault, folder: Path, models: Path) -> Found:
         run.study.write_text(text_of(fault, models))
         _install(fault, folder / "site")
         with fault.before(run):
-            code, out, err = _ran(fault, run)
+            code, out, err = ran(fault, run)
         found = _found(fault, run, code, out, err)
         return _resumed(fault, run, found) if fault.resumes else found
     finally:
@@ -179,8 +183,10 @@ def _install(fault: Fault, site: Path) -> None:
         (place / "entry_points.txt").write_text(f"[inferometer]\n{name} = {module}\n")
 
 
-def _ran(fault: Fault, run: Run) -> tuple[int, str, str]:
-    words = fault.words or ("run", str(run.study), "--results", str(run.results))
+def ran(fault: Fault, run: Run) -> tuple[int, str, str]:
+    """Run the program to its end; return its exit code, standard output and standard error."""
+    words = fault.words or ("run", str(run.study), "--results", "RESULTS")
+    words = tuple(str(run.results) if word == "RESULTS" else word for word in words)
     inside = json.dumps(
         {"faults": fault.inside, "limits": dict(fault.limits), "bound": fault.bound}
     )
@@ -221,7 +227,7 @@ def _found(fault: Fault, run: Run, code: int, out: str, err: str) -> Found:
     sound = [record for record in records if record.stack["id"] == SOUND]
     said = [out, err]
     if fault.plugin:
-        said.append(_ran(replace(fault, words=("plugins",)), run)[1])
+        said.append(ran(replace(fault, words=("plugins",)), run)[1])
     for record in faulty:
         said += [meter.detail for meter in record.meters]
         if record.failure is not None:
@@ -256,7 +262,7 @@ def _is_json(text: str) -> bool:
 def _resumed(fault: Fault, run: Run, found: Found) -> Found:
     """Run again without the fault: what was finished stays, the rest is measured."""
     before = {record.id: record.started_ns for record in run.store.launches()}
-    code, _, err = _ran(replace(fault, beside=nothing, inside=()), run)
+    code, _, err = ran(replace(fault, beside=nothing, inside=()), run)
     after = {record.id: record.started_ns for record in run.store.launches()}
     kept = {name: after.get(name) for name in before} == before
     left = () if code == 0 and len(after) == 2 and kept else (f"not resumed: {code}, {err}",)
