@@ -7,7 +7,7 @@ import dataclasses
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.faults.fault import Expected, Fault, as_it_is
+from tests.faults.fault import Expected, Fault, alone
 from tests.faults.running import ran
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def measured(
 
     @contextlib.contextmanager
     def before(run: Run) -> Iterator[None]:
-        clean = Fault(name="", what="", expected=Expected(exit=0, says=""), before=as_it_is)
+        clean = Fault(name="", what="", expected=Expected(exit=0, says=""))
         assert ran(clean, run)[0] == 0
         with then(run):
             yield
@@ -97,19 +97,21 @@ def _damaged(
     )
 
 
-STORED = (
-    _damaged("cut", "a file is cut in its middle; `verify` looks", cut, "truncated"),
-    _damaged("edited", "a digit in a file is another; `verify` looks", edited, "changed"),
-    _damaged("lost", "a launch is gone; `verify` looks", gone, "missing"),
-    _damaged("doubled", "a launch is in two folders; `verify` looks", put_in, "duplicate"),
-    dataclasses.replace(
-        _damaged(
-            "of another plan",
-            "the study was changed, and is run into the same directory",
-            another_plan,
-            "holds results of another plan",
+STORED = alone(
+    (
+        _damaged("cut", "a file is cut in its middle; `verify` looks", cut, "truncated"),
+        _damaged("edited", "a digit in a file is another; `verify` looks", edited, "changed"),
+        _damaged("lost", "a launch is gone; `verify` looks", gone, "missing"),
+        _damaged("doubled", "a launch is in two folders; `verify` looks", put_in, "duplicate"),
+        dataclasses.replace(
+            _damaged(
+                "of another plan",
+                "the study was changed, and is run into the same directory",
+                another_plan,
+                "holds results of another plan",
+            ),
+            words=(),
+            expected=Expected(exit=2, says="holds results of another plan"),
         ),
-        words=(),
-        expected=Expected(exit=2, says="holds results of another plan"),
-    ),
+    )
 )
