@@ -50,7 +50,7 @@ lane-sglang: install
 # Timings, so on an otherwise idle machine; an hour, and once the peers' installation.
 # All of them run, also behind one that missed a target.
 benchmarks: install
-	@missed=0; for name in oracle_table arrivals load_scenes faults energy_faults \
+	@missed=0; for name in oracle_table arrivals load_scenes faults fault_catalogue energy_faults \
 	  energy_traces phase_split meter_overhead simulator_speed fleet_day window_bias decisions \
 	  capacity_worlds percentile_coverage protocols large_analysis pooled_directories gate_power \
 	  plan_estimate load_hosts; do \

@@ -64,13 +64,13 @@ def failed(error: LaunchError | Unsupported, stage: str) -> Failure:
         return Failure(
             reason="unsupported",
             stage=stage,
-            message=redact.text(error.message),
+            message=plain(redact.text(error.message)),
             hint=redact.text(error.remedy),
         )
     return Failure(
         reason=error.reason,
         stage=error.stage,
-        message=redact.text(error.message),
+        message=plain(redact.text(error.message)),
         hint=error.hint,
         log_tail=redact.text("\n".join(error.log_tail)).splitlines(),
     )
@@ -81,7 +81,7 @@ def unforeseen(error: BaseException) -> Failure:
     return Failure(
         reason="failed",
         stage="measure",
-        message=redact.text(f"{type(error).__name__}: {error}"),
+        message=plain(redact.text(f"{type(error).__name__}: {error}")),
         hint="The engine's adapter or a meter raised this; report it to its author.",
         log_tail=[redact.text(line) for line in traceback.format_exception(error)[-20:]],
     )

@@ -1,4 +1,4 @@
-"""What a plugin may not do to us while it is imported or called: print, move us, keep us."""
+"""What a plugin may not do to us while it is called: print, move us, deafen us, keep us."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ LONGEST_S = 60.0
 AGAIN_S = 1.0
 """A plugin that catches what ends it gets it again."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @contextlib.contextmanager
 def hosted() -> Iterator[list[str]]:
     """Call a stranger's code inside; what it did to us is undone, and told in the list given.
 
     What it prints, also below Python, goes to stderr: stdout carries results only. The working
-    directory is what it was. In the main thread it ends after :data:`LONGEST_S`, unless it waits
-    where no signal is heard.
+    directory is what it was, and so are the handlers of the signals that end us. In the main
+    thread it ends after :data:`LONGEST_S`, unless it waits where no signal is heard.
 
     Raises:
         TimeoutError: it did not return.
     """
     said: list[str] = []
-    with stdout_to_stderr(), in_place(said), within(LONGEST_S):
+    with stdout_to_stderr(), in_place(said), hearing(said), within():
         yield said
 
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
     """Send what is printed, also below Python, to stderr."""
-    sys.stdout.flush()
+    if sys.stdout is not None:  # as where descriptor 1 was closed when we began
+        sys.stdout.flush()
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         with contextlib.suppress(OSError):  # no such descriptor: nothing to redirect
@@ -70,11 +73,30 @@ def _directory() -> str:
 
 
 @contextlib.contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in what takes longer; outside the main thread there is no limit.
+def hearing(said: list[str]) -> Iterator[None]:
+    """Take back the signals that end us; ``said`` gets a line if they were taken from us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+                said.append(f"took {number.name} from us: taken back")
 
-    Somebody else's alarm comes when it would have come, or right afterwards.
+
+@contextlib.contextmanager
+def within(seconds: float | None = None) -> Iterator[None]:
+    """Raise TimeoutError in what takes longer (None: :data:`LONGEST_S`).
+
+    Outside the main thread there is no limit. Somebody else's alarm comes when it would have come,
+    or right afterwards.
     """
+    if seconds is None:
+        seconds = LONGEST_S
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -17,6 +17,7 @@ from inferometer import (
     deadlines,
     glimpse,
     guard,
+    guests,
     marks,
     precision,
     redact,
@@ -205,10 +206,11 @@ class Bench:
         seen.asked = told.asked(context.spec)
         if stack.entry.profile == "tuned":
             self.knobs(launch)  # a stack without any is refused, and not called tuned
-        command = stack.engine.command(context)
+        with guests.within():  # an adapter that never returns
+            command = stack.engine.command(context)
+            shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
         self.results.put_files(recipe.files, command.files)
         seen.port = port
-        shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
         seen.command = redact.argv(recipe.shown(shown))
         seen.variables = redact.tree(dict(command.env))
         own = variables(command, stack.entry.pass_env)

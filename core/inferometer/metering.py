@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from inferometer import redact, store
+from inferometer import guests, redact, store
 from inferometer.containers import devices
 from inferometer.devices import DeviceMemory
 from inferometer.errors import InferometerError, LaunchError, MachineError, UsageError
@@ -175,7 +175,8 @@ def opened(
 def _opened(meter: EnergyMeter, context: MeterContext, elsewhere: str, nodes: int) -> Opened:
     info = seen_from(_described(meter, context), elsewhere, nodes)
     try:
-        return Opened(info, meter.open(context) if info.reason is None else None)
+        with guests.within():
+            return Opened(info, meter.open(context) if info.reason is None else None)
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- a plugin's fault must not end the run
         return Opened(_failed(info, error))
 
@@ -186,7 +187,9 @@ def _described(meter: EnergyMeter, context: MeterContext) -> MeterInfo:
     It is held to the record's types: a stranger's may be anything.
     """
     try:
-        said = msgspec.convert(msgspec.to_builtins(meter.info(context)), MeterInfo)
+        with guests.within():
+            told = meter.info(context)
+        said = msgspec.convert(msgspec.to_builtins(told), MeterInfo)
         method, detail = (redact.capped(redact.text(one)) for one in (said.method, said.detail))
         return msgspec.structs.replace(said, method=method, detail=detail)
     except (Exception, SystemExit) as error:  # noqa: BLE001 -- as above
@@ -327,7 +330,8 @@ def chosen_meters(
                 )
         # options are looked at now, not when the first engine has started
         try:
-            meter.info(MeterContext(session_id=0, cpu_seconds=float, options=entry.options))
+            with guests.within():
+                meter.info(MeterContext(session_id=0, cpu_seconds=float, options=entry.options))
         except InferometerError:
             raise
         except (Exception, SystemExit) as error:

@@ -154,7 +154,7 @@ def hushed(row: Request, hidden: Sequence[str]) -> Request:
     """Return ``row`` with its error as it is stored: a server may repeat a key, at any length."""
     if row.error is None:
         return row
-    said = redact.text(redact.without(row.error, hidden))
+    said = redact.plain(redact.text(redact.without(row.error, hidden)))
     return msgspec.structs.replace(row, error=redact.capped(said))
 
 

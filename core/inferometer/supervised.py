@@ -16,7 +16,7 @@ import msgspec
 from inferometer import abandoned, oom
 from inferometer.errors import LaunchError, MachineError, StorageError
 from inferometer.failing import first_exception, log_tail
-from inferometer.processes import alive
+from inferometer.processes import alive, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +47,8 @@ class Supervised:
         self.process, self.others, self.mark = process, others, mark
         self.log = log
         self.failures = failures
+        self.pid: int | None = None
+        """Of the engine's own process."""
         self.exit_code: object = None
         self.tripped: Trip | None = None
         """Why we ended it ourselves."""
@@ -63,7 +65,8 @@ class Supervised:
                 f"the engine's command could not be started: {why}",
                 hint="Check the interpreter or path in the study's [[engines]] entry.",
             )
-        return int(str(said["pid"]))
+        self.pid = int(str(said["pid"]))
+        return self.pid
 
     def _line(self) -> dict[str, object]:
         assert self.process.stdout is not None
@@ -114,11 +117,22 @@ class Supervised:
         The log knows more than the client that lost its server.
         """
         if isinstance(error, LaunchError) and error.stage == "serve":
-            said = error.message
+            said = self._gone() or error.message
             return self.failure(said, stage="serve", reason=error.reason, hint=error.hint)
         if self.tripped is not None and not isinstance(error, MachineError):
             return self.failure(str(error), stage="serve")
         return None
+
+    def _gone(self) -> str | None:
+        """Return why the engine is gone; None while its own process is there.
+
+        Its client sees that before its supervisor, which first ends what it left, has said why.
+        """
+        if self.pid is None or start_of(self.pid) is not None:
+            return None
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=GRACE_S + STOP_S)
+        return self.why_dead()
 
     def refuse_full(self) -> None:
         """Raise StorageError where that was why we ended it, and nobody has asked."""

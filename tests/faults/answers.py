@@ -20,7 +20,7 @@ def _now_and_then(name: str, what: str, says: str, fault: str, check: str = "") 
     return Fault(name=name, what=what, engine=engine, expected=expected)
 
 
-ANSWERS = (
+UNREADABLE = (
     _never_well(
         "never answers",
         "the engine takes requests and says nothing",
@@ -65,11 +65,20 @@ ANSWERS = (
         "oversized: the answer has more than 4.13 MiB",
         *("--fault", "huge_line"),
     ),
+)
+
+WRONG = (
     _never_well(
         "error in a 200",
         "status 200, and an error object for a body",
         "out of cache blocks",
         *("--fault", "error_in_200"),
+    ),
+    _never_well(
+        "error that clears the screen",
+        "an error whose words hold control sequences",
+        "HTTP 500: gone",
+        *("--fault", "control_error"),
     ),
     _never_well(
         "empty 200",

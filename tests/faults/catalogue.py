@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from tests.faults.answers import ANSWERS
-from tests.faults.engines import ENGINES
+from tests.faults.answers import UNREADABLE, WRONG
+from tests.faults.engines import ADAPTERS, LOADING, SERVING
 from tests.faults.fault import DONE, Expected, Fault
 from tests.faults.machine import MACHINE
 from tests.faults.meters import METERS
 from tests.faults.plugins import PLUGINS
+from tests.faults.stored import STORED
 from tests.programs import ROOT
 
 FAMILIES: dict[str, tuple[Fault, ...]] = {
-    "Engines": ENGINES,
-    "Answers": ANSWERS,
+    "Engines that load": LOADING,
+    "Engines that serve": SERVING,
+    "Adapters and addresses": ADAPTERS,
+    "Answers that nobody can read": UNREADABLE,
+    "Answers that are wrong": WRONG,
     "Meters": METERS,
     "Plugins": PLUGINS,
     "The machine and us": MACHINE,
+    "What is stored": STORED,
 }
 CATALOGUE = tuple(fault for family in FAMILIES.values() for fault in family)
 PAGE = ROOT / "docs/reference/fault-catalogue.md"

@@ -33,6 +33,12 @@ def killed(run: Run) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
+def watchdog_killed(run: Run) -> None:
+    """Kill one of the processes that watch the engine."""
+    run.loading()
+    os.kill(max(run.pids("supervise.py")), signal.SIGKILL)
+
+
 @contextlib.contextmanager
 def port_taken(run: Run) -> Iterator[None]:
     """Listen on the port that the study names."""
@@ -57,7 +63,7 @@ def dying_server(run: Run) -> Iterator[None]:
             server.kill()
 
 
-ENGINES = (
+LOADING = (
     Fault(
         name="exits on load",
         what="status 1 before it listens",
@@ -68,7 +74,7 @@ ENGINES = (
         name="killed on load",
         what="SIGKILL before it listens, as by the kernel when memory runs out",
         engine=("--load-exit", "-9"),
-        expected=_lost("load: failed", "ended by itself (exit code -9) before it was ready"),
+        expected=_lost("load: killed", "the engine was killed (SIGKILL); not for want of memory"),
     ),
     Fault(
         name="crashes on load",
@@ -118,18 +124,79 @@ ENGINES = (
         expected=_lost("ready: not_ready", "the engine was not ready after"),
     ),
     Fault(
+        name="takes too long",
+        what="a launch that is not over in its time",
+        engine=("--listen-after-s", "600"),
+        expected=_lost("load: timed_out", "12 s"),
+        protocol={"launch_timeout_s": 12.0},
+    ),
+    Fault(
+        name="control sequences",
+        what="its log clears the screen, sets a title, blinks; then it dies",
+        engine=("--log-noise", "control", "--load-exit", "1"),
+        expected=_lost("load: failed", "before it was ready: RuntimeError: out of cache"),
+    ),
+    Fault(
+        name="16 MB of log",
+        what="160,000 lines; then it dies",
+        engine=("--log-noise", "flood", "--load-exit", "1"),
+        expected=_lost("load: failed", "INFO 11-01 step of no interest"),
+    ),
+    Fault(
+        name="16 MB on one line",
+        what="a log without a line's end; then it dies",
+        engine=("--log-noise", "line", "--load-exit", "1"),
+        expected=_lost("load: failed", "INFO 11-01 step of no interest"),
+    ),
+    Fault(
+        name="port stolen",
+        what="somebody binds the port between our choice and the engine",
+        entry={"name": "stranger-port-thief"},
+        expected=Expected(
+            exit=0, launch="ok, retried: port_in_use", says="ended by itself (exit code 1) before"
+        ),
+    ),
+    Fault(
+        name="port taken",
+        what="somebody listens on the port that the study names",
+        protocol={"port": 1},
+        before=port_taken,
+        expected=Expected(exit=2, launch="none", others="none", says="is in use (protocol.port)"),
+    ),
+)
+
+SERVING = (
+    Fault(
         name="dies under load",
         what="status 1 in the middle of a load",
         engine=("--die-at-s", "0.2", "--die-message", "RuntimeError: out of cache blocks"),
-        expected=_lost("serve: failed", "ended by itself (exit code 1): RuntimeError: out of"),
-        protocol={"window_s": 1.5},
+        expected=_lost("serve: failed", "(exit code 1): RuntimeError: out of cache blocks"),
+        protocol={"window_s": 2.0},
     ),
     Fault(
         name="killed under load",
         what="SIGKILL from outside in the middle of a load, as by the kernel",
         beside=killed,
-        expected=_lost("serve: failed", "ended by itself (exit code -9)"),
-        protocol={"window_s": 1.5},
+        expected=Expected(
+            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
+        ),
+        protocol={"window_s": 2.0},
+    ),
+    Fault(
+        name="hangs under load",
+        what="nothing comes any more, on any stream",
+        engine=("--stall-at-s", "0.1", "--stall-s", "600"),
+        expected=_lost("serve: stalled", "stall"),
+        protocol={"stall_timeout_s": 2.0, "window_s": 3.0},
+    ),
+    Fault(
+        name="watchdog killed",
+        what="one of the two processes that watch the engine is killed: the other ends it",
+        beside=watchdog_killed,
+        expected=Expected(
+            exit=0, launch="ok, retried: killed", says="tried again, because that may pass"
+        ),
+        protocol={"window_s": 2.0},
     ),
     Fault(
         name="crashes on shutdown",
@@ -156,36 +223,16 @@ ENGINES = (
         expected=Expected(exit=0, says=DONE),
     ),
     Fault(
-        name="control sequences",
-        what="its log clears the screen, sets a title, blinks; then it dies",
-        engine=("--log-noise", "control", "--load-exit", "1"),
-        expected=_lost("load: failed", "before it was ready: RuntimeError: out of cache"),
+        name="server goes away",
+        what="a server that someone else runs ends under load",
+        entry={"url": "http://127.0.0.1:1"},
+        before=dying_server,
+        protocol={"window_s": 3.0},
+        expected=_lost("serve: failed", "the server is gone"),
     ),
-    Fault(
-        name="100 MB of log",
-        what="a million lines; then it dies",
-        engine=("--log-noise", "flood", "--load-exit", "1"),
-        expected=_lost("load: failed", "INFO 11-01 step of no interest"),
-    ),
-    Fault(
-        name="100 MB on one line",
-        what="a log without a line's end; then it dies",
-        engine=("--log-noise", "line", "--load-exit", "1"),
-        expected=_lost("load: failed", "INFO 11-01 step of no interest"),
-    ),
-    Fault(
-        name="port stolen",
-        what="somebody binds the port between our choice and the engine",
-        entry={"name": "stranger-port-thief"},
-        expected=_lost("load: failed", "Address already in use"),
-    ),
-    Fault(
-        name="port taken",
-        what="somebody listens on the port that the study names",
-        protocol={"port": 1},
-        before=port_taken,
-        expected=Expected(exit=2, launch="none", others="none", says="is in use (protocol.port)"),
-    ),
+)
+
+ADAPTERS = (
     Fault(
         name="no such program",
         what="the adapter names a program that is not there",
@@ -205,6 +252,12 @@ ENGINES = (
         expected=_lost("measure: failed", "SystemExit: this adapter knows better"),
     ),
     Fault(
+        name="adapter blocks",
+        what="an adapter's command() never returns",
+        entry={"name": "stranger-blocks"},
+        expected=_lost("measure: failed", "TimeoutError: did not return for 1 s"),
+    ),
+    Fault(
         name="adapter returns nonsense",
         what="command() returns a text",
         entry={"name": "stranger-no-command"},
@@ -221,13 +274,5 @@ ENGINES = (
         what="the URL of a stack names a host that DNS does not know",
         entry={"url": "http://no-such-host.invalid:8000"},
         expected=_lost("environment: unsupported", "no server answers at http://no-such-host"),
-    ),
-    Fault(
-        name="server goes away",
-        what="a server that someone else runs ends under load",
-        entry={"url": "http://127.0.0.1:1"},
-        before=dying_server,
-        protocol={"window_s": 3.0},
-        expected=_lost("serve: failed", "the server is gone"),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tests.faults.running import Run
 
-DONE = "[2/2]"
-"""What is said on the way by a run that gets to its last launch."""
+DONE = "results: "
+"""What is said at its end by a run that goes on to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,8 @@ class Expected:
     exit: int
     """Exit code of the command; below 0 the signal that ended it."""
     launch: str = "ok"
-    """Of the stack with the fault: ``ok``, ``STAGE: REASON`` of its failure, or ``none``."""
+    """Of the stack with the fault: ``ok``, ``ok, retried: REASON`` where an attempt before failed,
+    ``STAGE: REASON`` of its failure, or ``none``."""
     others: str = "ok"
     """The stack beside it: ``ok`` when its launch is whole and all its requests are."""
     request: str = ""
@@ -90,11 +91,15 @@ class Fault:
     entry: Mapping[str, Any] = field(default_factory=dict)
     """Keys of its ``[[engines]]`` table."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
+    alone: bool = False
+    """There is no second stack: the fault is in what all of them share."""
     streams: int = 2
     meter: str = ""
     """The fault of a meter that is read beside."""
     plugin: str = ""
     """A stranger's plugin: its module's text."""
+    wrap: tuple[str, ...] = ()
+    """A program that starts ours, and its arguments before ours."""
     inside: tuple[str, ...] = ()
     """Faults of :mod:`tests.faults.program`."""
     limits: Mapping[int, int] = field(default_factory=dict)
@@ -105,9 +110,19 @@ class Fault:
     beside: Callable[[Run], None] = nothing
     """Acts while the run goes on."""
     words: tuple[str, ...] = ()
-    """Another command line than that of ``run``."""
+    """Another command line than that of ``run``; ``RESULTS`` stands for the directory."""
     resumes: bool = False
     """Run again without the fault: what was finished stays, the rest is measured."""
+
+
+def alone(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+    """Return faults of what all stacks share, so that one stack will do."""
+    return tuple(
+        dataclasses.replace(
+            fault, alone=True, expected=dataclasses.replace(fault.expected, others="none")
+        )
+        for fault in faults
+    )
 
 
 def disagreements(expected: Expected, found: Found) -> list[str]:

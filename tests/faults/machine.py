@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.faults.running import Run
 
+LONG = {"window_s": 2.0}
+"""Long enough to be hit in its middle."""
 NONE = {"launch": "none", "others": "none"}
 STOPPED = Expected(exit=130, says="hint: Resume with: inferometer run", **NONE)
 
@@ -33,13 +35,24 @@ def sent(number: signal.Signals, *, loading: bool = False) -> Callable[[Run], No
     return send
 
 
-def asleep(run: Run) -> None:
-    """Stop us for a while, as a machine that is suspended."""
+def impatient(run: Run) -> None:
+    """Press Ctrl-C again while the engine is being ended, which will not go."""
     run.loading()
     assert run.process is not None
-    run.process.send_signal(signal.SIGSTOP)
-    time.sleep(0.6)  # the fault itself
-    run.process.send_signal(signal.SIGCONT)
+    run.process.send_signal(signal.SIGINT)
+    time.sleep(0.5)  # about in the middle of the engine's grace; at any other time it holds, too
+    run.process.send_signal(signal.SIGINT)
+
+
+def asleep(run: Run) -> None:
+    """Stop us again and again until the window is over, as a machine that has no time for us."""
+    run.loading()
+    assert run.process is not None
+    while run.process.poll() is None and not run.said("measured"):
+        run.process.send_signal(signal.SIGSTOP)
+        time.sleep(0.15)  # the fault itself
+        run.process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
 
 
 def worker_killed(run: Run) -> None:
@@ -102,6 +115,7 @@ MACHINE = (
         name="SIGINT",
         what="Ctrl-C under load",
         beside=sent(signal.SIGINT),
+        protocol=LONG,
         expected=STOPPED,
         resumes=True,
     ),
@@ -109,6 +123,7 @@ MACHINE = (
         name="SIGTERM",
         what="asked to end under load",
         beside=sent(signal.SIGTERM),
+        protocol=LONG,
         expected=STOPPED,
         resumes=True,
     ),
@@ -116,8 +131,17 @@ MACHINE = (
         name="SIGHUP",
         what="the terminal is lost under load",
         beside=sent(signal.SIGHUP),
+        protocol=LONG,
         expected=STOPPED,
         resumes=True,
+    ),
+    Fault(
+        name="SIGINT twice",
+        what="Ctrl-C again while an engine is ended that is deaf to SIGTERM",
+        engine=("--ignore-sigterm", "true"),
+        beside=impatient,
+        protocol=LONG,
+        expected=STOPPED,
     ),
     Fault(
         name="SIGTERM while loading",
@@ -130,6 +154,7 @@ MACHINE = (
         name="SIGKILL",
         what="killed under load: the engine ends with us",
         beside=sent(signal.SIGKILL),
+        protocol=LONG,
         expected=Expected(exit=-9, says="[1/2]", **NONE),
         resumes=True,
     ),
@@ -138,7 +163,7 @@ MACHINE = (
         what="a process that sends the load is killed, as by the kernel",
         inside=("two_workers",),
         beside=worker_killed,
-        protocol={"window_s": 1.5},
+        protocol=LONG,
         expected=Expected(exit=5, launch="serve: failed", says="worker"),
     ),
     Fault(
@@ -154,7 +179,7 @@ MACHINE = (
         name="disk full",
         what="no space left when a window is stored",
         beside=disk_fills,
-        protocol={"window_s": 1.5},
+        protocol=LONG,
         expected=_unwritable("requests.jsonl: cannot write results: No space left on device"),
     ),
     Fault(
@@ -186,6 +211,7 @@ MACHINE = (
         name="results deleted",
         what="somebody removes the results directory under load",
         beside=results_go,
+        protocol=LONG,
         expected=_unwritable("cannot write results: No such file or directory"),
     ),
     Fault(
@@ -195,6 +221,12 @@ MACHINE = (
         expected=Expected(exit=2, says="another inferometer run is writing here", **NONE),
     ),
     Fault(
+        name="no standard streams",
+        what="we are started with stdin and stdout closed",
+        wrap=("sh", "-c", 'exec "$@" <&- >&-', "sh"),
+        expected=Expected(exit=0, says=DONE),
+    ),
+    Fault(
         name="wall clock steps",
         what="the wall clock is set an hour ahead inside a window",
         inside=("wall_clock_steps",),
@@ -202,9 +234,9 @@ MACHINE = (
     ),
     Fault(
         name="machine sleeps",
-        what="we stand still for 0.6 s of a window",
+        what="we stand still for three quarters of a window",
         beside=asleep,
-        protocol={"window_s": 1.5},
+        protocol=LONG,
         expected=Expected(exit=0, check="loop lag: fail", says=DONE),
     ),
 )

@@ -39,10 +39,12 @@ PROTOCOL: Table = {
     "idle_s": 0,
     "request_timeout_s": 5.0,
 }
-HANGS_S = 60.0
+HANGS_S = 100.0
 """A run that takes longer hangs."""
 ENDED_S = 10.0
 """Everything below a run has gone so long after it."""
+UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
+"""With it every run compiles all of us anew, which takes as long as the rest of it."""
 FAULTY, SOUND = "faulty", "sound"
 
 
@@ -113,9 +115,13 @@ class Run:
         return "supervise.py" in Path(f"/proc/{pid}/cmdline").read_text()
 
     def loading(self) -> None:
-        """Wait until the faulty stack is under load."""
+        """Wait until the first stack is under load."""
+        assert until(lambda: self.said("window"), HANGS_S)
+
+    def said(self, what: str) -> bool:
+        """Say whether the run's journal has an event of this kind."""
         events = self.results / "events.jsonl"
-        assert until(lambda: events.is_file() and '"window"' in events.read_text(), HANGS_S)
+        return events.is_file() and f'"what":"{what}"' in events.read_text()
 
 
 def put(fault: Fault, folder: Path, models: Path) -> Found:
@@ -126,7 +132,7 @@ def put(fault: Fault, folder: Path, models: Path) -> Found:
         run.study.write_text(text_of(fault, models))
         _install(fault, folder / "site")
         with fault.before(run):
-            code, out, err = _ran(fault, run)
+            code, out, err = ran(fault, run)
         found = _found(fault, run, code, out, err)
         return _resumed(fault, run, found) if fault.resumes else found
     finally:
@@ -146,7 +152,7 @@ def text_of(fault: Fault, models: Path) -> str:
         return written(
             "fault",
             protocol=PROTOCOL | {"seed": seed} | dict(fault.protocol),
-            engines=[faulty, oracle(alias=SOUND)],
+            engines=[faulty] if fault.alone else [faulty, oracle(alias=SOUND)],
             models=[{"name": "dense", "path": models / "dense"}],
             workloads=[SHORT],
             loads=[{"concurrency": fault.streams}],
@@ -179,17 +185,19 @@ def _install(fault: Fault, site: Path) -> None:
         (place / "entry_points.txt").write_text(f"[inferometer]\n{name} = {module}\n")
 
 
-def _ran(fault: Fault, run: Run) -> tuple[int, str, str]:
-    words = fault.words or ("run", str(run.study), "--results", str(run.results))
+def ran(fault: Fault, run: Run) -> tuple[int, str, str]:
+    """Run the program to its end; return its exit code, standard output and standard error."""
+    words = fault.words or ("run", str(run.study), "--results", "RESULTS")
+    words = tuple(str(run.results) if word == "RESULTS" else word for word in words)
     inside = json.dumps(
         {"faults": fault.inside, "limits": dict(fault.limits), "bound": fault.bound}
     )
     with (run.folder / "out").open("w+b") as out, (run.folder / "err").open("w+b") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.program", inside, *words],
+            [*fault.wrap, sys.executable, "-m", "tests.faults.program", inside, *words],
             cwd=run.folder,
             env={
-                **os.environ,
+                **{name: text for name, text in os.environ.items() if name != UNCOMPILED},
                 "PYTHONPATH": f"{ROOT}:{run.folder / 'site'}",
                 "TMPDIR": str(run.temporary),
                 "INFEROMETER_CACHE": str(run.folder / "cache"),
@@ -221,7 +229,7 @@ def _found(fault: Fault, run: Run, code: int, out: str, err: str) -> Found:
     sound = [record for record in records if record.stack["id"] == SOUND]
     said = [out, err]
     if fault.plugin:
-        said.append(_ran(replace(fault, words=("plugins",)), run)[1])
+        said.append(ran(replace(fault, words=("plugins",)), run)[1])
     for record in faulty:
         said += [meter.detail for meter in record.meters]
         if record.failure is not None:
@@ -256,10 +264,14 @@ def _is_json(text: str) -> bool:
 def _resumed(fault: Fault, run: Run, found: Found) -> Found:
     """Run again without the fault: what was finished stays, the rest is measured."""
     before = {record.id: record.started_ns for record in run.store.launches()}
-    code, _, err = _ran(replace(fault, beside=nothing, inside=()), run)
+    code, _, err = ran(replace(fault, beside=nothing, inside=()), run)
     after = {record.id: record.started_ns for record in run.store.launches()}
     kept = {name: after.get(name) for name in before} == before
-    left = () if code == 0 and len(after) == 2 and kept else (f"not resumed: {code}, {err}",)
+    left = (
+        ()
+        if code == 0 and len(after) == 2 - fault.alone and kept
+        else (f"not resumed: {code}, {err}",)
+    )
     return replace(found, left=(*found.left, *left, *_left(run, code)))
 
 
@@ -268,10 +280,12 @@ def _records(run: Run) -> list[LaunchRecord]:
 
 
 def _state(records: list[LaunchRecord]) -> str:
-    if not records:
-        return "none"
-    failure = records[-1].failure
-    return "ok" if failure is None else f"{failure.stage}: {failure.reason}"
+    """Return how a launch ended: whole, after how many attempts that failed by chance, or not."""
+    whole = [record for record in records if record.failure is None]
+    if whole:
+        return ", retried: ".join(["ok", *(each.reason for each in whole[-1].retried)])
+    failures = [record.failure for record in records if record.failure is not None]
+    return f"{failures[-1].stage}: {failures[-1].reason}" if failures else "none"
 
 
 def _sound(run: Run, records: list[LaunchRecord]) -> str:
@@ -299,7 +313,9 @@ def _left(run: Run, code: int) -> Iterator[str]:
     until(lambda: not any(map(using, places)), ENDED_S)
     for place in places:
         yield from (f"process {line}" for line in using(place))
+    notes = run.folder / "cache" / "running"
     yield from (f"temporary {name}" for name in os.listdir(run.temporary))
+    yield from (f"note {name}" for name in os.listdir(notes if notes.is_dir() else run.temporary))
     # of a run that was stopped the launch in flight is dropped by the next one
     if code in {0, 5} and (partial := run.results / "partial").is_dir():
         yield from (f"partial {name}" for name in os.listdir(partial))

@@ -69,6 +69,8 @@ class Strange:
         """Say that it can be read."""
         if context.options["fault"] == "info" and context.session_id:
             raise LookupError("nothing is known of it")
+        if context.options["fault"] == "info hangs" and context.session_id:
+            time.sleep(600)
         return MeterInfo(
             name=self.name,
             scope="L0",
@@ -83,6 +85,8 @@ class Strange:
         """Begin."""
         if context.options["fault"] == "open":
             raise PermissionError(13, "Permission denied")
+        if context.options["fault"] == "open hangs":
+            time.sleep(600)
         return Session(str(context.options["fault"]))
 
 
@@ -99,6 +103,8 @@ class Stranger(OracleEngine):
                 raise KeyError("no such setting")
             case "exits":
                 sys.exit("this adapter knows better")
+            case "blocks":
+                time.sleep(600)
             case "no command":
                 return "oracle --port 8000"  # type: ignore[return-value]
             case "port thief" if not THEFTS:  # a command is asked for twice
@@ -115,7 +121,7 @@ class Stranger(OracleEngine):
 
 
 THEFTS: list[socket.socket] = []
-FAULTS = ("raises", "exits", "no command", "port thief", "no program", "bad request")
+FAULTS = ("raises", "exits", "blocks", "no command", "port thief", "no program", "bad request")
 
 
 @hookimpl

@@ -1,4 +1,4 @@
-"""Every fault of tests/faults/plugins.py gets its reason, and costs no more than it must."""
+"""Every fault of this family is seen and named, and costs no more than it must."""
 
 from __future__ import annotations
 

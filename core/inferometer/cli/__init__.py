@@ -7,6 +7,7 @@ stdout carries results only; progress, warnings and errors go to stderr. Exit co
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from inferometer.redact import guarded
 
     words = list(sys.argv[1:] if args is None else args)
+    _open_streams()
     with guarded():
         try:
             _catch_signals()
@@ -155,6 +157,17 @@ def main(args: Sequence[str] | None = None) -> int:
 
             return ended(error, words)
     return result if isinstance(result, int) else 0
+
+
+def _open_streams() -> None:
+    """Give us the standard streams that we were started without, so that no file takes a place."""
+    for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _catch_signals() -> None:

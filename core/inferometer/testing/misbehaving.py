@@ -58,6 +58,10 @@ RAW = {
         "200 OK\r\ncontent-type: application/json",
         b'{"object":"error","message":"out of cache blocks","code":500}',
     ),
+    "control_error": whole(
+        "500 Internal Server Error\r\ncontent-type: application/json",
+        b'{"error":{"message":"\\u001b[2J\\u0007gone\\u0000"}}',
+    ),
     "empty_200": whole("200 OK\r\ncontent-type: text/event-stream", b""),
     "web_page": whole("200 OK\r\ncontent-type: text/html", b"<html>Sign in to go on</html>"),
     "429": whole("429 Too Many Requests\r\nretry-after: 1", b"slow down"),

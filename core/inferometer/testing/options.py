@@ -28,6 +28,7 @@ Fault = Literal[
     "huge_line",
     "cut_in_chunk",
     "error_in_200",
+    "control_error",
     "empty_200",
     "web_page",
     "429",
@@ -137,7 +138,7 @@ class Options:
     stop_exit: int | None = None
     """As a process: the same when SIGTERM comes."""
     log_noise: Literal["", "control", "flood", "line"] = ""
-    """As a process: begin the log with control sequences, 100 MB of lines, or 100 MB of one."""
+    """As a process: begin the log with control sequences, 16 MB of lines, or of one."""
 
 
 class Truth(msgspec.Struct, kw_only=True):

@@ -72,3 +72,18 @@ def test_in_another_thread_it_is_called_without_a_limit() -> None:
     thread.start()
     thread.join()
     assert seen == ["returned"]
+
+
+def test_signals_that_end_us_are_taken_back_and_told() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with guests.hosted() as said:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert said == ["took SIGTERM from us: taken back"]
+
+
+def test_without_standard_output_nothing_is_redirected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with guests.hosted() as said:
+        pass
+    assert said == []

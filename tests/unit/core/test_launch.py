@@ -191,6 +191,19 @@ def test_of_a_log_without_end_no_more_is_read_than_is_needed(
     assert failing.log_tail(tmp_path / "none") == []
 
 
+def test_a_client_that_loses_an_engine_first_learns_how_it_ended(tmp_path: Path) -> None:
+    def lose() -> None:
+        with start(tmp_path) as server:
+            os.kill(server.session, signal.SIGKILL)
+            assert until(lambda: processes.start_of(server.session) is None, 20)
+            raise LaunchError("the server is gone", reason="failed", stage="serve")
+
+    with pytest.raises(LaunchError) as caught:
+        lose()
+    assert caught.value.reason == "killed"
+    assert "was killed (SIGKILL)" in caught.value.message
+
+
 def test_a_server_that_never_gets_ready_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(LaunchError) as caught, start(tmp_path, "time.sleep(99)", deadline_s=0.5):
         pass
