@@ -207,6 +207,7 @@ class Bench:
             self.knobs(launch)  # a stack without any is refused, and not called tuned
         command = stack.engine.command(context)
         self.results.put_files(recipe.files, command.files)
+        self.results.put_files(self.results.root / "environments", stack.usable().locks())
         seen.port = port
         shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
         seen.command = redact.argv(recipe.shown(shown))
