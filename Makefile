@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines lane-sglang benchmarks benchmarks-parity kills install clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -61,9 +61,16 @@ benchmarks-parity: install
 	$(BIN)/python -m tests.benchmarks.vllm_bench_parity
 	$(BIN)/python -m tests.benchmarks.twins
 
-# Thirty starts of vLLM, each killed at a random moment: half an hour on an idle machine.
+# 200 kills of a study of the simulator: twenty minutes; thirty-five starts of vLLM, each killed at
+# a random moment: half an hour on an idle machine.
 kills: install
+	$(BIN)/python -m tests.benchmarks.kill_runs
 	$(BIN)/python -m tests.benchmarks.kills
+
+# A million inputs to each reader of a stream, 100,000 to each of a file: docs/reference/fuzzing.md.
+fuzz: install
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	$(BIN)/python -m tests.fuzz.run
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

@@ -59,7 +59,7 @@ def _phase(path: Path, *, engine: bool) -> str:
         return REST
     if path.stem.removeprefix("test_") in TIMED.split():
         return "timed"
-    waits = {"conformance", "e2e", "test_conformance.py"} & set(path.parts)
+    waits = {"conformance", "e2e", "faults", "test_conformance.py"} & set(path.parts)
     return "waiting" if waits and not engine else "computing"
 
 
@@ -80,7 +80,7 @@ def path_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
     def make(kind: Kind) -> Path:
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp(kind) / "tokenizer.json"
-            _train(kind).save(str(made[kind]))
+            trained(kind).save(str(made[kind]))
         return made[kind]
 
     return make
@@ -101,7 +101,7 @@ def runtimes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtim
     made.stop()
 
 
-def _train(kind: Kind) -> Tokenizer:
+def trained(kind: Kind) -> Tokenizer:
     """Byte-level BPE without (bytes) and with a first token (bos), or as Llama 2 (metaspace)."""
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=False))
     if kind == "metaspace":

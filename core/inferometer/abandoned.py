@@ -107,6 +107,7 @@ def sweep(left: Abandoned, look: Callable[[], list[Abandoned]]) -> str:
         return [process.pid for each in same for process in each.processes]
 
     began = len(left.processes)
+    memory = _memory(left.note, family)
     for pid in family():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGTERM)
@@ -116,12 +117,23 @@ def sweep(left: Abandoned, look: Callable[[], list[Abandoned]]) -> str:
     remain = sweeping.kill_all(family, KILL_S)
     said = {"processes": began - remain, "processes that cannot be ended": remain}
     if left.note is not None:
-        said |= _rest(left.note, keep=bool(remain))
+        said |= _rest(left.note, memory, keep=bool(remain))
     listed = ", ".join(f"{number} {name}" for name, number in said.items() if number)
     return f"{left.mark.launch}: {listed}" if listed else ""
 
 
-def _rest(note: Note, *, keep: bool) -> dict[str, int]:
+def _memory(note: Note | None, family: Callable[[], list[int]]) -> sweeping.SharedMemory:
+    """Return a launch's files in ``/dev/shm``: those noted, and those that its processes hold."""
+    memory = sweeping.SharedMemory(sweeping.Note(""))
+    if note is not None:
+        memory.ours = set(note.shared)
+        if note.before is not None:
+            memory.seen = set(note.before)
+            memory.look(family)
+    return memory
+
+
+def _rest(note: Note, memory: sweeping.SharedMemory, *, keep: bool) -> dict[str, int]:
     """Remove what is no process; the note with it unless something is to be kept for later."""
     said = {}
     if note.container:
@@ -131,8 +143,6 @@ def _rest(note: Note, *, keep: bool) -> dict[str, int]:
             keep |= bool(sweeping.remove(dict(note.container), 0.0, sweeping.ORDER_S))
         said["containers"] = int(bool(there))
     said["folders"] = int(_removed(note.folder))
-    memory = sweeping.SharedMemory(sweeping.Note(""))
-    memory.ours = set(note.shared)
     said["files in /dev/shm"] = len(memory.remove())
     if not keep:
         note.path.unlink(missing_ok=True)

@@ -28,13 +28,15 @@ if TYPE_CHECKING:
 
 RANKS = ("tp_rank", "pp_rank", "moe_ep_rank")
 """Labels of processes that work on the same tokens: each counts them all."""
+LARGEST = 1e18
+"""No counter of an engine is near it: what says more, or NaN, says nothing."""
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
 NUMBER = r"([+-]?(?:\d[\d.eE+-]*|(?i:inf|nan)))"
 SAMPLE = re.compile(
     rf"([a-zA-Z_:][\w:]*)(?:\{{((?:[^\"}}]|{QUOTED})*)\}})?\s+{NUMBER}(?:\s|$)", re.ASCII
 )
 """Name, labels, value; what may follow (time, exemplar) is not read."""
-LABEL = re.compile(rf"([a-zA-Z_]\w*)\s*=\s*{QUOTED}", re.ASCII)
+LABEL = re.compile(rf"(?<!\w)([a-zA-Z_]\w*)\s*=\s*{QUOTED}", re.ASCII)
 ESCAPED = re.compile(r"\\(.)")
 
 
@@ -134,7 +136,7 @@ def _sample(labels: str, text: str) -> list[Series]:
         value = float(text)
     except ValueError:
         return []
-    if not math.isfinite(value):
+    if not abs(value) < LARGEST:
         return []
     return [({key: ESCAPED.sub(_plain, said) for key, said in LABEL.findall(labels)}, value)]
 
@@ -155,7 +157,7 @@ def _one_rank(series: Iterable[Series]) -> list[float]:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 10 else 0
 
 
 # -- JSON ----------------------------------------------------------------------------------------
@@ -176,7 +178,7 @@ def _json(body: bytes, wanted: Iterable[Counter]) -> Iterator[tuple[Counter, lis
             for record in records
             if all(str(_at(record, key)) == said for key, said in counter.labels.items())
             and isinstance(value := _at(record, counter.source), int | float)
-            and math.isfinite(value)
+            and abs(value) < LARGEST
         ]
         yield counter, [math.fsum(values)] if values and _grows(counter.name) else values[-1:]
 

@@ -316,7 +316,7 @@ def _stored(home: Path, distribution: str) -> Environment | None:
     try:
         marker = json.loads((home / "complete.json").read_text(encoding="utf-8"))
         python = home / str(marker["venv"]) / "bin" / "python"
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
     if not python.exists():  # the interpreter it was made from is gone: nothing can be using it
         return None

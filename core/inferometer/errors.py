@@ -136,6 +136,12 @@ class Interrupted(InferometerError):  # noqa: N818 -- it is an ending, not a fau
     exit_code = 130
 
 
+def words(error: Exception, most: int = 300) -> str:
+    """Return what a library says of somebody's file, which it may quote at length, as one line."""
+    said = " ".join(str(error).split())
+    return said if len(said) <= most else f"{said[: most - 3]}..."
+
+
 def _line(key: str, lines: Mapping[str, int]) -> str:
     while key and key not in lines:
         key = key[: max(key.rfind("."), key.rfind("["), 0)]

@@ -50,7 +50,11 @@ def followers(
 def _why(answer: bytes | None) -> str | None:
     if answer is None:
         return None
-    match jobs.decoder.decode(answer):
+    try:
+        said = jobs.decoder.decode(answer)
+    except jobs.UNREADABLE as error:
+        return f"a node that was to follow gave an answer that cannot be read: {error}"
+    match said:
         case Followed(why=why) if why:
             return why
         case Refused(message=message):

@@ -129,7 +129,7 @@ class Hands:
     def _answer(self, done: Done) -> Answer:
         try:
             answer: Answer = jobs.decoder.decode(done.answer)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except jobs.UNREADABLE as error:
             return Refused(kind="bug", message=f"an answer that cannot be read: {error}")
         if done.folder is not None:
             adopt(self.results, self.plan, done.folder)

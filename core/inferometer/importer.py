@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from inferometer import redact
@@ -106,7 +107,12 @@ def _sealed(found: Imported, label: str, version: str) -> Imported:
 
     figures = [of(figure) for figure in found.figures]
     setting = redact.capped(redact.tree(found.setting))
-    return replace(found, label=label, version=version, setting=setting, figures=figures)
+    made = replace(found, label=label, version=version, setting=setting, figures=figures)
+    try:
+        msgspec.json.encode(made)
+    except UnicodeEncodeError as error:  # JSON can name half of a character
+        raise ForeignFile(f"holds text that is none: {error.reason}") from error
+    return made
 
 
 def read_sources(paths: Sequence[Path]) -> list[Source]:

@@ -46,7 +46,7 @@ class Kept:
 
 def read(home: Path) -> Kept:
     """Say how far the environment in ``home`` is, from its files alone: nothing is started."""
-    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
         marker = json.loads((home / "complete.json").read_text(encoding="utf-8"))
         python = home / str(marker["venv"]) / "bin" / "python"
         if python.exists():

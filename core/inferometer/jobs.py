@@ -112,3 +112,5 @@ class Refused(Struct, frozen=True, kw_only=True, tag="refused"):
 
 Answer = Surveyed | Tuned | Measured | Followed | Refused
 decoder = msgspec.json.Decoder(Answer)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding an answer may raise."""

@@ -52,7 +52,7 @@ QUIET = {
 FAILURES = (
     FailureClass(
         r"(?i)address already in use|EADDRINUSE",
-        "port_taken",
+        "port_in_use",
         "Something else listens on the engine's port: leave protocol.port out.",
     ),
 )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from inferometer.environment import cache_root
 from inferometer.processes import start_of
@@ -73,6 +74,8 @@ class Note:
     """The engine's own process, which leads its session, and its start in kernel ticks."""
     shared: frozenset[tuple[str, int]] = frozenset()
     """Name and inode of its files in ``/dev/shm``."""
+    before: frozenset[tuple[str, int]] | None = None
+    """What was there before; None: not noted."""
 
 
 def home(root: Path) -> Path:
@@ -128,23 +131,25 @@ def read(path: Path) -> Note | None:
     shared: set[tuple[str, int]] = set()
     try:
         for line in path.read_bytes().splitlines():
-            said = msgspec.json.decode(line, type=_Line)
-            shared |= set(said.shared)
-            known |= {key: value for key, value in msgspec.structs.asdict(said).items() if value}
+            said = msgspec.structs.asdict(msgspec.json.decode(line, type=_Line))
+            given = {name: value for name, value in said.items() if value is not UNSET}
+            shared |= set(given.pop("shared", ()))
+            known |= given
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         if not known:
             return None  # else the last line was cut off: what came before it holds
     mark = Mark.read(known.pop("mark", ""))
     if mark is None:
         return None
-    known["shared"] = frozenset(shared)
-    return Note(path=path, mark=mark, results=known.pop("results", ""), **known)
+    home_ = known.pop("results", "")
+    return Note(path=path, mark=mark, results=home_, shared=frozenset(shared), **known)
 
 
 class _Line(msgspec.Struct, frozen=True):
-    mark: str = ""
-    results: str = ""
-    container: dict[str, list[str]] = {}
-    folder: str = ""
-    engine: tuple[int, int] | None = None
-    shared: tuple[tuple[str, int], ...] = ()
+    mark: str | UnsetType = UNSET
+    results: str | UnsetType = UNSET
+    container: dict[str, list[str]] | UnsetType = UNSET
+    folder: str | UnsetType = UNSET
+    engine: tuple[int, int] | UnsetType = UNSET
+    shared: tuple[tuple[str, int], ...] | UnsetType = UNSET
+    before: frozenset[tuple[str, int]] | UnsetType = UNSET

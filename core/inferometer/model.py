@@ -27,7 +27,7 @@ from inferometer.architecture import (
     read_json,
     touched_by,
 )
-from inferometer.errors import UsageError
+from inferometer.errors import UsageError, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -143,12 +143,19 @@ def weight_files(directory: Path) -> list[Path]:
             hint="Download the model's safetensors files into it, or convert it to safetensors.",
         )
     for name in names:
-        if "/" in name or "\0" in name or not (directory / name).is_file():
+        if "/" in name or "\0" in name or not _is_file(directory / name):
             raise UsageError(
-                f"{index}: names {name!r}, which is not in the directory",
+                f"{index}: names {name[:80]!r}, which is not in the directory",
                 hint="The download is not complete; fetch the missing files.",
             )
     return [directory / name for name in sorted(names)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def read_tensors(files: Iterable[Path]) -> Tensors:
@@ -166,7 +173,7 @@ def read_tensors(files: Iterable[Path]) -> Tensors:
                 experts += count if ROUTED.search(name) else 0
         except (struct.error, ValueError, TypeError, RecursionError) as error:
             raise UsageError(
-                f"{file}: not a whole safetensors file: {error}",
+                f"{file}: not a whole safetensors file: {words(error)}",
                 hint="The download is not complete, or a pointer stands in place of the file.",
             ) from error
     most = max(elements, key=lambda dtype: elements[dtype], default="")

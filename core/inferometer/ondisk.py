@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Struct
 
 from inferometer import redact
-from inferometer.errors import StorageError, UsageError
-from inferometer.records import CHUNK, SCHEMA
+from inferometer.errors import StorageError, UsageError, words
+from inferometer.records import CHUNK, SCHEMA, LaunchRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -106,10 +106,18 @@ def read_lines(path: Path, type_: type[T]) -> Sequence[T]:
         found.extend(map(decoder.decode, lines))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"{path}: not readable as {type_.__name__}: line {len(found) + 1}: {error}",
+            f"{path}: not readable as {type_.__name__}: line {len(found) + 1}: {words(error)}",
             hint=DAMAGED,
         ) from error
     return found
+
+
+def read_text(path: Path) -> str:
+    """Read a text, or raise :class:`UsageError` naming the file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not readable as text: {words(error)}", hint=DAMAGED) from error
 
 
 def encode_lines(rows: Iterable[object]) -> bytes:
@@ -134,11 +142,29 @@ def decode(path: Path, type_: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _refuse_newer(path, _schema(content))
         raise UsageError(
-            f"{path}: not readable as {getattr(type_, '__name__', type_)}: {error}", hint=DAMAGED
+            f"{path}: not readable as {getattr(type_, '__name__', type_)}: {words(error)}",
+            hint=DAMAGED,
         ) from error
     schema = getattr(value, "schema", 1)
     _refuse_newer(path, schema if isinstance(schema, int) else 1)
     return value
+
+
+def launch_in(folder: Path) -> LaunchRecord:
+    """Read the record of the launch in a folder, whose name is its id: files are sought by that.
+
+    Raises:
+        UsageError: it is not readable, or of another launch.
+    """
+    path = folder / "launch.json"
+    record = decode(path, LaunchRecord)
+    failed = record.status == "failed" and folder.name.startswith(f"{record.id}-")
+    if folder.name != record.id and not failed:
+        raise UsageError(
+            f"{path}: is of launch {record.id[:80]!r}, but lies in another one's folder",
+            hint="The folder was renamed or the file edited; restore it, or delete the folder.",
+        )
+    return record
 
 
 def _schema(content: bytes) -> int:

@@ -134,7 +134,7 @@ def _scalar(value: object, type_: inspect.Type, key: str) -> Iterator[Problem]:
         allowed = (type_.extra_json_schema or {}).get("description", "")
         type_ = type_.type
     if isinstance(type_, inspect.LiteralType):
-        if value not in type_.values:
+        if not any(type(value) is type(known) and value == known for known in type_.values):
             yield key, _choice(value, [str(known) for known in type_.values])
     elif not _fits(value, type_):
         wanted = _word(type_)

@@ -17,7 +17,7 @@ WORDS = {
     "timed_out": "the launch took too long",
     "out_of_memory": "out of memory",
     "killed": "the engine was killed",
-    "port_taken": "its port was taken",
+    "port_in_use": "its port was taken",
     "runtime_failed": "the container's runtime failed",
     "not_returned": "not returned in time",
     "unsupported": "the engine does not support it",

@@ -65,7 +65,7 @@ def _doubles(document: dict[str, Any]) -> Iterator[problems.Problem]:
                 first[value] = place
     names = [entry.get("name") for _, entry in _tables(document, "engines")]
     for place, entry in _tables(document, "engines"):
-        if entry.get("alias") in names:
+        if "alias" in entry and entry["alias"] in names:
             yield (
                 f"{place}.alias",
                 f"{problems.shown(entry['alias'])} is the name of an engine here",
@@ -259,7 +259,10 @@ def _normal(entry: dict[str, Any]) -> dict[str, Any]:
     text = {"arrivals": "poisson", **entry}
     if isinstance(text.get("trace"), str):
         text["trace"] = Path(text["trace"]).stem  # the name of its workload
-    return {k: float(v) if isinstance(v, int | float) else v for k, v in text.items()}
+    return {
+        k: float(v) if isinstance(v, int | float) and problems.finite(v) else v
+        for k, v in text.items()
+    }
 
 
 def _pairings(document: dict[str, Any]) -> Iterator[problems.Problem]:

@@ -80,7 +80,10 @@ def logprobs(answer: bytes, tokens: int) -> list[float]:
     Raises:
         ValueError: they are not there.
     """
-    found = msgspec.json.decode(answer, type=_Answer).choices
+    try:
+        found = msgspec.json.decode(answer, type=_Answer).choices
+    except RecursionError as error:
+        raise ValueError(f"an answer that cannot be read: {error}") from error
     values = found[0].logprobs.token_logprobs if found else []
     of_prompt: Sequence[float | None] = values[1:tokens]
     kept = [value for value in of_prompt if value is not None and math.isfinite(value)]

@@ -138,7 +138,7 @@ def read(root: Path) -> list[Event]:
     for line in filter(None, lines):
         try:
             event = msgspec.json.decode(line, type=Event)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         if abs(event.t_ns) < LATEST_NS and 0 <= event.seconds < LONGEST_S:
             found.append(event)

@@ -64,8 +64,10 @@ from inferometer.ondisk import (
     encode,
     encode_lines,
     is_temporary,
+    launch_in,
     make_folder,
     read_lines,
+    read_text,
     storage_errors,
     sync,
     write_files,
@@ -115,10 +117,7 @@ class Store:
 
     def study_text(self) -> str:
         """Return the study file's text as it was stored."""
-        try:
-            return (self.root / "study.toml").read_text(encoding="utf-8")
-        except OSError as error:
-            raise self._absent("study.toml") from error
+        return read_text(self._there("study.toml"))
 
     def host(self) -> dict[str, object]:
         """Return what is known of the machine that measured."""
@@ -179,8 +178,7 @@ class Store:
 
     def imported(self) -> list[Imported]:
         """Return what other tools measured, by id."""
-        paths = sorted((self.root / "imported").glob("*.json"))
-        return [decode(path, Imported) for path in paths]
+        return [decode(path, Imported) for path in sorted(self.root.glob("imported/*.json"))]
 
     def holds_only_imported(self) -> bool:
         """Say whether other tools' results are here and no plan of ours."""
@@ -363,21 +361,21 @@ class Store:
 
     def _records(self, kind: str) -> list[LaunchRecord]:
         paths = sorted((self.root / kind).glob("*/launch.json"))
-        records = [decode(path, LaunchRecord) for path in paths]
+        records = [launch_in(path.parent) for path in paths]
         # Attempts of one launch may be of two nodes, whose monotonic clocks have nothing in common.
         return sorted(records, key=lambda r: (r.position, r.ended_wall_ns or 0, r.started_ns))
 
     def _read(self, name: str, type_: type[T]) -> T:
+        return decode(self._there(name), type_)
+
+    def _there(self, name: str) -> Path:
         path = self.root / name
         if not path.is_file():
-            raise self._absent(name)
-        return decode(path, type_)
-
-    def _absent(self, name: str) -> UsageError:
-        return UsageError(
-            f"{self.root}: no {name}, so this is not a results directory",
-            hint="Give the directory that `inferometer run` printed.",
-        )
+            raise UsageError(
+                f"{self.root}: no {name}, so this is not a results directory",
+                hint="Give the directory that `inferometer run` printed.",
+            )
+        return path
 
 
 def requests(folder: Path) -> Sequence[Request]:

@@ -6,6 +6,8 @@ of the measuring host's monotonic clock. Unknown is null, never 0.
 
 from __future__ import annotations
 
+import functools
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
@@ -17,7 +19,7 @@ from msgspec import inspect
 
 from inferometer import chunklog, nodes
 from inferometer import store as files
-from inferometer.errors import UsageError
+from inferometer.errors import UsageError, words
 from inferometer.records import (
     NOT_ENGINES,
     Condition,
@@ -30,7 +32,7 @@ from inferometer.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -104,14 +106,14 @@ def scan(store: Store) -> Tables:
         return _stack(records, [_frame(folder, name, type_) for folder in folders], _schema(type_))
 
     return Tables(
-        launches=_launches(records),
-        windows=_stack(records, [_rows(r.windows, Window) for r in records], _schema(Window)),
-        meters=_stack(records, [_rows(r.meters, MeterInfo) for r in records], _schema(MeterInfo)),
+        launches=_launches(store, records),
+        windows=_parts(store, records, "windows", Window),
+        meters=_parts(store, records, "meters", MeterInfo),
         requests=_stack(records, requests, _schema(Request)),
         counts=_stack(records, counts, chunklog.COUNTS),
         readings=listed("readings", Reading),
         conditions=listed("conditions", Condition),
-        idles=_stack(records, [_rows(r.idles, Idle) for r in records], _schema(Idle)),
+        idles=_parts(store, records, "idles", Idle),
         events=partial(_events, store),
     )
 
@@ -127,8 +129,8 @@ def scan_requests(store: Store) -> Tables:
     requests = [_frame(store.folder(record.id), "requests", Request) for record in records]
     none = pl.DataFrame()
     return Tables(
-        launches=_launches(records),
-        windows=_stack(records, [_rows(r.windows, Window) for r in records], _schema(Window)),
+        launches=_launches(store, records),
+        windows=_parts(store, records, "windows", Window),
         requests=_stack(records, requests, _schema(Request)),
         meters=none,
         counts=none,
@@ -215,24 +217,49 @@ def read_rows(folder: Path, name: str, type_: type[R]) -> Sequence[R]:
 def _frame(folder: Path, name: str, type_: type[msgspec.Struct]) -> pl.DataFrame:
     """Return the rows of one of a launch's JSON-lines files as a frame."""
     rows = read_rows(folder, name, type_)
-    try:
+    with _fitting(folder / f"{name}.jsonl", type_):
         return _rows(rows, type_)
-    except (OverflowError, TypeError, pl.exceptions.PolarsError) as error:  # no int64
-        raise _damaged(folder / f"{name}.jsonl", type_, error) from error
+
+
+def _parts(
+    store: Store, records: Sequence[LaunchRecord], name: str, type_: type[msgspec.Struct]
+) -> pl.DataFrame:
+    """Return what each launch's record lists under ``name``, as one frame."""
+    frames = []
+    for record in records:
+        with _fitting(store.folder(record.id) / "launch.json", type_):
+            frames.append(_rows(getattr(record, name), type_))
+    return _stack(records, frames, _schema(type_))
+
+
+@contextmanager
+def _fitting(path: Path, type_: type[msgspec.Struct]) -> Iterator[None]:
+    """Turn what a number beyond 64 bits raises into an error that names the file."""
+    try:
+        yield
+    except (OverflowError, TypeError, pl.exceptions.PolarsError) as error:
+        raise _damaged(path, type_, error) from error
 
 
 def _damaged(path: Path, type_: type[msgspec.Struct], error: Exception) -> UsageError:
     return UsageError(
-        f"{path}: not readable as {type_.__name__}: {error}",
+        f"{path}: not readable as {type_.__name__}: {words(error)}",
         hint="The file was edited or damaged; restore it, or delete its folder to re-measure.",
     )
 
 
-def _schema(struct: type[msgspec.Struct]) -> pl.Schema:
-    """Return the polars schema of a record type; every column may be null."""
+@functools.cache
+def _fields(struct: type[msgspec.Struct]) -> tuple[inspect.Field, ...]:
+    """Return the fields of a record type."""
     info = inspect.type_info(struct)
     assert isinstance(info, inspect.StructType)
-    return pl.Schema({field.name: _dtype(field.type) for field in info.fields})
+    return info.fields
+
+
+@functools.cache
+def _schema(struct: type[msgspec.Struct]) -> pl.Schema:
+    """Return the polars schema of a record type; every column may be null."""
+    return pl.Schema({field.name: _dtype(field.type) for field in _fields(struct)})
 
 
 def _dtype(kind: inspect.Type) -> Any:
@@ -242,10 +269,8 @@ def _dtype(kind: inspect.Type) -> Any:
 
 
 def _rows(rows: Sequence[msgspec.Struct], struct: type[msgspec.Struct]) -> pl.DataFrame:
-    info = inspect.type_info(struct)
-    assert isinstance(info, inspect.StructType)
     columns: dict[str, list[Any]] = {}
-    for field in info.fields:
+    for field in _fields(struct):
         cells = list(map(attrgetter(field.name), rows))
         if isinstance(field.type, inspect.DictType | inspect.ListType):
             cells = [msgspec.json.encode(cell).decode() for cell in cells]
@@ -253,7 +278,7 @@ def _rows(rows: Sequence[msgspec.Struct], struct: type[msgspec.Struct]) -> pl.Da
     return pl.DataFrame(columns, schema=_schema(struct))
 
 
-def _launches(records: Sequence[LaunchRecord]) -> pl.DataFrame:
+def _launches(store: Store, records: Sequence[LaunchRecord]) -> pl.DataFrame:
     schema = pl.Schema(
         {
             "position": pl.Int64(),
@@ -265,26 +290,25 @@ def _launches(records: Sequence[LaunchRecord]) -> pl.DataFrame:
         }
     )
     blocks = nodes.blocks(records)
-    rows = [
-        pl.DataFrame(
-            {
-                "position": [record.position],
-                "node": [record.node],
-                "block": [blocks[record.id]],
-                "simulated": [is_simulated(record)],
-                "started_ns": [record.started_ns],
-                "ended_ns": [record.ended_ns],
-            },
-            schema=schema,
-        )
-        for record in records
-    ]
+    rows = []
+    for record in records:
+        cells = {
+            "position": [record.position],
+            "node": [record.node],
+            "block": [blocks[record.id]],
+            "simulated": [is_simulated(record)],
+            "started_ns": [record.started_ns],
+            "ended_ns": [record.ended_ns],
+        }
+        with _fitting(store.folder(record.id) / "launch.json", LaunchRecord):
+            rows.append(pl.DataFrame(cells, schema=schema))
     return _stack(records, rows, schema)
 
 
 def is_simulated(record: LaunchRecord) -> bool:
     """Say whether no real engine was run: ``environment.kind`` is ``simulated`` or ``fixture``."""
-    return record.environment.get("kind") in NOT_ENGINES
+    kind = record.environment.get("kind")
+    return isinstance(kind, str) and kind in NOT_ENGINES
 
 
 def stack_id(record: LaunchRecord) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=msgspec.Struct)
 MOST_BYTES = 1_000_000
+MOST_REREAD = 500_000
+"""Characters that are read again to find the lines of keys, beside three times the text."""
+MOST_PARTS = 64
+PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+PARTS = re.compile(rf"(?<![\w-])(?:{PART}){{{MOST_PARTS}}}", re.ASCII)
+"""A dotted key of so many parts that the parser would take minutes."""
 
 
 def read(path: Path, *, what: str, hint: str) -> str:
@@ -53,15 +61,18 @@ def parse(text: str, name: str, type_: type[S], rules: Iterable[Rule] = ()) -> S
         UsageError: not TOML.
         StudyError: it does not hold together; lists every problem by line and key.
     """
+    if PARTS.search(text):
+        raise UsageError(
+            f"{name}: has a key of more than {MOST_PARTS} parts", hint="Write tables: [name]."
+        )
     try:
-        document = tomllib.loads(text)
+        document = _with_days(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{name}: not TOML: {error}", hint="Correct that line.") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, or [[[[...
         raise UsageError(
             f"{name}: cannot be read as TOML: {error}", hint="Shorten that number or nesting."
         ) from error
-    document = _with_days(document)
     found = [problem for rule in rules for problem in rule(document)]
     told = {key for key, _ in found}
     found += [problem for problem in problems.find(document, type_) if problem[0] not in told]
@@ -74,9 +85,16 @@ def lines(text: str) -> dict[str, int]:
     """Return the line, from 1, at which each key path of a TOML text begins.
 
     A key begins on the line after which the text up to there first holds it; a value over several
-    lines, on the first of them.
+    lines, on the first of them. A text of which too much would have to be read again is one that
+    nobody wrote: lines of its later keys are left out.
     """
     found: dict[str, int] = {}
+    with contextlib.suppress(_TooMuchError):
+        _find_lines(text, found, _Reader(MOST_REREAD + 3 * len(text)))
+    return found
+
+
+def _find_lines(text: str, found: dict[str, int], reader: _Reader) -> None:
     counts: dict[str, int] = {}  # tables so far of each array of tables
     rows = [f"{row}\n" for row in text.split("\n")]
     begin = 0
@@ -84,18 +102,19 @@ def lines(text: str) -> dict[str, int]:
         # Table by table: what stands before one need not be read again for it.
         if end < len(rows) and not rows[end].lstrip().startswith("["):
             continue
-        if _toml(rows[begin:end]) is not None:  # else that row is within a value
-            for key, line in _lines_of_table(rows[begin:end], counts):
+        if reader.toml(rows[begin:end]) is not None:  # else that row is within a value
+            for key, line in _lines_of_table(rows[begin:end], counts, reader):
                 found.setdefault(key, begin + line)
             begin = end
-    return found
 
 
-def _lines_of_table(rows: list[str], counts: dict[str, int]) -> Iterator[tuple[str, int]]:
+def _lines_of_table(
+    rows: list[str], counts: dict[str, int], reader: _Reader
+) -> Iterator[tuple[str, int]]:
     """Yield the keys of one table and its ancestors, with their lines within it."""
     inner, prefix = rows, ""
     if rows[0].lstrip().startswith("["):
-        document, inner = _toml(rows[:1]) or {}, rows[1:]
+        document, inner = reader.toml(rows[:1]) or {}, rows[1:]
         while document:
             ((name, value),) = document.items()
             prefix = f"{prefix}.{name}" if prefix else name
@@ -109,17 +128,32 @@ def _lines_of_table(rows: list[str], counts: dict[str, int]) -> Iterator[tuple[s
     header = len(rows) - len(inner)
     whole = 0  # so many rows are TOML by themselves, and are not read again
     for count in range(1, len(inner) + 1):
-        table = _toml(inner[whole:count])
+        table = reader.toml(inner[whole:count])
         if table is not None:
             yield from ((key, header + whole + 1) for key in _paths(table, prefix))
             whole = count
 
 
-def _toml(rows: list[str]) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads("".join(rows))
-    except (ValueError, RecursionError):  # rows that are no TOML by themselves, whatever of them
-        return None
+class _TooMuchError(Exception):
+    """So much was read again that the text was made for it."""
+
+
+class _Reader:
+    """Reads rows of a text, so many characters in all."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def toml(self, rows: list[str]) -> dict[str, Any] | None:
+        """Return what rows say; None where they are no TOML by themselves, whatever of them."""
+        text = "".join(rows)
+        self.left -= len(text)
+        if self.left < 0:
+            raise _TooMuchError
+        try:
+            return tomllib.loads(text)
+        except (ValueError, RecursionError):
+            return None
 
 
 def _paths(value: object, key: str) -> Iterator[str]:

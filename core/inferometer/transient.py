@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inferometer.records import Failure, LaunchRecord
     from inferometer.store import Store
 
-PASSING = {"port_taken", "killed", "runtime_failed"}
+PASSING = {"port_in_use", "killed", "runtime_failed"}
 """Tried again at once: somebody took the port between our look and the engine's, somebody sent
 SIGKILL, the container's runtime did not answer. The kernel's killing for want of memory is not
 among them: it would do so again."""

@@ -258,6 +258,8 @@ class Watch:
     """
 
     def __init__(self, meters: Sequence[Opened]) -> None:
+        # msgspec learns a type at its first use, and in two threads at once that is a crash
+        msgspec.convert([], list[Condition])
         self._readers = [Reader(info, session) for info, session in meters if session is not None]
         self.readings: list[Reading] = []
         self.conditions: list[Condition] = []

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 from tokenizers import Tokenizer
 
-from inferometer.errors import MachineError, UsageError
+from inferometer.errors import MachineError, UsageError, words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,7 +158,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises bare Exception
         raise UsageError(
-            f"{path}: not a readable tokenizer.json: {error}",
+            f"{path}: not a readable tokenizer.json: {words(error)}",
             hint="Models need a Hugging Face tokenizer.json beside config.json.",
         ) from error
     tokenizer.no_truncation()

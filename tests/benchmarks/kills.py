@@ -4,7 +4,8 @@ Each start is a whole `inferometer run` of a study of one launch. The moment is 
 starts of three a time after the start of the engine's process, mostly while it loads; for the third
 a time after it was ready. After each there must be no process of the launch, its port free, nothing
 in the folder for temporary files, nothing new in /dev/shm that no living process has open, and no
-lock held.
+lock held. Where the supervisor and what relays for it are killed with us, this holds when the next
+run into the same directory starts its first engine; that run is then interrupted.
 
 Other engines on the machine come and go, too, and what they leave in /dev/shm cannot be told from
 ours. Beside them run it with a /dev/shm of its own (as root)::
@@ -37,8 +38,12 @@ from inferometer.errors import InferometerError
 from inferometer.ports import lease
 from inferometer.store import Store
 
-MODES = ("engine SIGKILL", "child SIGKILL", "runner SIGKILL", "runner SIGTERM", "runner SIGINT")
-"""Which process gets which signal, in turn. A child is any process below the engine's own."""
+MODES = (
+    *("engine SIGKILL", "child SIGKILL", "runner SIGKILL", "runner SIGTERM", "runner SIGINT"),
+    *("watchdog SIGKILL", "everything SIGKILL"),
+)
+"""Which process gets which signal, in turn. A child is any process below the engine's own; the last
+two are the runner and its supervisors, at once, and the engine's own process besides."""
 STUDY = written(
     "kills",
     protocol={"rounds": 1, "window_s": 4.0, "discard_s": 0.5},
@@ -47,6 +52,7 @@ STUDY = written(
     workloads=[SHORT | {"output_tokens": 16}],
     loads=[{"concurrency": 2}],
 )
+WITH_WATCHDOG = MODES[-2:]
 LIMIT_S = 900.0
 """A start or an end that takes longer is a failure."""
 SHM = Path("/dev/shm")
@@ -116,9 +122,15 @@ def begin() -> Start:
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     temporary = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))
     (folder / "study.toml").write_text(STUDY)
-    before = shared_memory()
-    with (folder / "log").open("wb") as log:
-        runner = subprocess.Popen(
+    start = Start(folder, temporary, ran(folder, temporary), shared_memory())
+    wait_for_engine(start)
+    return start
+
+
+def ran(folder: Path, temporary: Path) -> subprocess.Popen[bytes]:
+    """Start the program."""
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
             program("run", "study.toml", "--results", "results"),
             cwd=folder,
             env={**os.environ, "TMPDIR": str(temporary)},
@@ -127,14 +139,16 @@ def begin() -> Start:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    start = Start(folder, temporary, runner, before)
-    until = time.monotonic() + LIMIT_S
+
+
+def wait_for_engine(start: Start) -> None:
+    """Wait until the engine's process is there."""
+    runner, until = start.runner, time.monotonic() + LIMIT_S
     while start.engine is None and runner.poll() is None and time.monotonic() < until:
         start.look()
         time.sleep(0.02)
     if start.engine is None:
-        raise SystemExit(f"no engine was started; see {folder / 'log'}")
-    return start
+        raise SystemExit(f"no engine was started; see {start.folder / 'log'}")
 
 
 def wait_for_moment(start: Start, draw: random.Random, loading_s: float) -> tuple[float, bool]:
@@ -164,6 +178,16 @@ def kill(start: Start, mode: str, draw: random.Random) -> str:
     if who == "runner":
         start.runner.send_signal(number)
         return who
+    if who in ("watchdog", "everything"):
+        start.look()
+        doomed = [each for each in start.living() if supervises(_line(each))]
+        doomed += [psutil.Process(start.runner.pid)]
+        doomed += [start.engine] if who == "everything" else []
+        draw.shuffle(doomed)
+        for process in doomed:
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+        return f"{len(doomed)} processes"
     target = start.engine
     while who == "child":
         start.look()
@@ -175,6 +199,24 @@ def kill(start: Start, mode: str, draw: random.Random) -> str:
     line = " ".join(target.cmdline())
     target.send_signal(number)
     return "resource tracker" if "resource_tracker" in line else line.strip()[:24]
+
+
+def sweep(start: Start) -> None:
+    """Have the next run end what is left, and interrupt it when it has started its own engine."""
+    start.runner.wait()
+    again = Start(
+        start.folder, start.temporary, ran(start.folder, start.temporary), shared_memory()
+    )
+    wait_for_engine(again)
+    left_over = [process.pid for process in start.living()]
+    again.runner.send_signal(signal.SIGINT)
+    until = time.monotonic() + LIMIT_S
+    while (again.runner.poll() is None or again.living()) and time.monotonic() < until:
+        again.look()
+        time.sleep(0.05)
+    start.family |= again.family
+    if left_over:
+        raise SystemExit(f"{left_over} were there when the next engine began; see {start.folder}")
 
 
 def left(start: Start) -> dict[str, object]:
@@ -210,6 +252,8 @@ def one(number: int, seed: int, loading_s: float) -> bool:
         after_s, ready = wait_for_moment(start, draw, loading_s)
         hit = kill(start, mode, draw)
         killed = time.monotonic()
+        if mode in WITH_WATCHDOG:
+            sweep(start)
         while start.runner.poll() is None or start.living():
             start.look()
             if time.monotonic() - killed > LIMIT_S:
@@ -223,7 +267,7 @@ def one(number: int, seed: int, loading_s: float) -> bool:
                 process.kill()
     state = "serving" if ready else "loading"
     print(
-        f"{number:3}  {mode:15} ({hit}) after {after_s:5.1f} s, {state}; all ended {took_s:5.1f} s "
+        f"{number:3}  {mode:18} ({hit}) after {after_s:5.1f} s, {state}; all ended {took_s:5.1f} s "
         f"later, exit {start.runner.returncode}: {json.dumps(wrong) if wrong else 'nothing left'}",
         flush=True,
     )
@@ -231,6 +275,12 @@ def one(number: int, seed: int, loading_s: float) -> bool:
     if not wrong:
         shutil.rmtree(start.folder, ignore_errors=True)
     return not wrong
+
+
+def _line(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.Error):
+        return list(process.cmdline())
+    return []
 
 
 def supervises(line: list[str]) -> bool:
@@ -241,7 +291,7 @@ def supervises(line: list[str]) -> bool:
 def main() -> int:
     """Run the starts asked for."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--starts", type=int, default=30)
+    parser.add_argument("--starts", type=int, default=35)
     parser.add_argument("--first", type=int, default=1, help="number of the first start")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--loading-s", type=float, default=30.0, help="upper end of the draw")

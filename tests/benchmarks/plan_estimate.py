@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.conftest import _train
+from tests.conftest import trained
 from tests.programs import program
 from tests.studies import PRICE, SHORT, written
 
@@ -76,7 +76,7 @@ def main() -> int:
 def measured(folder: Path, rounds: int, window_s: float) -> Path:
     """Measure a study of the simulated engine; return its results."""
     tokenizer = folder / "tokenizer.json"
-    _train("bytes").save(str(tokenizer))
+    trained("bytes").save(str(tokenizer))
     write_model(folder / "dense", tokenizer.read_text())
     text = written(
         "estimate",

@@ -25,7 +25,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.conftest import _train
+from tests.conftest import trained
 from tests.rays import Rays
 from tests.studies import DECLARED, PRICE, Table, written
 
@@ -59,7 +59,7 @@ def study(folder: Path, launches: int) -> str:
     """Return a study of so many launches, as short as they can be."""
     folder.mkdir(exist_ok=True)
     tokenizer = folder / "tokenizer.json"
-    _train("bytes").save(str(tokenizer))
+    trained("bytes").save(str(tokenizer))
     write_model(folder / "dense", tokenizer.read_text())
     quick = {"window_s": WINDOW_S, "discard_s": 0.0, "probe": False, "idle_s": 0, "soak_s": 0}
     return written(

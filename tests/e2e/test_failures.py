@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -10,11 +12,14 @@ from tests.e2e.measuring import measure
 from tests.e2e.pipeline import SLOWER, second, text_of
 from tests.studies import DECLARED, oracle
 
+from inferometer import abandoned
 from inferometer import store as storing
 from inferometer import study as studies
 from inferometer.analyze import analyze
 from inferometer.cli.run import measure as run_command
 from inferometer.errors import IncompleteError, MachineError, StorageError, UsageError
+from inferometer.progress import Silent
+from inferometer.runner import run
 from inferometer.store import Store
 from inferometer.testing.engine import registry
 
@@ -161,3 +166,35 @@ def test_a_wrong_meter_option_is_refused_before_any_engine_starts(
     with pytest.raises(UsageError, match=r"options\.power_w must be a positive number"):
         measure(text, tmp_path / "r")
     assert not (tmp_path / "r").exists()
+
+
+class Killing(Silent):
+    """Kills the first engine as soon as it is loaded."""
+
+    killed = False
+
+    def stage(self, text: str) -> None:
+        super().stage(text)
+        if text.startswith("short") and not self.killed:
+            self.killed = True
+            (left,) = abandoned.find(lambda mark: mark.owner == os.getpid())
+            for process in left.processes:
+                if "supervise.py" not in process.line:
+                    os.kill(process.pid, signal.SIGKILL)
+
+
+def test_an_engine_that_somebody_killed_is_started_again_and_that_is_told(
+    model_files: Path, tmp_path: Path
+) -> None:
+    text, results = text_of(model_files, only="dense"), tmp_path / "r"
+    display = Killing()
+    outcome = run(studies.parse(text, "study.toml"), text, results, registry(), display)
+    assert (outcome.finished, outcome.failed) == (2, 0)
+    (attempt,) = Store(results).failures()
+    assert attempt.failure is not None
+    assert attempt.failure.reason == "killed"
+    assert "was killed (SIGKILL)" in attempt.failure.message
+    first, second = Store(results).launches()
+    assert [(each.reason, each.stage) for each in first.retried] == [("killed", "serve")]
+    assert second.retried == []
+    assert any("tried again" in said for _, said in display.said)

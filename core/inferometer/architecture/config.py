@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from inferometer.errors import UsageError
+from inferometer.errors import UsageError, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -229,4 +229,6 @@ def read_json(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:  # what is longer is cut off, so it will not decode
             return msgspec.json.decode(file.read(LARGEST_JSON), type=dict[str, Any])
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not readable as a JSON object: {error}", hint=hint) from error
+        raise UsageError(
+            f"{path}: not readable as a JSON object: {words(error)}", hint=hint
+        ) from error

@@ -57,14 +57,13 @@ def _ours(error: BaseException) -> InferometerError:
             return Interrupted("interrupted; what is finished is kept")
         case click.ClickException():
             return _mistyped(error)
-        case SystemExit(code=code):
-            hint = "It was an engine, a meter or another plugin: leave it out, tell its author."
-            return MachineError(
-                f"something called sys.exit({code!r}), and that is for us to do", hint=hint
-            )
         case MemoryError():
             hint = "Free memory, then run the same command again."
             return MachineError("not enough memory on this machine", hint=hint)
+        case SystemExit():
+            said = f"something called sys.exit({error.code!r}), which is for us to do"
+            hint = "It was an engine's adapter, a meter or another plugin: tell its author."
+            return MachineError(said, hint=hint)
     found = _of_machine(error) if isinstance(error, OSError) else None
     return found or _bug(error)
 

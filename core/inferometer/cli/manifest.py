@@ -99,4 +99,7 @@ def _inside(folder: Path, name: str) -> bool:
     if not pure.parts or pure.is_absolute() or ".." in pure.parts:
         return False
     way = [folder / part for part in (pure, *pure.parents) if part.parts]
-    return not any(path.is_symlink() for path in way) and (folder / name).is_file()
+    try:
+        return not any(path.is_symlink() for path in way) and (folder / name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False

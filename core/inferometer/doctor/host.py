@@ -9,11 +9,12 @@ import platform
 import re
 import struct
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from inferometer import provenance
+from inferometer import abandoned, provenance
 from inferometer.doctor.check import Probe, fail, gib, ok, skip, warn
 
 if TYPE_CHECKING:
@@ -186,6 +187,22 @@ def powercap(site: Site) -> Finding:
     return ok(f"{len(zones)} RAPL package zones, readable")
 
 
+def engines_left(site: Site) -> Finding:
+    """Look for engines of runs that were killed with their supervisors, and not started again."""
+    if site.root != Path("/"):
+        return skip("looked for on the machine itself")
+    found = [each for each in abandoned.find() if each.processes]
+    if not found:
+        return ok("none")
+    places = {each.note.results if each.note else "a directory not known here" for each in found}
+    pids = [str(process.pid) for each in found for process in each.processes]
+    return warn(
+        f"{len(found)} of runs that were killed, into {', '.join(sorted(places))}: "
+        f"processes {', '.join(pids)}",
+        "Run the same study into the same directory, which ends them, or end them with `kill`.",
+    )
+
+
 PROBES = (
     Probe("system", system),
     Probe("python", python),
@@ -194,6 +211,7 @@ PROBES = (
     Probe("load", busy),
     Probe("memory", memory),
     Probe("swap", swap),
+    Probe("engines-left", engines_left),
     Probe("clock", clock),
     Probe("time-service", time_service),
     Probe("rapl", powercap),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
-from inferometer.loadgen.http import Exchange
+from inferometer.loadgen.http import PACKET_OVERHEAD, Exchange
 from inferometer.loadgen.sse import Decoded, Decoding, error_text
 from inferometer.records import CHUNK, Phase, Request, RequestStatus
 
@@ -19,8 +19,6 @@ BYTES_PER_INPUT = 64
 BYTES_PER_OUTPUT = 16 << 10
 """Most bytes of an answer: so many, and for each token of prompt (its id, repeated) and answer (its
 event, with log-probabilities of alternatives). Engines are far below."""
-PACKET_OVERHEAD = 130
-"""Bytes that Python needs beside the content of one kept packet."""
 ALL = 1 << 62
 
 

@@ -100,7 +100,7 @@ async def enter(end: socket.socket, token: bytes, run: bytes, address: str) -> t
             return await _enter(end, token, run)
     except StrangerError:
         words = "refused us: it was started with another token, or is no load host"
-    except (OSError, TimeoutError, EOFError, msgspec.MsgspecError) as error:
+    except (OSError, EOFError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         words = f"did not answer as a load host does: {str(error) or type(error).__name__}"
     raise LoadHostError(
         f"load host {address} {words}",

@@ -26,6 +26,8 @@ OURS = (errno.EMFILE, errno.ENFILE)
 CONNECT_TIMEOUT_S = 10.0
 MOST_HEAD = 256 << 10
 """Bytes of a status line and headers."""
+PACKET_OVERHEAD = 130
+"""Bytes that Python needs beside the content of one kept packet."""
 MOST_BYTES = 8 << 20
 """Of an answer to a request that says nothing of its length; see :attr:`Exchange.most_bytes`."""
 
@@ -211,6 +213,7 @@ class Connection(asyncio.Protocol):
         """Keep a piece of the body with the stamp of the packet that brought it."""
         if self._exchange is not None:
             self._exchange.packets.append((self._now, body))
+            self._left -= PACKET_OVERHEAD
 
     def on_message_complete(self) -> None:
         """End the exchange; close when the server said that it will."""

@@ -7,6 +7,7 @@ and a token may have no text.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 0xFFFF
 """Tokens one event record can hold (``records.CHUNK``)."""
+MOST_EVENT = 8 << 20
+"""Bytes of one event that is read: the ids of a prompt of a million tokens."""
+PLAIN, MOST_VALUES = 1 << 16, 10_000
+"""Above so many bytes an event with so many objects and lists is hostile: as values they take
+thirty times the memory."""
+MOST_WORDS = 20_000
+"""Characters that are kept of a text which is none of the generated content: ten times what is
+stored of it, so that no half of a secret is at its end when secrets are hidden."""
 MOST_TOKENS = 2**31
 """More than any request has: a count beyond is a slip of the engine's, such as an unsigned -1."""
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -133,17 +142,23 @@ class Decoding:
 
 def _lines(packets: Iterable[tuple[int, bytes]], *, whole: bool) -> Iterator[tuple[int, bytes]]:
     """Yield each line with the stamp of the packet in which its end arrived."""
-    rest = b""
+    begun: list[bytes] = []  # parts of a line without its end: joined once, however many they are
     t_ns = 0
     for t_ns, part in packets:
-        if not rest and part.find(b"\n") == len(part) - 2 and part[-1:] == b"\n":
+        end = part.find(b"\n")
+        if end < 0:
+            begun.append(part)
+            continue
+        if not begun and end == len(part) - 2 and part[-1:] == b"\n":
             yield t_ns, part[:-2]  # one event and its blank line: what a token mostly is
             continue
-        *lines, rest = (rest + part).split(b"\n")
+        first, *lines = part.split(b"\n")
+        lines.insert(0, b"".join([*begun, first]))
+        begun = [lines.pop()]
         for line in lines:
             if line:
                 yield t_ns, line
-    if rest and whole:
+    if whole and (rest := b"".join(begun)):
         yield t_ns, rest
 
 
@@ -161,6 +176,9 @@ class _Reader:
 
     def take(self, t_ns: int, data: bytes) -> None:
         """Read one ``data:`` payload."""
+        if len(data) > PLAIN and _is_hostile(data):
+            self._fail(f"unreadable event: {len(data):,} bytes, as no engine sends: {data[:200]!r}")
+            return
         try:
             chunk = _chunks.decode(data)
         except UNREADABLE as error:
@@ -210,7 +228,7 @@ class _Reader:
             elif delta is not None and delta.tool_calls:
                 content = True
             if choice.finish_reason is not None:
-                self.out.finish_reason = choice.finish_reason
+                self.out.finish_reason = choice.finish_reason[:MOST_WORDS]
                 self.out.ended = final = True
         return tokens, content, final
 
@@ -255,7 +273,7 @@ class _Reader:
 
     def _fail(self, text: str) -> None:
         if self.out.error is None:
-            self.out.error = text
+            self.out.error = text[:MOST_WORDS]
 
     def close(self, *, whole: bool) -> None:
         """Check what can only be checked at the end."""
@@ -280,11 +298,15 @@ class _Reader:
 
 def error_text(status: int | None, body: bytes) -> str:
     """Return one line about a refused request: the engine's own words, in either error shape."""
-    try:
-        words = _message(_chunks.decode(body), body)
-    except UNREADABLE:
-        words = body[:300].decode("utf-8", "replace")
+    words = body[:300].decode("utf-8", "replace")
+    with suppress(*UNREADABLE):
+        if not _is_hostile(body):
+            words = _message(_chunks.decode(body), body)[:MOST_WORDS]
     return f"HTTP {status}: {' '.join(words.split())}" if words else f"HTTP {status}"
+
+
+def _is_hostile(data: bytes) -> bool:
+    return len(data) > MOST_EVENT or data.count(b"{") + data.count(b"[") > MOST_VALUES
 
 
 def _message(chunk: _Chunk, data: bytes) -> str:

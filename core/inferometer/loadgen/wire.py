@@ -124,14 +124,21 @@ def packed(message: ToWorker | FromWorker) -> bytes:
 
 def to_worker(data: bytes) -> ToWorker:
     """Return what a conductor said. Raises ``msgspec.MsgspecError``."""
-    said: ToWorker = _TO.decode(data)
+    said: ToWorker = _read(_TO, data)
     return said
 
 
 def from_worker(data: bytes) -> FromWorker:
     """Return what a worker said. Raises ``msgspec.MsgspecError``."""
-    said: FromWorker = _FROM.decode(data)
+    said: FromWorker = _read(_FROM, data)
     return said
+
+
+def _read(decoder: msgspec.msgpack.Decoder[Any], data: bytes | msgspec.Raw) -> Any:
+    try:
+        return decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(f"no message: {error}") from error
 
 
 def done(name: Phase, result: object) -> Done:
@@ -141,7 +148,7 @@ def done(name: Phase, result: object) -> Done:
 
 def result(message: Done) -> Any:
     """Return the result in a message. Raises ``msgspec.MsgspecError``."""
-    return msgspec.msgpack.decode(message.result, type=RESULTS.get(message.name))
+    return _read(msgspec.msgpack.Decoder(RESULTS.get(message.name)), message.result)
 
 
 def failed(error: InferometerError) -> Failed:

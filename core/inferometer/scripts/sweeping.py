@@ -97,6 +97,7 @@ class SharedMemory:
     def __init__(self, note: Note, folder: str = SHARED_MEMORY) -> None:
         self.note, self.folder = note, folder
         self.seen = self.listed()
+        note.add(before=sorted(self.seen))
         self.ours: set[tuple[str, int]] = set()
 
     def listed(self) -> set[tuple[str, int]]:
@@ -109,12 +110,15 @@ class SharedMemory:
                         found.add((entry.name, entry.inode()))
         return found
 
-    def look(self) -> None:
-        """Note what has appeared since the last look and is open in a process below us."""
+    def look(self, family: Callable[[], Sequence[int]] | None = None) -> None:
+        """Note what has appeared since the last look and is open in a process of ``family()``.
+
+        Without it, in one below us.
+        """
         new = self.listed() - self.seen
         if new:
             self.seen |= new
-            below = descendants(os.getpid())
+            below = descendants(os.getpid()) if family is None else family()
             held = {inode for pid in below for inode in open_inodes(pid, self.folder)}
             ours = {(name, inode) for name, inode in new if inode in held}
             self.ours |= ours

@@ -280,7 +280,7 @@ def _end(status: int) -> None:
 def _make_noise(kind: str) -> None:
     """Write to the log what nobody should print, or keep, as it comes."""
     if kind == "control":
-        words = "\x1b]0;gone\x07\x1b[2J\x1b[31mRuntimeError: \x1b[5mout of\r cache\x1b[0m\x00\n"
+        words = "\x1b]0;gone\x07\n\x1b[2J\x1b[31mRuntimeError: \x1b[5mout of cache\x1b[0m\x00\n"
         print(words, file=sys.stderr, flush=True)  # noqa: T201 -- the log is what this is about
     line = b"INFO 11-01 step of no interest".ljust(99) + b"\n"
     block = (line if kind == "flood" else line.replace(b"\n", b" ")) * 10_000

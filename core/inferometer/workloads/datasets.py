@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from inferometer.errors import UsageError
+from inferometer.errors import UsageError, words
 from inferometer.workloads import reading
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def sharegpt(path: Path, count: Callable[[str], int], rules: Rules = Rules()) ->
     try:
         entries = msgspec.json.decode(reading.content(path), type=list[_Entry])
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: no ShareGPT file: {error}", hint=_HINT) from error
+        raise UsageError(f"{path}: no ShareGPT file: {words(error)}", hint=_HINT) from error
     found: list[Pair] = []
     longest = 16 * rules.most_total
     for question, answer in _exchanges(entries):
@@ -174,7 +174,7 @@ def _pair(path: Path, number: int, text: str, heading: bool) -> Pair | None:
         try:
             line = msgspec.json.decode(text, type=_Line)
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise UsageError(f"{place}: {error}", hint=_HINT) from error
+            raise UsageError(f"{place}: {words(error)}", hint=_HINT) from error
         return _checked(line.input_tokens, line.output_tokens, place)
     cells = text.split(",")
     if heading and not any(any(map(str.isdigit, cell)) for cell in cells):

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from inferometer.errors import UsageError
+from inferometer.errors import UsageError, words
 from inferometer.workloads import reading
 
 if TYPE_CHECKING:
@@ -221,14 +221,14 @@ def _cells(path: Path, number: int, text: str) -> list[str]:
     try:
         return [cell.strip() for cell in next(csv.reader([text], strict=True), [])]
     except csv.Error as error:
-        raise UsageError(f"{path}, line {number}: not CSV: {error}", hint=_HINT) from error
+        raise UsageError(f"{path}, line {number}: not CSV: {words(error)}", hint=_HINT) from error
 
 
 def _decode(path: Path, number: int, text: str, type_: type[T]) -> T:
     try:
         return msgspec.json.decode(text, type=type_)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise UsageError(f"{path}, line {number}: {error}", hint=_HINT) from error
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise UsageError(f"{path}, line {number}: {words(error)}", hint=_HINT) from error
 
 
 def _seconds(text: str, place: str) -> float:

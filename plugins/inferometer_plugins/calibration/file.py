@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from inferometer.comparison import Kind
-from inferometer.errors import InconclusiveError, StorageError, UsageError
+from inferometer.errors import InconclusiveError, StorageError, UsageError, words
 from inferometer_plugins.simulator.laws import Roofline
 from inferometer_plugins.simulator.model import Params
 
@@ -205,7 +205,7 @@ def read(path: Path) -> Calibration:
     try:
         found = msgspec.json.decode(content, type=Calibration)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: no calibration file: {error}", hint=MAKE) from error
+        raise UsageError(f"{path}: no calibration file: {words(error)}", hint=MAKE) from error
     problem = next(_problems(found), None)
     if problem:
         raise UsageError(f"{path}: {problem}", hint=MAKE)

@@ -144,11 +144,14 @@ def stamp(text: str, layout: Layout) -> int:
 
 def _exact(text: str) -> int | float:
     """Keep all digits: a float cannot hold nanoseconds since 1970."""
-    return int(text) if re.fullmatch(r"\d+", text) else float(text)
+    return int(text) if re.fullmatch(r"\d{1,30}", text) else float(text)
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error as error:
+        raise Unreadable("failed", f"{line[:80]!r} is no line of CSV: {error}") from error
 
 
 def _bracketed(name: str) -> str:

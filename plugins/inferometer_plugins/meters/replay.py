@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from inferometer.errors import UsageError
+from inferometer.errors import UsageError, words
 from inferometer.records import Condition, Device, MeterInfo, Reading
 from inferometer_plugins.meters.options import choice, flag, text
 from inferometer_plugins.meters.sensing import INSTRUMENTS, clean, described, update_ms
@@ -107,7 +107,7 @@ class Replay:
         rows = [row for row in rows if wanted in {None, row.meter}]
         meters = sorted({row.meter for row in rows})
         if len(meters) != 1 or len({row.unit for row in rows}) != 1:
-            listed = ", ".join(meters) or "none"
+            listed = clean(", ".join(meters)) or "none"
             raise UsageError(
                 f"meter {self.name!r}: {path} must hold readings of one meter, found: {listed}",
                 hint="Write `options = { meter = ... }` under [[meters]] in the study.",
@@ -137,9 +137,9 @@ def _decoded(path: Path, kind: type[_Row]) -> list[_Row]:
     lines = [line for line in path.read_bytes().splitlines() if line.strip()]
     try:
         return [msgspec.json.decode(line, type=kind) for line in lines]
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"meter 'replay': {path} has a line that is no {kind.__name__.lower()}: {error}",
+            f"meter 'replay': {path} has a line that is no {kind.__name__.lower()}: {words(error)}",
             hint="Take the file of that name out of a results directory's launch.",
         ) from error
 

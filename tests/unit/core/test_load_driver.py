@@ -396,3 +396,24 @@ def test_what_arrives_after_the_end_of_the_window_is_forgotten() -> None:
     exchange.outcome, exchange.end_ns = "complete", 35
     call.cut(30)  # ended since
     assert (exchange.outcome, exchange.end_ns) == ("open", 0)
+
+
+@pytest.mark.parametrize("warmup", [None, 0])
+@pytest.mark.parametrize("fault", ["silent", "stall"])
+def test_a_server_from_which_nothing_comes_any_more_has_stalled(
+    fault: str, warmup: int | None
+) -> None:
+    """Before the first byte and in mid-stream, in the warm-up and in the window."""
+    options = Options(fault=fault, stall_s=600.0)  # type: ignore[arg-type]
+    plan = LoadPlan(concurrency=2, warmup_requests=warmup, window_s=600.0, stall_s=0.5)
+    with Oracle(options) as oracle, pytest.raises(LaunchError, match="nothing arrived") as raised:
+        drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert (raised.value.reason, raised.value.stage) == ("stalled", "serve")
+    assert "stall_timeout_s" in raised.value.hint
+
+
+def test_a_stall_is_told_by_workers_too() -> None:
+    plan = LoadPlan(concurrency=4, window_s=600.0, stall_s=0.5, workers=2)
+    with Oracle(Options(fault="silent")) as oracle, pytest.raises(LaunchError) as raised:
+        drive(Target("127.0.0.1", oracle.port), source, plan)
+    assert raised.value.reason == "stalled"
