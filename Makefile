@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -71,6 +71,15 @@ kills: install
 fuzz: install
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run
+
+# Before a release, with a network: known holes in what we need, and in the engines' locks.
+release-check: lint
+	$(BIN)/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pytest tests/packaging
+	$(BIN)/pip-audit --local --skip-editable
+	@for lock in engines/inferometer_engines/requirements/*-cuda.txt; do \
+	  echo "== $$lock"; $(BIN)/pip-audit --disable-pip --require-hashes -r $$lock || true; \
+	done
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

@@ -25,9 +25,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import platformdirs
 
@@ -35,7 +35,7 @@ from inferometer.containers import image as images
 from inferometer.containers.running import PYTHON
 from inferometer.engine import Platform, Unsupported
 from inferometer.errors import EnvironmentBuildError, UsageError
-from inferometer.installing import PipOutput, cache_errors, clean_variables, held, run_logged
+from inferometer.installing import cache_errors, clean_variables, held, install
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +74,8 @@ class Environment:
     version: str
     image: Image | None = None
     address: Address | None = None
+    lock: str = ""
+    """The requirements that it was installed from; empty where we did not install it."""
 
     @property
     def ours(self) -> bool:
@@ -92,7 +94,17 @@ class Environment:
             "sha256": self.sha256,
             "python": str(self.python),
             "distributions": dict(self.distributions),
+            **({"lock_sha256": hashed(self.lock)} if self.lock else {}),
         }
+
+    def locks(self) -> dict[str, str]:
+        """Return what results keep of its requirements: a file, named by its hash."""
+        return {f"{hashed(self.lock)}.txt": self.lock} if self.lock else {}
+
+
+def hashed(text: str) -> str:
+    """Return the SHA-256 (hex) of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def cache_root() -> Path:
@@ -121,7 +133,8 @@ def current_platform(accelerator_: Accelerator | None = None) -> Platform:
 
 def key(requirements: Requirements, platform: Platform) -> str:
     """Return the hash (hex) that names an environment's folder: what it holds, and for what."""
-    lines = (line.split("#")[0].strip() for line in requirements.lock.splitlines())
+    rows = (line.split("#")[0] for line in requirements.lock.splitlines())
+    lines = (row.partition(" --hash=")[0].strip() for row in rows)  # they change nothing in it
     pins = [line for line in lines if line]
     content = [pins, requirements.distribution, str(platform)]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -169,7 +182,8 @@ def prepare(
                 found = _build(home, requirements, python, progress)
             if keep:
                 _use(home)
-    return found
+            lock = (home / "lock.txt").read_text(encoding="utf-8")
+    return replace(found, lock=lock)
 
 
 def existing(python: Path, distribution: str) -> Environment:
@@ -334,7 +348,7 @@ def _build(
     try:
         (home / "lock.txt").write_text(requirements.lock, encoding="utf-8")
         with (home / "build.log").open("w", encoding="utf-8") as log:
-            _install(venv, home, requirements, log, progress, python=python)
+            install(venv, home, requirements, log, progress, python=python)
         found = _environment(venv / "bin" / "python", "venv", requirements.distribution)
         _mark(home, {"venv": venv.name, "sha256": found.sha256, "version": found.version})
     except (LookupError, ValueError, subprocess.TimeoutExpired) as error:
@@ -356,38 +370,3 @@ def _mark(home: Path, content: object) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(home / "complete.json")
-
-
-def _install(
-    venv: Path,
-    home: Path,
-    requirements: Requirements,
-    log: IO[str],
-    progress: Callable[[str], None],
-    *,
-    python: Path,
-) -> None:
-    """Create the venv and install the lock; ask the optional index only for what is missing."""
-    name = requirements.distribution
-    progress(f"{name}: creating an environment in {venv}")
-    output = PipOutput(name, requirements.lock, progress)
-    if run_logged([python, "-m", "venv", venv], log=log, line=output):
-        raise output.error(EnvironmentBuildError, home / "build.log")
-    pip: list[str | Path] = [
-        venv / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--only-binary=:all:",
-    ]
-    pip += ["--progress-bar=off", "-r", home / "lock.txt"]
-    output = PipOutput(name, requirements.lock, progress)
-    status = run_logged(pip, log=log, line=output)
-    if status and output.missing and requirements.optional_index:
-        progress(f"{name}: {output.missing} is not on the usual indexes; asking the optional one")
-        pip += ["--extra-index-url", requirements.optional_index]
-        output = PipOutput(name, requirements.lock, progress)
-        status = run_logged(pip, log=log, line=output)
-    if status:
-        raise output.error(EnvironmentBuildError, home / "build.log")

@@ -18,10 +18,13 @@ from typing import IO, TYPE_CHECKING
 
 import filelock
 
+from inferometer.errors import EnvironmentBuildError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from inferometer.engine import Requirements
     from inferometer.errors import MachineError
 
 DROPPED = re.compile(
@@ -101,6 +104,58 @@ def run_logged(
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
+
+
+def install(
+    venv: Path,
+    home: Path,
+    requirements: Requirements,
+    log: IO[str],
+    progress: Callable[[str], None],
+    *,
+    python: Path,
+) -> None:
+    """Create the venv and install the lock; ask the optional index only for what is missing.
+
+    Pins with hashes are installed with ``--require-hashes``, on their own: one without any would
+    have pip refuse them all.
+
+    Raises:
+        EnvironmentBuildError: it could not be installed; names log and remedy.
+    """
+    name = requirements.distribution
+    progress(f"{name}: creating an environment in {venv}")
+    output = PipOutput(name, requirements.lock, progress)
+    if run_logged([python, "-m", "venv", venv], log=log, line=output):
+        raise output.error(EnvironmentBuildError, home / "build.log")
+    command: list[str | Path] = [venv / "bin" / "python", "-m", "pip", "install", "--no-deps"]
+    command += ["--only-binary=:all:", "--progress-bar=off"]
+    for options, pins in parted(requirements.lock):
+        file = home / "part.txt"
+        file.write_text(pins, encoding="utf-8")
+        pip: list[str | Path] = [*command, *options, "-r", file]
+        output = PipOutput(name, pins, progress)
+        status = run_logged(pip, log=log, line=output)
+        if status and output.missing and requirements.optional_index:
+            progress(
+                f"{name}: {output.missing} is not on the usual indexes; asking the optional one"
+            )
+            pip += ["--extra-index-url", requirements.optional_index]
+            output = PipOutput(name, pins, progress)
+            status = run_logged(pip, log=log, line=output)
+        file.unlink()
+        if status:
+            raise output.error(EnvironmentBuildError, home / "build.log")
+
+
+def parted(lock: str) -> list[tuple[list[str], str]]:
+    """Return pip's options and the pins of each part of a lock: those without hashes first."""
+    lines = [line for line in lock.replace("\\\n", " ").splitlines() if line.split("#")[0].strip()]
+    always = [line for line in lines if line.startswith("-")]
+    hashed = [line for line in lines if "--hash=" in line]
+    bare = [line for line in lines if line not in {*always, *hashed}]
+    parts = [(list[str](), bare), (["--require-hashes"], hashed)]
+    return [(each, "\n".join([*always, *pins, ""])) for each, pins in parts if pins]
 
 
 class PipOutput:

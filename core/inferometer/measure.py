@@ -210,6 +210,7 @@ class Bench:
             command = stack.engine.command(context)
             shown = stack.engine.command(recipe.shown_context(port, group, self.place.node))
         self.results.put_files(recipe.files, command.files)
+        self.results.put_files(self.results.root / "environments", stack.usable().locks())
         seen.port = port
         seen.command = redact.argv(recipe.shown(shown))
         seen.variables = redact.tree(dict(command.env))

@@ -16,6 +16,7 @@ Layout::
       looks.jsonl           one Look a line, of a sequential study
       priors.jsonl          one Prior a line, where it names earlier studies
       imported/<id>.json    one Imported: what another tool measured
+      environments/<sha256>.txt         requirements of an environment, as it was installed
       configurations/<stack>-<model>/   files an engine is started with, made by its adapter
       launches/<id>/        one whole launch; renamed into place when everything in it is on disk
         launch.json         LaunchRecord
@@ -37,9 +38,8 @@ Layout::
         earlier/<k>/        a search in which no trial succeeded, before it was made again
       partial/<id>/         the launch in flight; lost, and only it, if the process is killed
 
-A launch is finished when ``launches/<id>/launch.json`` exists. Everything here is standard
-library and msgspec: the analysing half reads it through :mod:`inferometer.tables`. A directory of
-a newer format is refused by whoever reads it.
+A launch is finished when ``launches/<id>/launch.json`` exists. A directory of a newer format is
+refused by whoever reads it.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class Store:
     def _drop_leftovers(self) -> None:
         for partial in (self.root / "partial", *self.root.glob("tuning/*/*/partial")):
             shutil.rmtree(partial, ignore_errors=True)
-        for pattern in ("", "imported/", "configurations/*/", "tuning/*/*/"):
+        for pattern in ("", "imported/", "environments/", "configurations/*/", "tuning/*/*/"):
             for path in self.root.glob(f"{pattern}.*.tmp"):
                 if is_temporary(path.name):
                     path.unlink(missing_ok=True)
@@ -231,7 +231,8 @@ class Store:
             self._chain.enter_launches()
             if (self.root / sums.GROWS).is_file():
                 sync(self.root / sums.GROWS)
-            for path in [*sorted(self.root.glob("configurations/*/*")), self.root / sums.GROWS]:
+            made = [*self.root.glob("configurations/*/*"), *self.root.glob("environments/*")]
+            for path in [*sorted(made), self.root / sums.GROWS]:
                 self._chain.enter_file(path.relative_to(self.root).as_posix())
 
     def _chained(self) -> sums.Chain | None:

@@ -2,6 +2,7 @@
 
     python -m pip install 'pip>=26'      # an older one fetches gigabytes to read metadata
     python -m tests.locks.lock vllm      # or sglang; writes the file beside the adapter
+    python -m tests.locks.lock hashes    # of the pins of vLLM's CPU build, which nothing resolves
 
 Run it on Linux x86-64 with Python 3.11. Nothing is installed. Three steps, any of which can fail:
 pip resolves what the engine asks for; every requirement of every pin is held against the set, as
@@ -25,7 +26,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 INDEX = "https://pypi.org/simple"
 FOLDER = Path(__file__).parents[2] / "engines" / "inferometer_engines" / "requirements"
@@ -38,7 +39,7 @@ PLATFORMS = (
 
 HEADER = """\
 # {title} for CUDA on Linux x86-64 (glibc 2.{glibc}), Python {first} to {last}: every distribution.
-# Installed without dependency resolution: pip install --no-deps -r THIS-FILE
+# Installed without dependency resolution: pip install --no-deps --require-hashes -r THIS-FILE
 #
 # Resolved on {day} from PyPI's metadata by tests/locks/lock.py, which renews it. Verified then:
 # the pins satisfy every requirement of every one of them on each of these Pythons, as `pip check`
@@ -138,14 +139,24 @@ def problems(metadata: Mapping[str, dict[str, Any]], roots: Sequence[str], pytho
     return found
 
 
-def wheels(pins: Sequence[str], python: str) -> dict[str, dict[str, Any]]:
-    """Return the metadata of every pin's wheel for this Python; pip fails if one has none."""
+def wheels(pins: Sequence[str], python: str) -> list[dict[str, Any]]:
+    """Return what pip says of every pin's wheel for this Python; it fails if one has none."""
     line = ["--no-deps", "--python-version", python, "--implementation", "cp"]
     line += [part for name in PLATFORMS for part in ("--platform", name)]
     with tempfile.TemporaryDirectory() as folder:
-        report = pip(*line, "--target", folder, *pins)
+        items: list[dict[str, Any]] = pip(*line, "--target", folder, *pins)["install"]
+        return items
+
+
+def hashes(items: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return the options that name the wheels which pip found, by distribution."""
+    found: dict[str, set[str]] = {}
+    for item in items:
+        digest = item["download_info"]["archive_info"]["hashes"]["sha256"]
+        found.setdefault(canonicalize_name(item["metadata"]["name"]), set()).add(digest)
     return {
-        canonicalize_name(item["metadata"]["name"]): item["metadata"] for item in report["install"]
+        name: "".join(f" --hash=sha256:{digest}" for digest in sorted(each))
+        for name, each in found.items()
     }
 
 
@@ -158,8 +169,12 @@ def made(lock: Lock) -> str:
     }
     pins = {name: f"{each['name']}=={each['version']}" for name, each in found.items()}
     wrong: set[str] = set()
+    there = []
     for python in lock.pythons:
-        wrong |= problems(wheels(list(pins.values()), python), roots, python)
+        items = wheels(list(pins.values()), python)
+        there += items
+        metadata = {str(canonicalize_name(m["name"])): m for m in (it["metadata"] for it in items)}
+        wrong |= problems(metadata, roots, python)
     if wrong:
         sys.exit("\n".join(sorted(wrong)))
     markers = {
@@ -176,11 +191,29 @@ def made(lock: Lock) -> str:
         day=datetime.now(UTC).date(),
         notes=lock.notes,
     )
-    return head + "".join(f"{pins[name]}{markers.get(name, '')}\n" for name in order)
+    sums = hashes(there)
+    return head + "".join(f"{pins[name]}{markers.get(name, '')}{sums[name]}\n" for name in order)
+
+
+def summed(text: str, pythons: Sequence[str]) -> str:
+    """Return a lock with the hashes of its pins anew, but of builds that other indexes have."""
+    lines = [line.partition(" --hash=")[0] for line in text.splitlines()]
+    pins = [line for line in lines if line and not line.startswith("#") and "+" not in line]
+    bare = [line.partition(";")[0].strip() for line in pins]
+    sums = hashes(item for python in pythons for item in wheels(bare, python))
+    return "".join(
+        f"{line}{sums[canonicalize_name(Requirement(line).name)] if line in pins else ''}\n"
+        for line in lines
+    )
 
 
 def main(name: str) -> None:
     """Write one lock."""
+    if name == "hashes":
+        path = FOLDER / "vllm-linux-x86_64-cpu.txt"
+        text = summed(path.read_text(encoding="utf-8"), LOCKS["vllm"].pythons)
+        path.write_text(text, encoding="utf-8")
+        return
     text = made(LOCKS[name])
     (FOLDER / f"{name}-linux-x86_64-cuda.txt").write_text(text, encoding="utf-8")
 

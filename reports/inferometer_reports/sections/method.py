@@ -22,7 +22,7 @@ from inferometer_reports.blocks import (
     tabled,
 )
 from inferometer_reports.escape import line
-from inferometer_reports.sections import again, nodes, noise
+from inferometer_reports.sections import again, foreign, nodes, noise
 from inferometer_reports.view import ARCHITECTURE_TITLES, ARCHITECTURE_WORDS, leaders, unit_name
 
 if TYPE_CHECKING:
@@ -257,8 +257,8 @@ def _scalar(part: object) -> str:
 
 def method(view: View) -> list[Block]:
     """Return what could be seen, the definitions and the models."""
-    blocks: list[Block] = [Heading(2, tr("Method")), *again.section(view), *nodes.section(view)]
-    blocks += noise.section(view)
+    blocks: list[Block] = [Heading(2, tr("Method")), *foreign.section(view), *again.section(view)]
+    blocks += [*nodes.section(view), *noise.section(view)]
     rows = [
         [
             line(tr(metric.title)),

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from inferometer import environment
 from inferometer.engine import Platform, Requirements
 from inferometer.environment import Environment, current_platform, existing, key, prepare
 from inferometer.errors import EnvironmentBuildError, MachineError, UsageError
-from inferometer.installing import PipOutput, cache_errors, clean_variables, run_logged
+from inferometer.installing import PipOutput, cache_errors, clean_variables, parted, run_logged
 
 pytestmark = pytest.mark.waiting  # for pip
 
@@ -306,3 +307,35 @@ def test_an_interrupted_tool_is_killed_with_its_children(tmp_path: Path) -> None
             break
         gone.wait(0.05)
     assert gone.is_set()
+
+
+def test_what_is_not_the_wheel_that_was_locked_is_not_installed(
+    wheels: Path, tmp_path: Path
+) -> None:
+    (wheel,) = wheels.glob("*.whl")
+    right = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    pins = lock_of(wheels, "tiny-engine==1.5")
+
+    def asked(digest: str) -> Requirements:
+        lock = pins.replace("==1.5", f"==1.5 --hash=sha256:{digest}")
+        return Requirements(lock=lock, distribution="tiny-engine")
+
+    with pytest.raises(EnvironmentBuildError, match="DO NOT MATCH THE HASHES"):
+        prepare(asked("0" * 64), CPU, tmp_path / "wrong", lambda _: None)
+    built = prepare(asked(right), CPU, tmp_path / "right", lambda _: None)
+    record = built.record()
+    assert built.locks() == {f"{record['lock_sha256']}.txt": asked(right).lock}
+    assert hashlib.sha256(built.lock.encode()).hexdigest() == record["lock_sha256"]
+
+
+def test_pins_without_hashes_do_not_keep_the_others_from_being_checked() -> None:
+    lock = (
+        "# head\ntorch==2+cpu\na==1 --hash=sha256:12\nb==2 ; python_version > '3' --hash=sha256:3\n"
+    )
+    assert parted(lock) == [
+        ([], "torch==2+cpu\n"),
+        (
+            ["--require-hashes"],
+            "a==1 --hash=sha256:12\nb==2 ; python_version > '3' --hash=sha256:3\n",
+        ),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,7 @@ CUDA: dict[str, Engine] = {"vllm": Vllm(), "sglang": Sglang()}
 
 
 def pins(text: str) -> list[Requirement]:
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.partition(" --hash=")[0].strip() for line in text.splitlines())
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
 
 
@@ -37,6 +38,20 @@ def test_every_line_is_one_pin_of_one_distribution(path: Path) -> None:
     assert not any("*" in str(pin.specifier) or pin.url or pin.extras for pin in found)
     assert found[0].name == "torch"
     assert text.startswith("# ")
+
+
+UNHASHED = {"torch==2.13.0+cpu"}
+"""Its hashes are on its project's own index, which says that of no other index's build."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_pin_has_the_hashes_of_its_wheels(path: Path) -> None:
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
+    bare = {line for line in lines if " --hash=" not in line}
+    assert bare == (UNHASHED if path.stem.endswith("-cpu") else set())
+    found = [part for line in lines for part in line.split()[1:] if part.startswith("--hash=")]
+    assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", part) for part in found)
+    assert len(set(found)) == len(found)
 
 
 @pytest.mark.parametrize(
