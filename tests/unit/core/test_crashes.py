@@ -87,7 +87,8 @@ def run(root: Path, plan: Plan = PLAN) -> Iterator[tuple[str, Any]]:
             results.put_priors([PRIOR])
         yield "priors", [PRIOR]
         with Journal(results, Silent()) as journal:
-            results.put_host({"cores": 2})
+            for cores in (1, 2):
+                results.put_host({"cores": cores})
             yield "host", {"cores": 2}
             yield from search(results.search("a", "m"))
             results.put_files(root / "configurations" / "a-m", {"c.json": "{}"})
