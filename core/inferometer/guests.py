@@ -83,7 +83,7 @@ def hearing(said: list[str]) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            if signal.getsignal(number) is not handler:
+            if handler is not None and signal.getsignal(number) is not handler:
                 signal.signal(number, handler)
                 said.append(f"took {number.name} from us: taken back")
 

@@ -137,13 +137,13 @@ LOADING = (
         expected=_lost("load: failed", "before it was ready: RuntimeError: out of cache"),
     ),
     Fault(
-        name="16 MB of log",
-        what="160,000 lines; then it dies",
+        name="10 MB of log",
+        what="100,000 lines; then it dies",
         engine=("--log-noise", "flood", "--load-exit", "1"),
         expected=_lost("load: failed", "INFO 11-01 step of no interest"),
     ),
     Fault(
-        name="16 MB on one line",
+        name="10 MB on one line",
         what="a log without a line's end; then it dies",
         engine=("--log-noise", "line", "--load-exit", "1"),
         expected=_lost("load: failed", "INFO 11-01 step of no interest"),

@@ -19,6 +19,14 @@ def _named(name: str, what: str, text: str, says: str) -> Fault:
     )
 
 
+def _listed(name: str, what: str, text: str, says: str) -> Fault:
+    """Return a fault of which only `inferometer plugins` is asked: a run meets it the same way."""
+    expected = Expected(exit=0, launch="none", says=says)
+    return Fault(
+        name=f"plugin {name}", what=what, plugin=text, words=("plugins",), expected=expected
+    )
+
+
 PLUGINS = alone(
     (
         _named(
@@ -27,8 +35,8 @@ PLUGINS = alone(
             "raise RuntimeError('no such library')",
             "cannot be imported: RuntimeError: no such library",
         ),
-        _named("is no Python", "a syntax error", "def (", "cannot be imported: SyntaxError"),
-        _named(
+        _listed("is no Python", "a syntax error", "def (", "cannot be imported: SyntaxError"),
+        _listed(
             "exits at import",
             "import calls sys.exit",
             "import sys; sys.exit(3)",
@@ -46,13 +54,13 @@ PLUGINS = alone(
             HOOK.format("import time; time.sleep(600)"),
             "inferometer_meters() raised: TimeoutError: did not return for 1 s",
         ),
-        _named(
+        _listed(
             "raises in a hook",
             "a hook raises",
             HOOK.format("raise KeyError('device')"),
             "inferometer_meters() raised: KeyError: 'device'",
         ),
-        _named(
+        _listed(
             "returns no list",
             "a hook returns a number",
             HOOK.format("return 7"),
@@ -64,7 +72,7 @@ PLUGINS = alone(
             HOOK.format("return ['a meter']"),
             "returned str, which has no name",
         ),
-        _named(
+        _listed(
             "misspells a hook",
             "a hook that nobody calls",
             HOOK.replace("meters", "metres").format("return []"),

@@ -43,6 +43,8 @@ HANGS_S = 100.0
 """A run that takes longer hangs."""
 ENDED_S = 10.0
 """Everything below a run has gone so long after it."""
+CALM = ("--itl-ms", "5")
+"""Tokens that cost few cycles: nothing is judged here that needs more of them."""
 UNCOMPILED = "PYTHONDONTWRITEBYTECODE"
 """With it every run compiles all of us anew, which takes as long as the rest of it."""
 FAULTY, SOUND = "faulty", "sound"
@@ -141,9 +143,9 @@ def put(fault: Fault, folder: Path, models: Path) -> Found:
 
 def text_of(fault: Fault, models: Path) -> str:
     """Return the study: the stack with the fault is the first to be measured."""
-    faulty: Table = oracle(*fault.engine, alias=FAULTY, **fault.entry)
+    faulty: Table = oracle(*CALM, *fault.engine, alias=FAULTY, **fault.entry)
     if "url" in fault.entry:
-        faulty.pop("python")
+        del faulty["python"], faulty["extra_args"]
     strange: list[Table] = []
     if fault.meter:
         strange = [{"name": "strange", "options": {"fault": fault.meter}}]
@@ -152,7 +154,7 @@ def text_of(fault: Fault, models: Path) -> str:
         return written(
             "fault",
             protocol=PROTOCOL | {"seed": seed} | dict(fault.protocol),
-            engines=[faulty] if fault.alone else [faulty, oracle(alias=SOUND)],
+            engines=[faulty] if fault.alone else [faulty, oracle(*CALM, alias=SOUND)],
             models=[{"name": "dense", "path": models / "dense"}],
             workloads=[SHORT],
             loads=[{"concurrency": fault.streams}],
@@ -228,7 +230,7 @@ def _found(fault: Fault, run: Run, code: int, out: str, err: str) -> Found:
     faulty = [record for record in records if record.stack["id"] == FAULTY]
     sound = [record for record in records if record.stack["id"] == SOUND]
     said = [out, err]
-    if fault.plugin:
+    if fault.plugin and not fault.words:
         said.append(ran(replace(fault, words=("plugins",)), run)[1])
     for record in faulty:
         said += [meter.detail for meter in record.meters]

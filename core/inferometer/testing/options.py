@@ -138,7 +138,7 @@ class Options:
     stop_exit: int | None = None
     """As a process: the same when SIGTERM comes."""
     log_noise: Literal["", "control", "flood", "line"] = ""
-    """As a process: begin the log with control sequences, 16 MB of lines, or of one."""
+    """As a process: begin the log with control sequences, 10 MB of lines, or of one."""
 
 
 class Truth(msgspec.Struct, kw_only=True):

@@ -284,7 +284,7 @@ def _make_noise(kind: str) -> None:
         print(words, file=sys.stderr, flush=True)  # noqa: T201 -- the log is what this is about
     line = b"INFO 11-01 step of no interest".ljust(99) + b"\n"
     block = (line if kind == "flood" else line.replace(b"\n", b" ")) * 10_000
-    for _ in range(16 if kind in {"flood", "line"} else 0):
+    for _ in range(10 if kind in {"flood", "line"} else 0):
         os.write(2, block)
 
 
