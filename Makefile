@@ -72,7 +72,8 @@ fuzz: install
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run
 
-# Before a release, with a network: known holes in what we need, and in the engines' locks.
+# Before a release, with a network: known holes in what we need end it; those in an engine's lock
+# are told, for the engine's next release mends them.
 release-check: lint
 	$(BIN)/python -m pip install --quiet pip-audit
 	$(BIN)/python -m pytest tests/packaging

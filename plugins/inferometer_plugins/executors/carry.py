@@ -102,6 +102,7 @@ def left(store: str) -> list[str]:
 
 
 def names(file_system: Any, place: str) -> list[str]:
-    """Return the names of what lies in a folder of the store."""
+    """Return the names of what lies in a folder of the store; none of them leads out of it."""
     file_system.invalidate_cache()
-    return sorted(PurePosixPath(str(path)).name for path in file_system.ls(place, detail=False))
+    found = {PurePosixPath(str(path)).name for path in file_system.ls(place, detail=False)}
+    return sorted(name for name in found if name.strip(".") and "\0" not in name)
