@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import pytest
+from hypothesis import settings
 from tests.programs import hear_signals
 from tests.runtimes import Runtimes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -31,8 +32,10 @@ PHASES = {"waiting", "timed", "computing", REST}
 
 
 def pytest_configure() -> None:
-    """Let tests of signals send them."""
+    """Let tests of signals send them, and examples take as long as a busy machine needs."""
     hear_signals()
+    settings.register_profile("patient", deadline=None)
+    settings.load_profile("patient")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

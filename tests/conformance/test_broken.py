@@ -235,7 +235,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
         Vllm(failures=(ANYTHING, *Vllm().failures)),
         "deaths-are-classified",
     ),
-    "a class that is gone": (Vllm(failures=Vllm().failures[1:]), "deaths-are-classified"),
+    "a class that is gone": (Vllm(failures=Vllm().failures[:1]), "deaths-are-classified"),
     "readiness generates": (
         Broken(Sglang(), said=lambda c: replace(c, readiness=replace(c.readiness, path="/health"))),
         "readiness-disturbs-nothing",
@@ -348,7 +348,10 @@ FAULTS: dict[str, tuple[Any, str]] = {
         Vllm(failures=failing("bad_flag")),
         "unknown-option-told",
     ),
-    "a taken port is not understood": (Vllm(failures=failing("port_in_use")), "taken-port-told"),
+    "a taken port is misunderstood": (
+        Vllm(failures=(replace(Vllm().failures[0], reason="bad_flag"), *Vllm().failures)),
+        "taken-port-told",
+    ),
     "tokens are not told": (Broken(Vllm(), body=without("return_token_ids")), "tokens-are-counted"),
     "silent tokens are lost": (
         Broken(Vllm(), body=without("return_token_ids")),

@@ -99,7 +99,7 @@ def test_a_demand_that_cannot_be_counted_is_refused(changes: dict[str, float]) -
         made_demand(entry(**changes))
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(
     per_day=st.floats(1e-3, 1e12),
     six_hours=st.tuples(*[st.integers(0, 1000)] * 4).filter(any),

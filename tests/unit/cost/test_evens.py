@@ -93,7 +93,7 @@ def test_an_end_of_the_interval_that_never_turns_leaves_none() -> None:
     assert (found.low, found.high) == (None, None)
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(SEEDS)
 def test_at_the_flip_both_cost_the_same(seed: int) -> None:
     dice = random.Random(seed)
@@ -214,7 +214,7 @@ def test_an_api_that_is_cheaper_at_full_load_or_than_electricity() -> None:
     assert (nothing.ratio.value, nothing.ratio.reason) == (None, "failed")
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(SEEDS)
 def test_at_the_utilisation_and_the_discount_of_the_flip_own_and_api_are_equal(seed: int) -> None:
     dice = random.Random(seed)
@@ -258,7 +258,7 @@ def test_own_or_rent() -> None:
     assert never.sentence == "rent is cheaper: its rent is below what own uses by the hour."
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(SEEDS)
 def test_at_the_flip_owning_costs_the_rent(seed: int) -> None:
     dice = random.Random(seed)

@@ -291,7 +291,7 @@ def test_no_ratio_of_what_has_no_rank_or_no_number() -> None:
     assert architectures(rows(entry(), machine()), pairs) == []
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(
     per_day=st.floats(1, 1e9),
     capacity=st.floats(1e-2, 1e3),
@@ -332,7 +332,7 @@ def test_replicas_carry_the_peak_and_watts_lie_between_idle_and_load(
     assert replica_hours * capacity * 3600 * load == pytest.approx(per_day * 730 / 24)
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(
     per_day=st.floats(1, 1e9),
     more=st.floats(1, 10),

@@ -202,7 +202,7 @@ def test_the_dashboards_two_sides_are_200_percent_of_the_bill_and_ours_100() -> 
     assert ours["usd_per_mtok_total"] * (mtok_in + mtok_out) / usd == pytest.approx(1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_input_and_output_are_one_bill_in_10_000_windows(seed: int) -> None:
     dice = random.Random(seed)
@@ -220,7 +220,7 @@ def test_input_and_output_are_one_bill_in_10_000_windows(seed: int) -> None:
 # Whatever the numbers.
 
 
-@settings(max_examples=10_000, deadline=None)
+@settings(max_examples=10_000)
 @given(SEEDS)
 def test_parts_are_the_bill_and_formulas_come_to_their_parts(seed: int) -> None:
     dice = random.Random(seed)
@@ -239,7 +239,7 @@ def test_parts_are_the_bill_and_formulas_come_to_their_parts(seed: int) -> None:
         assert recomputed(part.formula) == pytest.approx(part.usd, rel=1e-4), part
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(SEEDS)
 def test_dearer_where_it_must_be(seed: int) -> None:
     dice = random.Random(seed)
@@ -255,7 +255,7 @@ def test_dearer_where_it_must_be(seed: int) -> None:
             assert at_low <= base * (1 + 1e-12), one
 
 
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(SEEDS)
 def test_an_hour_with_its_own_inputs_is_the_same_hour(seed: int) -> None:
     dice = random.Random(seed)

@@ -97,7 +97,7 @@ def test_what_a_cache_held_of_the_measured_input_is_borne_by_the_rest() -> None:
     assert (alone.usd.reason, alone.energy_j.reason) == ("no_price", "not_declared")
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=2_000)
 @given(st.integers(0, 2**63))
 def test_parts_are_the_response(seed: int) -> None:
     dice = random.Random(seed)

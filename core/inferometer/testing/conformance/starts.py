@@ -244,7 +244,7 @@ def death_while_serving(kit: Kit) -> None:
             fake.ask(fake.completion())
             raise Failed("a dead server took a request")
     except LaunchError as error:
-        need("ended by itself" in error.message, f"told as {error.message!r}")
+        need(error.reason == "killed", f"told as {error.reason}: {error.message!r}")
 
 
 # -- the end -------------------------------------------------------------------------------------
