@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 8 << 20
 """Of a log that is read: what a launch says of itself stands at its beginning."""
+LARGEST = 1e18
+"""No size or count that an engine tells is near it: what says more, or NaN, says nothing."""
 LONGEST = 200
 """Characters of a value that are kept: a setting is a word or a number."""
 NAMES = (
@@ -110,9 +111,9 @@ def _read(one: Says, value: str | float | bool) -> str | float | bool | None:
         return value > 0
     if isinstance(value, bool):
         return value
-    scaled = value * one.scale
-    if not math.isfinite(scaled):
+    if not abs(value) < LARGEST:
         return None
+    scaled = value * one.scale
     return int(scaled) if scaled == int(scaled) else scaled
 
 
