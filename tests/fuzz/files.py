@@ -85,6 +85,7 @@ def _prices(path: Path) -> None:
 
 
 def _index(path: Path) -> None:
+    path.with_name("x.safetensors").touch()  # the kept index names it
     model.weight_files(path.parent)
 
 
