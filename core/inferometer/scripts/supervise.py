@@ -108,6 +108,11 @@ def ignore(_number: int, _frame: object) -> None:
     """Outlive signals meant for our parent. A handler, unlike SIG_IGN, is not inherited."""
 
 
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: secrets are hidden in it when the launch is over."""
+    return os.open(path, flags, 0o600)
+
+
 def die_with(parent: int) -> None:
     """Have the kernel kill this process, about to become the engine, when ``parent`` dies."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -127,7 +132,7 @@ def supervise(
     ourselves = os.getpid()
     with contextlib.ExitStack() as stack:
         try:
-            output = stack.enter_context(open(log, "ab", buffering=0))
+            output = stack.enter_context(open(log, "ab", buffering=0, opener=private))
         except OSError as error:
             say(error=f"{log}: {error.strerror}")
             return 127

@@ -107,6 +107,11 @@ def test_a_child_in_another_session_is_ended_too(tmp_path: Path) -> None:
     assert gone(orphan)
 
 
+def test_nobody_else_may_read_its_log(tmp_path: Path) -> None:
+    with start(tmp_path, ORPHAN) as server:
+        assert server.log.stat().st_mode & 0o777 == 0o600
+
+
 def gone_now(pid: int) -> bool:
     try:
         os.kill(pid, 0)
