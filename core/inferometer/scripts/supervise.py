@@ -109,7 +109,7 @@ def ignore(_number: int, _frame: object) -> None:
 
 
 def private(path: str, flags: int) -> int:
-    """Open a file that only its owner may read: secrets are hidden in it when the launch is over."""
+    """Open a file that its owner alone may read: secrets are hidden in it when a launch is over."""
     return os.open(path, flags, 0o600)
 
 
