@@ -46,7 +46,7 @@ MODES = (
 two are the runner and its supervisors, at once, and the engine's own process besides."""
 STUDY = written(
     "kills",
-    protocol={"rounds": 1, "window_s": 4.0, "discard_s": 0.5},
+    protocol={"rounds": 1, "window_s": 4.0, "discard_s": 0.5, "retries": 0},
     engines=[{"name": "vllm", "max_model_len": 512, "graphs": False}],
     models=[{"name": "dense", "packaged": "smollm2-135m"}],
     workloads=[SHORT | {"output_tokens": 16}],
