@@ -257,6 +257,24 @@ def as_format_1(root: Path) -> None:
         path.write_text(json.dumps(content | {"schema": 1}))
 
 
+def test_requirements_of_environments_are_ours_in_rounds_and_in_searches(results: Path) -> None:
+    store = Store(results)
+    search = store.search("a", "dense")
+    with store.writing():
+        for each in (store, search):
+            each.put_files(each.root / "environments", {"ab.txt": "x==1\n"})
+    assert verify(results).findings == []
+    left = [each.root / "environments" / ".ab.txt.00.tmp" for each in (store, search)]
+    for path in left:
+        path.write_text("x=")
+    assert {one.what for one in verify(results).findings} == {"leftover"}
+    with store.writing():
+        pass
+    assert verify(results).findings == []
+    (results / "environments" / "ab.txt").write_text("x==2\n")
+    assert what(verify(results)) == {("changed", "environments/ab.txt")}
+
+
 def test_what_a_newer_version_made_is_refused_by_every_reader(results: Path) -> None:
     def newer(path: Path, **more: Any) -> None:
         content = json.loads(path.read_text()) | {"schema": SCHEMA + 1} | more
