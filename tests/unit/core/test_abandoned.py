@@ -200,6 +200,24 @@ def test_a_note_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> No
     assert list(marks.notes()) == []
 
 
+def test_a_note_of_another_machine_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    orders = {each: ["touch", str(asked)] for each in ("list", "stop", "remove")}
+    mark = marks.Mark(marks.hashed(tmp_path), "a-launch", 1 << 30, 1, "abc")  # nobody's number
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(marks, "here", lambda: "another boot pid:[1]")
+        path = marks.begin(mark, orders)
+    assert path is not None
+    assert abandoned.find() == []
+    assert abandoned.cleaned(tmp_path) == ""
+    assert path.exists()
+    assert not asked.exists()
+    path.write_text(path.read_text().replace("another boot pid:[1]", marks.here()))
+    assert [each.mark for each in abandoned.find()] == [mark]
+
+
 def test_a_process_that_may_not_be_killed_is_counted_and_hides_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
