@@ -10,9 +10,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from inferometer import sums
+from inferometer import standing, sums
 from inferometer.cli import main
 from inferometer.errors import UsageError
 from inferometer.journal import Journal
@@ -179,6 +180,20 @@ def test_a_run_that_goes_on_is_no_finding(results: Path) -> None:
         assert found.running
         assert found.findings == []
     assert {one.path for one in verify(results).findings} == {"partial/r9", ".looks.jsonl.00.tmp"}
+
+
+def test_a_run_that_may_go_on_on_another_machine_is_no_finding_either(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = standing.this_process()
+    elsewhere = msgspec.structs.replace(here, host="another", boot="another")
+    with Store(results).writing(), Journal(Store(results), Silent()):
+        (results / "partial" / "r9").mkdir(parents=True)
+        monkeypatch.setattr(standing, "this_process", lambda: elsewhere)
+        found = verify(results)
+        assert (found.running, found.findings) == (False, [])
+        assert "on another machine" in found.notes[0]
+    assert {one.path for one in verify(results).findings} == {"partial/r9"}
 
 
 def test_an_interrupt_behind_a_line_breaks_no_chain(
