@@ -76,6 +76,19 @@ class Note:
     """Name and inode of its files in ``/dev/shm``."""
     before: frozenset[tuple[str, int]] | None = None
     """What was there before; None: not noted."""
+    place: str = ""
+    """Where it was written, as :func:`here` names it; empty: not noted."""
+
+
+def here() -> str:
+    """Return what names this machine since it was started, and the process namespace we are in.
+
+    Elsewhere the numbers of processes mean others, and a container or cluster may share the cache.
+    """
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    return ""
 
 
 def home(root: Path) -> Path:
@@ -109,7 +122,7 @@ def folder() -> Path:
 def begin(mark: Mark, container: Mapping[str, list[str]]) -> Path | None:
     """Write a launch's note; None where the cache cannot be written, and there is none then."""
     path = folder() / f"{mark.nonce}.jsonl"
-    line = {"mark": str(mark), "results": mark.home, "container": container}
+    line = {"mark": str(mark), "results": mark.home, "place": here(), "container": container}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(line) + b"\n")
@@ -119,9 +132,13 @@ def begin(mark: Mark, container: Mapping[str, list[str]]) -> Path | None:
 
 
 def notes() -> Iterator[Note]:
-    """Yield the notes of all launches on this machine; what is no note is passed over."""
+    """Yield the notes of all launches on this machine; what is no note is passed over.
+
+    So are notes of elsewhere: whether their owners live cannot be seen from here.
+    """
+    place = here()
     for path in sorted(folder().glob("*.jsonl")):
-        if (note := read(path)) is not None:
+        if (note := read(path)) is not None and note.place in {"", place}:
             yield note
 
 
@@ -148,6 +165,7 @@ def read(path: Path) -> Note | None:
 class _Line(msgspec.Struct, frozen=True):
     mark: str | UnsetType = UNSET
     results: str | UnsetType = UNSET
+    place: str | UnsetType = UNSET
     container: dict[str, list[str]] | UnsetType = UNSET
     folder: str | UnsetType = UNSET
     engine: tuple[int, int] | UnsetType = UNSET

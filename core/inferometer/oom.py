@@ -54,8 +54,8 @@ def available_bytes(root: Path = ROOT) -> int | None:
     """Return the memory that can still be had without swapping; None where nothing says so.
 
     The least of the machine's ``MemAvailable`` and what is left below the limits of our control
-    groups (cgroup v2), where the page cache, but for shared memory, counts as free: the kernel
-    drops it before it kills.
+    groups (cgroup v2), where the page cache, but for shared memory, and what is kept of files'
+    names count as free: the kernel drops them before it kills.
     """
     known = [_left(group) for group in _groups(root)]
     kib = _field(root / "proc/meminfo", "MemAvailable:")
@@ -77,7 +77,8 @@ def _left(group: Path) -> int | None:
         return None
     cache = _field(group / "memory.stat", "file") or 0
     shared = _field(group / "memory.stat", "shmem") or 0
-    return limit - current + max(0, cache - shared)
+    names = _field(group / "memory.stat", "slab_reclaimable") or 0
+    return limit - current + max(0, cache - shared) + names
 
 
 def _groups(root: Path) -> list[Path]:

@@ -18,6 +18,10 @@ LEAST_DISCARD_S = 20.0
 OF_WINDOW = 1 / 3
 """A discarded stretch need not be longer than this share of the window, so that quick looks stay
 quick; one residence time it is in any case."""
+STALL_S = 300.0
+OF_REQUEST = 0.9
+"""Silence need not mean more than a prompt that is being read, or a first request that has the
+engine compile, until it has lasted for most of what one request may take."""
 
 
 def window_s(residence_s: float) -> float:
@@ -31,3 +35,8 @@ def window_s(residence_s: float) -> float:
 def discard_s(residence_s: float, window_s: float) -> float:
     """Return how long a load runs before its window, s, from its first send."""
     return max(residence_s, min(LEAST_DISCARD_S, OF_WINDOW * window_s))
+
+
+def stall_s(request_timeout_s: float) -> float:
+    """Return how long nothing may arrive on any stream, s, where requests may take so long."""
+    return max(STALL_S, OF_REQUEST * request_timeout_s)

@@ -220,7 +220,8 @@ class Store:
     def _drop_leftovers(self) -> None:
         for partial in (self.root / "partial", *self.root.glob("tuning/*/*/partial")):
             shutil.rmtree(partial, ignore_errors=True)
-        for pattern in ("", "imported/", "environments/", "configurations/*/", "tuning/*/*/"):
+        tuning = ("tuning/*/*/", "tuning/*/*/environments/")
+        for pattern in ("", "imported/", "environments/", "configurations/*/", *tuning):
             for path in self.root.glob(f"{pattern}.*.tmp"):
                 if is_temporary(path.name):
                     path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from inferometer import rules, secret_rules, tomlfile, withheld
+from inferometer import pace, rules, secret_rules, tomlfile, withheld
 from inferometer.declared import (
     Capacity,
     Energy,
@@ -53,7 +53,6 @@ VariableName = Annotated[
 ]
 
 
-STALL_S = 300.0
 RETRIES = 1
 
 
@@ -76,7 +75,7 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_timeout_s: Positive = 600.0
     stall_timeout_s: Positive | UnsetType = UNSET
     """A launch fails when nothing arrives on any stream for so long while requests are in flight.
-    Left out of a plan's hash when absent, as the next two are: then :data:`STALL_S`."""
+    Absent (:mod:`inferometer.pace`), it is left out of a plan's hash, as the next two are."""
     launch_timeout_s: Positive | UnsetType = UNSET
     """Of one launch as a whole; absent means :mod:`inferometer.deadlines`."""
     retries: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
@@ -99,7 +98,8 @@ class Protocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def stall_s(self) -> float:
         """Return ``stall_timeout_s``, or what it is when absent."""
-        return STALL_S if self.stall_timeout_s is UNSET else self.stall_timeout_s
+        given = self.stall_timeout_s
+        return pace.stall_s(self.request_timeout_s) if given is UNSET else given
 
     @property
     def attempts(self) -> int:

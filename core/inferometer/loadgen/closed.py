@@ -230,7 +230,7 @@ class ClosedLoop:
 
     async def _stalled(self) -> None:
         """Raise LaunchError when nothing arrives for too long while requests are in flight."""
-        limit_s = self.plan.stall_s
+        limit_s = self.plan.silence_s
         while True:
             await asyncio.sleep(min(1.0, limit_s / 4))
             waiting = [call.exchange for call in self.open if call.exchange.sent_ns]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from inferometer import pace
 from inferometer.loadgen.arrivals import Arrivals
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class LoadPlan:
     that waits for the cap keeps its intended time. An arrival is a single request, or the first
     turn of a conversation. A conversation is cut where the warm-up ends and where ``requests`` do.
 
-    Nothing on any stream for ``stall_s`` while requests are in flight ends the load.
+    Nothing on any stream for ``stall_s`` while requests are in flight ends the load (None: as
+    :func:`inferometer.pace.stall_s` says).
 
     ``workers`` forces a number of processes (None: :func:`inferometer.loadgen.deal.worker_count`).
     """
@@ -67,12 +69,17 @@ class LoadPlan:
     warmup_requests: int | None = None
     requests: int | None = None
     request_timeout_s: float = 600.0
-    stall_s: float = 300.0
+    stall_s: float | None = None
     load_point: int = 0
     first_index: int = 0
     arrivals: Arrivals | None = None
     max_in_flight: int | None = None
     workers: int | None = None
+
+    @property
+    def silence_s(self) -> float:
+        """Return how long nothing may arrive."""
+        return pace.stall_s(self.request_timeout_s) if self.stall_s is None else self.stall_s
 
     @property
     def warmup(self) -> int:

@@ -193,6 +193,7 @@ class Launch:
 def stand_in(launch: Launch, grace_s: float) -> int:
     """End everything in the place of the child, which was killed."""
     launch.shared.look()
+    launch.shared.ours |= launch.note.shared()
     if launch.container:
         sweeping.told(launch.container["stop"], grace_s + sweeping.ORDER_S)
     left, removed = launch.swept(lambda: True)

@@ -39,6 +39,14 @@ class Note:
                 with open(number, "ab", buffering=0) as file:
                     file.write(json.dumps(fields).encode() + b"\n")
 
+    def shared(self) -> set[tuple[str, int]]:
+        """Return name and inode of the shared memory noted so far, by whichever of us."""
+        found: set[tuple[str, int]] = set()
+        with contextlib.suppress(OSError, ValueError), open(self.path, encoding="utf-8") as file:
+            for line in file:  # the last one may have been cut off
+                found |= {(name, inode) for name, inode in json.loads(line).get("shared", ())}
+        return found
+
     def drop(self) -> None:
         """Say that nothing is left."""
         if self.path:
@@ -173,10 +181,8 @@ def kill_all(family: Callable[[], Sequence[int]], deadline_s: float) -> int:
             spared_until = spared_until or time.monotonic() + TRACKER_GRACE_S
             doomed = left if time.monotonic() > spared_until else []
         for pid in doomed:
-            try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # one may have sudo'ed
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         time.sleep(0.05)
         reap()
 

@@ -62,7 +62,12 @@ def _size(path: Path) -> int:
 
 
 def _look(root: Path) -> Verified:
-    look = Look(root=root, running=_running(root))
+    running, unsure = _running(root)
+    look = Look(root=root, running=running or bool(unsure))
+    if unsure:
+        look.notes.append(
+            f"whether a run goes on cannot be told here, so none is ruled out: {unsure}"
+        )
     plan = _plan(look)
     schema = plan.schema if plan else 1
     chain = links.of(look, root, expected=schema >= sums.SINCE)
@@ -81,7 +86,7 @@ def _look(root: Path) -> Verified:
     return Verified(
         results=str(root),
         schema=schema,
-        running=look.running,
+        running=running,
         launches=launches,
         failed=failed,
         files=look.files,
@@ -106,11 +111,14 @@ def _search(look: Look, search: Path) -> None:
         content.failures(look, place, own, None)
 
 
-def _running(root: Path) -> bool:
+def _running(root: Path) -> tuple[bool, str]:
+    """Say whether a run goes on; if that cannot be told of one that began, why not, in words."""
     try:
-        return standing.look(Store(root)).state == "running"
+        stands = standing.look(Store(root))
     except (InferometerError, OSError):
-        return False
+        return False, ""
+    unsure = stands.state == "unknown" and stands.begun_ns is not None
+    return stands.state == "running", stands.detail if unsure else ""
 
 
 def _plan(look: Look) -> Plan | None:

@@ -16,10 +16,15 @@ if TYPE_CHECKING:
 
 ROOT = (
     *("study.toml", "plan.json", "host.json", "lock", sums.GROWS, sums.CHAIN),
-    *("looks.jsonl", "priors.jsonl", "imported", "configurations", "launches", "failed"),
-    *("tuning", "partial", "report"),
+    *("looks.jsonl", "priors.jsonl", "imported", "configurations", "environments"),
+    *("launches", "failed", "tuning", "partial", "report"),
 )
-SEARCH = ("trials.jsonl", "found.json", sums.CHAIN, "launches", "failed", "partial", "earlier")
+SEARCH = (
+    *("trials.jsonl", "found.json", sums.CHAIN, "configurations", "environments"),
+    *("launches", "failed", "partial", "earlier"),
+)
+HOLDING = ("imported", "environments", "configurations/*", "tuning/*/*/environments")
+"""Folders of files that are written one by one."""
 MANIFEST = "MANIFEST.sha256"
 AWAY = "Move it elsewhere."
 
@@ -28,11 +33,11 @@ def leftovers(look: Look) -> None:
     """Find what a killed run left half done, and what is none of ours."""
     _strangers(look, look.root, ROOT)
     for search in look.root.glob("tuning/*/*"):
-        _strangers(look, search, (*SEARCH, "configurations"))
+        _strangers(look, search, SEARCH)
         for earlier in search.glob("earlier/*"):
-            _strangers(look, earlier, (*SEARCH, "configurations"))
-    for folder in (*look.root.glob("imported"), *look.root.glob("configurations/*")):
-        for path in folder.iterdir():
+            _strangers(look, earlier, SEARCH)
+    for pattern in HOLDING:
+        for path in look.root.glob(f"{pattern}/*"):
             if is_temporary(path.name):
                 _temporary(look, path)
     if look.running:

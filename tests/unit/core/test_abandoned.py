@@ -18,6 +18,7 @@ from inferometer import abandoned, launch, marks
 from inferometer.engine import Command, Readiness
 from inferometer.errors import LaunchError
 from inferometer.ports import lease
+from inferometer.scripts import sweeping
 
 ENGINE = """
 import http.server, multiprocessing.shared_memory, os, subprocess, sys
@@ -52,9 +53,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
 
 
-def serving(folder: Path):  # type: ignore[no-untyped-def]
+def serving(folder: Path, engine: str = ENGINE):  # type: ignore[no-untyped-def]
     """Serve the engine above, its results in ``folder``."""
-    (folder / "engine.py").write_text(ENGINE)
+    (folder / "engine.py").write_text(engine)
     with lease("127.0.0.1") as port:
         return launch.serve(
             Command(argv=(sys.executable, str(folder / "engine.py"), str(port), str(folder))),
@@ -120,6 +121,20 @@ def test_a_supervisor_that_is_killed_is_stood_in_for(tmp_path: Path) -> None:
         assert until(lambda: nothing_left(tmp_path), 60)
 
 
+def test_a_stand_in_removes_shared_memory_that_died_with_the_engine(tmp_path: Path) -> None:
+    memory = Path("/dev/shm", f"{tmp_path.name}-raw")
+    raw = f"memory = open({str(memory)!r}, 'w')"  # no resource tracker knows it
+    line = "memory = multiprocessing.shared_memory.SharedMemory"
+    lines = [raw if each.startswith(line) else each for each in ENGINE.splitlines()]
+    with serving(tmp_path, "\n".join(lines)) as server:
+        (note,) = marks.folder().glob("*")
+        assert until(lambda: memory.name in note.read_text(), 60)
+        os.kill(watchdogs(server.session)[0], signal.SIGKILL)
+        assert until(lambda: server.dead() is not None, 60)
+    assert not memory.exists()
+    assert nothing_left(tmp_path)
+
+
 def test_with_both_watchdogs_killed_we_end_the_engine_ourselves(tmp_path: Path) -> None:
     def lose() -> None:
         with serving(tmp_path) as server:
@@ -183,6 +198,39 @@ def test_a_note_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path) -> No
     path.write_bytes(b"\xff\x00")
     assert marks.read(path) is None
     assert list(marks.notes()) == []
+
+
+def test_a_note_of_another_machine_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    orders = {each: ["touch", str(asked)] for each in ("list", "stop", "remove")}
+    mark = marks.Mark(marks.hashed(tmp_path), "a-launch", 1 << 30, 1, "abc")  # nobody's number
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(marks, "here", lambda: "another boot pid:[1]")
+        path = marks.begin(mark, orders)
+    assert path is not None
+    assert abandoned.find() == []
+    assert abandoned.cleaned(tmp_path) == ""
+    assert path.exists()
+    assert not asked.exists()
+    path.write_text(path.read_text().replace("another boot pid:[1]", marks.here()))
+    assert [each.mark for each in abandoned.find()] == [mark]
+
+
+def test_a_process_that_may_not_be_killed_is_counted_and_hides_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused, ended = os.getpid(), []
+
+    def kill(pid: int, _signal: int) -> None:
+        if pid == refused:
+            raise PermissionError
+        ended.append(pid)
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert sweeping.kill_all(lambda: [refused] if ended else [refused, 1], 0.2) == 1
+    assert ended == [1]
 
 
 def test_only_a_folder_as_supervisors_make_them_is_removed(tmp_path: Path) -> None:

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from inferometer import scoring
+from inferometer import probing, scoring, workload
 from inferometer.engine import Adapter, Speculative, Unsupported
+from inferometer.errors import LaunchError
 from inferometer.failing import unforeseen
 from inferometer.launch import Server
+from inferometer.loadgen.http import Target
+from inferometer.loadgen.offer import Body
 from inferometer.measure import Bench
 from inferometer.point import hushed, known_windows, phased, wrapped
 from inferometer.prepare import PreparedStack, container
 from inferometer.progress import Silent
 from inferometer.records import Request, Score
-from inferometer.study import EngineEntry
+from inferometer.study import EngineEntry, Protocol
+from inferometer.testing.oracle import Options, Oracle
 from inferometer.told import resolved
 from inferometer.work import staggered
 
@@ -208,6 +212,28 @@ def test_a_server_that_repeats_its_key_does_not_get_it_onto_the_terminal(
     ((kind, said),) = progress.said
     assert kind == "warn"
     assert said.endswith("HTTP 401: no such key: [hidden]")
+
+
+def test_the_greedy_probe_takes_silence_for_a_stall_when_the_study_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = Body(
+        content=b'{"prompt": [1], "max_tokens": 1, "stream": true}',
+        prompt=0,
+        input_tokens=1,
+        output_tokens=1,
+    )
+    monkeypatch.setattr(workload, "probe_prompts", lambda _: [""])
+    monkeypatch.setattr(probing, "request_bodies", lambda *_, **__: [body])
+    with Oracle(Options(fault="silent")) as oracle:
+        target = Target("127.0.0.1", oracle.port)
+        server = SimpleNamespace(dead=lambda: None)
+        live: Any = SimpleNamespace(
+            target=target, server=server, tokenizer=None, engine=None, model="m", seed=None
+        )
+        with pytest.raises(LaunchError) as raised:
+            probing.probe(live, 1, Protocol(stall_timeout_s=0.5))
+    assert raised.value.reason == "stalled"
 
 
 def test_an_error_is_cut_after_its_secrets_are_hidden() -> None:

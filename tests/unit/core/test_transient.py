@@ -64,7 +64,13 @@ def test_how_often_is_the_study_s_to_say() -> None:
     assert studies.Protocol().attempts == 2
     assert studies.Protocol(retries=0).attempts == 1
     assert studies.Protocol(retries=3).attempts == 4
-    assert (studies.Protocol().stall_s, studies.Protocol(stall_timeout_s=9.0).stall_s) == (300, 9)
+
+
+def test_silence_is_no_stall_as_long_as_a_request_may_take_most_of_it() -> None:
+    assert studies.Protocol().stall_s == pytest.approx(540)
+    assert studies.Protocol(request_timeout_s=3600.0).stall_s == pytest.approx(3240)
+    assert studies.Protocol(request_timeout_s=60.0).stall_s == 300
+    assert studies.Protocol(stall_timeout_s=9.0).stall_s == 9
 
 
 def test_a_stack_that_worked_goes_on_after_one_failure_by_chance_and_not_two() -> None:

@@ -10,9 +10,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from inferometer import sums
+from inferometer import standing, sums
 from inferometer.cli import main
 from inferometer.errors import UsageError
 from inferometer.journal import Journal
@@ -181,6 +182,20 @@ def test_a_run_that_goes_on_is_no_finding(results: Path) -> None:
     assert {one.path for one in verify(results).findings} == {"partial/r9", ".looks.jsonl.00.tmp"}
 
 
+def test_a_run_that_may_go_on_on_another_machine_is_no_finding_either(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = standing.this_process()
+    elsewhere = msgspec.structs.replace(here, host="another", boot="another")
+    with Store(results).writing(), Journal(Store(results), Silent()):
+        (results / "partial" / "r9").mkdir(parents=True)
+        monkeypatch.setattr(standing, "this_process", lambda: elsewhere)
+        found = verify(results)
+        assert (found.running, found.findings) == (False, [])
+        assert "on another machine" in found.notes[0]
+    assert {one.path for one in verify(results).findings} == {"partial/r9"}
+
+
 def test_an_interrupt_behind_a_line_breaks_no_chain(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +270,24 @@ def as_format_1(root: Path) -> None:
     for path in [root / "plan.json", *root.rglob("launch.json")]:
         content = json.loads(path.read_text())
         path.write_text(json.dumps(content | {"schema": 1}))
+
+
+def test_requirements_of_environments_are_ours_in_rounds_and_in_searches(results: Path) -> None:
+    store = Store(results)
+    search = store.search("a", "dense")
+    with store.writing():
+        for each in (store, search):
+            each.put_files(each.root / "environments", {"ab.txt": "x==1\n"})
+    assert verify(results).findings == []
+    left = [each.root / "environments" / ".ab.txt.00.tmp" for each in (store, search)]
+    for path in left:
+        path.write_text("x=")
+    assert {one.what for one in verify(results).findings} == {"leftover"}
+    with store.writing():
+        pass
+    assert verify(results).findings == []
+    (results / "environments" / "ab.txt").write_text("x==2\n")
+    assert what(verify(results)) == {("changed", "environments/ab.txt")}
 
 
 def test_what_a_newer_version_made_is_refused_by_every_reader(results: Path) -> None:
