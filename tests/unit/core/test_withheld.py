@@ -10,13 +10,15 @@ import shlex
 import sys
 import threading
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, quote_plus
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer import redact, store, withheld
+from inferometer import ondisk, redact, store, withheld
 
 SECRET = 'pl4nt/ed+key="7 x\\y'
 """Of letters that every escaping changes."""
@@ -90,6 +92,31 @@ def test_what_is_stored_is_held_against_all_of_them(tmp_path: Path) -> None:
         {"error": "none", "[hidden]": 1},
     ]
     assert json.loads(store.encode({"a": [SECRET], "t_ns": 12})) == {"a": ["[hidden]"], "t_ns": 12}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    n: int
+    word: str | None = None
+    status: Literal["ok", "error"] = "ok"
+    nested: dict[str, list[str]] = {}
+    own_sha256: str = "0" * 64
+
+
+def test_lines_without_one_are_the_same_bytes_and_those_with_one_lose_it_alone() -> None:
+    clean = [Row(n=n, word=word) for n, word in enumerate((None, "stop", "a\u2028b", "\x00"))]
+    plain = b"".join(msgspec.json.encode(row) + b"\n" for row in clean)
+    assert ondisk.encode_lines(iter(clean)) == plain
+    assert ondisk.encode_lines([]) == b""
+    for leaking in (
+        Row(n=4, word=f"401 for {SECRET}"),
+        Row(n=4, nested={"said": ["a", quote(SECRET)]}),
+        Row(n=4, nested={SECRET: []}),
+    ):
+        said = ondisk.encode_lines([*clean, leaking, {"n": 5}])
+        assert ondisk.encode_lines([*clean, leaking]) + b'{"n":5}\n' == said
+        assert said.startswith(plain)
+        assert not withheld.holds(said)
+        assert b"[hidden]" in said
 
 
 def test_a_log_is_cleaned_whole_and_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
