@@ -73,14 +73,37 @@ def test_what_is_short_or_an_ordinary_word_is_not_taken_from_our_environment() -
             "A_TOKEN": "12345678901",
             "PIP_INDEX_URL": "https://me:p%40ss-w0rd@index.invalid/simple",
             "HTTPS_PROXY": "http://t0ken-alone@proxy.invalid",
+            "DOCKER_HOST": "ssh://developer1@gpu-host",
+            "BACKUP": "ssh://me:ssh-p4ssword@host.invalid",
             "PATH": "/usr/bin:/usr/local/bin",
             "MAX_TOKENS": "4096-and-more",
         }
     )
     assert set(withheld.known()) == {
         *(SECRET, "hf_planted0123456789", "p%40ss-w0rd", "p@ss-w0rd", "me:p%40ss-w0rd"),
-        "t0ken-alone",
+        *("t0ken-alone", "ssh-p4ssword", "me:ssh-p4ssword"),
     }
+
+
+def test_what_a_study_hands_on_and_is_no_secret_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ordinary = {
+        "USER": "developer1",
+        "VLLM_ATTENTION_BACKEND": "FLASH_ATTN",
+        "CUDA_VISIBLE_DEVICES": "GPU-8f3a6c1e-0001-4d2b,GPU-8f3a6c1e-0002-4d2b",
+        "RANKS": "0,1,2,3,4,5,6,7,8,9,10,11",
+        "LEVEL": "verbose-logging",
+    }
+    secret = {
+        "HUB_LOGIN": "no-usual-shape-42",
+        "PASSPHRASE": "correcthorse",
+        "DB_PASSWORD": "developer1",
+        "LONG": "correct-horse-battery-staple",
+    }
+    for name, value in {**ordinary, **secret, "HOME": "/home/developer1"}.items():
+        monkeypatch.setenv(name, value)
+    assert [name for name in (*ordinary, *secret) if withheld.opens(name)] == [*secret]
 
 
 def test_what_is_stored_is_held_against_all_of_them(tmp_path: Path) -> None:
@@ -175,6 +198,7 @@ def test_a_user_in_a_url_is_hidden_and_the_url_is_not() -> None:
 def test_ordinary_settings_are_left_alone() -> None:
     for said in (
         *("max_tokens: 4096", "eos_token='<|im_end|>'", "api_key=None", "api_key: null"),
+        *("git+ssh://git@host.invalid/a", "see https://host.invalid/@user"),
         *("risk-free-and-long-enough-words", "--tokenizer /models/a", "password=''"),
     ):
         assert redact.text(said) == said
