@@ -314,7 +314,8 @@ class Bench:
                 seen.idles.append(rest("loaded", idle, sampler.watch, live.server.dead))
             if launch.round == 0 and self.plan.protocol.probe:
                 self.progress.stage("greedy probe")
-                rows = probe(live, launch.points[0].load.concurrency or STREAMS)
+                streams = launch.points[0].load.concurrency or STREAMS
+                rows = probe(live, streams, self.plan.protocol)
                 store.append_lines(live.folder / "probes.jsonl", rows)
                 self._score(live)
             here = self.prepared.platform.accelerator

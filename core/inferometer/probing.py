@@ -12,12 +12,15 @@ from inferometer.records import Probe
 
 if TYPE_CHECKING:
     from inferometer.point import Live
+    from inferometer.study import Protocol
 
 PROBE_TOKENS = 64
 
 
-def probe(live: Live, concurrency: int) -> list[Probe]:
+def probe(live: Live, concurrency: int, protocol: Protocol) -> list[Probe]:
     """Send the fixed prompts and return the greedy answers; it warms the engine up as well.
+
+    They are the first requests, at which some engines compile: limits are the study's.
 
     Raises:
         LaunchError: a probe got no answer, so neither would the load.
@@ -26,7 +29,15 @@ def probe(live: Live, concurrency: int) -> list[Probe]:
     lengths = [PROBE_TOKENS] * len(prompts)
     bodies = request_bodies(live.engine, live.model, prompts, lengths, seed=live.seed)
     rows = []
-    for answer in collect(live.target, bodies, concurrency, should_stop=live.server.dead):
+    answers = collect(
+        live.target,
+        bodies,
+        concurrency,
+        request_timeout_s=protocol.request_timeout_s,
+        stall_s=protocol.stall_s,
+        should_stop=live.server.dead,
+    )
+    for answer in answers:
         if answer.request.status != "ok":
             raise LaunchError(
                 f"a probe request failed: {answer.request.error}",

@@ -117,6 +117,7 @@ def collect(
     concurrency: int,
     *,
     request_timeout_s: float = 600.0,
+    stall_s: float = 300.0,
     load_point: int = -1,
     first_index: int = 0,
     should_stop: Callable[[], str | None] = never,
@@ -131,6 +132,7 @@ def collect(
         warmup_requests=len(bodies),
         requests=0,
         request_timeout_s=request_timeout_s,
+        stall_s=stall_s,
         load_point=load_point,
         first_index=first_index,
     )
