@@ -217,6 +217,8 @@ class Bench:
         own = variables(command, stack.entry.pass_env)
         seen.instrument = redact.tree({k: v for k, v in own.items() if k not in command.env})
         how = wanted(stack.engine.api_key, self.plan.protocol.api_keys)
+        if self.load_hosts:
+            how = None  # what goes to them is not encrypted, and they have no key of this launch
         container = recipe.container(f"{launch.id}-{secrets.token_hex(3)}")
         args, handed = stack.entry.container_args, stack.entry.pass_env
         given = scrubbed(own, handed) if container is None else contained(own, handed, args)

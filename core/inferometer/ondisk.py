@@ -9,12 +9,14 @@ import contextlib
 import os
 import secrets
 from contextlib import contextmanager
+from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, inspect
 
-from inferometer import redact
+from inferometer import redact, withheld
 from inferometer.errors import StorageError, UsageError, words
 from inferometer.records import CHUNK, SCHEMA, LaunchRecord
 
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+OURS = {
+    *(inspect.IntType, inspect.FloatType, inspect.BoolType, inspect.NoneType),
+    *(inspect.LiteralType, inspect.EnumType),
+}
+"""Types of fields that hold no words of somebody else's."""
+_ENCODER = msgspec.json.Encoder()
 DAMAGED = "The file was edited or damaged; restore it, or delete its folder to re-measure."
 
 
@@ -121,8 +129,41 @@ def read_text(path: Path) -> str:
 
 
 def encode_lines(rows: Iterable[object]) -> bytes:
-    """Return structs as JSON lines."""
+    """Return structs as JSON lines, in which no known secret stands."""
+    rows = list(rows)
+    content = _ENCODER.encode_lines(rows)
+    if not withheld.holds(_foreign(rows, content)):
+        return content
     return b"".join(redact.encoded(msgspec.json.encode(row)) + b"\n" for row in rows)
+
+
+def _foreign(rows: Sequence[object], content: bytes) -> bytes:
+    """Return what of ``rows``, which are ``content``, may hold somebody else's words.
+
+    A load point has 100,000 requests, and nearly all that is in them are numbers of ours.
+    """
+    types = set(map(type, rows))
+    if len(types) != 1 or not issubclass(type_ := types.pop(), Struct):
+        return content
+    columns: list[object] = []
+    for name, is_text in _columns(type_):
+        values = map(attrgetter(name), rows)
+        columns.append(list(set(values)) if is_text else list(values))
+    return _ENCODER.encode(columns)
+
+
+@cache
+def _columns(type_: type[Struct]) -> tuple[tuple[str, bool], ...]:
+    """Return the fields that may hold words that are not ours; and whether they are plain text."""
+    info = inspect.type_info(type_)
+    assert isinstance(info, inspect.StructType)
+    found = []
+    for field in info.fields:
+        kind = field.type
+        kinds = set(map(type, kind.types if isinstance(kind, inspect.UnionType) else [kind]))
+        if not kinds <= OURS and not field.name.endswith("sha256"):  # which we computed
+            found.append((field.name, kinds <= OURS | {inspect.StrType}))
+    return tuple(found)
 
 
 def encode(value: object) -> bytes:

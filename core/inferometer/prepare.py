@@ -67,7 +67,7 @@ class PreparedStack:
         known = self.environment
         address = None if isinstance(known, Unsupported) else known.address
         sent = () if address is None else address.secrets
-        handed = [os.environ.get(name, "") for name in self.entry.pass_env]
+        handed = [os.environ.get(n, "") for n in self.entry.pass_env if withheld.opens(n)]
         found = {*sent, *(value for value in handed if len(value) >= SHORTEST_SECRET)}
         return tuple(sorted(found, key=len, reverse=True))
 

@@ -22,6 +22,8 @@ TIMEOUT_S = 600.0
 def probe(live: Live, concurrency: int, protocol: Protocol) -> list[Probe]:
     """Send the fixed prompts and return the greedy answers; it warms the engine up as well.
 
+    They are the first requests, at which some engines compile.
+
     Raises:
         LaunchError: a probe got no answer, so neither would the load.
     """

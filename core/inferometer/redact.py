@@ -45,8 +45,8 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 """A setting with the name of a secret, as programs print theirs: ``api_key='...'``."""
-USER = re.compile(r"(?<=://)[^/\s@]+(?=@)")
-"""Who calls, and often the password, in a URL."""
+USER = re.compile(r"(?<=://)(?:(?<!ssh://)|(?=[^/\s@:]*:))[^/\s@]+(?=@)")
+"""Who calls, and often the password, in a URL; ``git`` in ``ssh://git@host`` is no secret."""
 BLOCK = 4 << 20
 """Characters of a log that are looked at together."""
 LARGEST = 1 << 16

@@ -35,7 +35,10 @@ def _shaped(value: Any, key: str = "") -> Iterator[str]:
 
 
 def refuse_comments(text: str, name: str) -> None:
-    """Refuse a study whose comments hold a secret: results keep the file as it is."""
+    """Refuse a study with a secret in a comment, or one that it hands on in any line.
+
+    Results keep the file as it is, and a plan of which parts are hidden cannot be read again.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         if redact.certain(line) != line:
             raise UsageError(

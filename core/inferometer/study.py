@@ -340,19 +340,20 @@ def parse(text: str, name: str) -> Study:
     """Return the study written in ``text``; ``name`` stands for the file in messages.
 
     Raises:
-        UsageError: not TOML, or with a secret in a comment.
+        UsageError: not TOML, or with a secret in a comment or handed on.
         StudyError: no study; lists every problem by line and key path.
     """
     study = tomlfile.parse(text, name, Study, (rules.find,))
-    secret_rules.refuse_comments(text, name)
     withheld.learn_named(secrets(study.engines))
+    secret_rules.refuse_comments(text, name)
     return study
 
 
 def secrets(engines: Iterable[EngineEntry]) -> Iterator[str]:
     """Yield the names of the variables that hold secrets of ``engines``."""
     for each in engines:
-        yield from (*each.pass_env, each.api_key_env or "")
+        yield from filter(withheld.opens, each.pass_env)
+        yield each.api_key_env or ""
 
 
 def dump(study: Study) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 import re
 import shlex
+import sys
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -32,7 +33,12 @@ VARIABLE = re.compile(
     re.IGNORECASE,
 )
 """How names of variables end whose value is a secret."""
-USER = re.compile(r"://([^/\s@]+)@")
+ORDINARY = re.compile(r"[a-z_-]+|[A-Z_-]+|\d+")
+NUMBERS = re.compile(r"\d+(?:[.,:; ]\d+)+")
+DEVICES = re.compile(r"DEVICES?$")
+"""Names of variables that choose devices, whose names stand in every record."""
+USER = re.compile(r"://(?:(?<!ssh://)|(?=[^/\s@:]*:))([^/\s@]+)@")
+"""Who calls, in a URL; over SSH a name alone opens nothing, elsewhere it is often a token."""
 
 _known: dict[str, None] = {}
 
@@ -69,6 +75,20 @@ def learn_named(names: Iterable[str]) -> None:
     """
     values = [os.environ.get(name, "").strip() for name in names]
     learn(value for value in values if not os.path.exists(value))
+
+
+def opens(name: str) -> bool:
+    """Say whether a variable that a study hands on is taken to hold a secret.
+
+    One with the name of a secret is. What it holds else is none if it is an ordinary word or
+    numbers, chooses devices, or is a part of where we are, as the user's name mostly is.
+    """
+    value = os.environ.get(name, "").strip()
+    if VARIABLE.search(name):
+        return True
+    word = len(value) < LONG and ORDINARY.fullmatch(value)
+    here = f"{os.path.expanduser('~')}/{sys.prefix}".split("/")
+    return not (word or NUMBERS.fullmatch(value) or DEVICES.search(name) or value in here)
 
 
 def passwords(user: str) -> list[str]:

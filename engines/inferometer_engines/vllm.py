@@ -167,8 +167,8 @@ SAYS = (
 
 
 KEY = ApiKey(variable="VLLM_API_KEY")
-"""Asked for below ``/v1`` alone: health, counters and the developer's routes are open to who is on
-this machine."""
+"""Asked for below ``/v1``, ``/v2``, ``/inference`` and ``/cohere`` alone: health, counters and the
+developer's routes are open to who is on this machine."""
 SERVER_INFO = "/server_info?config_format=json#vllm_config"
 
 

@@ -44,6 +44,22 @@ def test_an_engine_that_dies_while_loading_loses_its_launches_only(
     assert throughput.unranked
 
 
+def test_an_engine_that_is_silent_from_the_first_request_on_has_stalled(
+    model_files: Path, tmp_path: Path
+) -> None:
+    """The probe comes first, so the study's limit must hold for it as well."""
+    engines = [oracle("--fault", "silent")]
+    text = text_of(
+        model_files, only="dense", engines=engines, probe=True, stall_timeout_s=0.5, window_s=0.3
+    )
+    outcome, _progress = measure(text, tmp_path / "r")
+    (record,) = Store(tmp_path / "r").failures()
+    assert (outcome.failed, outcome.planned) == (1, 1)
+    assert record.failure is not None
+    assert (record.failure.reason, record.failure.stage) == ("stalled", "serve")
+    assert not list(tmp_path.glob("r/failed/*/probes.jsonl"))
+
+
 GPU_ENGINES = [{"name": "sglang"}, {"name": "tensorrt-llm"}]
 
 

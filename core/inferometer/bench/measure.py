@@ -110,6 +110,8 @@ def _plan(options: Options, rows: tuple[TraceRow, ...]) -> LoadPlan:
         warmup_requests=warmup,
         requests=requests,
         request_timeout_s=options.request_timeout_s,
+        # whoever waits longer for a request means it: each one's own limit ends a load that hangs
+        stall_s=options.request_timeout_s + 60.0,
         arrivals=arrivals,
         max_in_flight=options.max_in_flight,
     )

@@ -19,7 +19,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from inferometer import cli
-from inferometer.bench import work
+from inferometer.bench import measure, work
 from inferometer.bench.figures import figures, look, quantile
 from inferometer.bench.options import Options
 from inferometer.bench.verdict import verdict
@@ -479,6 +479,13 @@ def test_the_checks_are_those_of_a_study() -> None:
     given = options(rate=100, concurrency=None)
     rate = {c.name: c for c in verdict(result(late, []), given, whole=True)}["achieved rate"]
     assert (rate.verdict, rate.value) == ("fail", "10.00 of 100.00 requests/s")
+
+
+@pytest.mark.parametrize("timeout_s", [1.0, 600.0, 7200.0])
+def test_nothing_ends_a_slow_answer_before_its_own_limit(timeout_s: float) -> None:
+    plan = measure._plan(options(request_timeout_s=timeout_s), ())
+    assert plan.request_timeout_s == timeout_s
+    assert plan.silence_s > timeout_s
 
 
 def test_options_make_the_schedule() -> None:

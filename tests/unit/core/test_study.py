@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inferometer import declared, plan, problems, study
+from inferometer import declared, plan, problems, study, withheld
 from inferometer.errors import StudyError, UsageError
 
 GOOD = """
@@ -775,6 +775,22 @@ def test_a_secret_in_the_study_is_refused_and_never_repeated() -> None:
     ]
     assert all("pass_env" in words for _, words in problems_)
     assert not any(secret in words for _, words in problems_ for secret in ("abc", "xyz"))
+
+
+def test_a_secret_that_is_handed_on_may_not_stand_in_the_study_and_a_word_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(withheld, "_known", {})
+    monkeypatch.setenv("HUB_LOGIN", "no-usual-shape-42")
+    monkeypatch.setenv("BACKEND", "FLASH_ATTN")
+    handed = 'extra_args = ["FLASH_ATTN"]\npass_env = ["HUB_LOGIN", "BACKEND"]'
+    text = GOOD.replace('extra_args = ["--a"]', handed)
+    assert study.parse(text, "s.toml").engines[0].extra_args == ("FLASH_ATTN",)
+    assert withheld.known() == ("no-usual-shape-42",)
+    monkeypatch.setattr(withheld, "_known", {})
+    with pytest.raises(UsageError, match=r"s\.toml: line \d+ looks like it holds") as caught:
+        study.parse(text.replace('["FLASH_ATTN"]', '["no-usual-shape-42"]'), "s.toml")
+    assert "no-usual-shape-42" not in str(caught.value)
 
 
 TUNED = (

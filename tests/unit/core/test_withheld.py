@@ -10,13 +10,15 @@ import shlex
 import sys
 import threading
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, quote_plus
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferometer import redact, store, withheld
+from inferometer import ondisk, redact, store, withheld
 
 SECRET = 'pl4nt/ed+key="7 x\\y'
 """Of letters that every escaping changes."""
@@ -71,14 +73,37 @@ def test_what_is_short_or_an_ordinary_word_is_not_taken_from_our_environment() -
             "A_TOKEN": "12345678901",
             "PIP_INDEX_URL": "https://me:p%40ss-w0rd@index.invalid/simple",
             "HTTPS_PROXY": "http://t0ken-alone@proxy.invalid",
+            "DOCKER_HOST": "ssh://developer1@gpu-host",
+            "BACKUP": "ssh://me:ssh-p4ssword@host.invalid",
             "PATH": "/usr/bin:/usr/local/bin",
             "MAX_TOKENS": "4096-and-more",
         }
     )
     assert set(withheld.known()) == {
         *(SECRET, "hf_planted0123456789", "p%40ss-w0rd", "p@ss-w0rd", "me:p%40ss-w0rd"),
-        "t0ken-alone",
+        *("t0ken-alone", "ssh-p4ssword", "me:ssh-p4ssword"),
     }
+
+
+def test_what_a_study_hands_on_and_is_no_secret_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ordinary = {
+        "USER": "developer1",
+        "VLLM_ATTENTION_BACKEND": "FLASH_ATTN",
+        "CUDA_VISIBLE_DEVICES": "GPU-8f3a6c1e-0001-4d2b,GPU-8f3a6c1e-0002-4d2b",
+        "RANKS": "0,1,2,3,4,5,6,7,8,9,10,11",
+        "LEVEL": "verbose-logging",
+    }
+    secret = {
+        "HUB_LOGIN": "no-usual-shape-42",
+        "PASSPHRASE": "correcthorse",
+        "DB_PASSWORD": "developer1",
+        "LONG": "correct-horse-battery-staple",
+    }
+    for name, value in {**ordinary, **secret, "HOME": "/home/developer1"}.items():
+        monkeypatch.setenv(name, value)
+    assert [name for name in (*ordinary, *secret) if withheld.opens(name)] == [*secret]
 
 
 def test_what_is_stored_is_held_against_all_of_them(tmp_path: Path) -> None:
@@ -90,6 +115,31 @@ def test_what_is_stored_is_held_against_all_of_them(tmp_path: Path) -> None:
         {"error": "none", "[hidden]": 1},
     ]
     assert json.loads(store.encode({"a": [SECRET], "t_ns": 12})) == {"a": ["[hidden]"], "t_ns": 12}
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    n: int
+    word: str | None = None
+    status: Literal["ok", "error"] = "ok"
+    nested: dict[str, list[str]] = {}
+    own_sha256: str = "0" * 64
+
+
+def test_lines_without_one_are_the_same_bytes_and_those_with_one_lose_it_alone() -> None:
+    clean = [Row(n=n, word=word) for n, word in enumerate((None, "stop", "a\u2028b", "\x00"))]
+    plain = b"".join(msgspec.json.encode(row) + b"\n" for row in clean)
+    assert ondisk.encode_lines(iter(clean)) == plain
+    assert ondisk.encode_lines([]) == b""
+    for leaking in (
+        Row(n=4, word=f"401 for {SECRET}"),
+        Row(n=4, nested={"said": ["a", quote(SECRET)]}),
+        Row(n=4, nested={SECRET: []}),
+    ):
+        said = ondisk.encode_lines([*clean, leaking, {"n": 5}])
+        assert ondisk.encode_lines([*clean, leaking]) + b'{"n":5}\n' == said
+        assert said.startswith(plain)
+        assert not withheld.holds(said)
+        assert b"[hidden]" in said
 
 
 def test_a_log_is_cleaned_whole_and_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
@@ -148,6 +198,7 @@ def test_a_user_in_a_url_is_hidden_and_the_url_is_not() -> None:
 def test_ordinary_settings_are_left_alone() -> None:
     for said in (
         *("max_tokens: 4096", "eos_token='<|im_end|>'", "api_key=None", "api_key: null"),
+        *("git+ssh://git@host.invalid/a", "see https://host.invalid/@user"),
         *("risk-free-and-long-enough-words", "--tokenizer /models/a", "password=''"),
     ):
         assert redact.text(said) == said
