@@ -31,7 +31,10 @@ OURS = {
 }
 """Types of fields that hold no words of somebody else's."""
 _ENCODER = msgspec.json.Encoder()
-DAMAGED = "The file was edited or damaged; restore it, or delete its folder to re-measure."
+DAMAGED = "The file was edited or damaged; restore it"
+
+LAUNCHES = {"launches", "failed"}
+"""Whose folders each hold one launch."""
 
 
 class _Versioned(Struct):
@@ -115,7 +118,7 @@ def read_lines(path: Path, type_: type[T]) -> Sequence[T]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
             f"{path}: not readable as {type_.__name__}: line {len(found) + 1}: {words(error)}",
-            hint=DAMAGED,
+            hint=_mend(path),
         ) from error
     return found
 
@@ -125,7 +128,18 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not readable as text: {words(error)}", hint=DAMAGED) from error
+        raise UsageError(
+            f"{path}: not readable as text: {words(error)}", hint=_mend(path)
+        ) from error
+
+
+def _mend(path: Path) -> str:
+    """Return what to do about a damaged file; only a launch can be measured anew."""
+    if path.parent.parent.name in LAUNCHES:
+        return f"{DAMAGED}, or delete its folder to re-measure."
+    if path.name in {"plan.json", "study.toml"}:
+        return f"{DAMAGED}, or delete plan.json and study.toml alone and run the same study again."
+    return f"{DAMAGED} from a copy."
 
 
 def encode_lines(rows: Iterable[object]) -> bytes:
@@ -184,7 +198,7 @@ def decode(path: Path, type_: type[T]) -> T:
         _refuse_newer(path, _schema(content))
         raise UsageError(
             f"{path}: not readable as {getattr(type_, '__name__', type_)}: {words(error)}",
-            hint=DAMAGED,
+            hint=_mend(path),
         ) from error
     schema = getattr(value, "schema", 1)
     _refuse_newer(path, schema if isinstance(schema, int) else 1)

@@ -255,16 +255,17 @@ class Store:
                 chain.arrived()
 
     def begin(self, plan: Plan, study_text: str) -> None:
-        """Write plan and study, or check that the stored plan is this one."""
+        """Write plan and study, or check that the stored plan, or that of launches, is this one."""
         with storage_errors(self.root):
-            if (self.root / "plan.json").is_file():
-                stored = self.plan()
-                if stored.sha256 != plan.sha256:
-                    raise UsageError(
-                        f"{self.root}: holds results of another plan "
-                        f"({stored.sha256[:12]}, this one is {plan.sha256[:12]})",
-                        hint="Give another directory with --results, or restore the study file.",
-                    )
+            stored = (self.root / "plan.json").is_file()
+            made = [self.plan().sha256] if stored else [it.plan_sha256 for it in self.launches()]
+            if others := [it for it in made if it != plan.sha256]:
+                raise UsageError(
+                    f"{self.root}: holds results of another plan "
+                    f"({others[0][:12]}, this one is {plan.sha256[:12]})",
+                    hint="Give another directory with --results, or restore the study file.",
+                )
+            if stored:
                 for name in ("study.toml", "plan.json"):  # of format 1, they have no hash yet
                     if self._chain is not None and not self._chain.knows(name):
                         self._chain.enter_file(name)

@@ -125,7 +125,6 @@ MACHINE = (
         beside=sent(signal.SIGTERM),
         protocol=LONG,
         expected=STOPPED,
-        resumes=True,
     ),
     Fault(
         name="SIGHUP",
@@ -133,7 +132,6 @@ MACHINE = (
         beside=sent(signal.SIGHUP),
         protocol=LONG,
         expected=STOPPED,
-        resumes=True,
     ),
     Fault(
         name="SIGINT twice",

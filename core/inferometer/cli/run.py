@@ -95,6 +95,7 @@ def measure(
     from inferometer import board, runner
     from inferometer.errors import IncompleteError
 
+    click.echo(f"results go to {results}", err=True)  # `status` asks for it, and who resumes
     display = board.choose()
     try:
         bring = open_cluster or runner.here

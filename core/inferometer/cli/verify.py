@@ -45,9 +45,10 @@ def lines(found: Verified) -> Iterator[str]:
         yield f"note  {note}"
     what = "whole" if not found.findings else "not whole"
     state = ", a run goes on" if found.running else ""
+    launches = f"{found.launches} launch{'es' if found.launches != 1 else ''}"
     attempts = f"{found.failed} failed attempt{'s' if found.failed != 1 else ''}"
     yield (
-        f"{what}: {found.launches} launches, {attempts}; {found.files} files "
+        f"{what}: {launches}, {attempts}; {found.files} files "
         f"({found.bytes} bytes) have the hash that was recorded (format {found.schema}){state}"
     )
     if found.head:

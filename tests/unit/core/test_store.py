@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from inferometer import plan as planning
@@ -16,6 +17,7 @@ from inferometer import store
 from inferometer.errors import StorageError, UsageError
 from inferometer.records import LaunchRecord, Reading
 from inferometer.study import EngineEntry, LoadEntry, ModelEntry, Study, WorkloadEntry
+from inferometer.verifying import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,6 +148,29 @@ def test_results_of_another_plan_are_refused(tmp_path: Path) -> None:
     assert results.plan() == first
     with pytest.raises(UsageError, match="another plan"):
         results.begin(second, "text")
+
+
+def test_a_lost_plan_is_written_again_by_its_own_study_alone(tmp_path: Path) -> None:
+    results = store.Store(tmp_path)
+    first, second = planning.expand(study()), planning.expand(study("two"))
+    with results.writing():
+        results.begin(first, "text")
+        made = msgspec.structs.replace(
+            record(first.launches[0].id), plan_sha256=first.sha256, stack={"id": "e"}
+        )
+        results.close_launch(results.open_launch(made.id), made)
+    (tmp_path / "plan.json").write_text("{")
+    with pytest.raises(UsageError) as error:
+        results.begin(first, "text")
+    assert "run the same study again" in error.value.hint
+    (tmp_path / "plan.json").unlink()
+    (tmp_path / "study.toml").unlink()
+    with results.writing():
+        with pytest.raises(UsageError, match="another plan"):
+            results.begin(second, "text")
+        results.begin(first, "text")
+    assert results.plan() == first
+    assert verify(tmp_path).findings == []
 
 
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
