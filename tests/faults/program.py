@@ -1,7 +1,8 @@
 """Our program with faults inside: ``python -m tests.faults.program JSON WORD...``.
 
-Nothing else is changed but waits: an engine that does not end, a meter that does not answer and a
-plugin that does not return are given up sooner. The report is left to the tests of reports.
+Nothing else is changed but waits (an engine that does not end, a meter that does not answer and a
+plugin that does not return are given up sooner) and how much work is made ahead. The report is left
+to the tests of reports.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from types import SimpleNamespace
 
 from tests.programs import hear_signals
 
-from inferometer import cli, counting, guests, launch, watch
+from inferometer import cli, counting, guests, launch, watch, work
 from inferometer.cli import run
 from inferometer.loadgen import conduct, driver
 
@@ -34,6 +35,7 @@ def quick() -> None:
     counting.TIMEOUT_S = 1.0
     guests.LONGEST_S = 1.0
     run.analyse = lambda *_: 0
+    vars(work)["REQUESTS_PER_S"] = 20  # still more than are sent: a run is over in a second
 
 
 def wall_clock_steps() -> None:

@@ -39,7 +39,7 @@ def docker(site: Site) -> Finding:
         return found
     version = found.get("ServerVersion")
     if not version:
-        said = str(next(iter(found.get("ServerErrors") or [found["stderr"]])))
+        said = str(next(iter(found.get("ServerErrors") or [found["stderr"]]))).rstrip(" .?")
         remedy = "Start it (`sudo systemctl start docker`)."
         if "permission denied" in said.lower():
             remedy = (
