@@ -59,7 +59,11 @@ def configuration(store: Store, record: LaunchRecord) -> dict[str, str]:
     """
     above = store.root / "configurations"
     folder = above / _name(record)
-    if folder.parent != above or above.is_symlink() or folder.is_symlink() or not folder.is_dir():
+    try:
+        linked = above.is_symlink() or folder.is_symlink()
+        if folder.parent != above or linked or not folder.is_dir():
+            return {}
+    except (OSError, ValueError):  # a name that no folder can have
         return {}
     paths = [path for path in sorted(folder.iterdir()) if not path.is_symlink() and path.is_file()]
     return {
@@ -127,7 +131,7 @@ class _Words:
         model, python = record.model.get("path"), record.environment.get("python")
         said = " ".join(record.command)
         if isinstance(model, str) and model in said:
-            self._place("MODEL", model, f"the model {record.model['name']}{_hash(record)}")
+            self._place("MODEL", model, f"the model {_model(record)}{_hash(record)}")
         engine = record.stack.get("engine")
         version = f"{engine} {record.stack.get('engine_version')}"
         if record.environment.get("kind") == "venv":

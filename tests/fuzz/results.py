@@ -71,6 +71,20 @@ def _plan(root: Path) -> None:
     msgspec.json.encode(Store(root).plan())
 
 
+def _records() -> Sequence[bytes]:
+    """Return a launch's record with everything that shows how it was started."""
+    record = msgspec.structs.replace(
+        _first(),
+        port=8123,
+        command=["/venv/bin/python", "-m", "engine", "--model=/models/m", "--port", "8123"],
+        environment_variables={"A": "1", "API_KEY": "[hidden]"},
+        inherited_variables={"CUDA_VISIBLE_DEVICES": "0", "LD_LIBRARY_PATH": "/lib"},
+        environment={"kind": "simulated", "python": "/venv/bin/python"},
+        model={**_first().model, "path": "/models/m"},
+    )
+    return [msgspec.json.encode(record)]
+
+
 def _of_launch(data: bytes) -> None:
     """Read a launch's record as the analysis does, and as the report shows its command."""
     put(f"one/launches/{_first().id}/launch.json", data)
@@ -145,7 +159,7 @@ def _manifest(folder: Path) -> None:
 
 TARGETS = (
     Target("plan", in_folder("plan.json", _plan), USAGE, "json", _seed(_whole, "plan.json")),
-    Target("launch", _of_launch, USAGE, "json", _seed(_own, "launch.json")),
+    Target("launch", _of_launch, USAGE, "json", _records),
     Target(
         "requests",
         in_folder("requests.jsonl", _with_requests),

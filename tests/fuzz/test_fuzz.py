@@ -124,6 +124,9 @@ def test_a_stream_says_the_same_wherever_it_is_cut(
         ("environment.kind", [], ""),
         ("model.path", 7, ""),
         ("stack.id", {"a": []}, ""),
+        ("stack.id", "x" * 5000, ""),
+        ("model", {"path": "/models/m"}, ""),
+        ("stack.id", "a\0b", ""),
     ],
 )
 def test_a_launch_that_says_the_impossible(path: str, value: Any, words: str) -> None:
