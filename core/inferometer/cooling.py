@@ -86,7 +86,7 @@ def heat(
 
 def before_round(results: Store, round_: int, node: str | None = None) -> Temperatures:
     """Return how warm a node was when its first launch of a round began, if that was seen."""
-    made = [*results.launches(), *results.failures()]
+    made = [*results.each(f"r{round_ + 1}-"), *results.failures()]
     records = sorted(
         (r for r in made if (r.round, r.node) == (round_, node)), key=lambda r: r.position
     )

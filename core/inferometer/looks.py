@@ -41,7 +41,7 @@ def first(store: Store) -> int:
 
 def launches(store: Store, rounds: int) -> int:
     """Return how many launches of the first ``rounds`` are whole."""
-    return sum(record.round < rounds for record in store.launches())
+    return sum(record.round < rounds for record in store.each())
 
 
 class Looks:

@@ -17,8 +17,9 @@ import msgspec
 from msgspec import Struct, inspect
 
 from inferometer import redact, withheld
+from inferometer.capacity_records import CapacitySearch
 from inferometer.errors import StorageError, UsageError, words
-from inferometer.records import CHUNK, SCHEMA, LaunchRecord
+from inferometer.records import CHUNK, SCHEMA, LaunchRecord, Probe, Reading, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -254,3 +255,23 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def requests(folder: Path) -> Sequence[Request]:
+    """Return a launch's requests."""
+    return read_lines(folder / "requests.jsonl", Request)
+
+
+def readings(folder: Path) -> Sequence[Reading]:
+    """Return a launch's meter readings."""
+    return read_lines(folder / "readings.jsonl", Reading)
+
+
+def probes(folder: Path) -> Sequence[Probe]:
+    """Return a launch's parity probes."""
+    return read_lines(folder / "probes.jsonl", Probe)
+
+
+def capacities(folder: Path) -> Sequence[CapacitySearch]:
+    """Return a launch's searches for capacity."""
+    return read_lines(folder / "capacity.jsonl", CapacitySearch)

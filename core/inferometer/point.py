@@ -112,15 +112,16 @@ def known_windows(results: Store, launch: Launch, place: Place = HERE) -> dict[i
     """
     if place.windows is not None:
         return place.windows
-    known: dict[int, float] = {}
-    for record in results.launches():
+    known: dict[int, tuple[int, float]] = {}
+    for record in results.each(f"-{launch.model.name}-"):
         if record.model["name"] != launch.model.name:
             continue
         own = record.stack["id"] == launch.stack and record.round < launch.round
         for seen in record.windows:
             if own or seen.arrivals:
-                known.setdefault(seen.load_point, (seen.end_ns - seen.start_ns) * 1e-9)
-    return known
+                found = (record.position, (seen.end_ns - seen.start_ns) * 1e-9)
+                known[seen.load_point] = min(found, known.get(seen.load_point, found))
+    return {load_point: seconds for load_point, (_, seconds) in known.items()}
 
 
 def load_plan(

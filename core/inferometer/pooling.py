@@ -33,7 +33,7 @@ def refuse_another_machine(
         UsageError: names the launch and what differs.
     """
     trials = (store.search(each.stack, each.model.name) for each in plan.searches)
-    for record in chain.from_iterable(each.launches() for each in (store, *trials)):
+    for record in chain.from_iterable(each.each() for each in (store, *trials)):
         stack = str(record.stack["id"])
         same = {
             "machine": (record.host_sha256, host_sha256),
@@ -56,7 +56,7 @@ def refuse_other_files(store: Store, files: Mapping[str, str]) -> None:
     Raises:
         UsageError: names the file.
     """
-    known = store.host().get("workload_files") if store.launches() else None
+    known = store.host().get("workload_files") if store.whole_ids() else None
     for path, digest in known.items() if isinstance(known, dict) else ():
         if files.get(path, digest) != digest:
             raise UsageError(

@@ -53,28 +53,31 @@ from typing import TYPE_CHECKING, TypeVar
 import filelock
 
 from inferometer import redact, sums
-from inferometer.capacity_records import CapacitySearch
 from inferometer.comparison import Imported
 from inferometer.errors import UsageError
 from inferometer.look_records import Look
 from inferometer.ondisk import (
     append_chunks,
     append_lines,
+    capacities,
     decode,
     encode,
     encode_lines,
     is_temporary,
     launch_in,
     make_folder,
+    probes,
     read_lines,
     read_text,
+    readings,
+    requests,
     storage_errors,
     sync,
     write_files,
     write_whole,
 )
 from inferometer.plan import Plan
-from inferometer.records import LaunchRecord, Prior, Probe, Reading, Request
+from inferometer.records import LaunchRecord, Prior
 from inferometer.tuning import Found, Trial
 
 if TYPE_CHECKING:
@@ -126,6 +129,13 @@ class Store:
     def launches(self) -> list[LaunchRecord]:
         """Return every whole launch, in running order."""
         return self._records("launches")
+
+    def each(self, within: str = "") -> Iterator[LaunchRecord]:
+        """Yield whole launches one by one, by id: a long study has thousands.
+
+        ``within`` is a part of their ids, such as ``r1-`` or ``-STACK-MODEL-``.
+        """
+        return map(launch_in, self._folders("launches", within))
 
     def failures(self) -> list[LaunchRecord]:
         """Return every failed attempt, in running order."""
@@ -362,10 +372,15 @@ class Store:
     # -- inside ------------------------------------------------------------------------------
 
     def _records(self, kind: str) -> list[LaunchRecord]:
-        paths = sorted((self.root / kind).glob("*/launch.json"))
-        records = [launch_in(path.parent) for path in paths]
         # Attempts of one launch may be of two nodes, whose monotonic clocks have nothing in common.
-        return sorted(records, key=lambda r: (r.position, r.ended_wall_ns or 0, r.started_ns))
+        return sorted(
+            map(launch_in, self._folders(kind)),
+            key=lambda r: (r.position, r.ended_wall_ns or 0, r.started_ns),
+        )
+
+    def _folders(self, kind: str, within: str = "") -> list[Path]:
+        found = (self.root / kind).glob("*/launch.json")
+        return sorted(path.parent for path in found if within in path.parent.name)
 
     def _read(self, name: str, type_: type[T]) -> T:
         return decode(self._there(name), type_)
@@ -378,23 +393,3 @@ class Store:
                 hint="Give the directory that `inferometer run` printed.",
             )
         return path
-
-
-def requests(folder: Path) -> Sequence[Request]:
-    """Return a launch's requests."""
-    return read_lines(folder / "requests.jsonl", Request)
-
-
-def readings(folder: Path) -> Sequence[Reading]:
-    """Return a launch's meter readings."""
-    return read_lines(folder / "readings.jsonl", Reading)
-
-
-def probes(folder: Path) -> Sequence[Probe]:
-    """Return a launch's parity probes."""
-    return read_lines(folder / "probes.jsonl", Probe)
-
-
-def capacities(folder: Path) -> Sequence[CapacitySearch]:
-    """Return a launch's searches for capacity."""
-    return read_lines(folder / "capacity.jsonl", CapacitySearch)

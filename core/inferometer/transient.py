@@ -52,7 +52,8 @@ class Chances:
         """Return the chances of a run into ``store``."""
 
         def worked(key: Key) -> bool:
-            return any((each.stack["id"], each.model["name"]) == key for each in store.launches())
+            made = store.each(f"-{key[0]}-{key[1]}-")
+            return any((each.stack["id"], each.model["name"]) == key for each in made)
 
         return cls(worked)
 

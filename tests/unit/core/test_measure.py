@@ -57,11 +57,15 @@ def test_windows_are_as_long_as_the_first_round_s_and_an_open_loop_s_alike_for_a
             for i, (kind, s) in enumerate((("", closed_s), ("poisson", open_s)))
         ]
         return SimpleNamespace(
-            stack={"id": stack}, model={"name": model}, round=round_, windows=windows
+            stack={"id": stack},
+            model={"name": model},
+            round=round_,
+            position=2 * round_ + "ab".index(stack),
+            windows=windows,
         )
 
     records = [made("a", 0, 1, 9, model="n"), made("a", 0, 70, 100), made("b", 0, 80, 100)]
-    store: Any = SimpleNamespace(launches=lambda: records)
+    store: Any = SimpleNamespace(each=lambda _: reversed(records))
 
     def known(stack: str, round_: int) -> dict[int, float]:
         launch: Any = SimpleNamespace(stack=stack, round=round_, model=SimpleNamespace(name="m"))

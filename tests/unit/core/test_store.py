@@ -61,6 +61,18 @@ def test_a_launch_is_finished_only_when_it_is_renamed_into_place(tmp_path: Path)
     assert store.probes(results.folder("a")) == []
 
 
+def test_launches_are_read_one_by_one_where_one_will_do(tmp_path: Path) -> None:
+    results = store.Store(tmp_path)
+    with results.writing():
+        for id_ in ("r1-a-m", "r2-a-m", "r2-b-m"):
+            results.close_launch(results.open_launch(id_), record(id_))
+    (results.folder("r2-b-m") / "launch.json").write_text("damaged")
+    assert next(results.each()).id == "r1-a-m"
+    assert [each.id for each in results.each("-a-m")] == ["r1-a-m", "r2-a-m"]
+    with pytest.raises(UsageError, match="r2-b-m"):
+        list(results.each("r2-"))
+
+
 def test_a_killed_run_loses_only_the_launch_in_flight(tmp_path: Path) -> None:
     results = store.Store(tmp_path)
     with results.writing():
