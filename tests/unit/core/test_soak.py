@@ -187,7 +187,7 @@ def record(round_: int, position: int, end_c: float | None) -> LaunchRecord:
 
 def test_the_measure_is_the_first_launch_of_the_round_also_when_resumed(tmp_path: Path) -> None:
     results: Any = SimpleNamespace(
-        launches=lambda: [record(0, 5, 30.0), record(1, 7, 35.0), record(1, 6, None)],
+        each=lambda _: [record(0, 5, 30.0), record(1, 7, 35.0), record(1, 6, None)],
         failures=lambda: [record(1, 4, 33.0)],
     )
     prepared: Any = SimpleNamespace(
