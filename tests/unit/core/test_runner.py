@@ -47,7 +47,7 @@ def test_a_file_of_the_work_that_has_changed_is_refused(tmp_path: Path) -> None:
     }
     launches: list[object] = []
     store: Any = SimpleNamespace(
-        root=tmp_path, host=lambda: {"workload_files": known}, launches=lambda: launches
+        root=tmp_path, host=lambda: {"workload_files": known}, whole_ids=lambda: launches
     )
     trace.write_text("3")
     now = provenance.file_hashes(prepare.work_files(plan))
