@@ -121,6 +121,15 @@ def test_a_wrong_command_line_ends_with_2(words: list[str], text: str, capsys: C
 # -- errors ------------------------------------------------------------------------------
 
 
+def said_at_the_end(capsys: Capture) -> str:
+    """Return what a run said on stderr behind its first line, where its results go."""
+    out, err = capsys.readouterr()
+    first, _, rest = err.partition("\n")
+    assert first.startswith("results go to ")
+    assert not out
+    return rest
+
+
 def fail_with(error: BaseException, monkeypatch: Patch) -> None:
     def run(*_: object, **__: object) -> runner.RunOutcome:
         raise error
@@ -137,7 +146,7 @@ def test_our_errors_are_two_lines_and_their_code(
     fail_with(kind("it broke", hint="Mend it."), monkeypatch)
     capsys.readouterr()
     assert cli.main(["run", str(path)]) == kind.exit_code
-    assert capsys.readouterr() == ("", "error: it broke\nhint: Mend it.\n")
+    assert said_at_the_end(capsys) == "error: it broke\nhint: Mend it.\n"
 
 
 def test_any_other_error_is_called_a_bug_and_its_traceback_kept(
@@ -146,7 +155,7 @@ def test_any_other_error_is_called_a_bug_and_its_traceback_kept(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     fail_with(ZeroDivisionError("oops\n Bearer abcdefgh"), monkeypatch)
     assert cli.main(["run", str(path)]) == 1
-    said, hint = capsys.readouterr().err.splitlines()
+    said, hint = said_at_the_end(capsys).splitlines()
     assert said == "error: this is a bug in inferometer: ZeroDivisionError: oops [hidden]"
     (kept,) = tmp_path.glob("inferometer-bug-*.txt")
     assert hint == f"hint: Report it, with {kept}; what is finished is kept."
@@ -161,7 +170,7 @@ def test_a_bug_whose_traceback_cannot_be_kept_is_shown(
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     fail_with(ZeroDivisionError("oops"), monkeypatch)
     assert cli.main(["run", str(path)]) == 1
-    err = capsys.readouterr().err
+    err = said_at_the_end(capsys)
     assert err.startswith("Traceback")
     assert err.endswith("hint: Report it, with the lines above; what is finished is kept.\n")
 
@@ -178,7 +187,7 @@ def test_what_the_machine_refuses_is_no_bug(
 ) -> None:
     fail_with(error, monkeypatch)
     assert cli.main(["run", str(path)]) == 6
-    first, hint = capsys.readouterr().err.splitlines()
+    first, hint = said_at_the_end(capsys).splitlines()
     assert first == f"error: {said}"
     assert hint.startswith("hint: ")
 
@@ -496,7 +505,7 @@ def test_run_measures_then_reports_in_another_process(
         (study.load(path), path.read_text(), results),
         ([sys.executable, "-P", "-m", "inferometer", "report", str(results)], False),
     ]
-    assert capsys.readouterr() == ("", f"results: {results}\n")
+    assert said_at_the_end(capsys) == f"results: {results}\n"
 
 
 def test_run_refuses_what_is_not_there_before_it_builds(path: Path, capsys: Capture) -> None:
