@@ -114,7 +114,7 @@ def sweep(left: Abandoned, look: Callable[[], list[Abandoned]]) -> str:
     end = time.monotonic() + GRACE_S
     while family() and time.monotonic() < end:
         time.sleep(LOOK_S)
-    remain = sweeping.kill_all(family, KILL_S)
+    remain = sweeping.kill_all(family, KILL_S, lambda: memory.look(family))
     said = {"processes": began - remain, "processes that cannot be ended": remain}
     if left.note is not None:
         said |= _rest(left.note, memory, keep=bool(remain))

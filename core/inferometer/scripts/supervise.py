@@ -175,7 +175,7 @@ class Launch:
 
         ``doubtful`` says, when all processes are gone, whether the container's client was killed.
         """
-        left = sweeping.kill_all(lambda: sweeping.descendants(os.getpid()), 15.0)
+        left = sweeping.kill_all(lambda: sweeping.descendants(os.getpid()), 15.0, self.shared.look)
         if self.container:
             settle_s = SETTLE_S if doubtful() else 0.0
             left += sweeping.remove(self.container, settle_s, sweeping.ORDER_S)

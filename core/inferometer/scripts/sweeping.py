@@ -165,26 +165,41 @@ def tracker(pid: int) -> bool:
         return False
 
 
-def kill_all(family: Callable[[], Sequence[int]], deadline_s: float) -> int:
+def kill_all(
+    family: Callable[[], Sequence[int]], deadline_s: float, look: Callable[[], None]
+) -> int:
     """SIGKILL all of ``family()`` until nothing is left; return what remains at the deadline.
 
-    Resource trackers go last, ``TRACKER_GRACE_S`` after the others: until then they clean up.
+    They are stopped before: when ``look()`` is called, none that is about to be killed can make
+    anything more. Resource trackers go last, ``TRACKER_GRACE_S`` after the others: until then they
+    clean up.
     """
     end = time.monotonic() + deadline_s
     spared_until = 0.0
+    stopped: set[int] = set()
     while True:
         left = family()
         if not left or time.monotonic() > end:
             return len(left)
-        doomed = [pid for pid in left if not tracker(pid)]
+        doomed = {pid for pid in left if not tracker(pid)}
         if not doomed:
             spared_until = spared_until or time.monotonic() + TRACKER_GRACE_S
-            doomed = left if time.monotonic() > spared_until else []
-        for pid in doomed:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # one may have sudo'ed
-                os.kill(pid, signal.SIGKILL)
+            doomed = set(left) if time.monotonic() > spared_until else set()
+        new = doomed - stopped
+        stopped |= new
+        _signal(new, signal.SIGSTOP)
+        if new:
+            continue  # one of them may have started another before it was stopped
+        look()
+        _signal(doomed, signal.SIGKILL)
         time.sleep(0.05)
         reap()
+
+
+def _signal(pids: set[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # one may have sudo'ed
+            os.kill(pid, number)
 
 
 def told(command: list[str], timeout_s: float) -> str | None:

@@ -113,6 +113,13 @@ def started(folder: Path) -> tuple[subprocess.Popen[str], int]:
     return owner, int(owner.stdout.readline())
 
 
+def kill_at_once(pids: list[int]) -> None:
+    """Kill processes so that none can act on the death of another."""
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            os.kill(pid, number)
+
+
 def test_a_supervisor_that_is_killed_is_stood_in_for(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         os.kill(watchdogs(server.session)[0], signal.SIGKILL)
@@ -138,8 +145,7 @@ def test_a_stand_in_removes_shared_memory_that_died_with_the_engine(tmp_path: Pa
 def test_with_both_watchdogs_killed_we_end_the_engine_ourselves(tmp_path: Path) -> None:
     def lose() -> None:
         with serving(tmp_path) as server:
-            for pid in watchdogs(server.session):
-                os.kill(pid, signal.SIGKILL)
+            kill_at_once(watchdogs(server.session))
             assert until(lambda: server.dead() is not None, 60)
             raise LaunchError(server.dead(), stage="serve")
 
@@ -155,8 +161,7 @@ def test_what_is_left_when_all_are_killed_the_next_run_ends(tmp_path: Path) -> N
         assert abandoned.find() == []  # it has an owner
         assert abandoned.cleaned(tmp_path) == ""
         assert not gone(engine)
-        for pid in (*watchdogs(engine), owner.pid):
-            os.kill(pid, signal.SIGKILL)
+        kill_at_once([*watchdogs(engine), owner.pid])
     assert until(lambda: gone(engine), 60)  # by the kernel, which asks no supervisor
     _, (_, child, bare) = said(tmp_path)
     assert not gone(child)
@@ -223,14 +228,35 @@ def test_a_process_that_may_not_be_killed_is_counted_and_hides_no_other(
 ) -> None:
     refused, ended = os.getpid(), []
 
-    def kill(pid: int, _signal: int) -> None:
+    def kill(pid: int, number: int) -> None:
         if pid == refused:
             raise PermissionError
-        ended.append(pid)
+        ended.append((pid, number))
+
+    def family() -> list[int]:
+        return [refused] if (1, signal.SIGKILL) in ended else [refused, 1]
 
     monkeypatch.setattr(os, "kill", kill)
-    assert sweeping.kill_all(lambda: [refused] if ended else [refused, 1], 0.2) == 1
-    assert ended == [1]
+    assert sweeping.kill_all(family, 0.2, lambda: None) == 1
+    assert ended == [(1, signal.SIGSTOP), (1, signal.SIGKILL)]
+
+
+def test_all_are_stopped_when_they_are_looked_at_for_the_last_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alive, seen = [2_000_001], []
+    stopped: set[int] = set()
+
+    def kill(pid: int, number: int) -> None:
+        if number == signal.SIGKILL:
+            alive.remove(pid)
+        elif not stopped:
+            alive.append(2_000_002)  # started while the first was about to be stopped
+        stopped.add(pid)
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert sweeping.kill_all(lambda: list(alive), 5.0, lambda: seen.append(set(stopped))) == 0
+    assert seen == [{2_000_001, 2_000_002}]
 
 
 def test_only_a_folder_as_supervisors_make_them_is_removed(tmp_path: Path) -> None:
