@@ -179,6 +179,7 @@ MACHINE = (
         beside=disk_fills,
         protocol=LONG,
         expected=_unwritable("requests.jsonl: cannot write results: No space left on device"),
+        resumes=True,
     ),
     Fault(
         name="disk full for the journal",
