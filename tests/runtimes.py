@@ -41,7 +41,7 @@ class Runtimes:
         """Start the daemon of docker and podman."""
         line = [sys.executable, "-I", str(SCRIPT), "daemon", str(self.state)]
         self.daemon = subprocess.Popen(line, cwd="/")
-        assert until((self.state / "up").exists, 10, every_s=0.01)
+        assert until((self.state / "up").exists, 60, every_s=0.01)
 
     def stop(self) -> None:
         if self.daemon is not None:

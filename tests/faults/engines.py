@@ -255,7 +255,7 @@ ADAPTERS = (
         name="adapter blocks",
         what="an adapter's command() never returns",
         entry={"name": "stranger-blocks"},
-        expected=_lost("measure: failed", "TimeoutError: did not return for 1 s"),
+        expected=_lost("measure: failed", "TimeoutError: did not return for 4 s"),
     ),
     Fault(
         name="adapter returns nonsense",

@@ -70,9 +70,9 @@ def disk_fills(run: Run) -> None:
 def journal_full(run: Run) -> None:
     """Let there be no room for the run's journal any more."""
     run.under_way("-faulty-*/server.log")
-    events = run.results / "events.jsonl"
-    events.unlink()
-    events.symlink_to("/dev/full")
+    full = run.folder / "full"
+    full.symlink_to("/dev/full")
+    full.replace(run.results / "events.jsonl")  # at once: the run may write it at any time
 
 
 def results_go(run: Run) -> None:
@@ -179,6 +179,7 @@ MACHINE = (
         beside=disk_fills,
         protocol=LONG,
         expected=_unwritable("requests.jsonl: cannot write results: No space left on device"),
+        resumes=True,
     ),
     Fault(
         name="disk full for the journal",

@@ -19,7 +19,7 @@ METERS = alone(
             "raises", "raises", "read() raises", "failed", "ZeroDivisionError: a plugin's fault"
         ),
         _broken("exits", "exits", "read() calls sys.exit", "failed", "SystemExit: 3"),
-        _broken("hangs", "hangs", "read() never returns", "failed", "did not answer for 0.5 s"),
+        _broken("hangs", "hangs", "read() never returns", "failed", "did not answer for 2 s"),
         _broken("nan", "tells NaN", "a reading that is no number", "bad_reading", "not a number"),
         _broken(
             "no reading",

@@ -46,13 +46,13 @@ PLUGINS = alone(
             "blocks at import",
             "import never returns",
             "import time; time.sleep(600)",
-            "cannot be imported: TimeoutError: did not return for 1 s",
+            "cannot be imported: TimeoutError: did not return for 4 s",
         ),
         _named(
             "blocks in a hook",
             "a hook never returns",
             HOOK.format("import time; time.sleep(600)"),
-            "inferometer_meters() raised: TimeoutError: did not return for 1 s",
+            "inferometer_meters() raised: TimeoutError: did not return for 4 s",
         ),
         _listed(
             "raises in a hook",

@@ -41,7 +41,7 @@ PROTOCOL: Table = {
 }
 HANGS_S = 100.0
 """A run that takes longer hangs."""
-ENDED_S = 10.0
+ENDED_S = 60.0
 """Everything below a run has gone so long after it."""
 CALM = ("--itl-ms", "5")
 """Tokens that cost few cycles: nothing is judged here that needs more of them."""

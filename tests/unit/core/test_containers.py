@@ -6,15 +6,15 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
+from tests.programs import until
 from tests.runtimes import DIGEST, ID
 
 from inferometer import environment, launch, processes
@@ -23,6 +23,7 @@ from inferometer.containers.image import Image
 from inferometer.containers.running import PYTHON, Container, mount, seen
 from inferometer.engine import Command, Readiness, Unsupported
 from inferometer.errors import LaunchError
+from inferometer.ports import lease
 from inferometer.scripts import sweeping
 
 if TYPE_CHECKING:
@@ -69,36 +70,26 @@ def serving(folder: Path, image: Image, before: str = "", **kw: Any) -> Any:
     home = folder / "home"
     home.mkdir(exist_ok=True)
     (folder / "server.py").write_text(SERVER.format(before=before))
-    port = free_port()
-    command = Command(
-        argv=(str(PYTHON), str(folder / "server.py"), str(port)), env={"ENGINE": "one"}
-    )
     container = container_of(image, home, mounts=(folder,), accelerator="cpu")
-    return launch.serve(
-        command,
-        host="127.0.0.1",
-        port=port,
-        readiness=Readiness(path="/"),
-        failures=(),
-        folder=folder,
-        deadline_s=20.0,
-        container=container,
-        **kw,
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with lease("127.0.0.1") as port:
+        command = Command(
+            argv=(str(PYTHON), str(folder / "server.py"), str(port)), env={"ENGINE": "one"}
+        )
+        return launch.serve(
+            command,
+            host="127.0.0.1",
+            port=port,
+            readiness=Readiness(path="/"),
+            failures=(),
+            folder=folder,
+            deadline_s=60.0,
+            container=container,
+            **kw,
+        )
 
 
 def ended(session: int, runtimes: Runtimes) -> bool:
-    for _ in range(200):
-        if not processes.alive(session) and not runtimes.containers():
-            return True
-        time.sleep(0.05)
-    return False
+    return until(lambda: not (processes.alive(session) or runtimes.containers()), 60)
 
 
 def test_docker_s_command_line() -> None:
@@ -321,14 +312,15 @@ def test_the_container_ends_when_its_client_is_killed(runtimes: Runtimes, tmp_pa
             for folder in Path("/proc").iterdir()
             if folder.name.isdigit() and is_client(folder, runtimes)
         )
+        supervisor = psutil.Process(client).parent()
+        assert supervisor is not None
+        supervisor.suspend()  # or it might have ended the container before we look
         os.kill(client, signal.SIGKILL)
+        assert until(lambda: psutil.Process(client).status() == psutil.STATUS_ZOMBIE, 60)
         assert processes.alive(session)  # the container does not care
+        supervisor.resume()
         assert ended(session, runtimes)
-        for _ in range(100):
-            if why := server.dead():
-                break
-            time.sleep(0.05)
-        assert why is not None
+        assert until(server.dead, 60)
 
 
 def is_client(folder: Path, runtimes: Runtimes) -> bool:
@@ -376,8 +368,7 @@ def test_a_container_in_the_making_is_not_left(
     command = Command(argv=(str(PYTHON), "-c", "import time; time.sleep(300)"))
     supervised = launch._start(command, tmp_path / "log", (), container=container)
     client = supervised.engine_pid()
-    while not runtimes.making():
-        time.sleep(0.02)
+    assert until(runtimes.making, 60)
     if whose == "the client's":
         os.kill(client, signal.SIGKILL)
     assert supervised.stop() == ""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.programs import until
 
-from inferometer import failing, launch, processes, redact, supervised
+from inferometer import failing, launch, marks, processes, redact, supervised
 from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError, MachineError
+from inferometer.ports import lease
 
 SERVER = """
 import http.server, os, subprocess, sys, signal, time
@@ -51,27 +50,23 @@ older = open("/dev/shm/" + sys.argv[3] + "-older")
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start(tmp_path: Path, before: str = "", *, deadline_s: float = 20.0):  # type: ignore[no-untyped-def]
+def start(  # type: ignore[no-untyped-def]
+    tmp_path: Path, before: str = "", *, deadline_s: float = 60.0, mark: marks.Mark | None = None
+):
     script = tmp_path / "server.py"
     script.write_text(SERVER.format(before=before))
-    port = free_port()
-    return launch.serve(
-        Command(
-            argv=(sys.executable, str(script), str(port), str(tmp_path / "child"), shared(tmp_path))
-        ),
-        host="127.0.0.1",
-        port=port,
-        readiness=Readiness(),
-        failures=(FailureClass(r"No available memory", "no_kv_room", "Lower max_model_len."),),
-        folder=tmp_path,
-        deadline_s=deadline_s,
-    )
+    with lease("127.0.0.1") as port:
+        words = (str(script), str(port), str(tmp_path / "child"), shared(tmp_path))
+        return launch.serve(
+            Command(argv=(sys.executable, *words)),
+            host="127.0.0.1",
+            port=port,
+            readiness=Readiness(),
+            failures=(FailureClass(r"No available memory", "no_kv_room", "Lower max_model_len."),),
+            folder=tmp_path,
+            deadline_s=deadline_s,
+            mark=mark,
+        )
 
 
 def shared(tmp_path: Path) -> str:
@@ -79,13 +74,7 @@ def shared(tmp_path: Path) -> str:
 
 
 def gone(pid: int) -> bool:
-    for _ in range(100):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(0.05)
-    return False
+    return until(lambda: gone_now(pid), 60)
 
 
 def test_a_server_answers_and_nothing_is_left(tmp_path: Path) -> None:
@@ -131,21 +120,22 @@ def test_a_server_that_ignores_sigterm_is_killed(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_temporary_files_and_shared_memory_go_with_the_engine(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("INFEROMETER_CACHE", str(tmp_path / "cache"))
     older = Path(f"/dev/shm/{shared(tmp_path)}-older")
     older.write_bytes(b"somebody else's")
     try:
-        with start(tmp_path, SHARING) as server:
+        with start(tmp_path, SHARING, mark=marks.fresh(tmp_path, "a-launch")) as server:
             folder = Path((tmp_path / "child").read_text())
             left = [Path(f"/dev/shm/{shared(tmp_path)}{end}") for end in ("", "-kept")]
             assert (folder / "an-engine-s-socket").is_socket()
             assert len(str(folder)) < 45  # the path of a socket in it has at most 107 characters
             assert all(path.exists() for path in left)
-            time.sleep(0.5)  # the supervisor looks five times a second
+            (note,) = marks.folder().glob("*")  # in which the supervisor says what it has seen
+            assert until(lambda: all(f'"{path.name}"' in note.read_text() for path in left), 60)
             os.kill(server.session_id, number)
-            while not server.dead():
-                time.sleep(0.05)
+            assert until(server.dead, 60)
         assert not folder.exists()
         assert [path for path in left if path.exists()] == []
         assert older.exists()
@@ -200,7 +190,7 @@ def test_a_client_that_loses_an_engine_first_learns_how_it_ended(tmp_path: Path)
     def lose() -> None:
         with start(tmp_path) as server:
             os.kill(server.session, signal.SIGKILL)
-            assert until(lambda: processes.start_of(server.session) is None, 20)
+            assert until(lambda: processes.start_of(server.session) is None, 60)
             raise LaunchError("the server is gone", reason="failed", stage="serve")
 
     with pytest.raises(LaunchError) as caught:
@@ -234,12 +224,8 @@ def test_a_command_that_is_not_there_says_so(tmp_path: Path) -> None:
 def test_death_while_serving_is_seen(tmp_path: Path) -> None:
     with start(tmp_path) as server:
         os.kill(server.session_id, signal.SIGKILL)
-        for _ in range(100):
-            if why := server.dead():
-                break
-            time.sleep(0.05)
-        assert why is not None
-        assert "was killed (SIGKILL)" in why
+        assert until(server.dead, 60)
+        assert "was killed (SIGKILL)" in server.dead()
 
 
 def test_what_a_failed_launch_leaves_running_ends_the_run(
@@ -270,13 +256,14 @@ def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
         from pathlib import Path
         from inferometer import launch
         from inferometer.engine import Command, Readiness
+        from inferometer.ports import lease
         folder = Path({str(tmp_path)!r})
-        port = {free_port()}
-        argv = (sys.executable, str(folder / "server.py"), str(port), str(folder / "child"))
-        with launch.serve(Command(argv=argv), host="127.0.0.1", port=port, readiness=Readiness(),
-                          failures=(), folder=folder) as server:
-            print(server.session_id, flush=True)
-            time.sleep(300)
+        with lease("127.0.0.1") as port:
+            argv = (sys.executable, str(folder / "server.py"), str(port), str(folder / "child"))
+            with launch.serve(Command(argv=argv), host="127.0.0.1", port=port,
+                              readiness=Readiness(), failures=(), folder=folder) as server:
+                print(server.session_id, flush=True)
+                time.sleep(300)
         """)
     )
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
@@ -288,11 +275,7 @@ def test_sigkill_to_us_ends_the_engine(tmp_path: Path) -> None:
     assert gone(session)
     assert gone(int((tmp_path / "child").read_text()))
     folder = Path((tmp_path / "child-temporary").read_text())
-    for _ in range(100):
-        if not folder.exists():
-            break
-        time.sleep(0.05)
-    assert not folder.exists()
+    assert until(lambda: not folder.exists(), 60)
 
 
 def test_who_kills_our_children_ends_the_engine_no_less(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.programs import until
 
 from inferometer import pace
 from inferometer.errors import LaunchError
@@ -327,12 +328,18 @@ def test_a_failing_source_or_hook_is_not_swallowed() -> None:
 
 
 def test_control_c_comes_out_promptly_with_connections_closed() -> None:
-    with Oracle(Options(itl_ms=5000)) as oracle:
-        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with Oracle(Options(itl_ms=60_000)) as oracle:
+
+        def interrupt() -> None:
+            until(lambda: oracle.truth, 60)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt, daemon=True)
+        thread.start()
         with pytest.raises(KeyboardInterrupt):
             drive(Target("127.0.0.1", oracle.port), source, LoadPlan(concurrency=2))
-        time.sleep(0.1)
-        assert [t.outcome for t in oracle.truth] == ["gone"]
+        thread.join()
+        assert until(lambda: [t.outcome for t in oracle.truth] == ["gone"], 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import psutil
 import pytest
+from tests.programs import until
 
 from inferometer.errors import LaunchError
 from inferometer.loadgen import address, remote
@@ -389,6 +390,7 @@ def test_a_load_that_is_broken_off_is_told_by_all_workers(how: str, plan: dict[s
         def end() -> None:
             began.wait()
             time.sleep(0.5)
+            until(lambda: sum(truth.outcome == "ok" for truth in oracle.truth) > 40, 60)
             if how == "server":
                 oracle.stop()
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import os
@@ -16,13 +17,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.programs import until
 
 from inferometer.testing.oracle import Options, Oracle, Truth
 from inferometer.testing.wheel import AT_ONCE, Wheel
 
 
 def get(port: int, path: str) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -32,7 +34,7 @@ def get(port: int, path: str) -> tuple[int, Any]:
 
 
 def post(port: int, body: object, path: str = "/v1/completions") -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("POST", path, json.dumps(body))
         answer = connection.getresponse()
@@ -47,10 +49,11 @@ def events(text: str) -> list[Any]:
 
 
 def test_it_lists_its_model_and_is_ready_in_time() -> None:
-    with Oracle(Options(model="m", ready_after_s=0.2)) as oracle:
+    with Oracle(Options(ready_after_s=600)) as oracle:
         assert get(oracle.port, "/health")[0] == 503
-        time.sleep(0.25)
-        assert get(oracle.port, "/health")[0] == 200
+    with Oracle(Options(model="m", ready_after_s=0.2)) as oracle:
+        assert until(lambda: get(oracle.port, "/health")[0] == 200, 60)
+        assert time.monotonic() - oracle.began_s >= 0.2
         assert get(oracle.port, "/v1/models")[1]["data"][0]["id"] == "m"
         assert get(oracle.port, "/nothing")[0] == 404
 
@@ -97,7 +100,7 @@ def test_bad_requests_are_refused(body: object) -> None:
 def test_an_idle_connection_is_closed() -> None:
     with (
         Oracle(Options(idle_close_s=0.05)) as oracle,
-        socket.create_connection(("127.0.0.1", oracle.port), timeout=10) as idle,
+        socket.create_connection(("127.0.0.1", oracle.port), timeout=60) as idle,
     ):
         assert idle.recv(1) == b""
 
@@ -119,25 +122,15 @@ def test_a_taken_port_is_an_error() -> None:
 
 
 def test_it_runs_as_a_process(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     truth = tmp_path / "truth.jsonl"
-    flags = ["--port", str(port), "--truth", str(truth), "--tokens", "2", "--split", "true"]
-    process = subprocess.Popen([sys.executable, "-m", "inferometer.testing.oracle", *flags])
+    started, port = process("--truth", str(truth), "--tokens", "2", "--split", "true")
     try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                assert get(port, "/health")[0] == 200
-                break
-            except ConnectionRefusedError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        assert get(port, "/health")[0] == 200
         _, text = post(port, {"prompt": [1], "stream": True})
         assert events(text)[-1]["usage"]["completion_tokens"] == 2
     finally:
-        process.terminate()
-        process.wait(timeout=10)
+        started.terminate()
+        started.communicate(timeout=60)
     assert msgspec.json.decode(truth.read_bytes(), type=Truth).tokens == 2
 
 
@@ -212,10 +205,7 @@ def test_a_client_that_reads_slowly_gets_everything() -> None:
     ):
         head = b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n"
         client.sendall(head % len(body) + body)
-        deadline = time.monotonic() + 20
-        while not oracle.truth or oracle.truth[0].outcome == "open":
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        assert until(lambda: oracle.truth and oracle.truth[0].outcome != "open", 60)
         got = b""
         while not got.endswith(b"0\r\n\r\n"):
             got += client.recv(1 << 20)
@@ -223,20 +213,25 @@ def test_a_client_that_reads_slowly_gets_everything() -> None:
 
 
 def test_its_port_opens_late_and_its_counters_start_and_fall() -> None:
-    options = Options(listen_after_s=0.3, counter_start=1000, counter_reset_at_s=0.3, ttft_ms=0)
+    options = Options(listen_after_s=0.3, counter_start=1000, counter_reset_at_s=3600, ttft_ms=0)
+    began = time.monotonic()
     with Oracle(options) as oracle:
-        with pytest.raises(ConnectionRefusedError):
-            get(oracle.port, "/health")
-        time.sleep(0.35)
+        assert until(lambda: listens(oracle.port), 60)
+        assert time.monotonic() - began >= 0.3
         post(oracle.port, {"prompt": [1], "max_tokens": 4})
-        before = metrics(oracle.port)
-        time.sleep(0.35)
-        assert "oracle:generation_tokens_total 1004" in before
+        assert "oracle:generation_tokens_total 1004" in metrics(oracle.port)
+        oracle.began_s = time.monotonic() - 3600  # as if an hour had gone by
         assert "oracle:generation_tokens_total 0" in metrics(oracle.port)
 
 
+def listens(port: int) -> bool:
+    with contextlib.suppress(ConnectionRefusedError):
+        return get(port, "/health")[0] == 200
+    return False
+
+
 def metrics(port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/metrics")
         return connection.getresponse().read().decode()
@@ -258,20 +253,20 @@ def test_a_process_dies_with_its_last_words() -> None:
     dying, port = process("--die-at-s", "0.05", "--die-message", "out of memory", "--tokens", "500")
     with pytest.raises(http.client.HTTPException):
         post(port, {"prompt": [1], "stream": True})
-    assert dying.communicate(timeout=10)[1] == "out of memory\n"
+    assert dying.communicate(timeout=60)[1] == "out of memory\n"
     assert dying.returncode == 1
 
 
 def test_a_process_ends_at_sigterm_unless_told_otherwise() -> None:
     obeying, _ = process()
     obeying.terminate()
-    obeying.communicate(timeout=10)
+    obeying.communicate(timeout=60)
     assert obeying.returncode == 0
     deaf, port = process("--ignore-sigterm", "true")
     deaf.terminate()
     assert get(port, "/health")[0] == 200
     deaf.kill()
-    deaf.communicate(timeout=10)
+    deaf.communicate(timeout=60)
     assert deaf.returncode == -signal.SIGKILL
 
 
@@ -298,7 +293,7 @@ def test_a_process_may_leave_a_child_behind() -> None:
     leaving, _ = process("--leave-child", "true")
     children = Path(f"/proc/{leaving.pid}/task/{leaving.pid}/children").read_text().split()
     leaving.terminate()
-    leaving.wait(timeout=10)
+    leaving.wait(timeout=60)
     assert len(children) == 1
     os.kill(int(children[0]), signal.SIGKILL)
-    leaving.communicate(timeout=10)
+    leaving.communicate(timeout=60)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.programs import until
 
 from inferometer import watch
 from inferometer.errors import MachineError
@@ -73,13 +74,24 @@ def watched(*meters: Opened, seconds: float = 0.1) -> Watch:
     return found
 
 
+def watched_until(wanted: Callable[[], object], *meters: Opened) -> Watch:
+    """Watch for as long as it takes until something holds."""
+    with Watch(meters) as found:
+        assert until(wanted, 60)
+    return found
+
+
 def test_each_meter_is_read_at_its_own_period() -> None:
     fast, slow = Session(), Session()
-    found = watched(
-        Opened(info("fast"), fast), Opened(info("slow", period_s=0.2), slow), seconds=0.5
+    began = time.monotonic()
+    found = watched_until(
+        lambda: len(slow.reads) >= 3 and len(fast.reads) >= 5,
+        *(Opened(info("fast"), fast), Opened(info("slow", period_s=0.2), slow)),
     )
-    assert 5 <= len(fast.reads) <= 27  # every 20 ms, and once at the end
-    assert 2 <= len(slow.reads) <= 4
+    took_s = time.monotonic() - began
+    assert took_s >= 0.4  # two periods of the slow one
+    assert len(fast.reads) <= took_s / 0.02 + 2  # every 20 ms from the first on, and at the end
+    assert len(slow.reads) <= took_s / 0.2 + 2
     assert len(fast.threads) == len(slow.threads) == 1
     assert fast.threads != slow.threads
     assert threading.get_ident() not in fast.threads
@@ -92,11 +104,18 @@ def test_each_meter_is_read_at_its_own_period() -> None:
 
 def test_a_meter_that_asks_to_be_read_all_the_time_is_not() -> None:
     session = Session()
+    began = time.monotonic()
     watched(Opened(info(period_s=0.0), session), seconds=0.2)
-    assert len(session.reads) <= 22
+    assert len(session.reads) <= (time.monotonic() - began) / watch.SHORTEST_S + 2
 
 
 def test_the_ticks_at_both_edges_are_known_to_about_a_millisecond() -> None:
+    # a machine that holds us up for a tick just at an edge is asked once more
+    assert any(edges_seen() for _ in range(5))
+
+
+def edges_seen() -> bool:
+    """Watch one window; say whether the ticks at both of its edges are known closely."""
     session = Session(ticking)
     meter = info(instrument="counter", update_ms=UPDATE_NS * 1e-6, period_s=0.1)
     with Watch([Opened(meter, session)]) as found:
@@ -108,22 +127,25 @@ def test_the_ticks_at_both_edges_are_known_to_about_a_millisecond() -> None:
     for row in ticks:
         assert row.since_ns is not None
         assert row.since_ns < row.value / 5 * UPDATE_NS <= row.t_ns
-    widths_ms = sorted((row.t_ns - (row.since_ns or 0)) * 1e-6 for row in ticks)
-    assert widths_ms[0] < 3
-    assert any(start_ns <= row.t_ns < start_ns + 2 * UPDATE_NS for row in ticks)
-    assert any(end_ns - 2 * UPDATE_NS <= row.t_ns < end_ns for row in ticks)
-    # a few looks a tick are kept, not all of them
-    assert len(found.readings) < len(session.reads) / 1.5
     assert found.readings[-1].t_ns > end_ns
+    widths_ms = [(row.t_ns - (row.since_ns or 0)) * 1e-6 for row in ticks]
+    return (
+        min(widths_ms, default=math.inf) < 3
+        and any(start_ns <= row.t_ns < start_ns + 2 * UPDATE_NS for row in ticks)
+        and any(end_ns - 2 * UPDATE_NS <= row.t_ns < end_ns for row in ticks)
+        # a few looks a tick are kept, not all of them
+        and len(found.readings) < len(session.reads) / 3
+    )
 
 
 def test_watts_are_looked_at_once_at_each_edge() -> None:
     session = Session()
     with Watch([Opened(info(instrument="power", period_s=5.0), session)]) as found:
-        start_ns = time.monotonic_ns() + 50_000_000
-        end_ns = start_ns + 100_000_000
+        assert until(lambda: session.reads, 60)
+        start_ns = time.monotonic_ns() + 300_000_000
+        end_ns = start_ns + 300_000_000
         found.window_set(start_ns, end_ns)
-        time.sleep(0.25)
+        assert until(lambda: len(session.reads) == 3, 60)
     first, at_start, at_end, last = (row.t_ns for row in found.readings)
     assert first < start_ns <= at_start < end_ns <= at_end < last
     assert [row.since_ns for row in found.readings] == [None] * 4
@@ -167,11 +189,12 @@ def test_the_last_row_of_a_log_is_waited_for() -> None:
     assert found.faults == {}
 
 
-def test_a_log_that_ends_is_not_waited_for_long() -> None:
+def test_a_log_that_ends_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "LATE_S", 60.0)  # of a log that is written more seldom
     log = Log(until_ns=time.monotonic_ns() + 500_000_000)
     found, end_ns, waited_s = logged(log)
     assert found.readings[-1].t_ns < end_ns
-    assert 0.4 < waited_s < 1.5
+    assert 0.4 < waited_s < 30
     assert found.faults == {}
 
 
@@ -188,40 +211,44 @@ def test_a_device_that_is_left_out_is_not_waited_for() -> None:
     with Watch([Opened(meter, session)]) as found:
         start_ns = time.monotonic_ns()
         found.window_set(start_ns, start_ns + 60_000_000_000)
+        assert until(lambda: any(row.since_ns is not None for row in found.so_far()), 60)
         time.sleep(0.3)
     assert len(session.reads) < 6  # "a" ticks with every look; 2 s of looks were allowed
-    assert any(row.since_ns is not None for row in found.readings)
 
 
 def test_a_slow_meter_delays_no_other() -> None:
+    answer = threading.Event()
+
     def slowly() -> float:
-        time.sleep(0.4)
+        answer.wait(60)
         return 1.0
 
     slow, fast = Session(slowly), Session()
     with Watch([Opened(info("slow"), slow), Opened(info("fast"), fast)]) as found:
-        began = time.monotonic()
+        assert until(lambda: slow.reads, 60)
+        # the load's thread calls this
         found.window_set(time.monotonic_ns(), time.monotonic_ns() + 300_000_000)
-        assert time.monotonic() - began < 0.35  # the load's thread calls this
-        time.sleep(0.5)
-    gaps = [b - a for a, b in itertools.pairwise(fast.reads)]
-    assert max(gaps) < 0.2e9
+        so_far = len(fast.reads)
+        assert until(lambda: len(fast.reads) >= so_far + 5, 60)
+        assert not answer.is_set()
+        assert len(slow.reads) == 1
+        answer.set()
     assert found.faults == {}
     assert slow.closed
 
 
 def test_a_meter_that_hangs_is_given_up_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "JOIN_S", 0.1)
+    monkeypatch.setattr(watch, "JOIN_S", 0.5)
     let_go = threading.Event()
 
     def hangs() -> float:
-        let_go.wait(10)
+        let_go.wait(60)
         return 1.0
 
     good = Session()
     found = watched(Opened(info("hung"), Session(hangs)), Opened(info("good"), good))
     let_go.set()
-    assert found.faults["hung"] == ("failed", "did not answer for 0.1 s")
+    assert found.faults["hung"] == ("failed", "did not answer for 0.5 s")
     assert list(found.faults) == ["hung"]
     assert len(found.readings) == len(good.reads)
 
@@ -241,12 +268,14 @@ def test_a_meter_that_breaks_is_named_and_the_others_go_on(
     value: Callable[[], float], reason: str, words: str
 ) -> None:
     bad, good = Session(value), Session()
-    found = watched(Opened(info("bad"), bad), Opened(info("good"), good), seconds=0.4)
+    found = watched_until(
+        lambda: bad.closed and len(good.reads) >= 4,
+        *(Opened(info("bad"), bad), Opened(info("good"), good)),
+    )
     assert found.faults["bad"].reason == reason
     assert words in found.faults["bad"].detail
     assert list(found.faults) == ["bad"]
-    assert bad.closed
-    assert len(good.reads) >= 4
+    assert len(found.readings) >= 4
 
 
 def test_a_reading_of_another_clock_is_no_reading() -> None:
@@ -272,7 +301,7 @@ def test_rows_of_a_log_keep_its_stamps() -> None:
     meter = info(instrument="counter", update_ms=10.0, period_s=5.0)
     with Watch([Opened(meter, Log())]) as found:
         found.window_set(begun_ns, begun_ns + 200_000_000)
-        time.sleep(0.25)
+        assert until(lambda: len(found.so_far()) > 5, 60)
     assert len(found.readings) > 5
     assert {row.since_ns for row in found.readings} == {None}
 
@@ -297,8 +326,9 @@ class Stateful(Session):
 
 def test_conditions_are_noted_about_twice_a_second() -> None:
     session = Stateful()
+    began = time.monotonic()
     found = watched(Opened(info(), session), seconds=1.2)
-    assert len(found.conditions) in {2, 3}
+    assert 2 <= len(found.conditions) <= (time.monotonic() - began) / 0.49 + 1
     assert found.conditions[0].temperature_c == 41.0
     assert len(session.threads) == 1
 
@@ -306,10 +336,9 @@ def test_conditions_are_noted_about_twice_a_second() -> None:
 def test_joules_go_on_where_conditions_break() -> None:
     session = Stateful()
     session.broken = True
-    found = watched(Opened(info(), session))
+    found = watched_until(lambda: len(session.reads) >= 4, Opened(info(), session))
     assert found.faults == {}
     assert found.remarks == {"m": "conditions were read no longer: ValueError: no such field"}
-    assert len(session.reads) >= 4
 
 
 def test_a_condition_that_is_no_record_is_not_stored() -> None:
@@ -317,7 +346,8 @@ def test_a_condition_that_is_no_record_is_not_stored() -> None:
         def conditions(self) -> list[Condition]:
             return [Condition(meter="m", device="d", t_ns=0, temperature_c="hot")]  # type: ignore[arg-type]
 
-    found = watched(Opened(info(), Odd()))
+    odd = Odd()
+    found = watched_until(lambda: odd.reads, Opened(info(), odd))
     assert (found.faults, found.conditions) == ({}, [])
     assert found.remarks["m"].startswith("conditions were read no longer: ValidationError")
 

@@ -103,7 +103,7 @@ def test_no_margin_without_a_price_of_the_response_or_of_the_hour() -> None:
     assert made(entry(usd_per_response=1), machine(requests_s=absent("slo_never_met"))) == []
 
 
-@settings(max_examples=10_000)
+@settings(max_examples=1_000)
 @given(
     per_day=st.floats(1, 1e9),
     price=st.floats(1e-6, 10),
