@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 LIST = "docs/README"
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[#)])")
+FOLDER = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)\)")
 REST = "The repository"
 """Title of what is no page of ``docs/``: READMEs, decisions, how to take part."""
 
@@ -46,7 +47,7 @@ myst_heading_anchors = 4
 
 
 def setup(app: Sphinx) -> None:
-    """Have the list of pages made the navigation, and links to folders lead to their READMEs."""
+    """Have the list of pages made the navigation, and links to folders led to their READMEs."""
     app.connect("source-read", read)
 
 
@@ -55,10 +56,13 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
     folder = (ROOT / name).parent
 
     def led(link: re.Match[str]) -> str:
-        path = Path(os.path.normpath(folder / link[1]))
-        return f"{link[1].rstrip('/')}/README.md" if (path / "README.md").is_file() else link[1]
+        path = Path(os.path.normpath(folder / link[2]))
+        if not path.is_dir():
+            return link[0]
+        page = f"{link[2].rstrip('/')}/README.md"
+        return f"[{link[1]}]({page})" if (path / "README.md").is_file() else link[1]
 
-    source[0] = LINK.sub(led, source[0])
+    source[0] = FOLDER.sub(led, source[0])
     if name == root_doc:
         source[0] += "".join(tree(*each) for each in navigation(app.env.found_docs).items())
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from tests.docs.pages import ROOT, plain
+from tests.docs.pages import ROOT, marks, plain, text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CORE = ROOT / "core" / "inferometer"
 LEFT = {"Comparison", "Several", "Versus", "Brought"}
@@ -131,6 +134,18 @@ def members(node: ast.ClassDef) -> list[str]:
         if not name.startswith("_") or name.startswith("__call__"):
             lines.append(f"`{name}`" + (f": {words}" if words else ""))
     return lines
+
+
+def begun(page: Path) -> None:
+    """Begin a section for each hook that has none; somebody has to write what is to be said of it."""
+    for name in hooks():
+        if name not in marks(text_of(page)):
+            parts_ = [f"<!-- {it}: {{}} -->" for it in (name, f"{name} contracts")]
+            lines = [f"\n## `{name}`\n"]
+            for part in parts_:
+                lines += [part.format("begin, written by tests/docs"), part.format("end") + "\n"]
+            with page.open("a", encoding="utf-8") as file:
+                file.write("\n".join(lines))
 
 
 def parts() -> dict[str, str]:

@@ -59,7 +59,7 @@ def test_every_variable_that_is_read_is_documented() -> None:
     asked, ours = set[str](), set[str]()
     for path in sources():
         text = text_of(path)
-        asked |= read(ast.parse(text)) - OWN_PROCESSES
+        asked |= read(ast.parse(text)) - OWN_PROCESSES if "environ" in text else set()
         if "testing" not in path.parts:
             ours |= set(re.findall(r"\bINFEROMETER_[A-Z_]+\b", text))
     page = text_of(VARIABLES)
