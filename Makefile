@@ -2,6 +2,7 @@
 #   make quickstart   measure two real engines and leave a report
 #   make test         install and pass every check and test
 # Both are safe to repeat. The environments of the engines are cached outside this checkout.
+# And: make docs, the documentation as a site in .out/site, which needs no network to be built or read.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills docs install release-check clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -71,6 +72,11 @@ kills: install
 fuzz: install
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run
+
+# A warning is an error: a link that leads nowhere, a page that no list names.
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .out/doctrees -b html . .out/site
+	@echo "the documentation is at .out/site/index.html"
 
 # Before a release, with a network: known holes in what we need end it; those in an engine's lock
 # are told, for the engine's next release mends them.

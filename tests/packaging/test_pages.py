@@ -48,3 +48,16 @@ def test_every_page_of_the_documentation_is_listed() -> None:
     left = set((ROOT / "docs").rglob("*.md")) - listed - {ROOT / "docs" / "README.md"}
     assert left == set()
     assert (ROOT / "docs" / "README.md") in {target for target, _ in links(ROOT / "README.md")}
+
+
+def test_each_heading_of_the_list_is_for_pages_of_one_folder() -> None:
+    """The four kinds of pages: learn, do, understand, look up."""
+    docs = ROOT / "docs"
+    kinds: dict[str, set[str]] = {}
+    for part in re.split(
+        r"^## ", (docs / "README.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )[1:]:
+        for link in re.findall(r"\]\(([\w-]+)/[^)]+\.md[#)]?", part):
+            kinds.setdefault(part.partition("\n")[0], set()).add(link)
+    assert {title: found for title, found in kinds.items() if len(found) > 1} == {}
+    assert set().union(*kinds.values()) == {path.parent.name for path in docs.glob("*/*.md")}
