@@ -1,7 +1,9 @@
 # Two commands on a fresh machine (git, Python 3.11+, make; no GPU):
 #   make quickstart   measure two real engines and leave a report
 #   make test         install and pass every check and test
-# Both are safe to repeat. The environments of the engines are cached outside this checkout.
+# And one for sceptics:
+#   make gallery-verify   rank and render the published studies again: the same bytes, the same verdicts
+# All are safe to repeat. The environments of the engines are cached outside this checkout.
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills gallery-verify gallery-render install release-check clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -71,6 +73,14 @@ kills: install
 fuzz: install
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run
+
+# The published studies of reports/gallery: ten seconds each, no engine. A difference ends it with 1.
+gallery-verify: install
+	$(BIN)/python -m tests.gallery.verify
+
+# After a wanted change of the reports: renders them again, and the results in README.md.
+gallery-render: install
+	$(BIN)/python -m tests.gallery.publish
 
 # Before a release, with a network: known holes in what we need end it; those in an engine's lock
 # are told, for the engine's next release mends them.
