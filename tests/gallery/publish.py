@@ -1,10 +1,11 @@
 """Put a study into the gallery, or render again what is in it: `make gallery-render`.
 
-Usage: ``python -m tests.gallery.publish NAME RESULTS`` packs a results directory that
+Usage: ``python -m tests.gallery.publish NAME RESULTS [TOOLS]`` packs a results directory that
 `inferometer verify` finds nothing in, renders it and writes the manifest; the README of the folder
-is written by hand. ``python -m tests.gallery.publish`` renders all studies again, after a wanted
-change of the reports; raw results and study files are not touched. Both write the results on the
-front page again (`readme.py`). Read what changed.
+is written by hand. TOOLS is a folder of what was imported: a folder for each format. ``python -m
+tests.gallery.publish`` renders all studies again, after a wanted change of the reports; raw results
+and study files are not touched. Both write the results on the front page again (`readme.py`). Read
+what changed.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import msgspec
 from tests.gallery import readme, studies
 
 
-def publish(folder: Path, results: Path) -> None:
-    """Pack results into a folder of the gallery, and render them."""
+def publish(folder: Path, results: Path, tools: Path | None = None) -> None:
+    """Pack results into a folder of the gallery, and render them; ``tools``: see ``pack``."""
     studies.head(results)
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(results / studies.STUDY, folder / studies.STUDY)
-    studies.pack(results, folder / studies.ARCHIVE)
+    studies.pack(results, folder / studies.ARCHIVE, tools)
     render(folder)
 
 
@@ -51,11 +52,12 @@ def main() -> int:
     )
     parser.add_argument("name", nargs="?")
     parser.add_argument("results", nargs="?", type=Path)
+    parser.add_argument("tools", nargs="?", type=Path)
     asked = parser.parse_args()
     if asked.name and not asked.results:
         parser.error("NAME needs RESULTS: the directory that `inferometer run` printed")
     if asked.name:
-        publish(studies.GALLERY / asked.name, asked.results)
+        publish(studies.GALLERY / asked.name, asked.results, asked.tools)
     else:
         for folder in studies.folders():
             render(folder)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 GALLERY = ROOT / "reports" / "gallery"
+RESULTS, TOOLS = "results", "tools"
 ARCHIVE, MANIFEST, REPORT, STUDY = "results.tar.xz", "manifest.json", "report", "study.toml"
 LARGEST = 10 << 20
 """Bytes of the whole gallery."""
@@ -96,20 +97,26 @@ def inferometer(*words: str | Path) -> str:
     return done.stdout
 
 
-def pack(results: Path, archive: Path) -> None:
-    """Pack a results directory; the same files give the same bytes."""
+def pack(results: Path, archive: Path, tools: Path | None = None) -> None:
+    """Pack a results directory; the same files give the same bytes.
 
-    def plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
-        info.uid = info.gid = info.mtime = 0
-        info.uname = info.gname = ""
-        info.mode = 0o755 if info.isdir() else 0o644
-        return info
-
+    ``tools`` holds what was imported, as other tools wrote it: a folder for each format.
+    """
     with tarfile.open(archive, "w:xz", preset=9) as packed:
-        for path in sorted(results.rglob("*")):
-            name = path.relative_to(results)
-            if name.parts[0] not in DERIVED:
-                packed.add(path, f"results/{name.as_posix()}", recursive=False, filter=plain)
+        for name, root in {RESULTS: results, **({TOOLS: tools} if tools else {})}.items():
+            for path in sorted(root.rglob("*")):
+                inside = path.relative_to(root)
+                if name == TOOLS or inside.parts[0] not in DERIVED:
+                    where = f"{name}/{inside.as_posix()}"
+                    packed.add(path, where, recursive=False, filter=_plain)
+
+
+def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Return an entry without what is of the machine: owner, time, permissions."""
+    info.uid = info.gid = info.mtime = 0
+    info.uname = info.gname = ""
+    info.mode = 0o755 if info.isdir() else 0o644
+    return info
 
 
 def unpack(archive: Path, into: Path) -> Path:
@@ -132,7 +139,7 @@ def unpack(archive: Path, into: Path) -> Path:
                 packed.extract(member, into, filter="data")
             except tarfile.FilterError as error:
                 raise GalleryError(f"{archive.name}: {error}") from error
-    return into / "results"
+    return into / RESULTS
 
 
 def render(results: Path, out: Path) -> None:

@@ -15,7 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from tests.gallery import studies
+
+from inferometer.comparison.imported import Imported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +37,7 @@ def differences(folder: Path, told: Manifest, work: Path) -> Iterator[str]:
         yield "the chain of hashes in the results ends otherwise than the manifest says"
     if (results / studies.STUDY).read_bytes() != (folder / studies.STUDY).read_bytes():
         yield f"{studies.STUDY} is not the study in the results"
+    yield from imported(results, work / studies.TOOLS, work / "imported")
     again = work / studies.REPORT
     studies.render(results, again)
     yield from verdicts(told, again)
@@ -48,6 +52,20 @@ def _listed(found: dict[str, str], told: dict[str, str]) -> Iterator[str]:
             yield f"{name} is in the manifest and not there"
         elif found[name] != told[name]:
             yield f"{name} has another hash than the manifest says"
+
+
+def imported(results: Path, tools: Path, again: Path) -> Iterator[str]:
+    """Yield what other tools' files do not give any more when they are imported again."""
+    found = {path.name: path.read_bytes() for path in results.glob("imported/*.json")}
+    for content in found.values():
+        one = msgspec.json.decode(content, type=Imported)
+        names = [tools / one.format / file.name for file in one.files]
+        said = ("--results", again, "--label", one.label, "--tool-version", one.version)
+        studies.inferometer("import", one.format, *names, *said)
+    for name, content in found.items():
+        now = again / "imported" / name
+        if not now.exists() or now.read_bytes() != content:
+            yield f"the files of {name} are imported otherwise now"
 
 
 def verdicts(told: Manifest, report: Path) -> Iterator[str]:
