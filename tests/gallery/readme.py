@@ -62,11 +62,23 @@ class Page:
         return text
 
     def ranking(self, objective: str, architecture: str) -> tuple[int, Mapping[str, Any]]:
-        """Return the first ranking by an objective, of the models of one kind."""
-        for place, one in enumerate(self.report["rankings"]):
-            if (one["objective"], one["architecture"]) == (objective, architecture):
-                return place, one
-        raise KeyError(f"{NAME}: no ranking by {objective} of {architecture} models")
+        """Return the ranking by an objective, of the models of one kind, at the highest load."""
+        found = [
+            (place, one)
+            for place, one in enumerate(self.report["rankings"])
+            if (one["objective"], one["architecture"]) == (objective, architecture)
+            and one["primary"]
+            and one["load"] == self.load
+        ]
+        if not found:
+            raise KeyError(f"{NAME}: no ranking by {objective} of {architecture} models")
+        return found[0]
+
+    @property
+    def load(self) -> str:
+        """Return the load that is shown: that of most streams."""
+        loads = {cell["load"] for cell in self.report["cells"]}
+        return str(max(loads, key=lambda load: int(load.split()[0])))
 
 
 def block(report: Mapping[str, Any]) -> tuple[str, list[Figure]]:
@@ -173,7 +185,7 @@ def _words(page: Page) -> str:
     found = [_lead(page, "dense", "On the dense model"), _lead(page, "moe", "On its twin")]
     ratios = []
     for place, one in enumerate(page.report["moe_ratios"]):
-        if one["metric"] == "output_tok_s" and one["at"] == "load":
+        if one["metric"] == "output_tok_s" and one["load"] == page.load:
             cell = f"{one['stack']}/{one['moe']}/{one['workload']}/{one['load'].split()[0]}"
             ratio = page.say(_times(one["ratio"]), f"moe_ratios[{place}].ratio", cell)
             ratios.append(f"{ratio} on {_label(page, one['stack'])}")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tarfile
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -131,14 +131,14 @@ def unpack(archive: Path, into: Path) -> Path:
         left = UNPACKED
         for member in packed:
             left -= member.size
+            parts = PurePosixPath(member.name).parts
+            if not parts or parts[0] not in {RESULTS, TOOLS} or ".." in parts:
+                raise GalleryError(f"{archive.name}: {member.name} leads out of its folder")
             if not (member.isfile() or member.isdir()):
                 raise GalleryError(f"{archive.name}: {member.name} is neither a file nor a folder")
             if left < 0:
                 raise GalleryError(f"{archive.name}: unpacks to more than {UNPACKED} bytes")
-            try:
-                packed.extract(member, into, filter="data")
-            except tarfile.FilterError as error:
-                raise GalleryError(f"{archive.name}: {error}") from error
+            packed.extract(member, into, filter="data")
     return into / RESULTS
 
 

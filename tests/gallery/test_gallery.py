@@ -91,6 +91,7 @@ def packed(path: Path, name: str, kind: bytes = tarfile.REGTYPE, link: str = "")
     ("name", "kind", "link"),
     [
         ("../outside", tarfile.REGTYPE, ""),
+        ("/tmp/outside", tarfile.REGTYPE, ""),
         ("results/../../outside", tarfile.REGTYPE, ""),
         ("results/link", tarfile.SYMTYPE, "/etc"),
         ("results/link", tarfile.LNKTYPE, "results/other"),
@@ -111,3 +112,12 @@ def test_an_archive_cannot_fill_the_disk(tmp_path: Path, monkeypatch: pytest.Mon
     studies.pack(tmp_path / "results", tmp_path / "archive")
     with pytest.raises(studies.GalleryError, match="more than 10 bytes"):
         studies.unpack(tmp_path / "archive", tmp_path / "out")
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_what_a_page_quotes_is_in_the_report(folder: Path) -> None:
+    report = (folder / studies.REPORT / "report.md").read_text(encoding="utf-8").splitlines()
+    page = (folder / "README.md").read_text(encoding="utf-8").splitlines()
+    quoted = [line.removeprefix("> ") for line in page if line.startswith("> ")]
+    assert quoted
+    assert set(quoted) <= set(report)
