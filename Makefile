@@ -1,8 +1,10 @@
 # Two commands on a fresh machine (git, Python 3.11+, make; no GPU):
 #   make quickstart   measure two real engines and leave a report
 #   make test         install and pass every check and test
-# Both are safe to repeat. The environments of the engines are cached outside this checkout.
-# And: make docs, the documentation as a site in .out/site, which needs no network to be built or read.
+# And for sceptics and readers:
+#   make gallery-verify   rank and render the published studies again: the same bytes and verdicts
+#   make docs             the documentation as a site in .out/site; needs no network
+# All are safe to repeat. The environments of the engines are cached outside this checkout.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +12,8 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills docs install release-check clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills docs \
+  gallery-verify gallery-render install release-check clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -77,6 +80,14 @@ fuzz: install
 docs: install
 	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .out/doctrees -b html . .out/site
 	@echo "the documentation is at .out/site/index.html"
+
+# The published studies of reports/gallery: ten seconds each, no engine. A difference ends it with 1.
+gallery-verify: install
+	$(BIN)/python -m tests.gallery.verify
+
+# After a wanted change of the reports: renders them again, and the results in README.md.
+gallery-render: install
+	$(BIN)/python -m tests.gallery.publish
 
 # Before a release, with a network: known holes in what we need end it; those in an engine's lock
 # are told, for the engine's next release mends them.

@@ -82,7 +82,7 @@ def _noise(
         load=ranking.load,
         profile=ranking.profile,
         launches=sum(map(len, found.values())),
-        launch_sd_percent=math.expm1(parts.launch_sd) * 100 if parts.launch_df >= 1 else None,
+        launch_sd_percent=_percent(parts.launch_sd) if parts.launch_df >= 1 else None,
         window_sd_percent=None if window_sd is None else math.expm1(window_sd) * 100,
         window_sd_reason=why,
         detectable_percent=ranking.minimum_detectable_percent,
@@ -90,6 +90,15 @@ def _noise(
         window_s=window_s,
         windows=advised,
     )
+
+
+def _percent(sd: float) -> float:
+    """Return a standard deviation of logarithms in percent.
+
+    To nine figures: it is fitted by matrix products, whose last digits belong to the processor,
+    and a report is to have the same bytes on every one.
+    """
+    return float(f"{math.expm1(sd) * 100:.9g}")
 
 
 def _window_sd(

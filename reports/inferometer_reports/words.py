@@ -102,11 +102,7 @@ def banner(view: View) -> str | None:
 
 def how_sure(view: View) -> Statement:
     """Return the rounds and the smallest difference each objective could have shown."""
-    design = tr(
-        "{rounds}, every stack launched anew in each; windows of {window}.",
-        rounds=stopping.rounds_done(view),
-        window=_window(view),
-    )
+    design = _design(view)
     seen = [part for objective in OBJECTIVES if (part := _detectable(view, objective))]
     if not seen:
         return Statement(
@@ -116,6 +112,21 @@ def how_sure(view: View) -> Statement:
     return Statement(
         tr("How sure:"),
         tr("{design} Smallest detectable difference: {seen}.", design=design, seen=", ".join(seen)),
+    )
+
+
+def _design(view: View) -> str:
+    rounds, window = stopping.rounds_done(view), _window(view)
+    if any(stack.environment.get("kind") == "url" for stack in view.comparison.stacks):
+        return tr(
+            "{rounds}; servers that ran already were not launched anew; windows of {window}.",
+            rounds=rounds,
+            window=window,
+        )
+    return tr(
+        "{rounds}, every stack launched anew in each; windows of {window}.",
+        rounds=rounds,
+        window=window,
     )
 
 

@@ -297,3 +297,10 @@ def test_a_prior_is_named_with_the_launches_it_rests_on() -> None:
     )
     (alone,) = stopping.sequential(View(replace(base, stopped=stopped, rankings=rankings[:1])))
     assert "; prior from 12 launches in two earlier studies." in alone.text
+
+
+def test_a_server_that_ran_already_was_not_launched_anew() -> None:
+    found = factory.comparison()
+    attached = [replace(stack, environment={"kind": "url"}) for stack in found.stacks]
+    text = words.how_sure(View(replace(found, stacks=attached))).text
+    assert "; servers that ran already were not launched anew; windows of" in text
