@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check news release clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -81,6 +81,17 @@ release-check: lint
 	@for lock in engines/inferometer_engines/requirements/*-cuda.txt; do \
 	  echo "== $$lock"; $(BIN)/pip-audit --disable-pip --require-hashes -r $$lock || true; \
 	done
+
+# Print what the fragments in .github/changelog make; with VERSION=1.2.3 move them into the changelog.
+news: install
+	$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
+
+# The files of a release in dist/, from a clean tree at a tag; publishes nothing: .github/RELEASING.md.
+release: install
+	$(BIN)/python .ci/release.py check
+	$(MAKE) release-check
+	$(BIN)/python -m pip install --quiet twine
+	$(BIN)/python .ci/release.py build
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
