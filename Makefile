@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 RESULTS ?= results/quickstart
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 
-.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check news release clean
+.PHONY: quickstart test lint unit engines fuzz lane-sglang benchmarks benchmarks-parity kills install release-check clean
 
 # Installed again only when what it is made from has changed.
 $(VENV)/.installed: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
@@ -81,6 +81,8 @@ release-check: lint
 	@for lock in engines/inferometer_engines/requirements/*-cuda.txt; do \
 	  echo "== $$lock"; $(BIN)/pip-audit --disable-pip --require-hashes -r $$lock || true; \
 	done
+
+.PHONY: news release
 
 # Print what the fragments in .github/changelog make; with VERSION=1.2.3 move them into the changelog.
 news: install
