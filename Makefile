@@ -99,5 +99,18 @@ release-check: lint
 	  echo "== $$lock"; $(BIN)/pip-audit --disable-pip --require-hashes -r $$lock || true; \
 	done
 
+.PHONY: news release
+
+# Print what the fragments in .github/changelog make; with VERSION=1.2.3 move them into the changelog.
+news: install
+	$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version next)
+
+# The files of a release in dist/, from a clean tree at a tag; publishes nothing: .github/RELEASING.md.
+release: install
+	$(BIN)/python .ci/release.py check
+	$(MAKE) release-check
+	$(BIN)/python -m pip install --quiet twine
+	$(BIN)/python .ci/release.py build
+
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache

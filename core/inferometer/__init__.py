@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from inferometer.notebook import Results
 
 __all__ = ["hookimpl", "load"]
-__version__ = "0.1.0"
+__version__: str
+"""The release this is of: enters results and reports, so it names no commit."""
 
 
 def load(path: str | Path, scenario: str | Path | None = None) -> Results:
@@ -33,3 +34,12 @@ def load(path: str | Path, scenario: str | Path | None = None) -> Results:
     # By name: whatever measures imports this module, and must not reach what analyses.
     found: Results = import_module("inferometer.notebook").Results.at(path, scenario)
     return found
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> str:
+        # Looked up when asked for: what reads it costs as much as all of `--help`.
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return import_module("importlib.metadata").version("inferometer").partition("+")[0]

@@ -148,6 +148,9 @@ def compare(
         power=build_power(evidence),
         retried=remarks.retried(evidence) or UNSET,
         imported=[one for store in stores for one in store.imported()],
+        tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
+        hardware=build_hardware(evidence, host),
+        starts=starts(stores),
     )
     if evidence.one_machine:
         return found
@@ -200,7 +203,6 @@ def _compared(
         notes=remarks.notes(evidence, models, evidence.study.preset),
         study=study_texts(stores),
         differences=differences(evidence, models),
-        tuning=[one for store in stores for one in build_tuning(store, evidence.plan)],
         meters=list(evidence.meters.values()),
         noise=build_noise(evidence, rankings),
         phases=phases,
@@ -209,10 +211,8 @@ def _compared(
         fronts=build_fronts(field, models, accelerators),
         targets=build_targets(field, models),
         weights=build_weights(field, models) if weights else None,
-        hardware=build_hardware(evidence, host),
         rooflines=build_rooflines(evidence, cells, host),
         architectures=architectures,
-        starts=starts(stores),
     )
 
 

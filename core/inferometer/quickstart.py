@@ -130,6 +130,8 @@ def _engines(
             else:
                 chosen.append(name)
                 about.append(f"engine {name}: in an environment of its own, eager (no compilation)")
+    if len(chosen) == 1:
+        about.append(f"only one engine, {chosen[0]}: it will be ranked with no other")
     return chosen, about
 
 

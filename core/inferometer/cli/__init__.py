@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-import inferometer
 from inferometer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def _loaded(found: Sequence[Brought]) -> click.Command:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(inferometer.__version__, message="%(prog)s %(version)s")
+@click.version_option(package_name="inferometer", message="%(prog)s %(version)s")
 def cli() -> None:
     """Which LLM inference stack should serve your model: by throughput, energy and cost."""
 

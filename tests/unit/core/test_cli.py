@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -100,7 +101,9 @@ def test_each_command_is_the_module_of_its_name(name: str) -> None:
 
 def test_version(capsys: Capture) -> None:
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"inferometer {inferometer.__version__}\n"
+    built = metadata.version("inferometer")
+    assert capsys.readouterr().out == f"inferometer {built}\n"
+    assert inferometer.__version__ == built.partition("+")[0]
 
 
 @pytest.mark.parametrize(
@@ -721,7 +724,7 @@ def test_plugins_lists_things_and_problems(monkeypatch: Patch, capsys: Capture) 
     monkeypatch.setenv(plugins.VARIABLE, "meters,nothing")
     assert cli.main(["plugins"]) == 0
     out = capsys.readouterr().out
-    assert f"meter declared inferometer {inferometer.__version__}" in " ".join(out.split())
+    assert f"meter declared inferometer {metadata.version('inferometer')}" in " ".join(out.split())
     assert out.splitlines()[-1].startswith("problem: plugin nothing")
     assert cli.main(["plugins", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)

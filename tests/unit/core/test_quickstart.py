@@ -88,6 +88,7 @@ def test_an_engine_that_is_left_out_is_named_with_the_reason() -> None:
     assert [entry.name for entry in study.engines] == ["vllm"]
     left_out = "engine transformers: left out, not installed (pip install inferometer-transformers)"
     assert left_out in reasons
+    assert "only one engine, vllm: it will be ranked with no other" in reasons
 
 
 def test_a_broken_engine_is_not_called_absent() -> None:
