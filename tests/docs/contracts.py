@@ -137,7 +137,7 @@ def members(node: ast.ClassDef) -> list[str]:
 
 
 def begun(page: Path) -> None:
-    """Begin a section for each hook that has none; somebody has to write what is to be said of it."""
+    """Begin a section for each hook that has none; what is to be said of it is written by hand."""
     for name in hooks():
         if name not in marks(text_of(page)):
             parts_ = [f"<!-- {it}: {{}} -->" for it in (name, f"{name} contracts")]
