@@ -17,8 +17,9 @@ ALLOWED = re.compile(
     re.IGNORECASE,
 )
 COPYLEFT = re.compile(r"\b(?:A?GPL|LGPL|SSPL|BUSL|Commons Clause)", re.IGNORECASE)
-KNOWN = {"axe-playwright-python": "MIT"}
-"""Those whose metadata do not say it, with the licence that their own file has."""
+KNOWN = {"axe-playwright-python": "MIT", "docutils": "BSD-2-Clause, or in the public domain"}
+"""Those whose metadata do not say it, with the licence that their own file has. docutils names the
+GPL, too, for a mode of Emacs that is in no wheel of it."""
 
 
 def needed() -> dict[str, Distribution]:

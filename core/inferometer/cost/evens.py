@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from inferometer.cost.scenario import Api, Surcharge, Terms
 
 
+NO_PRICE = Value(
+    value=None, unit="USD/h", kind="estimated", reason="no_price", detail="no price of the hour"
+)
+
+
 class Side(NamedTuple):
     """One stack's hour: what stands and runs of it, and what electricity does to it."""
 
@@ -77,11 +82,8 @@ def flip(
     ``price_ratio`` is the follower's throughput over the leader's, with its interval; a side is
     None where there is no price, and then only the ratio is said.
     """
-    no_price = Value(
-        value=None, unit="USD/h", kind="estimated", reason="no_price", detail="no price of the hour"
-    )
-    leads, follows = (no_price if one is None else one.usd_per_hour for one in (leader, follower))
-    flip_usd = no_price
+    leads, follows = (NO_PRICE if one is None else one.usd_per_hour for one in (leader, follower))
+    flip_usd = NO_PRICE
     used = electricity = None
     if leader is not None and follower is not None:
         kind = worst_kind((price_ratio.kind, leads.kind, follows.kind))

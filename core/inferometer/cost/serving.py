@@ -56,10 +56,7 @@ def fleet(scene: Scene) -> Fleet | None:
     )
     machines = _capacities(scene, wanted, measured=bool(seen))
     declared = scene.evidence.study.energy
-    pue = {fleets.NO_HOUR: _declared(scene, "pue")} | {
-        terms.entry.name: terms.entry.owned.pue if terms.entry.owned else _declared(scene, "pue")
-        for terms in scene.case.terms
-    }
+    pue = _pue(scene)
     owned = [t.entry.name for t in scene.case.terms if t.entry.owned is not None]
     carbon = declared.carbon_g_per_kwh if isinstance(declared, Energy) else None
     cases = fleets.cases(
@@ -92,6 +89,14 @@ def fleet(scene: Scene) -> Fleet | None:
         ],
         notes=fleets.notes(wanted, entry, machines, owned=bool(owned)),
     )
+
+
+def _pue(scene: Scene) -> dict[str, Any]:
+    """Return the PUE by hour: of an owned machine its own, else what the study declares."""
+    return {fleets.NO_HOUR: _declared(scene, "pue")} | {
+        terms.entry.name: terms.entry.owned.pue if terms.entry.owned else _declared(scene, "pue")
+        for terms in scene.case.terms
+    }
 
 
 def _machine(scene: Scene, case: Case) -> MachineHour:
