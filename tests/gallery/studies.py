@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferometer import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -206,10 +208,11 @@ def libraries() -> str:
     return "".join(f"{name}=={metadata.version(name)}\n" for name in SHAPING)
 
 
-def others() -> Iterator[str]:
-    """Yield the libraries whose version here is not the one that rendered the gallery."""
+def others(folder: Path) -> Iterator[str]:
+    """Yield what a report depends on whose version here is not the one that rendered a folder's."""
     told = dict(line.split("==") for line in LIBRARIES.read_text(encoding="utf-8").split())
+    told["inferometer"] = report_of(folder / REPORT)["inferometer_version"]
+    here = {name: metadata.version(name) for name in SHAPING} | {"inferometer": __version__}
     for name, version in told.items():
-        here = metadata.version(name)
-        if here != version:
-            yield f"{name} {here} here, {version} in the gallery"
+        if here[name] != version:
+            yield f"{name} {here[name]} here, {version} in the gallery"

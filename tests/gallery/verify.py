@@ -134,14 +134,16 @@ def main() -> int:
     asked = parser.parse_args().names
     folders = [studies.GALLERY / name for name in asked] or studies.folders()
     wrong = 0
+    other: list[str] = []
     for folder in folders:
         line, found = verified(folder)
         print(line, *(f"  {one}" for one in found), sep="\n", flush=True)
         wrong += len(found)
-    if wrong and (other := list(studies.others())):
+        other += studies.others(folder)
+    if wrong and other:
         print(
-            f"Bytes depend on libraries: {'; '.join(other)}. To have the same: "
-            f"pip install -r {studies.LIBRARIES.relative_to(studies.ROOT)}"
+            f"A report depends on versions: {'; '.join(dict.fromkeys(other))}. To have the "
+            f"libraries': pip install -r {studies.LIBRARIES.relative_to(studies.ROOT)}"
         )
     return 1 if wrong else 0
 
