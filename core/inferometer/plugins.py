@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from inferometer import command, guests, hooks
+from inferometer import command, deprecated, guests, hooks
 from inferometer.command import Command
 from inferometer.engine import Engine
 from inferometer.errors import UsageError, closest
@@ -56,6 +56,8 @@ class Row:
     version: str
     module: str
     problem: str = ""
+    deprecated: str = ""
+    """What it uses that is going away, and what to do; empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Registry:
         self._manager = pluggy.PluginManager(hooks.GROUP)
         self._manager.add_hookspecs(hooks)
         self._problems: list[Row] = []
+        self._old: list[Row] = []
         self._found: dict[str, list[_Found]] = {}
 
     def engines(self) -> dict[str, Engine]:
@@ -121,6 +124,10 @@ class Registry:
         """Return the renderers by name, or raise :class:`UsageError` where two share one."""
         return self._by_name("renderer")
 
+    def things(self, kind: str) -> dict[str, Any]:
+        """Return the things of one kind by name; of two that share one the first. Never raises."""
+        return {item.row.name: item.thing for item in reversed(self._collect(kind))}
+
     def report(self) -> list[Row]:
         """Return everything found, and everything wrong, sorted; never raises."""
         rows = []
@@ -131,7 +138,8 @@ class Registry:
                 rows.append(
                     replace(item.row, problem=_shared(kind, item, twins)) if twins else item.row
                 )
-        return sorted([*rows, *self._problems], key=lambda row: (row.kind, row.name, row.module))
+        rows += [*self._problems, *self._old]
+        return sorted(rows, key=lambda row: (row.kind, row.name, row.module))
 
     def problems(self) -> list[Row]:
         """Return the rows of :meth:`report` that have a problem."""
@@ -164,6 +172,7 @@ class Registry:
     def _checked(self, kind: str, protocol: type, thing: Any, point: EntryPoint) -> list[_Found]:
         name = getattr(thing, "name", None)
         row = _row(point, kind=kind, name=str(name or point.name))
+        row = replace(row, deprecated="; ".join(deprecated.of_thing(kind, thing)))
         members = [member for member in vars(protocol) if not member.startswith("_")]
         lacking = [member for member in members if not hasattr(thing, member)]
         if not isinstance(name, str) or not name:
@@ -213,6 +222,7 @@ class Registry:
                 return
             self._manager.register(module, key)
             plugins[key] = point
+            self._old += [replace(_row(point), deprecated=it) for it in _deprecated(module)]
 
     def _miss(self, known: set[str]) -> None:
         for name in sorted((self._only or frozenset()) - known):
@@ -242,14 +252,22 @@ def _installed() -> tuple[EntryPoint, ...]:
     return (*entry_points(group=hooks.GROUP), *entry_points(group=command.GROUP))
 
 
-def _hook_problem(module: Any) -> str:
-    """Say what is wrong with a plugin's hooks, as declared; empty when nothing is."""
-    known = [hook for hook, _ in KINDS.values()]
-    marked = [
+def _marked(module: Any) -> list[str]:
+    return [
         name
         for name, value in vars(module).items()
         if getattr(value, f"{hooks.GROUP}_impl", None) is not None
     ]
+
+
+def _deprecated(module: Any) -> list[str]:
+    return deprecated.of_hooks(_marked(module))
+
+
+def _hook_problem(module: Any) -> str:
+    """Say what is wrong with a plugin's hooks, as declared; empty when nothing is."""
+    known = [hook for hook, _ in KINDS.values()]
+    marked = _marked(module)
     unknown = [name for name in marked if name not in known]
     unmarked = [name for name in known if hasattr(module, name) and name not in marked]
     if unknown:

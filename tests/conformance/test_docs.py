@@ -17,10 +17,13 @@ from typing import Any
 
 import pytest
 
-from inferometer.testing import conformance, meters
+from inferometer import deprecated
+from inferometer.testing import conformance, executors, importers, meters, renderers
+from inferometer.testing.plugins import whole
 
 DOCS = Path(__file__).parents[2] / "docs"
 ENGINES, METERS = DOCS / "reference" / "conformance.md", DOCS / "reference" / "meter-kit.md"
+PLUGINS, PROMISE = DOCS / "reference" / "plugins.md", DOCS / "reference" / "compatibility.md"
 HOW_TO = DOCS / "how-to" / "add-a-meter.md"
 
 
@@ -35,7 +38,25 @@ def filled(page: str, name: str, text: str) -> str:
     return mark.sub(lambda found: found[1] + text + found[2], page)
 
 
+def going() -> str:
+    """Return what is deprecated as a table."""
+    old = {f"`{name}()`": it for name, it in deprecated.HOOKS.items()}
+    old |= {f"`{kind}.{member}`": it for (kind, member), it in deprecated.MEMBERS.items()}
+    rows = "".join(
+        f"| {what} | {it.since} | {it.until} | {it.instead} |\n" for what, it in old.items()
+    )
+    head = "| what | since | gone in | instead |\n|---|---|---|---|\n"
+    return f"{head}{rows}" if rows else "Nothing is deprecated.\n"
+
+
 PAGES = {
+    PLUGINS: {
+        "plugin checks": table(whole.CHECKS),
+        "renderer checks": table(renderers.CHECKS),
+        "importer checks": table(importers.CHECKS),
+        "executor checks": table(executors.CHECKS),
+    },
+    PROMISE: {"deprecated": going()},
     ENGINES: {
         "checks": table(conformance.CHECKS),
         "live checks": table(conformance.LIVE_CHECKS),

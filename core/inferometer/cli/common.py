@@ -167,16 +167,20 @@ def unsaid(result: Any) -> None:
     del result
 
 
+def counted(results: Sequence[Any]) -> str:
+    """Return how many checks had which outcome: ``60 pass, 3 n/a``."""
+    outcomes = [result.outcome for result in results]
+    return ", ".join(f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+
+
 def conclude(name: str, results: Sequence[Any]) -> None:
     """Count the outcomes on stderr.
 
     Raises:
         GateError: a check failed.
     """
-    outcomes = [result.outcome for result in results]
-    counted = {word: outcomes.count(word) for word in dict.fromkeys(outcomes)}
-    click.echo(", ".join(f"{count} {word}" for word, count in counted.items()), err=True)
-    if failed := counted.get("fail"):
+    click.echo(counted(results), err=True)
+    if failed := sum(result.outcome == "fail" for result in results):
         raise GateError(
             f"{name}: {failed} of {len(results)} checks failed",
             hint="Each failed line says what was seen; mend it and check again.",

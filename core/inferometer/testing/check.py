@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import io
+import os
+import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
 from inferometer.errors import UsageError
+from inferometer.guests import stdout_to_stderr
 from inferometer.redact import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
 
@@ -112,6 +116,28 @@ def applies(ok: object, why: str) -> None:
         raise NotApplicable(why)
 
 
+def ran(
+    checks: Sequence[Check[S]],
+    subject: S,
+    only: Collection[str] = (),
+    told: Callable[[Result], None] = lambda _result: None,
+) -> list[Result]:
+    """Run the checks of the ids in ``only``, or all; ``told`` gets each result at once.
+
+    What the thing checked prints goes to stderr.
+
+    Raises:
+        UsageError: there is no such check.
+    """
+    results = []
+    for each in selected(checks, only):
+        with stdout_to_stderr():
+            result = each.run(subject)
+        results.append(result)
+        told(result)
+    return results
+
+
 def judged(result: Result) -> None:
     """Tell pytest the outcome: a known failure is an expected one, no subject is a skip."""
     import pytest  # noqa: PLC0415 -- only who tests needs it
@@ -122,6 +148,23 @@ def judged(result: Result) -> None:
         pytest.xfail(result.detail)
     if result.outcome == "n/a":
         pytest.skip(result.detail)
+
+
+@contextmanager
+def printed() -> Iterator[list[bytes]]:
+    """Catch stdout, also below Python; the list is filled in the end."""
+    written: list[bytes] = []
+    caught = io.StringIO()
+    with tempfile.TemporaryFile() as file, redirect_stdout(caught):
+        kept = os.dup(1)
+        os.dup2(file.fileno(), 1)
+        try:
+            yield written
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            file.seek(0)
+            written += filter(None, [caught.getvalue().encode(), file.read()])
 
 
 def cases(
@@ -160,6 +203,15 @@ def named(kind: str, thing: T | str, installed: Callable[[], Mapping[str, T]]) -
     if thing not in known:
         raise UsageError.unknown(kind, thing, known)
     return known[thing]
+
+
+def known_of(thing: object, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what is known to fail: as ``given``, else as the thing itself says.
+
+    A thing says it with ``known_failures``, reasons by check id, which no contract asks for.
+    """
+    said: Mapping[str, str] = getattr(thing, "known_failures", {}) if given is None else given
+    return dict(said)
 
 
 def selected(checks: Sequence[Check[S]], only: Collection[str]) -> list[Check[S]]:

@@ -25,7 +25,7 @@ from inferometer.engine import (
 from inferometer.keys import keyed
 from inferometer.launch import serve
 from inferometer.ports import lease
-from inferometer.testing.check import Failed, NotApplicable
+from inferometer.testing.check import Failed, NotApplicable, known_of
 from inferometer.testing.conformance import talk
 from inferometer.testing.conformance.behaviours import BEHAVIOURS, Behaviour
 from inferometer.testing.conformance.known import KNOWN
@@ -188,7 +188,7 @@ class Kit:
         return cls(
             engine,
             behaviour or BEHAVIOURS.get(engine.name) or Behaviour(),
-            KNOWN.get(engine.name, {}) if known is None else known,
+            known_of(engine, KNOWN.get(engine.name) if known is None else known),
         )
 
     def close(self) -> None:

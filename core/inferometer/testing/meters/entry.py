@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from inferometer.guests import stdout_to_stderr
 from inferometer.plugins import Registry
-from inferometer.testing.check import cases, named, selected
+from inferometer.testing.check import cases, known_of, named, selected
 from inferometer.testing.meters.checks import CHECKS
 from inferometer.testing.meters.kit import Kit
 from inferometer.testing.meters.world import World
@@ -67,4 +67,5 @@ def found(meter: EnergyMeter | str) -> EnergyMeter:
 
 
 def _kit(meter: EnergyMeter | str, world: World | None, known: Mapping[str, str] | None) -> Kit:
-    return Kit(found(meter), world or World(), dict(known or {}))
+    subject = found(meter)
+    return Kit(subject, world or World(), known_of(subject, known))

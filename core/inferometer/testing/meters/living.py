@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import statistics
@@ -11,13 +10,13 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
-from inferometer.testing.check import applies, check, checks_of, need
+from inferometer.testing.check import applies, check, checks_of, need, printed
 from inferometer.testing.meters.kit import Kit, Opened, named
 
 if TYPE_CHECKING:
@@ -188,7 +187,7 @@ def leaves_no_process(kit: Kit) -> None:
 def prints_nothing(kit: Kit) -> None:
     """Nothing goes to stdout, which is for results."""
     with kit.readable() as (context, info):
-        with _printed() as written:
+        with printed() as written:
             kit.meter.info(context)
             with kit.session(context, info) as opened:
                 opened.looks(1)
@@ -289,23 +288,6 @@ def _empty_temporary() -> Iterator[str]:
                 del os.environ["TMPDIR"]
             else:
                 os.environ["TMPDIR"] = variable
-
-
-@contextmanager
-def _printed() -> Iterator[list[bytes]]:
-    """Catch stdout, also below Python; the list is filled in the end."""
-    written: list[bytes] = []
-    caught = io.StringIO()
-    with tempfile.TemporaryFile() as file, redirect_stdout(caught):
-        kept = os.dup(1)
-        os.dup2(file.fileno(), 1)
-        try:
-            yield written
-        finally:
-            os.dup2(kept, 1)
-            os.close(kept)
-            file.seek(0)
-            written += filter(None, [caught.getvalue().encode(), file.read()])
 
 
 CHECKS: tuple[Check[Kit], ...] = checks_of(list(globals().values()))

@@ -1,0 +1,80 @@
+"""Starts the process in which a plugin is checked, and hears what it tells."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferometer.command import VARIABLE
+from inferometer.testing.check import Result
+from inferometer.testing.plugins import target as targets
+from inferometer.testing.plugins.target import Told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+PROGRAM = "inferometer.testing.plugins.process"
+
+
+def check(
+    plugin: str | Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    samples: Sequence[Path] = (),
+    tell: Callable[[Told], None] = lambda _told: None,
+) -> list[Told]:
+    """Check the plugin in a folder, or the installed distribution of that name.
+
+    ``options`` are given to its meters and executors, ``samples`` to its importers; ``tell`` gets
+    each result at once. A process that ends before it has told everything is a failure, too.
+
+    Raises:
+        UsageError: there is no such plugin.
+    """
+    target = targets.found(
+        os.fspath(plugin), dict(options or {}), [str(each.resolve()) for each in samples]
+    )
+    surroundings = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    found: list[Told] = []
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=surroundings,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with suppress(BrokenPipeError):  # it ended before it read: told below
+                process.stdin.write(msgspec.json.encode(target))
+                process.stdin.close()
+            for line in process.stdout:
+                found.append(msgspec.json.decode(line, type=Told))
+                tell(found[-1])
+        except BaseException:
+            process.terminate()
+            raise
+    if process.returncode:
+        found.append(_ended(process.returncode, found))
+        tell(found[-1])
+    return found
+
+
+def _ended(code: int, found: Sequence[Told]) -> Told:
+    """Return the failure of a process that did not live to tell all."""
+    how = f"by signal {-code}" if code < 0 else f"with {code}"
+    last = f"; the last it told: {found[-1].of}, {found[-1].result.id}" if found else ""
+    said = Result(
+        id="lives",
+        words="The process in which it is checked lives to the end.",
+        outcome="fail",
+        detail=f"it ended {how}{last}",
+        seconds=0.0,
+    )
+    return Told(of=found[-1].of if found else "plugin", result=said)
