@@ -39,8 +39,13 @@ def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
                     graphs=False,
                     max_model_len=1024,
                     max_num_seqs=8,
-                    # or the first log-probabilities wait half a minute for a kernel's compilation
-                    extra_env={"TORCHDYNAMO_DISABLE": "1"},
+                    extra_env={
+                        # or the first log-probabilities wait half a minute for a kernel
+                        "TORCHDYNAMO_DISABLE": "1",
+                        # or threads wait in loops for one whose core another test has
+                        "OMP_NUM_THREADS": "1",
+                        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+                    },
                 ),
                 profile="defaults",
                 cores=len(os.sched_getaffinity(0)),
