@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.programs import hear_signals
 from tests.runtimes import Runtimes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -34,7 +34,8 @@ PHASES = {"waiting", "timed", "computing", REST}
 def pytest_configure() -> None:
     """Let tests of signals send them, and examples take as long as a busy machine needs."""
     hear_signals()
-    settings.register_profile("patient", deadline=None)
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("patient", deadline=None, suppress_health_check=slow)
     settings.load_profile("patient")
 
 
