@@ -240,8 +240,8 @@ def main(arguments: list[str]) -> None:
         if what == "parser":
             source = f"argument parser of {name} {version}, asked in its environment"
             print(listing(source, options(parser)))
-        for path in paths:
-            print(json.dumps(refused(parser, json.loads(Path(path).read_text()))))
+        for lines in paths:
+            print(json.dumps(refused(parser, json.loads(Path(lines).read_text()))))
         return
     sources: dict[str, str] = {}
     for path in map(Path, paths):

@@ -279,7 +279,7 @@ def test_the_real_parser_of_vllm_takes_every_line_and_is_the_list(tmp_path: Path
     text = (GOLDEN / f"vllm-{built.version}.txt").read_text(encoding="utf-8")
     lines = tmp_path / "lines.json"
     lines.write_text(json.dumps([*vllm_lines(built.version), ["--no-such-flag"]]))
-    line = [built.python, GOLDEN / "read_flags.py", "vllm-parser", lines]
+    line = [str(built.python), str(GOLDEN / "read_flags.py"), "vllm-parser", str(lines)]
     told = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     assert told.startswith(f"{text.rstrip()}\n")
     assert json.loads(told.splitlines()[-1]) == [["--no-such-flag"]]
