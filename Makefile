@@ -32,12 +32,13 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that wait rather than compute go three at a time, a file to a process; those that judge times
-# two at a time, as they mostly wait, too; then those that compute; real engines and clusters alone.
+# Tests that wait rather than compute go four at a time, a file or a fault to a process; those that
+# judge times two at a time, as they mostly wait, too; then those that compute, one thread each;
+# measured engines and clusters alone.
 test: lint
-	$(BIN)/python -m pytest -m waiting --numprocesses 3 --dist loadfile
+	$(BIN)/python -m pytest -m waiting --numprocesses 4 --dist loadgroup
 	$(BIN)/python -m pytest -m timed --numprocesses 2 --dist loadfile
-	$(BIN)/python -m pytest -m computing --numprocesses 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m computing --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m "not waiting and not timed and not computing"
 
 unit: install

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from tests.programs import hear_signals
 from tests.runtimes import Runtimes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -34,7 +34,8 @@ PHASES = {"waiting", "timed", "computing", REST}
 def pytest_configure() -> None:
     """Let tests of signals send them, and examples take as long as a busy machine needs."""
     hear_signals()
-    settings.register_profile("patient", deadline=None)
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("patient", deadline=None, suppress_health_check=slow)
     settings.load_profile("patient")
 
 
@@ -68,8 +69,14 @@ def _phase(path: Path, *, engine: bool) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what mostly waits for servers and fakes, what judges times, what computes."""
+    """Mark what mostly waits for servers and fakes, what judges times, what computes.
+
+    What is dealt out by groups goes a file to a process, but a fault by itself: they are many, take
+    seconds each, share nothing, and so fill every process to the end.
+    """
     for item in items:
+        if "faults" not in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{item.path.stem}"))
         phase = _phase(item.path, engine=item.get_closest_marker("engine") is not None)
         if phase != REST and not item.get_closest_marker("waiting"):
             item.add_marker(phase)

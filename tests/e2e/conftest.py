@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.e2e.measuring import undisturbed
 
-from inferometer import checks
 from inferometer.testing.engine import write_model
 
 if TYPE_CHECKING:
@@ -31,7 +31,4 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Judge as on a machine on which nothing else runs, whatever runs beside this test."""
-    judge = checks.judge
-    monkeypatch.setattr(
-        checks, "judge", lambda seen: [it for it in judge(seen) if it.name != "quiet machine"]
-    )
+    undisturbed(monkeypatch)

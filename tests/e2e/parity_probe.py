@@ -24,6 +24,9 @@ os.environ |= {
     "VLLM_PLUGINS": "",
     "HF_HUB_OFFLINE": "1",
     "TORCHDYNAMO_DISABLE": "1",  # compiling what gathers log-probabilities takes longer than they
+    # threads wait for each other in loops, half of all the time where another process runs beside
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
 
 

@@ -1,4 +1,4 @@
-"""The kit's live checks against a real vLLM on the processor."""
+"""Real vLLM on the processor, judged by no time: the kit's live checks, and a flag it refuses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.e2e.test_real_engines import VLLM, text_of
+from tests.programs import ran
 
 from inferometer import environment, packaged, processes
 from inferometer.engine import LaunchContext, LaunchSpec
 from inferometer.launch import serve
 from inferometer.ports import lease
+from inferometer.store import Store
 from inferometer.testing import conformance
 from inferometer_engines.vllm import Vllm
 
@@ -39,8 +42,13 @@ def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
                     graphs=False,
                     max_model_len=1024,
                     max_num_seqs=8,
-                    # or the first log-probabilities wait half a minute for a kernel's compilation
-                    extra_env={"TORCHDYNAMO_DISABLE": "1"},
+                    extra_env={
+                        # or the first log-probabilities wait half a minute for a kernel
+                        "TORCHDYNAMO_DISABLE": "1",
+                        # or threads wait in loops for one whose core another test has
+                        "OMP_NUM_THREADS": "1",
+                        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+                    },
                 ),
                 profile="defaults",
                 cores=len(os.sched_getaffinity(0)),
@@ -64,3 +72,16 @@ def test_vllm_does_what_its_adapter_says(tmp_path: Path) -> None:
     wrong = [result for result in results if result.outcome not in {"pass", "n/a"}]
     assert not wrong
     assert sum(result.outcome == "pass" for result in results) >= 10
+
+
+def test_an_engine_that_dies_while_loading_is_one_clear_error(tmp_path: Path) -> None:
+    study = tmp_path / "study.toml"
+    study.write_text(text_of(VLLM | {"extra_args": ["--no-such-flag"]}))
+    done = ran("run", study, "--results", tmp_path / "r")
+    assert done.returncode == 5, done.stderr
+    assert "1 of 1 launches failed" in done.stderr
+    assert "Traceback" not in done.stderr
+    (record,) = Store(tmp_path / "r").failures()
+    assert record.failure is not None
+    assert record.failure.reason == "bad_flag"
+    assert any("unrecognized arguments" in line for line in record.failure.log_tail)

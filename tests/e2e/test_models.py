@@ -141,6 +141,7 @@ def test_weights_in_several_files_make_the_same_twin(
     assert set(index["weight_map"].values()) == {path.name for path in out.glob("*.safetensors")}
 
 
+@pytest.mark.usefixtures("alone")
 def test_a_twin_of_one_s_own_is_ranked_as_overhead(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.measuring import measure
-from tests.programs import ran
+from tests.e2e.measuring import measure, undisturbed
 from tests.studies import CPU_TIME, DECLARED, PRICE, SHORT, STREAMS, oracle, written
 
+from inferometer import cli
 from inferometer.analyze import analyze
 from inferometer.comparison import Cell, Comparison
 from inferometer.errors import UsageError
@@ -59,7 +59,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(folder: Path) -> Comparison:
-    return analyze(folder / "r")
+    with pytest.MonkeyPatch.context() as patch:
+        undisturbed(patch)
+        return analyze(folder / "r")
 
 
 def rows_of(folder: Path, launch: str, load_point: int) -> list[dict[str, Any]]:
@@ -161,9 +163,9 @@ def test_what_does_not_fit_is_told(seen: Comparison) -> None:
     assert any("no capacity there" in note for note in seen.notes)
 
 
+@pytest.mark.usefixtures("alone")
 def test_the_report_shows_waiting_and_crowns_nobody_for_it(folder: Path) -> None:
-    done = ran("report", folder / "r")
-    assert done.returncode == 0, done.stderr
+    assert cli.main(["report", str(folder / "r")]) == 0
     report = (folder / "r" / "report" / "report.md").read_text()
     assert "## Latency at offered loads" in report
     assert "### Dense: dense, short, 40 requests/s, Poisson" in report

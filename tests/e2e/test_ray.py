@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_nothing_and_the_same_command_resumes(
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=300)
     assert run.returncode != 0
-    assert not using(store.root)
+    assert until(lambda: not using(store.root), 60)
     assert not list((store.root / "partial").iterdir())
     assert look(store).state == "interrupted"
     before = written_at(store)

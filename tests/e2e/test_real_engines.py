@@ -171,16 +171,3 @@ def test_it_is_priced_twice_and_sized_with_no_engine_started(
 def report(results: Path) -> dict[str, Any]:
     data: dict[str, Any] = json.loads((results / "report" / "report.json").read_text())
     return data
-
-
-def test_an_engine_that_dies_while_loading_is_one_clear_error(tmp_path: Path) -> None:
-    study = tmp_path / "study.toml"
-    study.write_text(text_of(VLLM | {"extra_args": ["--no-such-flag"]}))
-    done = ran("run", study, "--results", tmp_path / "r")
-    assert done.returncode == 5, done.stderr
-    assert "1 of 1 launches failed" in done.stderr
-    assert "Traceback" not in done.stderr
-    (record,) = Store(tmp_path / "r").failures()
-    assert record.failure is not None
-    assert record.failure.reason == "bad_flag"
-    assert any("unrecognized arguments" in line for line in record.failure.log_tail)

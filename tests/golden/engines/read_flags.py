@@ -6,6 +6,7 @@ Run it to write or to renew a golden list (``tests/golden/engines/*.txt``)::
     python read_flags.py vllm vllm-0.33.0-*.whl
     ENGINE_PYTHON read_flags.py vllm-parser     # its own parser, in its environment; or sglang-
     ENGINE_PYTHON read_flags.py vllm-accepts lines.json    # which argument lists it refuses
+    ENGINE_PYTHON read_flags.py vllm-parser lines.json     # both, for importing it takes long
     python read_flags.py tensorrt-llm trtllm_serve_cli.yaml|serve.py llm_args.py
 
 ``tests/unit/engines/test_flags.py`` holds every option the adapters can emit against the lists;
@@ -236,11 +237,11 @@ def main(arguments: list[str]) -> None:
     if what in {"parser", "accepts"}:
         name, made = {"vllm": ("vLLM", vllm_parser), "sglang": ("SGLang", sglang_parser)}[engine]
         version, parser = made()
-        if what == "accepts":
-            print(json.dumps(refused(parser, json.loads(Path(paths[0]).read_text()))))
-        else:
+        if what == "parser":
             source = f"argument parser of {name} {version}, asked in its environment"
             print(listing(source, options(parser)))
+        for lines in paths:
+            print(json.dumps(refused(parser, json.loads(Path(lines).read_text()))))
         return
     sources: dict[str, str] = {}
     for path in map(Path, paths):

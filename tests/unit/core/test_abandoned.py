@@ -27,7 +27,7 @@ folder = Path(sys.argv[2])
 line = [sys.executable, "-c", "import time; time.sleep(300)"]
 pids = [subprocess.Popen(line, start_new_session=True).pid,  # in a session of its own
         subprocess.Popen(["env", "-i", *line]).pid]          # without our environment
-memory = multiprocessing.shared_memory.SharedMemory(create=True, size=64, name=folder.name)
+memory = multiprocessing.shared_memory.SharedMemory(create=True, size=64, name=sys.argv[3])
 (folder / "said").write_text(" ".join(map(str, [os.environ["TMPDIR"], os.getpid(), *pids])))
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -56,9 +56,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def serving(folder: Path, engine: str = ENGINE):  # type: ignore[no-untyped-def]
     """Serve the engine above, its results in ``folder``."""
     (folder / "engine.py").write_text(engine)
+    words = [str(folder / "engine.py")]
     with lease("127.0.0.1") as port:
         return launch.serve(
-            Command(argv=(sys.executable, str(folder / "engine.py"), str(port), str(folder))),
+            Command(argv=(sys.executable, *words, str(port), str(folder), shared(folder).name)),
             host="127.0.0.1",
             port=port,
             readiness=Readiness(),
@@ -66,6 +67,11 @@ def serving(folder: Path, engine: str = ENGINE):  # type: ignore[no-untyped-def]
             folder=folder,
             mark=marks.fresh(folder, "a-launch"),
         )
+
+
+def shared(folder: Path) -> Path:
+    """Return the engine's shared memory: no other run of these tests has its name."""
+    return Path("/dev/shm", str(folder).strip("/").replace("/", "-"))
 
 
 def watchdogs(engine: int) -> list[int]:
@@ -93,8 +99,7 @@ def said(folder: Path) -> tuple[Path, list[int]]:
 def nothing_left(folder: Path) -> bool:
     temporary, pids = said(folder)
     notes = list(marks.folder().glob("*"))
-    memory = Path("/dev/shm", folder.name)
-    return all(map(gone, pids)) and not (temporary.exists() or notes or memory.exists())
+    return all(map(gone, pids)) and not (temporary.exists() or notes or shared(folder).exists())
 
 
 def started(folder: Path) -> tuple[subprocess.Popen[str], int]:
@@ -129,7 +134,7 @@ def test_a_supervisor_that_is_killed_is_stood_in_for(tmp_path: Path) -> None:
 
 
 def test_a_stand_in_removes_shared_memory_that_died_with_the_engine(tmp_path: Path) -> None:
-    memory = Path("/dev/shm", f"{tmp_path.name}-raw")
+    memory = shared(tmp_path / "raw")
     raw = f"memory = open({str(memory)!r}, 'w')"  # no resource tracker knows it
     line = "memory = multiprocessing.shared_memory.SharedMemory"
     lines = [raw if each.startswith(line) else each for each in ENGINE.splitlines()]

@@ -637,9 +637,11 @@ def test_an_environment_that_takes_long_to_count_is_no_failure(
     (home / "complete.json").write_text('{"venv": "venv-x", "version": "2.0"}')
     counted = threading.Event()
     monkeypatch.setattr(software, "SIZE_S", 0.05)
-    monkeypatch.setattr(inventory, "size_bytes", lambda _: counted.wait(5) and 0)
+    monkeypatch.setattr(inventory, "size_bytes", lambda _: counted.wait(60) and 0)
     look: Any = software._environment
-    found = made(Probe("engine-tiny", lambda site: look(Engine(), site)), Site(cache=tmp_path), 2.0)
+    found = made(
+        Probe("engine-tiny", lambda site: look(Engine(), site)), Site(cache=tmp_path), 30.0
+    )
     counted.set()
     assert (found.status, found.found) == ("ok", f"2.0, too many files to count, in {home}")
 

@@ -1,14 +1,15 @@
+import contextlib
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.programs import until
 from tests.unit.core.wheels import lock_of, make_wheel
 
 from inferometer import environment
@@ -299,14 +300,14 @@ def test_an_interrupted_tool_is_killed_with_its_children(tmp_path: Path) -> None
     script = "sleep 60 & echo $!; wait"
     with (tmp_path / "log").open("w") as log, pytest.raises(KeyboardInterrupt):
         run_logged(["sh", "-c", script], log=log, line=interrupt)
-    gone = threading.Event()
-    for _ in range(100):
-        state = Path(f"/proc/{pids[0]}/stat")
-        if not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] == "Z":
-            gone.set()
-            break
-        gone.wait(0.05)
-    assert gone.is_set()
+
+    def gone() -> bool:
+        with contextlib.suppress(OSError):
+            text = Path(f"/proc/{pids[0]}/stat").read_text()
+            return text.rpartition(")")[2].split()[0] == "Z"
+        return True
+
+    assert until(gone, 60)
 
 
 def test_what_is_not_the_wheel_that_was_locked_is_not_installed(

@@ -26,7 +26,8 @@ def test_a_server_of_limited_capacity_lets_requests_wait() -> None:
     arrived = oracle.truth[1].arrived_ns
     waits = sorted(round((t.writes[0][0] - arrived) / 1e6) for t in oracle.truth[1:])
     for wait, turn in zip(waits, (0, 0, 1, 1, 2, 2), strict=True):
-        assert 15 + 110 * turn <= wait <= 110 + 110 * turn, waits
+        assert 15 + 110 * turn <= wait, waits
+    assert waits[-1] < 5 * 110, waits  # as long as one by one would take at least
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])

@@ -8,7 +8,8 @@ import io
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,23 @@ def numbers(item: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from numbers(value, f"{place}/{index}")
 
 
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return the report of a study in all formats that are compared, made at the first call."""
+
+    @cache
+    def made(name: str) -> Path:
+        root = tmp_path_factory.mktemp("study") / "r"
+        return report(root, STUDIES[name], "--format", "json,csv,md")
+
+    return made
+
+
 @pytest.mark.parametrize("name", STUDIES)
-def test_csv_has_every_number_of_the_json_or_its_reason(name: str, tmp_path: Path) -> None:
-    folder = report(tmp_path / "r", STUDIES[name], "--format", "json,csv")
+def test_csv_has_every_number_of_the_json_or_its_reason(
+    name: str, reports: Callable[[str], Path]
+) -> None:
+    folder = reports(name)
     told = dict(numbers(json.loads((folder / "report.json").read_bytes())))
     rows = {row["result"]: row for row in read(folder / "tables" / "numbers.csv")}
     assert set(rows) == set(told)
@@ -81,8 +96,8 @@ def test_csv_has_every_number_of_the_json_or_its_reason(name: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_markdown_has_the_values_of_the_csv(name: str, tmp_path: Path) -> None:
-    folder = report(tmp_path / "r", STUDIES[name], "--format", "md,csv")
+def test_markdown_has_the_values_of_the_csv(name: str, reports: Callable[[str], Path]) -> None:
+    folder = reports(name)
     text = (folder / "report.md").read_text()
     cells = {cell.strip() for line in text.splitlines() for cell in line.split("|")}
     seen = 0

@@ -24,6 +24,8 @@ from inferometer_plugins.simulate.planning import ENERGY, Question, answer, full
 from inferometer_plugins.simulator.loads import Uniform, Workload
 from inferometer_plugins.simulator.model import Noise, Params, Power
 
+pytestmark = pytest.mark.timeout(600)  # whoever comes first compiles
+
 WORKLOADS = (("even", 100, 100), ("reading", 1000, 20), ("writing", 300, 200))
 TRUE = Params(
     power=Power(base_w=100.0, busy_w=80.0, prefill_w=300.0, batch_w=120.0),
