@@ -158,7 +158,8 @@ def test_results_are_valid(tmp_path: Path) -> None:
     lines = [(folder / f"{name}.jsonl").read_bytes() for name in ("requests", "readings")]
     for content in [*whole, *(line for each in lines for line in each.splitlines()[:3])]:
         assert not refused("results", json.loads(content))
-    for odd in ({}, {"schema": 1}, [], {**json.loads(report), "cells": 3}):
+    odds: list[Any] = [{}, {"schema": 1}, [], {**json.loads(report), "cells": 3}]
+    for odd in odds:
         assert refused("results", odd)
 
 
@@ -191,3 +192,16 @@ def test_every_key_of_a_study_that_has_words_shows_them() -> None:
     engine = made("study")["definitions"]["EngineEntry"]["properties"]
     assert engine["pass_env"]["description"].startswith("Variables handed on")
     assert "`" in made("study")["definitions"]["Study"]["description"]
+
+
+def test_the_program_of_the_page_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "reference" / "schema.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python[^\n]*\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["schema", "study", "-o", "study.schema.json"]) == 0
+    assert cli.main(["init"]) == 0
+    exec(compile(program, "schema.md", "exec"), {})
+    text = (tmp_path / "study.toml").read_text(encoding="utf-8")
+    (tmp_path / "study.toml").write_text(text.replace("rounds = 5", "round = 5"), encoding="utf-8")
+    with pytest.raises(jsonschema.ValidationError, match="round"):
+        exec(compile(program, "schema.md", "exec"), {})
