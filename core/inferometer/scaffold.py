@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from inferometer import command
 from inferometer.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -69,6 +70,12 @@ KINDS: Mapping[str, Kind] = {
         "Start processes on your cluster's nodes in place of that.",
         "inferometer.executor.Executor",
     ),
+    "workload": Kind(
+        "a",
+        "Its command writes a trace of bursts of requests, which a study names and replays.",
+        "Draw what your traffic is like in place of that; the formats: `docs/reference/traces.md`.",
+        "inferometer.command.Command",
+    ),
 }
 """By the word that ``--kind`` takes."""
 
@@ -122,6 +129,10 @@ def distribution(names: Names, kind: str) -> dict[str, str]:
     }
     if kind == "importer":
         texts[f"{SAMPLES}/{names.name}/result.json"] = _template("importer.sample.json")
+    if kind == "workload":  # a file that a study names: what a plugin brings is the command
+        group = "[project.entry-points.inferometer]"
+        made = texts["pyproject.toml"].replace(group, f'[project.entry-points."{command.GROUP}"]')
+        texts["pyproject.toml"] = made
     words = {
         "{article}": about.article,
         "{kind}": kind,

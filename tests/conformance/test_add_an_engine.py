@@ -19,7 +19,7 @@ OFFLINE = "--no-index --no-deps --no-build-isolation --quiet --disable-pip-versi
 
 def blocks() -> list[str]:
     """Return what the how-to has a reader type, block by block."""
-    return re.findall(r"```bash\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
+    return re.findall(r"```bash[^\n]*\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
 from inferometer import cli, deprecated, plugins, scaffold
@@ -18,7 +19,7 @@ from inferometer.comparison import Comparison, Imported
 from inferometer.errors import UsageError
 from inferometer.executor import Done, Lost, Node
 from inferometer.importer import ForeignFile, Source
-from inferometer.testing import executors, importers, renderers
+from inferometer.testing import executors, importers, renderers, workloads
 from inferometer.testing import plugins as whole
 from inferometer.testing.check import Result
 
@@ -258,6 +259,73 @@ def test_options_that_no_command_line_gives_are_seen() -> None:
     assert outcome(executors.run(odd, only=["options-are-declared"])) == "fail"
     listed: Any = Faulty(options={"a": list})
     assert outcome(executors.run(listed, only=["options-are-declared"])) == "fail"
+
+
+# -- workloads -----------------------------------------------------------------------------------
+
+
+def command(fault: str) -> click.Command:
+    """Return a command that writes a trace, with one fault or none."""
+
+    def write(workload_file: Path, seed: int, more: int = 0) -> None:
+        rows = [{"time_s": place + seed / 10, "input_tokens": 9} for place in range(20)]
+        lines = [
+            {**row, "output_tokens": seed + more} for row in rows[: 3 if fault == "short" else 20]
+        ]
+        if fault == "empty":
+            lines[3]["input_tokens"] = 0
+        if fault == "foreign":
+            lines = [{"tokens": 3}]
+        if fault == "drawn":
+            lines[0]["time_s"] += next(COUNT)
+        if fault == "fixed":
+            lines = [{**line, "output_tokens": 7, "time_s": 1.0} for line in lines]
+        if fault == "litters":
+            (workload_file.parent / "notes").touch()
+        if fault == "prints":
+            click.echo("here")
+        if fault != "mute":
+            workload_file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    made = click.command("it")(write)
+    made.params = [
+        click.Argument(["workload_file"], type=click.Path(path_type=Path)),
+        click.Option(["--seed"], default=1),
+    ]
+    if fault == "asks":
+        made.params.append(click.Option(["--more"], type=int, required=True))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("fault", "id_"),
+    [
+        ("asks", "takes-a-file-and-a-seed"),
+        ("foreign", "a-study-takes-the-file"),
+        ("mute", "a-study-takes-the-file"),
+        ("empty", "every-request-counts"),
+        ("short", "enough-to-load-a-server"),
+        ("drawn", "same-seed-same-bytes"),
+        ("fixed", "another-seed-another-file"),
+        ("litters", "writes-that-file-alone"),
+        ("prints", "prints-nothing"),
+    ],
+)
+def test_a_wrong_workload_is_seen(fault: str, id_: str) -> None:
+    assert outcome(workloads.run(command(fault), only=[id_])) == "fail"
+    assert outcome(workloads.run(command(""), only=[id_])) == "pass"
+
+
+def test_a_file_of_lengths_is_a_workload_too() -> None:
+    @click.command()
+    @click.argument("workload_file", type=click.Path(path_type=Path))
+    @click.option("--seed", default=1)
+    def lengths(workload_file: Path, seed: int) -> None:
+        workload_file.write_text("".join(f"{seed + place},{place + 1}\n" for place in range(20)))
+
+    outcomes = {it.id: it.outcome for it in workloads.run(lengths)}
+    assert outcomes.pop("every-request-counts") == "n/a"
+    assert set(outcomes.values()) == {"pass"}
 
 
 # -- whole plugins -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from inferometer import deprecated
-from inferometer.testing import conformance, executors, importers, meters, renderers
+from inferometer.testing import conformance, executors, importers, meters, renderers, workloads
 from inferometer.testing.plugins import whole
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -55,6 +55,7 @@ PAGES = {
         "renderer checks": table(renderers.CHECKS),
         "importer checks": table(importers.CHECKS),
         "executor checks": table(executors.CHECKS),
+        "workload checks": table(workloads.CHECKS),
     },
     PROMISE: {"deprecated": going()},
     ENGINES: {

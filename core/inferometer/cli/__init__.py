@@ -47,7 +47,8 @@ GROUPS = {
         "models": "List, describe or make models: packaged, twins, random.",
         "meters": "List meters of energy and power, or check one.",
         "prices": "List dated prices of an hour of a GPU, with their sources.",
-        "plugins": "List what plugins bring, and what is wrong with it.",
+        "plugins": "List what plugins bring, write a new one, or check one.",
+        "schema": "Print the JSON Schema of a study, for editors.",
     },
 }
 """Title -> name -> help line, kept here so that ``--help`` imports no command."""

@@ -49,6 +49,7 @@ def new(name: str, kind: str, directory: Path | None) -> None:
     from inferometer import scaffold
 
     names = scaffold.named(name)
+    _refuse_taken(names.name, kind)
     folder = directory or Path(names.distribution)
     texts = scaffold.distribution(names, kind)
     scaffold.write(folder, texts)
@@ -95,12 +96,42 @@ def check(
     if as_json:
         click.echo(common.as_json(found))
     else:
-        for of, results in _by_subject(found).items():
-            click.echo(f"{of}: {common.counted(results)}")
-            for result in results:
-                if everything or result.outcome in {"fail", "known"} or _to_do(of, result):
-                    common.tell_outcome(result)
+        _tell(found, everything)
     common.conclude(plugin, [told.result for told in found])
+
+
+def _tell(found: Sequence[Any], everything: bool) -> None:
+    from inferometer.cli import common
+
+    for of, results in _by_subject(found).items():
+        click.echo(f"{of}: {common.counted(results)}")
+        shown = [
+            result
+            for result in results
+            if everything or result.outcome in {"fail", "known"} or _to_do(of, result)
+        ]
+        for result in shown:
+            common.tell_outcome(result, max(len(each.id) for each in shown))
+
+
+def _refuse_taken(name: str, kind: str) -> None:
+    """Refuse a name that something of Inferometer's own has, or that no command can have."""
+    from inferometer.cli import COMMANDS
+    from inferometer.command import Command, unsound
+    from inferometer.errors import UsageError
+    from inferometer.plugins import Registry
+
+    said = ""
+    if kind == "workload":
+        said = unsound(Command(name, "A command.", "module:command"), COMMANDS)
+    elif any(
+        (row.kind, row.name, row.distribution) == (kind, name, "inferometer")
+        for row in Registry().report()
+    ):
+        said = f"{kind} {name!r} comes with Inferometer"
+    if said:
+        hint = "Choose another name for the distribution: the thing is called after it."
+        raise UsageError(f"NAME: {said}", hint=hint)
 
 
 def _to_do(of: str, result: Any) -> bool:

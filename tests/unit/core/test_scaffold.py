@@ -52,10 +52,30 @@ def test_what_is_written_is_whole(kind: str, tmp_path: Path, capsys: Capture) ->
         if path.suffix == ".py":
             ast.parse(text)
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["inferometer"] == {"my-tool": "inferometer_my_tool"}
+    group = "inferometer.commands" if kind == "workload" else "inferometer"
+    assert project["entry-points"] == {group: {"my-tool": "inferometer_my_tool"}}
     assert {path.name for path in files} >= {"README.md", ".gitignore", "test.yml"}
     assert "license" not in project
     assert "licence" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("inferometer-vllm", "engine", "engine 'vllm' comes with Inferometer"),
+        ("md", "renderer", "renderer 'md' comes with Inferometer"),
+        ("inferometer-report", "workload", "'report' is a command of Inferometer's own"),
+        ("inferometer-" + "long-" * 7 + "name", "workload", "is no name for a command"),
+    ],
+)
+def test_names_that_are_taken_are_refused(
+    name: str, kind: str, said: str, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = tmp_path / "new"
+    line = ["plugins", "new", name, "--kind", kind, "--directory", str(folder)]
+    assert cli.main(line) == 2
+    assert said in capsys.readouterr().err
+    assert not folder.exists()
 
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: Capture) -> None:

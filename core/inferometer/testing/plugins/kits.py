@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from inferometer import environment
 from inferometer.errors import UsageError
-from inferometer.testing import conformance, executors, importers, meters, renderers
+from inferometer.testing import conformance, executors, importers, meters, renderers, workloads
 from inferometer.testing.check import Result
 
 if TYPE_CHECKING:
@@ -52,12 +52,21 @@ def executor(thing: Any, target: Target, tell: Tell) -> Iterable[Result]:
     return executors.run(thing, options=_known(thing, target), told=tell)
 
 
+def command(thing: Any, target: Target, tell: Tell) -> Iterable[Result]:
+    """Check what a command writes, where that is a workload."""
+    loaded = thing.load()
+    if workloads.makes_one(loaded):
+        return workloads.run(loaded, told=tell)
+    return no_kit(thing, target, tell)
+
+
 def no_kit(_thing: Any, _target: Target, tell: Tell) -> Iterable[Result]:
     """Say that loading it was all."""
     return _told(tell, "kit", "There is a kit for its kind.", "there is none: it was loaded only")
 
 
 KITS: Mapping[str, Callable[[Any, Target, Tell], Iterable[Result]]] = {
+    "command": command,
     "engine": engine,
     "executor": executor,
     "importer": importer,
