@@ -114,6 +114,8 @@ def parsed(args: list[str]) -> Parsed:
         context = cli.cli.make_context("inferometer", list(args))
         while isinstance(context.command, click.Group):
             rest = [*context._protected_args, *context.args]
+            if not rest and context.command.invoke_without_command:
+                break
             name, command, rest = context.command.resolve_command(context, rest)
             assert command is not None
             context = command.make_context(name, rest, parent=context)
