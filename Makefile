@@ -77,9 +77,10 @@ fuzz: install
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	$(BIN)/python -m tests.fuzz.run
 
-# A warning is an error: a link that leads nowhere, a page that no list names.
+# A warning is an error: a link that leads nowhere, a page that no list names. All pages are read
+# again (-E), as the list of them is in each.
 docs: install
-	$(BIN)/python -m sphinx -W --keep-going -q -c docs -d .out/doctrees -b html . .out/site
+	$(BIN)/python -m sphinx -E -W --keep-going -q -c docs -d .out/doctrees -b html . .out/site
 	@echo "the documentation is at .out/site/index.html"
 
 # The published studies of reports/gallery: ten seconds each, no engine. A difference ends it with 1.

@@ -28,15 +28,10 @@ project, author, copyright = "Inferometer", "the authors of Inferometer", "Apach
 version = release = inferometer.__version__
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = [
-    "README.md",
-    "docs/**.md",
-    "core/*.md",
-    "core/decisions/*.md",
-    "*/README.md",
-    "*/*/README.md",
-    ".github/*.md",
-]
+FOLDERS = (".github", "core", "engines", "plugins", "reports", "tests")
+include_patterns = ["README.md", "docs/**.md", ".github/*.md", "core/decisions/*.md"]
+include_patterns += ["reports/gallery/*/README.md"]
+include_patterns += [f"{folder}/{below}README.md" for folder in FOLDERS for below in ("", "*/")]
 exclude_patterns = [".venv", ".out", ".git", "core/inferometer", "**/PULL_REQUEST_TEMPLATE.md"]
 html_theme = "furo"
 html_title = f"Inferometer {version}"

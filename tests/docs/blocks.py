@@ -30,7 +30,7 @@ LANGUAGES = {
 """Word behind a fence -> what the block is."""
 PROGRAMS = re.compile(
     r"(\w+=\S+ )*(\$ |\.venv/bin/)?"
-    r"(inferometer|make|pip|python3?|git|cd|cp|export|ray|bash|curl|docker|tar|scp|rsync)\b"
+    r"(inferometer|make|pip|python3?|git|cd|cp|mkdir|export|ray|bash|curl|docker|tar|scp|rsync)\b"
 )
 """How a line of a shell begins, where nothing says what a block is."""
 MARK = "shown:"
@@ -56,7 +56,8 @@ def pages() -> list[Path]:
     folders = ("core", "engines", "plugins", "reports", ".github")
     found = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
     for folder in folders:
-        found += sorted((ROOT / folder).glob("*.md")) + sorted((ROOT / folder).glob("*/README.md"))
+        for names in ("*.md", "*/README.md", "gallery/*/README.md"):
+            found += sorted((ROOT / folder).glob(names))
     return found
 
 

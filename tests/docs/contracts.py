@@ -140,10 +140,12 @@ def begun(page: Path) -> None:
     """Begin a section for each hook that has none; what is to be said of it is written by hand."""
     for name in hooks():
         if name not in marks(text_of(page)):
-            parts_ = [f"<!-- {it}: {{}} -->" for it in (name, f"{name} contracts")]
             lines = [f"\n## `{name}`\n"]
-            for part in parts_:
-                lines += [part.format("begin, written by tests/docs"), part.format("end") + "\n"]
+            for part in (name, f"{name} contracts"):
+                lines += [
+                    f"<!-- {part}: begin, written by tests/docs -->",
+                    f"<!-- {part}: end -->\n",
+                ]
             with page.open("a", encoding="utf-8") as file:
                 file.write("\n".join(lines))
 

@@ -158,8 +158,8 @@ class Page:
         shape = (line.path, *sorted(word for word in args if word.startswith("-")))
         if not run or line.path not in stage.RUN:
             return Tried(block.place, "parsed", what)
-        if line.path == "import" and line.params["format_"] not in stage.IMPORTED:
-            return Tried(block.place, "parsed", what, "no file of that tool is kept here")
+        if why := stage.lacks(line):
+            return Tried(block.place, "parsed", what, why)
         if line.path in stage.ONCE and shape in self.done:
             return Tried(block.place, "parsed", what, "one like it was executed")
         self.done.add(shape)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from tests.docs.pages import ROOT
 
 from inferometer import cli
+from inferometer.plugins import Registry
 from inferometer.testing.results import Fixture, write_results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tests.docs.shell import Parsed
 
@@ -27,12 +28,12 @@ RUN = {
 }
 """What is cheap and starts nothing. The others are parsed: they start engines or load hosts, look
 at the machine, or take long; their own tests run them."""
-ONCE = {"report", "compare", "gate", "cost", "fleet"}
+ONCE = {"report", "launch", "compare", "gate", "cost", "fleet"}
 """What takes a second: run once for each set of options."""
 GOOD = {0, 3, 4, 5}
 """Done, a check did not pass, inconclusive, incomplete: what made-up results may well be."""
 RESULTS = {"results", "earlier", "baseline", "current", "confirm", "a", "b"}
-STACKS = {"vllm": 40.0, "transformers": 30.0, "main": 35.0, "change": 36.0}
+STACKS = ("vllm", "transformers")
 MODEL = "smollm2-135m"
 GATE = "[gate.margins]\noutput_tok_s = 5\n"
 IMPORTED = {
@@ -43,6 +44,21 @@ IMPORTED = {
 }
 """Format -> the file in :data:`GOLDEN` that stands in for a page's."""
 GOLDEN = ROOT / "tests" / "golden" / "importers"
+
+
+def paired(line: Parsed) -> list[str]:
+    """Return the stacks that a command names as a pair, NEW=OLD; none where it names none."""
+    pairs = line.params.get("pairs") or ()
+    return str(pairs[0]).split("=") if isinstance(pairs, tuple) and pairs else []
+
+
+def lacks(line: Parsed) -> str:
+    """Say what a command names that only its reader has; empty where it can be run."""
+    if line.path == "import" and line.params["format_"] not in IMPORTED:
+        return "no file of that tool is kept here"
+    if line.path == "engines show" and line.params["name"] not in Registry().engines():
+        return "no engine of that name is installed here"
+    return ""
 
 
 class Ran(NamedTuple):
@@ -72,16 +88,16 @@ class Stage:
         """Return arguments with absolute paths led into the folder."""
         return [str(self.there(Path(word))) if word.startswith("/") else word for word in args]
 
-    def results(self, path: Path) -> None:
-        """Put made-up results there, other ones each time."""
+    def results(self, path: Path, stacks: Sequence[str] = STACKS) -> None:
+        """Put made-up results of two stacks there, other ones each time."""
         place = self.there(path)
         if (place / "plan.json").is_file() or place.is_file():
             return
         self.made += 1
         fixture = Fixture(
-            rates=STACKS,
+            rates=dict(zip(stacks, (40.0, 30.0), strict=True)),
             models=(MODEL,),
-            drift={("vllm", number): 1 + number / 100 for number in (1, 2, 3)},
+            drift={(stacks[0], number): 1 + number / 100 for number in (1, 2, 3)},
             seed=self.made,
             later_s=10_000 * self.made,
         )
@@ -95,7 +111,7 @@ class Stage:
                 place = self.there(path)
                 if name in RESULTS and line.path not in {"import", "init"}:
                     if (line.path, name) != ("plan", "results"):
-                        self.results(path)
+                        self.results(path, paired(line) or STACKS)
                 elif name == "study" and not place.exists():
                     self.run(["init", str(place)])
                 elif name == "scenario" and not place.exists():
