@@ -1,4 +1,4 @@
-"""The code on one page: what ``core/README.md`` says of the tree is so."""
+"""The code on a page or two: what the READMEs of core and reports say of the tree is so."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DECISIONS = ROOT / "core" / "decisions"
 PAGE = (ROOT / "core" / "README.md").read_text(encoding="utf-8")
 
 
-def section(heading: str) -> str:
-    """Return what stands under a heading of the page."""
-    (found,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+def section(heading: str, page: str = PAGE) -> str:
+    """Return what stands under a heading of a page."""
+    (found,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
     return str(found)
 
 
-def rows(heading: str) -> list[list[str]]:
+def rows(heading: str, page: str = PAGE) -> list[list[str]]:
     """Return the cells of the table under a heading, by row, without its head."""
-    lines = [line for line in section(heading).splitlines() if line.startswith("| ")]
+    lines = [line for line in section(heading, page).splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return cells[1:]
 
@@ -31,10 +31,10 @@ def named(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def tree() -> set[str]:
-    """Return the modules of the core, and its folders with a slash."""
-    found = {path.stem for path in CORE.glob("*.py") if path.stem != "__init__"}
-    folders = (path for path in CORE.iterdir() if path.is_dir() and path.name != "__pycache__")
+def tree(package: Path = CORE) -> set[str]:
+    """Return the modules of a package, and its folders with a slash."""
+    found = {path.stem for path in package.glob("*.py") if path.stem != "__init__"}
+    folders = (path for path in package.iterdir() if path.is_dir() and path.name != "__pycache__")
     return found | {f"{path.name}/" for path in folders if any(path.glob("[!_]*"))}
 
 
@@ -42,6 +42,12 @@ def test_the_map_names_every_module_once_and_none_that_is_not_there() -> None:
     mapped = [name for row in rows("The map") for name in named(row[1])]
     assert sorted(mapped) == sorted(set(mapped))
     assert set(mapped) == tree()
+
+
+def test_the_page_of_the_reports_names_every_module_once() -> None:
+    page = (ROOT / "reports" / "README.md").read_text(encoding="utf-8")
+    mapped = [name for row in rows("Where things are", page) for name in named(row[0])]
+    assert sorted(mapped) == sorted(tree(ROOT / "reports" / "inferometer_reports"))
 
 
 def test_its_first_row_is_the_public_surface() -> None:
