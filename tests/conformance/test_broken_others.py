@@ -379,6 +379,15 @@ def test_what_a_plugin_lacks_is_told_in_words(folder: Path, capsys: Capture) -> 
     assert "5 of " in err
 
 
+def test_what_fails_for_one_reason_is_told_once(folder: Path, capsys: Capture) -> None:
+    changed(folder, "        said = table", "        1 / 0\n        said = table")
+    assert cli.main(["plugins", "check", str(folder)]) == 3
+    out, err = capsys.readouterr()
+    assert out.count("ZeroDivisionError: division by zero") < 4
+    assert "for the same reason: files-are-named, figures-are-defined" in " ".join(out.split())
+    assert "9 fail" in err
+
+
 def test_a_plugin_that_cannot_be_imported_is_a_failure_in_words(folder: Path) -> None:
     (folder / "inferometer_toy.py").write_text("import nowhere_at_all")
     found = of_plugin(whole.check(folder))

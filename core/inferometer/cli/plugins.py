@@ -110,8 +110,24 @@ def _tell(found: Sequence[Any], everything: bool) -> None:
             for result in results
             if everything or result.outcome in {"fail", "known"} or _to_do(of, result)
         ]
-        for result in shown:
-            common.tell_outcome(result, max(len(each.id) for each in shown))
+        width = max((len(each.id) for each in shown), default=0)
+        for result, others in _by_cause(shown):
+            common.tell_outcome(result, width)
+            if others:
+                same = ", ".join(each.id for each in others)
+                click.echo("\n".join(common.fitted([("", "", f"for the same reason: {same}")])))
+
+
+def _by_cause(results: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
+    """Return each result with the later failures that say the same: one cause may fail dozens."""
+    causes: dict[object, tuple[Any, list[Any]]] = {}
+    for result in results:
+        cause = result.detail if result.outcome == "fail" and result.detail else result.id
+        if cause in causes:
+            causes[cause][1].append(result)
+        else:
+            causes[cause] = (result, [])
+    return list(causes.values())
 
 
 def _refuse_taken(name: str, kind: str) -> None:
