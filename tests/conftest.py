@@ -20,7 +20,7 @@ Kind = Literal["bytes", "bos", "metaspace"]
 ALONE = {"test_real_engines", "test_ray", "test_ray_groups", "test_load_hosts_ray"}
 """They measure with all of the machine, or start a cluster, which is work enough for two cores."""
 TIMED = """
-attached bench capacity_watch containers counting environment faults launch load_driver
+attached bench capacity_watch containers counting environment faults load_driver
 load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
 meters_nvml meters_replay meters_sysfs oracle processor sequential server soak
 watch work

@@ -44,7 +44,7 @@ with serving(Path(sys.argv[1])) as server:
     print(server.session_id, flush=True)
     time.sleep(300)
 """
-pytestmark = pytest.mark.usefixtures("cache")
+pytestmark = [pytest.mark.usefixtures("cache"), pytest.mark.waiting]
 
 
 @pytest.fixture

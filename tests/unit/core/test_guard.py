@@ -17,6 +17,8 @@ from inferometer.ports import lease
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.waiting
+
 SERVER = """
 import http.server, sys, time
 class Handler(http.server.BaseHTTPRequestHandler):

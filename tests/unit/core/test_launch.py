@@ -18,6 +18,8 @@ from inferometer.engine import Command, FailureClass, Readiness
 from inferometer.errors import LaunchError, MachineError
 from inferometer.ports import lease
 
+pytestmark = pytest.mark.waiting
+
 SERVER = """
 import http.server, os, subprocess, sys, signal, time
 {before}
