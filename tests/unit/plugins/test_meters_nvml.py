@@ -60,7 +60,7 @@ def test_the_counter_counts_joules_and_tells_how_often(
     )
     # a probe that the machine held up is made again
     told = (meter.info(context(accelerators=1)).update_ms for _ in range(20))
-    assert pytest.approx(20, abs=8) in told
+    assert any(update_ms == pytest.approx(20, abs=8) for update_ms in told)
     (device,) = info.devices
     assert (device.name, device.model, device.index) == (ONE, "NVIDIA H200", 0)
     assert (device.power_limit_w, device.left_out) == (700.0, "")
