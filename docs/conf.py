@@ -22,7 +22,9 @@ LIST = "docs/README"
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[#)])")
 FOLDER = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)\)")
 REST = "The repository"
-"""Title of what is no page of ``docs/``: READMEs, decisions, how to take part."""
+"""Title of what is no page of ``docs/``: READMEs, how to take part."""
+DECISION = re.compile(r"core/decisions/\d")
+"""One of many, whose list is a page: in no navigation, which each page would repeat."""
 
 project, author, copyright = "Inferometer", "the authors of Inferometer", "Apache-2.0"  # noqa: A001
 version = release = inferometer.__version__
@@ -58,6 +60,8 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
         return f"[{link[1]}]({page})" if (path / "README.md").is_file() else link[1]
 
     source[0] = FOLDER.sub(led, source[0])
+    if DECISION.match(name):
+        source[0] = f"---\norphan: true\n---\n{source[0]}"
     if name == root_doc:
         source[0] += "".join(tree(*each) for each in navigation(app.env.found_docs).items())
 
@@ -72,7 +76,8 @@ def navigation(found: set[str]) -> dict[str, list[str]]:
         pages = dict.fromkeys(name.removesuffix(".md") for name in names)
         sections[title.strip()] = [name for name in pages if name in found - seen]
         seen |= set(pages)
-    return sections | {REST: sorted(found - seen)}
+    left = {name for name in found - seen if not DECISION.match(name)}
+    return sections | {REST: sorted(left)}
 
 
 def tree(title: str, names: list[str]) -> str:
