@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from inferometer import hookimpl
 from inferometer.engine import (
@@ -63,6 +63,10 @@ class TransformersServe(Adapter):
     request_fields: frozenset[str] = frozenset(
         ("model", "prompt", "max_tokens", "temperature", "stream", "generation_config")
     )
+    known_failures: ClassVar[Mapping[str, str]] = {
+        "cache-is-off-or-reset": "its server shares prefixes between requests and has no option "
+        "against it; the prompts of a study differ from their first token on",
+    }
 
     def requirements(self, platform: Platform) -> Requirements:
         """Return the locked CPU environment for x86-64 Linux."""

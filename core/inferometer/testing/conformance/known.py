@@ -15,9 +15,5 @@ KNOWN: Mapping[str, Mapping[str, str]] = {
         "readiness-generates-nothing": "releases before 0.5.20 have no route that does not "
         "generate; theirs is asked before the load only",
     },
-    "transformers": {
-        "cache-is-off-or-reset": "its server shares prefixes between requests and has no option "
-        "against it; the prompts of a study differ from their first token on",
-    },
 }
 """Reasons by engine and check id."""
