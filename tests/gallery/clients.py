@@ -112,6 +112,7 @@ def main() -> int:
     if asked.url:
         measure(asked.url, asked.out, clients)
     else:
+        (asked.out / "server").mkdir()
         with served(asked.out / "server") as url:
             measure(url, asked.out, clients)
     return 0

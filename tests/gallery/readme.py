@@ -19,6 +19,7 @@ from tests.gallery import studies
 
 from inferometer.comparison import Value
 from inferometer.numbers import number, times, with_interval
+from inferometer.reasons import reason_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -147,7 +148,7 @@ def _table(page: Page) -> Iterator[str]:
     yield "|---|---|" + "---|" * len(OBJECTIVES)
     for model in page.report["models"]:
         first = page.ranking("throughput", model["architecture"])[1]
-        for entry in first["entries"]:
+        for entry in [*first["entries"], *first["unranked"]]:
             cells = [_entry(page, name, model, entry["stack"]) for name in OBJECTIVES]
             words = [_model(page, model), _label(page, entry["stack"]), *cells]
             yield f"| {' | '.join(words)} |"
@@ -163,7 +164,8 @@ def _entry(page: Page, objective: str, model: Mapping[str, Any], stack: str) -> 
             at = f"{'=' if shared else ''}{one['place']}"
             said = page.say(shown, f"{key}.value", one["cell"])
             return f"{said} [{page.say(at, f'{key}.place', one['cell'])}]"
-    return "not ranked"
+    reasons = [one["reason"] for one in ranking["unranked"] if one["stack"] == stack]
+    return f"not ranked: {reason_words(reasons[0])}"
 
 
 def _model(page: Page, model: Mapping[str, Any]) -> str:
@@ -185,7 +187,8 @@ def _words(page: Page) -> str:
     found = [_lead(page, "dense", "On the dense model"), _lead(page, "moe", "On its twin")]
     ratios = []
     for place, one in enumerate(page.report["moe_ratios"]):
-        if one["metric"] == "output_tok_s" and one["load"] == page.load:
+        shown = one["metric"] == "output_tok_s" and one["load"] == page.load
+        if shown and one["ratio"]["value"] is not None:
             cell = f"{one['stack']}/{one['moe']}/{one['workload']}/{one['load'].split()[0]}"
             ratio = page.say(_times(one["ratio"]), f"moe_ratios[{place}].ratio", cell)
             ratios.append(f"{ratio} on {_label(page, one['stack'])}")
@@ -203,6 +206,9 @@ def _lead(page: Page, architecture: str, where: str) -> str:
     said = []
     for objective, noun in BEHIND.items():
         place, ranking = page.ranking(objective, architecture)
+        if len(ranking["entries"]) < 2:
+            said.append(f"by {objective}, nothing to compare")
+            continue
         best, other = sorted(ranking["entries"], key=lambda one: one["verdict"] != "best")[:2]
         index, pair = next(
             (at, one)
