@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[1]
 LIST = "docs/README"
 LINK = re.compile(r"(?<=\]\()([^)\s#:]+)(?=[#)])")
 FOLDER = re.compile(r"\[([^\]]*)\]\(([^)\s#:]+)\)")
+PUBLISHED = ("report", "report.md")
+"""A report of the gallery: no page of the site, so its own page stands for it."""
 REST = "The repository"
 """Title of what is no page of ``docs/``: READMEs, how to take part."""
 DECISION = re.compile(r"core/decisions/\d")
@@ -54,6 +56,8 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
 
     def led(link: re.Match[str]) -> str:
         path = Path(os.path.normpath(folder / link[2]))
+        if path.parts[-2:] == PUBLISHED:
+            return f"[{link[1]}]({link[2].removesuffix('md')}html)"
         if not path.is_dir():
             return link[0]
         page = f"{link[2].rstrip('/')}/README.md"
