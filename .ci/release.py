@@ -71,19 +71,20 @@ def _news(root: Path, version: str) -> None:
 
 def _plugins(root: Path, tag: str) -> None:
     """Refuse a plugin that changed since the last release, but under the version of then."""
-    line = ("tag", "--merged", "HEAD", "--sort=version:refname", "--list", "v[0-9]*")
-    before = [name for name in git(root, *line).split() if name != tag]
+    # by when they were made: a candidate's number would come behind its release's
+    line = ("tag", "--merged", "HEAD", "--sort=-creatordate", "--list", "v[0-9]*")
+    before = next((name for name in git(root, *line).split() if name != tag), "")
     for folder in plugins(root) if before else ():
         name = folder.relative_to(root).as_posix()
-        if not git(root, "diff", "--name-only", before[-1], "HEAD", "--", f"{name}/inferometer_*"):
+        parts = (f"{name}/inferometer_*", f"{name}/pyproject.toml")
+        if not git(root, "diff", "--name-only", before, "HEAD", "--", *parts):
             continue
         file = f"{name}/pyproject.toml"
-        then = git(root, "show", f"{before[-1]}:{file}") if _had(root, before[-1], file) else ""
+        then = git(root, "show", f"{before}:{file}") if _had(root, before, file) else ""
         now = (root / file).read_text(encoding="utf-8")
         if then and _version(then) == _version(now):
             raise NotReleasableError(
-                f"{name}: changed since {before[-1]}, but is {_version(now)} still. "
-                "Raise its version."
+                f"{name}: changed since {before}, but is {_version(now)} still. Raise its version."
             )
 
 

@@ -10,10 +10,12 @@ import keyword
 import re
 import sys
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from inferometer import command
+from inferometer import command, hooks
 from inferometer.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -109,11 +111,25 @@ def named(given: str) -> Names:
     hint = f"Choose another name, such as {PREFIX}myengine."
     if len(given) > LONGEST:
         raise UsageError(f"NAME {given!r}: longer than {LONGEST} characters", hint=hint)
-    if distribution in OURS or module in sys.stdlib_module_names or keyword.iskeyword(module):
+    if distribution in OURS or keyword.iskeyword(module) or _hides(module, distribution):
         raise UsageError(f"NAME {given!r}: its module {module} would hide another one", hint=hint)
     if not name[:1].isalpha() or not module.isidentifier():
         raise UsageError(f"NAME {given!r}: its module and class begin with a letter", hint=hint)
     return Names(distribution, module, name, "".join(map(str.capitalize, name.split("-"))))
+
+
+def _hides(module: str, distribution: str) -> bool:
+    """Say whether a module would be found in place of another one, which is no plugin's."""
+    if module in sys.stdlib_module_names or module in {"conftest", "tests"}:
+        return True
+    spec = find_spec(module)
+    plugins = {
+        re.sub(r"[-_.]+", "-", point.dist.name).lower()
+        for group in (hooks.GROUP, command.GROUP)
+        for point in entry_points(group=group)
+        if point.dist is not None
+    }
+    return spec is not None and spec.origin is not None and distribution not in plugins
 
 
 def distribution(names: Names, kind: str) -> dict[str, str]:
@@ -177,6 +193,4 @@ def _template(name: str) -> str:
 
 
 def _filled(text: str, words: Mapping[str, str]) -> str:
-    for word, value in words.items():
-        text = text.replace(word, value)
-    return text
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)

@@ -113,13 +113,16 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def read(toy: Path, monkeypatch: Patch) -> Callable[[Sequence[Source]], Sequence[Imported]]:
+def read(
+    toy: Path, monkeypatch: Patch
+) -> Iterator[Callable[[Sequence[Source]], Sequence[Imported]]]:
     """What the toy reads."""
     monkeypatch.syspath_prepend(toy)
     import inferometer_toy  # type: ignore[import-not-found]  # noqa: PLC0415 -- written above
 
     found: Callable[[Sequence[Source]], Sequence[Imported]] = inferometer_toy.ToyImporter().read
-    return found
+    yield found
+    del sys.modules["inferometer_toy"]
 
 
 Read = Callable[[Sequence[Source]], Sequence[Imported]]

@@ -113,7 +113,7 @@ def parsed(args: list[str]) -> Parsed:
     with mock.patch.object(click.Path, "convert", lambda _, value, *_rest: Path(value)):
         context = cli.cli.make_context("inferometer", list(args))
         while isinstance(context.command, click.Group):
-            rest = [*context._protected_args, *context.args]
+            rest = [*getattr(context, "_protected_args", ()), *context.args]
             if not rest and context.command.invoke_without_command:
                 break
             name, command, rest = context.command.resolve_command(context, rest)

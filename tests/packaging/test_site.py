@@ -87,6 +87,7 @@ def test_a_browser_asks_for_files_alone(site: Path) -> None:
     with sync_playwright() as play:
         shown = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = shown.new_page()
+        page.set_default_timeout(120_000)
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"{site.as_uri()}/search.html?q=joules")
         page.wait_for_selector("ul.search li a")

@@ -331,8 +331,8 @@ def test_control_c_comes_out_promptly_with_connections_closed() -> None:
     with Oracle(Options(itl_ms=60_000)) as oracle:
 
         def interrupt() -> None:
-            until(lambda: oracle.truth, 60)
-            os.kill(os.getpid(), signal.SIGINT)
+            if until(lambda: oracle.truth, 60):
+                os.kill(os.getpid(), signal.SIGINT)
 
         thread = threading.Thread(target=interrupt, daemon=True)
         thread.start()

@@ -36,7 +36,8 @@ MADE_BY = {
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     name: str = request.param
     with tarfile.open(STORES / f"{name}.tar.xz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # since 3.11.4
+        archive.extractall(tmp_path)
     return tmp_path / name
 
 

@@ -25,6 +25,7 @@ def test_a_name_is_used_in_every_place() -> None:
     "name",
     [
         *("", "a b", "-toy", "toy-", "../toy", "a/b", "t" * 65, "json", "class", "3d"),
+        *("numpy", "pytest", "tests", "conftest", "inferometer_plugins"),
         *("inferometer", "inferometer-", "inferometer-plugins", "inferometer-9", "toy\n"),
     ],
 )
@@ -34,6 +35,17 @@ def test_names_that_cannot_be_are_refused(name: str, tmp_path: Path, capsys: Cap
     assert cli.main(line) == 2
     assert "error: NAME" in capsys.readouterr().err
     assert not folder.exists()
+
+
+def test_a_name_that_holds_the_template_s_is_written_as_it_is() -> None:
+    texts = scaffold.distribution(scaffold.named("inferometer-quuxy"), "engine")
+    assert 'name = "inferometer-quuxy"' in texts["pyproject.toml"]
+    assert 'quuxy = "inferometer_quuxy"' in texts["pyproject.toml"]
+    assert "quuxyy" not in "".join(texts.values())
+
+
+def test_a_plugin_that_is_installed_can_be_written_anew() -> None:
+    assert scaffold.named("inferometer-redfish").module == "inferometer_redfish"
 
 
 @pytest.mark.parametrize("kind", scaffold.KINDS)

@@ -55,8 +55,9 @@ def check(
                 process.stdin.write(msgspec.json.encode(target))
                 process.stdin.close()
             for line in process.stdout:
-                found.append(msgspec.json.decode(line, type=Told))
-                tell(found[-1])
+                with suppress(msgspec.DecodeError):  # it was killed while it told: told below
+                    found.append(msgspec.json.decode(line, type=Told))
+                    tell(found[-1])
         except BaseException:
             process.terminate()
             raise
