@@ -4,9 +4,10 @@ Usage: ``python -m tests.benchmarks.load_hosts [--only TEXT] [--offset-ms 5]``
 
 The oracle table twice, case by case: sent by this machine, and by two load hosts, each in a
 network namespace of its own behind a virtual cable, the second one with its monotonic clock moved
-(in a time namespace). Targets: for both the bars of ``oracle_table.py``; the clock that was moved
-is found within 0.5 ms, and so is the one that was not. Needs root and ``ip``; what is made is
-removed again. Where other work cannot be stopped, ``chrt --rr 5`` before it keeps that away.
+(in a time namespace). Targets: for both the bars of ``oracle_table.py``, judged as there; the clock
+that was moved is found within 0.5 ms, and so is the one that was not. Needs root and ``ip``; what
+is made is removed again. Where other work cannot be stopped, ``chrt --rr 5`` before it keeps that
+away.
 Exit status 1 when a target is missed, 2 where the machine cannot do it.
 """
 
@@ -20,14 +21,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.oracle_table import CASES, HEAD, measure, shown
+from tests.benchmarks.oracle_table import CASES, HEAD, Case, Result, judged, measure
 from tests.load_hosts import TOKEN, load_host, why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FOUND_MS = 0.5
 NET = "198.18.{number}.{end}"
@@ -66,6 +69,47 @@ def cannot() -> str:
     return why_not()
 
 
+def _alone(case: Case, folder: Path, here: str) -> Result:
+    row, _ = measure(case, folder, here)
+    return row
+
+
+@dataclass(slots=True)
+class TwoHosts:
+    """A case sent by two hosts: each call measures it and keeps what was said of the clocks."""
+
+    case: Case
+    folder: Path
+    here: str
+    hosts: Sequence[tuple[str, float]]
+    """Address, and by how many ms its clock was moved."""
+    said: list[dict[str, Any]] = field(default_factory=list)
+
+    def __call__(self) -> Result:
+        """Measure."""
+        names = ",".join(address for address, _ in self.hosts)
+        flags, token = ["--load-hosts", names], {"INFEROMETER_LOAD_TOKEN": TOKEN}
+        row, said = measure(self.case, self.folder, self.here, flags, token)
+        self.said += said["load_hosts"]
+        return row
+
+    def clocks_missed(self) -> bool:
+        """Print how each clock was found, in every measurement; say whether one was not."""
+        missed = False
+        moved = dict(self.hosts)
+        for found in self.said:
+            offset_ms = moved[found["address"]]
+            off_ms = found["offset_ms"] - offset_ms
+            missed |= abs(off_ms) > FOUND_MS
+            print(
+                f"{'':<10}{found['address']}: {found['requests']} requests, clock moved by "
+                f"{offset_ms:g} ms, found {found['offset_ms']:.3f} ({off_ms:+.3f}), "
+                f"bound {found['bound_ms']:.3f}",
+                flush=True,
+            )
+        return missed
+
+
 def main() -> int:
     """Print both tables, case by case, and the clocks."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -86,30 +130,15 @@ def main() -> int:
             offset_ns = round(offset_ms * 1e6)
             made = load_host(listen, offset_ns=offset_ns, before=before)
             hosts.append((stack.enter_context(made).address, offset_ms))
-        names = ",".join(address for address, _ in hosts)
         print(f"{'':<10}{HEAD}")
         for case in (case for case in CASES if asked.only in case.name):
             here = NET.format(number=1, end="1")
             with tempfile.TemporaryDirectory() as folder:
-                alone, _ = measure(case, Path(folder), here)
-                two, said = measure(
-                    case,
-                    Path(folder),
-                    here,
-                    ["--load-hosts", names],
-                    {"INFEROMETER_LOAD_TOKEN": TOKEN},
-                )
-            print(f"{'here':<10}{shown(alone)}\n{'two hosts':<10}{shown(two)}")
-            missed |= any(alone.misses()) | any(two.misses())
-            for (address, offset_ms), found in zip(hosts, said["load_hosts"], strict=True):
-                off_ms = found["offset_ms"] - offset_ms
-                missed |= abs(off_ms) > FOUND_MS
-                print(
-                    f"{'':<10}{address}: {found['requests']} requests, clock moved by "
-                    f"{offset_ms:g} ms, found {found['offset_ms']:.3f} ({off_ms:+.3f}), "
-                    f"bound {found['bound_ms']:.3f}",
-                    flush=True,
-                )
+                alone = partial(_alone, case, Path(folder), here)
+                missed |= any(judged(alone(), alone, f"{'here':<10}").misses())
+                two = TwoHosts(case, Path(folder), here, hosts)
+                missed |= any(judged(two(), two, f"{'two hosts':<10}").misses())
+            missed |= two.clocks_missed()
     print("One or more targets missed." if missed else "Every target met.")
     return missed
 

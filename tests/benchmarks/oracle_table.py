@@ -6,7 +6,10 @@ Usage: ``python -m tests.benchmarks.oracle_table [--only TEXT]``
 (E2E) content write minus the arrival of the whole request, both stamped by the oracle at its own
 system calls; the bias is what ours reports minus that, so it holds both journeys through the
 kernel. The bias at p99 is the difference of the two p99. Targets: counts exact; bias of means at
-most 1 ms, at p99 at most 5 ms; mean TPOT within 0.5 %. Exit status 1 when one is missed.
+most 1 ms, at p99 at most 5 ms; mean TPOT within 0.5 %. A p99 of 320 requests rests on three of
+them, which one stall of the machine may hold: a row that misses a time is measured twice more, all
+three are shown, and the median of each time is judged; counts must be exact in all. Exit status 1
+when a target is missed.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +31,7 @@ from tests.benchmarks.processes import PYTHON
 from tests.benchmarks.truth import Facts, facts, mean, p99
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 WARMUP, REQUESTS, TOKENS = 8, 320, 48
 CLOSED = ("--concurrency", "8")
@@ -176,6 +181,11 @@ def measure(
     return row, said
 
 
+def _row(case: Case, folder: Path) -> Result:
+    row, _ = measure(case, folder)
+    return row
+
+
 def _ms(value: float) -> str:
     """Return a bias; failed requests have no E2E, so a p99 that falls among them is not there."""
     return f"{'n/a':>9}" if math.isnan(value) else f"{value:>+9.3f}"
@@ -197,6 +207,25 @@ def shown(row: Result) -> str:
     )
 
 
+TIMES = ("ttft_ms", "e2e_ms", "ttft_p99_ms", "e2e_p99_ms", "tpot")
+
+
+def judged(first: Result, again: Callable[[], Result], before: str = "") -> Result:
+    """Print a row, and where it misses, two more and the medians; return the row to judge.
+
+    ``before`` is written before each line.
+    """
+    print(f"{before}{shown(first)}", flush=True)
+    if not any(first.misses()):
+        return first
+    rows = [first, again(), again()]
+    medians = {name: statistics.median(getattr(row, name) for row in rows) for name in TIMES}
+    row = replace(first, exact=all(row.exact for row in rows), **medians)
+    for line in (*rows[1:], row):
+        print(f"{before}{shown(line)}{'  (median of three)' * (line is row)}", flush=True)
+    return row
+
+
 def main() -> int:
     """Print the table, case by case."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -208,9 +237,8 @@ def main() -> int:
         if only not in case.name:
             continue
         with tempfile.TemporaryDirectory() as name:
-            row, _ = measure(case, Path(name))
-        failed |= bool(list(row.misses()))
-        print(shown(row), flush=True)
+            once = partial(_row, case, Path(name))
+            failed |= any(judged(once(), once).misses())
     print("One or more targets missed." if failed else "Every target met.")
     return failed
 
