@@ -91,6 +91,9 @@ def test_a_wrong_renderer_is_seen(id_: str) -> None:
 def test_a_renderer_without_a_name_or_of_another_language_is_seen() -> None:
     nameless: Any = SimpleNamespace(render=sound)
     assert outcome(renderers.run(nameless, only=["complete"])) == "fail"
+    lifeless: Any = SimpleNamespace(name="lifeless", render={"it.txt": b"it"})
+    (told,) = renderers.run(lifeless, only=["complete"])
+    assert (told.outcome, told.detail) == ("fail", "cannot be called: render")
     shouting: Any = SimpleNamespace(name="LOUD", render=sound)
     assert outcome(renderers.run(shouting, only=["name"])) == "fail"
     mute: Any = SimpleNamespace(name="mute", render=sound, languages=["id"])
