@@ -52,22 +52,24 @@ class Noted:
         return self.of(index)
 
 
-def begun(result: LoadResult) -> list[int]:
+def begun(plan: LoadPlan, result: LoadResult) -> list[int]:
     """Return when each stream was meant to send its first request of the load, monotonic ns."""
     first: dict[int, int] = {}
     for request in result.requests:
         if request.phase == "load":
             first.setdefault(request.stream, request.intended_ns)
-    return [first[stream] for stream in sorted(first)]
+    return [first[stream] for stream in range(plan.concurrency)]
 
 
-def on_time(result: LoadResult, anchor_ns: float, step_ns: float, asked_ns: int = 0) -> bool:
+def on_time(
+    plan: LoadPlan, result: LoadResult, anchor_ns: float, step_ns: float, asked_ns: int = 0
+) -> bool:
     """Say whether streams begin one step after the other, or when they asked; none begins before.
 
     Times in the schedule are known to a microsecond here, for they are computed anew.
     """
-    planned = [anchor_ns + stream * step_ns for stream in range(len(begun(result)))]
-    pairs = list(zip(begun(result), planned, strict=True))
+    planned = [anchor_ns + stream * step_ns for stream in range(plan.concurrency)]
+    pairs = list(zip(begun(plan, result), planned, strict=True))
     assert all(at_ns > planned_ns - 1e3 for at_ns, planned_ns in pairs)
     first_sent = min(r.sent_ns for r in result.requests if r.phase == "load")
     assert result.discarded_ns == max(0, result.start_ns - first_sent)
@@ -187,11 +189,11 @@ def begins_evenly(workers: int) -> bool:
     assert residence_s is not None
     assert residence_s >= 0.2
     warm_end = max(r.end_ns or 0 for r in result.requests if r.phase == "warmup")
-    assert begun(result)[0] >= warm_end  # it has drained
+    assert begun(plan, result)[0] >= warm_end  # it has drained
     assert {r.index for r in result.requests} >= set(range(9))
     anchor_ns = result.start_ns - residence_s * 1e9
     asked_ns = noted.asked[8] if workers == 1 else 0
-    return on_time(result, anchor_ns, residence_s * 0.5e9 / 4, asked_ns)
+    return on_time(plan, result, anchor_ns, residence_s * 0.5e9 / 4, asked_ns)
 
 
 def test_unset_times_follow_from_the_residence_time() -> None:
@@ -204,7 +206,7 @@ def test_unset_times_follow_from_the_residence_time() -> None:
         plan = LoadPlan(concurrency=2, window_s=0.9, warmup_requests=0)
         result = drive(Target("127.0.0.1", oracle.port), noted, plan)
     assert result.residence_s is None
-    assert on_time(result, result.start_ns - 0.3e9, 0, noted.asked[1])
+    assert on_time(plan, result, result.start_ns - 0.3e9, 0, noted.asked[1])
 
 
 def test_first_requests_of_one_age_are_spread_wider_and_discarded_longer() -> None:
@@ -215,7 +217,7 @@ def test_first_requests_of_one_age_are_spread_wider_and_discarded_longer() -> No
     assert result.residence_s is not None
     residence_ns = result.residence_s * 1e9
     anchor_ns = result.start_ns - 2 * residence_ns
-    assert on_time(result, anchor_ns, residence_ns / 2, noted.asked[4])
+    assert on_time(plan, result, anchor_ns, residence_ns / 2, noted.asked[4])
 
 
 def test_streams_that_pause_between_turns_begin_spread_over_the_pause_too() -> None:
@@ -232,7 +234,7 @@ def test_streams_that_pause_between_turns_begin_spread_over_the_pause_too() -> N
     step_ns = (0.5 * result.residence_s + 0.6) * 1e9 / 4
     anchor_ns = result.start_ns - (result.residence_s + 0.6) * 1e9
     # the last conversation of four has been asked for as a whole
-    assert on_time(result, anchor_ns, step_ns, noted.asked[16])
+    assert on_time(plan, result, anchor_ns, step_ns, noted.asked[16])
 
 
 def test_every_stream_has_begun_when_the_window_does() -> None:
@@ -240,7 +242,7 @@ def test_every_stream_has_begun_when_the_window_does() -> None:
     with Oracle(Options(ttft_ms=600, itl_ms=0)) as oracle:
         plan = LoadPlan(concurrency=4, window_s=0.7, discard_s=0.1)  # spread over 0.6 s, if it may
         result = drive(Target("127.0.0.1", oracle.port), noted, plan)
-    assert on_time(result, result.start_ns - 0.1e9, 0.1e9 / 4, noted.asked[8])
+    assert on_time(plan, result, result.start_ns - 0.1e9, 0.1e9 / 4, noted.asked[8])
 
 
 def test_what_a_server_refuses_in_the_warm_up_says_nothing_of_residence() -> None:
