@@ -379,7 +379,7 @@ def test_each_import_fails_its_own_check(
 def test_what_lacks_a_member_is_no_meter() -> None:
     results = meters.run(Incomplete(), only=["complete"])  # type: ignore[arg-type]
     assert [(result.outcome, result.detail) for result in results] == [
-        ("fail", "lacks options, info, open")
+        ("fail", "it lacks options, info, open")
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,8 +15,9 @@ from typing import Any
 
 import click
 import pytest
+from tests.programs import until
 
-from inferometer import cli, deprecated, plugins, scaffold
+from inferometer import cli, deprecated, plugins, processes, scaffold
 from inferometer.comparison import Comparison, Imported
 from inferometer.errors import UsageError
 from inferometer.executor import Done, Lost, Node
@@ -91,6 +94,9 @@ def test_a_wrong_renderer_is_seen(id_: str) -> None:
 def test_a_renderer_without_a_name_or_of_another_language_is_seen() -> None:
     nameless: Any = SimpleNamespace(render=sound)
     assert outcome(renderers.run(nameless, only=["complete"])) == "fail"
+    lifeless: Any = SimpleNamespace(name="lifeless", render={"it.txt": b"it"})
+    (told,) = renderers.run(lifeless, only=["complete"])
+    assert (told.outcome, told.detail) == ("fail", "cannot be called: render")
     shouting: Any = SimpleNamespace(name="LOUD", render=sound)
     assert outcome(renderers.run(shouting, only=["name"])) == "fail"
     mute: Any = SimpleNamespace(name="mute", render=sound, languages=["id"])
@@ -404,6 +410,39 @@ def test_a_plugin_that_ends_its_process_is_a_failure(folder: Path) -> None:
     last = whole.check(folder)[-1]
     assert (last.result.id, last.result.outcome) == ("lives", "fail")
     assert "it ended with 7" in last.result.detail
+
+
+LEAVES = """
+import os
+import time
+
+if not (left := os.fork()):
+    time.sleep(300)
+    open({outlived!r}, "w")
+    os._exit(0)
+if {escapes}:
+    os.setpgid(left, left)
+open({born!r}, "w").write(str(left))
+
+
+@hookimpl"""
+
+
+@pytest.mark.parametrize("escapes", [False, True])
+def test_what_a_plugin_leaves_running_is_not_waited_for(
+    escapes: bool, folder: Path, tmp_path: Path
+) -> None:
+    sound = [(told.of, told.result.id, told.result.outcome) for told in whole.check(folder)]
+    born, outlived = tmp_path / "born", tmp_path / "outlived"
+    text = LEAVES.format(escapes=escapes, born=str(born), outlived=str(outlived))
+    changed(folder, "@hookimpl", text)
+    found = [(told.of, told.result.id, told.result.outcome) for told in whole.check(folder)]
+    assert not outlived.exists()
+    assert found == sound
+    left = int(born.read_text())
+    if escapes:
+        os.kill(left, signal.SIGKILL)
+    assert until(lambda: processes.start_of(left) is None, 60)
 
 
 def test_what_a_plugin_prints_is_no_result(folder: Path, capsys: Capture) -> None:

@@ -33,6 +33,12 @@ STREAMS = 2
 """Streams that warm up for an open loop: with the first request alone, three requests."""
 ROOM_S = 30.0
 """Prompts are made for an open loop's duration and so much more, the discarded time among it."""
+PAST_LIMIT_S = 60.0
+"""Silence ends a load so long after a request's own limit, s: each request ends by that first.
+
+:func:`inferometer.pace.stall_s`, for studies, is shorter than a long limit: a launch that hangs
+keeps others waiting and may be tried again. Here is one server, and a long limit is meant.
+"""
 ERRORS_SHOWN = 10
 INTERRUPTED = "interrupted"
 """``broken_off`` of a load that Ctrl-C ended."""
@@ -110,8 +116,7 @@ def _plan(options: Options, rows: tuple[TraceRow, ...]) -> LoadPlan:
         warmup_requests=warmup,
         requests=requests,
         request_timeout_s=options.request_timeout_s,
-        # whoever waits longer for a request means it: each one's own limit ends a load that hangs
-        stall_s=options.request_timeout_s + 60.0,
+        stall_s=options.request_timeout_s + PAST_LIMIT_S,
         arrivals=arrivals,
         max_in_flight=options.max_in_flight,
     )

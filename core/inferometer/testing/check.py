@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
+import re
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -79,6 +80,37 @@ def check(function: Callable[[S], None]) -> Check[S]:
 def checks_of(values: Iterable[object]) -> tuple[Check[S], ...]:
     """Return the checks among the values of a module, in the order they stand there."""
     return tuple(value for value in values if isinstance(value, Check))
+
+
+def complete_check(contract: type, of: Callable[[S], object]) -> Check[S]:
+    """Return the check that the thing ``of`` a subject has what its contract, a protocol, has."""
+    members = {key: it for key, it in vars(contract).items() if not key.startswith("_")}
+
+    def complete(subject: S) -> None:
+        thing = of(subject)
+        lacking = [member for member in members if not hasattr(thing, member)]
+        need(not lacking, f"it lacks {', '.join(lacking)}")
+        methods = (member for member, it in members.items() if callable(it))
+        dead = [method for method in methods if not callable(getattr(thing, method))]
+        need(not dead, f"cannot be called: {', '.join(dead)}")
+
+    return Check("complete", "It has every member of the contract.", complete)
+
+
+def name_check(of: Callable[[S], Any], where: str, longest: int | None = None) -> Check[S]:
+    """Return the check that the name of the thing ``of`` a subject can stand ``where`` it has to.
+
+    ``longest``: characters it may have; None for any number.
+    """
+
+    def name(subject: S) -> None:
+        said = of(subject).name
+        plain_name = re.fullmatch(r"[a-z0-9]+([\-._][a-z0-9]+)*", said)
+        need(plain_name, f"{said!r}: use lower case and dashes")
+        fits = longest is None or len(said) <= longest
+        need(fits, f"{said!r} has {len(said)} characters, more than {longest}")
+
+    return Check("name", f"Its name can stand {where}.", name)
 
 
 def outcome(id_: str, words: str, known: str | None, run: Callable[[], None]) -> Result:

@@ -33,7 +33,9 @@ from inferometer.testing.check import (
     cases,
     check,
     checks_of,
+    complete_check,
     known_of,
+    name_check,
     need,
     printed,
     ran,
@@ -137,19 +139,8 @@ def _kit(
 # -- checks --------------------------------------------------------------------------------------
 
 
-@check
-def complete(kit: Kit) -> None:
-    """It has every member of the contract."""
-    members = ("name", "options", "open")
-    lacking = [member for member in members if not hasattr(kit.executor, member)]
-    need(not lacking, f"it lacks {', '.join(lacking)}")
-
-
-@check
-def name(kit: Kit) -> None:
-    """Its name can stand behind ``--executor``."""
-    said = kit.executor.name
-    need(re.fullmatch(r"[a-z0-9]+([\-._][a-z0-9]+)*", said), f"{said!r}: use lower case and dashes")
+complete: Check[Kit] = complete_check(Executor, lambda kit: kit.executor)
+name: Check[Kit] = name_check(lambda kit: kit.executor, "behind ``--executor``")
 
 
 @check

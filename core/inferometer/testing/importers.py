@@ -30,7 +30,9 @@ from inferometer.testing.check import (
     cases,
     check,
     checks_of,
+    complete_check,
     known_of,
+    name_check,
     need,
     printed,
     ran,
@@ -135,19 +137,8 @@ def _kit(importer: Importer | str, samples: Sequence[Path], known: Mapping[str, 
 # -- checks --------------------------------------------------------------------------------------
 
 
-@check
-def complete(kit: Kit) -> None:
-    """It has every member of the contract."""
-    members = ("name", "tool", "read")
-    lacking = [member for member in members if not hasattr(kit.importer, member)]
-    need(not lacking, f"it lacks {', '.join(lacking)}")
-
-
-@check
-def name(kit: Kit) -> None:
-    """Its name can stand on the command line and in a file name."""
-    said = kit.importer.name
-    need(re.fullmatch(r"[a-z0-9]+([\-._][a-z0-9]+)*", said), f"{said!r}: use lower case and dashes")
+complete: Check[Kit] = complete_check(Importer, lambda kit: kit.importer)
+name: Check[Kit] = name_check(lambda kit: kit.importer, "on the command line and in a file name")
 
 
 @check

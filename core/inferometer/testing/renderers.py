@@ -32,7 +32,9 @@ from inferometer.testing.check import (
     cases,
     check,
     checks_of,
+    complete_check,
     known_of,
+    name_check,
     need,
     printed,
     ran,
@@ -182,18 +184,8 @@ def _compared(fixture: Fixture) -> Comparison:
 # -- checks --------------------------------------------------------------------------------------
 
 
-@check
-def complete(kit: Kit) -> None:
-    """It has every member of the contract."""
-    lacking = [member for member in ("name", "render") if not hasattr(kit.renderer, member)]
-    need(not lacking, f"it lacks {', '.join(lacking)}")
-
-
-@check
-def name(kit: Kit) -> None:
-    """Its name can stand behind ``--format`` and in a file name."""
-    said = kit.renderer.name
-    need(re.fullmatch(r"[a-z0-9]+([\-._][a-z0-9]+)*", said), f"{said!r}: use lower case and dashes")
+complete: Check[Kit] = complete_check(Renderer, lambda kit: kit.renderer)
+name: Check[Kit] = name_check(lambda kit: kit.renderer, "behind ``--format`` and in a file name")
 
 
 @check

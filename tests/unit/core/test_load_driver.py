@@ -24,6 +24,8 @@ from inferometer.loadgen.http import Connection, Exchange
 from inferometer.testing.oracle import Options, Oracle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from inferometer.loadgen.driver import LoadResult
 
 TOKENS = 12
@@ -32,6 +34,46 @@ TOKENS = 12
 def source(index: int) -> Body:
     request = {"prompt": [index, 1, 2], "max_tokens": TOKENS, "stream": True}
     return Body(msgspec.json.encode(request), index, 3, TOKENS)
+
+
+class Noted:
+    """A source that notes when it is asked, which the streams do when their tasks begin.
+
+    A stream is meant to begin at its time in the schedule, or when its task does where the machine
+    held that up: later than the first time, it is not later than the source was asked by then.
+    """
+
+    def __init__(self, of: Callable[[int], Body] = source) -> None:
+        self.of = of
+        self.asked: list[int] = []
+
+    def __call__(self, index: int) -> Body:
+        self.asked.append(time.monotonic_ns())
+        return self.of(index)
+
+
+def begun(plan: LoadPlan, result: LoadResult) -> list[int]:
+    """Return when each stream was meant to send its first request of the load, monotonic ns."""
+    first: dict[int, int] = {}
+    for request in result.requests:
+        if request.phase == "load":
+            first.setdefault(request.stream, request.intended_ns)
+    return [first[stream] for stream in range(plan.concurrency)]
+
+
+def on_time(
+    plan: LoadPlan, result: LoadResult, anchor_ns: float, step_ns: float, asked_ns: int = 0
+) -> bool:
+    """Say whether streams begin one step after the other, or when they asked; none begins before.
+
+    Times in the schedule are known to a microsecond here, for they are computed anew.
+    """
+    planned = [anchor_ns + stream * step_ns for stream in range(plan.concurrency)]
+    pairs = list(zip(begun(plan, result), planned, strict=True))
+    assert all(at_ns > planned_ns - 1e3 for at_ns, planned_ns in pairs)
+    first_sent = min(r.sent_ns for r in result.requests if r.phase == "load")
+    assert result.discarded_ns == max(0, result.start_ns - first_sent)
+    return all(at_ns < max(planned_ns, asked_ns) + 1e3 for at_ns, planned_ns in pairs)
 
 
 def window(oracle: Oracle, hooks: Hooks | None = None, streams: int = 4) -> LoadResult:
@@ -82,11 +124,14 @@ def test_stamps_follow_the_writes() -> None:
     with Oracle(Options(tokens_per_chunk=3, split=True)) as oracle:
         result = counted(oracle, requests=1, streams=1)
         (truth,) = oracle.truth
+    over_ns = time.monotonic_ns()
     stamps = [(t_ns, tokens) for _, tokens, _, t_ns in result.chunks]
     assert len(stamps) == len(truth.writes)
     for (seen_ns, seen), (written_ns, written) in zip(stamps, truth.writes, strict=True):
         assert seen == written
-        assert 0 <= seen_ns - written_ns < 1e9
+        assert written_ns <= seen_ns <= over_ns
+    # a machine that is held up delays some, not every one
+    assert min(at - of for (at, _), (of, _) in zip(stamps, truth.writes, strict=True)) < 1e9
     (request,) = result.requests
     assert (request.first_ns, request.last_ns) == (stamps[0][0], stamps[-1][0])
 
@@ -98,7 +143,6 @@ def test_a_window_closes_under_load_and_excludes_the_warm_up() -> None:
         truth = oracle.truth
     assert bounds == [result.start_ns, result.end_ns]
     assert result.end_ns - result.start_ns >= 0.39e9  # timers count whole ms
-    assert result.discarded_ns > 0
     count = Counter((r.phase, r.status) for r in result.requests)
     assert count["warmup", "ok"] == 5
     assert count["load", "cut"] == 4
@@ -130,25 +174,26 @@ def test_a_stream_sends_again_when_its_answer_has_ended() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_streams_begin_evenly_over_half_a_residence_time(workers: int) -> None:
+    # when the streams of other processes ask is not known: a machine that holds them up for longer
+    # than a load is announced beforehand is asked once more
+    assert any(begins_evenly(workers) for _ in range(1 if workers == 1 else 5))
+
+
+def begins_evenly(workers: int) -> bool:
+    """Say whether four streams began when they should have."""
+    noted = Noted()
     with Oracle(Options(ttft_ms=200, itl_ms=0)) as oracle:
         plan = LoadPlan(concurrency=4, window_s=0.3, spread=0.5, workers=workers)
-        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+        result = drive(Target("127.0.0.1", oracle.port), noted, plan)
     residence_s = result.residence_s
     assert residence_s is not None
     assert residence_s >= 0.2
     warm_end = max(r.end_ns or 0 for r in result.requests if r.phase == "warmup")
-    first: dict[int, int] = {}
-    for request in sorted(result.requests, key=lambda r: r.index):
-        if request.phase == "load":
-            first.setdefault(request.stream, request.intended_ns)
-    begins = [first[stream] for stream in range(4)]
-    assert begins[0] >= warm_end  # it has drained
-    # counted from the first send; a busy machine may be late for it, but not the schedule
+    assert begun(plan, result)[0] >= warm_end  # it has drained
+    assert {r.index for r in result.requests} >= set(range(9))
     anchor_ns = result.start_ns - residence_s * 1e9
-    for stream in range(4):
-        planned_ns = anchor_ns + stream * residence_s * 0.5e9 / 4
-        assert begins[stream] == pytest.approx(planned_ns, abs=50e6)
-    assert {r.index for r in result.requests if r.stream in first} >= set(range(9))
+    asked_ns = noted.asked[8] if workers == 1 else 0
+    return on_time(plan, result, anchor_ns, residence_s * 0.5e9 / 4, asked_ns)
 
 
 def test_unset_times_follow_from_the_residence_time() -> None:
@@ -156,19 +201,23 @@ def test_unset_times_follow_from_the_residence_time() -> None:
     # at least 20 s, or a third of a short window, and a residence time in any case
     pairs = [(1.0, 60.0), (30.0, 300.0), (1.0, 9.0), (5.0, 9.0)]
     assert [pace.discard_s(*pair) for pair in pairs] == [20.0, 30.0, 3.0, 5.0]
+    noted = Noted()
     with Oracle(Options(ttft_ms=1, itl_ms=0)) as oracle:
         plan = LoadPlan(concurrency=2, window_s=0.9, warmup_requests=0)
-        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+        result = drive(Target("127.0.0.1", oracle.port), noted, plan)
     assert result.residence_s is None
-    assert 0 < result.discarded_ns < 0.9e9  # 0.3 s, less what held the first request up
+    assert on_time(plan, result, result.start_ns - 0.3e9, 0, noted.asked[1])
 
 
 def test_first_requests_of_one_age_are_spread_wider_and_discarded_longer() -> None:
+    noted = Noted()
     with Oracle(Options(ttft_ms=200, itl_ms=0)) as oracle:
         plan = LoadPlan(concurrency=2, window_s=0.2)
-        result = drive(Target("127.0.0.1", oracle.port), source, plan)
+        result = drive(Target("127.0.0.1", oracle.port), noted, plan)
     assert result.residence_s is not None
-    assert result.discarded_ns == pytest.approx(2 * result.residence_s * 1e9, abs=150e6)
+    residence_ns = result.residence_s * 1e9
+    anchor_ns = result.start_ns - 2 * residence_ns
+    assert on_time(plan, result, anchor_ns, residence_ns / 2, noted.asked[4])
 
 
 def test_streams_that_pause_between_turns_begin_spread_over_the_pause_too() -> None:
@@ -177,26 +226,23 @@ def test_streams_that_pause_between_turns_begin_spread_over_the_pause_too() -> N
         number = None if index < 5 else (index - 5) // 3
         return replace(body, conversation=number, think_s=0.6)
 
+    noted = Noted(talk)
     with Oracle(Options(ttft_ms=100, itl_ms=0)) as oracle:
         plan = LoadPlan(concurrency=4, window_s=1.4, spread=0.5, think_s=0.6)
-        result = drive(Target("127.0.0.1", oracle.port), talk, plan)
+        result = drive(Target("127.0.0.1", oracle.port), noted, plan)
     assert result.residence_s is not None
-    first: dict[int, int] = {}
-    for request in result.requests:
-        if request.phase == "load":
-            first.setdefault(request.stream, request.intended_ns)
     step_ns = (0.5 * result.residence_s + 0.6) * 1e9 / 4
-    for stream in (1, 2, 3):
-        assert first[stream] - first[0] == pytest.approx(stream * step_ns, abs=120e6)
-    assert result.discarded_ns == pytest.approx((result.residence_s + 0.6) * 1e9, abs=300e6)
+    anchor_ns = result.start_ns - (result.residence_s + 0.6) * 1e9
+    # the last conversation of four has been asked for as a whole
+    assert on_time(plan, result, anchor_ns, step_ns, noted.asked[16])
 
 
 def test_every_stream_has_begun_when_the_window_does() -> None:
+    noted = Noted()
     with Oracle(Options(ttft_ms=600, itl_ms=0)) as oracle:
         plan = LoadPlan(concurrency=4, window_s=0.7, discard_s=0.1)  # spread over 0.6 s, if it may
-        result = drive(Target("127.0.0.1", oracle.port), source, plan)
-    sent = [r.sent_ns for r in result.requests if r.phase == "load"][:4]
-    assert max(sent) <= result.start_ns
+        result = drive(Target("127.0.0.1", oracle.port), noted, plan)
+    assert on_time(plan, result, result.start_ns - 0.1e9, 0.1e9 / 4, noted.asked[8])
 
 
 def test_what_a_server_refuses_in_the_warm_up_says_nothing_of_residence() -> None:
@@ -209,7 +255,7 @@ def test_what_a_server_refuses_in_the_warm_up_says_nothing_of_residence() -> Non
 
 def test_a_window_without_a_send_has_no_send_lag() -> None:
     with Oracle(Options(ttft_ms=5000)) as oracle:
-        plan = LoadPlan(concurrency=1, warmup_requests=0, window_s=0.3, discard_s=0.2)
+        plan = LoadPlan(concurrency=1, warmup_requests=0, window_s=0.3, discard_s=1.0)
         result = drive(Target("127.0.0.1", oracle.port), source, plan)
     assert all(r.sent_ns < result.start_ns for r in result.requests)
     assert result.send_lag_p99_ms is None

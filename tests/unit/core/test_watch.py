@@ -115,26 +115,30 @@ def test_the_ticks_at_both_edges_are_known_to_about_a_millisecond() -> None:
 
 
 def edges_seen() -> bool:
-    """Watch one window; say whether the ticks at both of its edges are known closely."""
+    """Watch one window; say whether it was looked at closely at both edges."""
     session = Session(ticking)
     meter = info(instrument="counter", update_ms=UPDATE_NS * 1e-6, period_s=0.1)
+    began = time.monotonic()
     with Watch([Opened(meter, session)]) as found:
         start_ns = time.monotonic_ns() + 130_000_000
         end_ns = start_ns + 500_000_000
         found.window_set(start_ns, end_ns)
         time.sleep(0.75)
+    took_s = time.monotonic() - began
     ticks = [row for row in found.readings if row.since_ns is not None]
     for row in ticks:
         assert row.since_ns is not None
         assert row.since_ns < row.value / 5 * UPDATE_NS <= row.t_ns
+        # known as closely as can be: to one look and the next
+        assert len([at for at in session.reads if row.since_ns <= at <= row.t_ns]) == 2
     assert found.readings[-1].t_ns > end_ns
-    widths_ms = [(row.t_ns - (row.since_ns or 0)) * 1e-6 for row in ticks]
+    # of the looks at edges only the ticks, the first and the last are kept
+    assert len(found.readings) - len(ticks) <= took_s / meter.period_s + 2 + 4
+    pauses_ms = [(after - at) * 1e-6 for at, after in itertools.pairwise(session.reads)]
     return (
-        min(widths_ms, default=math.inf) < 3
+        min(pauses_ms, default=math.inf) < 3
         and any(start_ns <= row.t_ns < start_ns + 2 * UPDATE_NS for row in ticks)
         and any(end_ns - 2 * UPDATE_NS <= row.t_ns < end_ns for row in ticks)
-        # a few looks a tick are kept, not all of them
-        and len(found.readings) < len(session.reads) / 3
     )
 
 
@@ -143,7 +147,7 @@ def test_watts_are_looked_at_once_at_each_edge() -> None:
     with Watch([Opened(info(instrument="power", period_s=5.0), session)]) as found:
         assert until(lambda: session.reads, 60)
         start_ns = time.monotonic_ns() + 300_000_000
-        end_ns = start_ns + 300_000_000
+        end_ns = start_ns + 1_000_000_000
         found.window_set(start_ns, end_ns)
         assert until(lambda: len(session.reads) == 3, 60)
     first, at_start, at_end, last = (row.t_ns for row in found.readings)
@@ -171,20 +175,20 @@ class Log:
         pass
 
 
-def logged(log: Log) -> tuple[Watch, int, float]:
+def logged(log: Log, update_ms: float = 200.0) -> tuple[Watch, int, float]:
     """Watch a log in a window that ends 60 ms behind a row; return its end and the time to stop."""
-    meter = info(instrument="power", period_s=0.1, update_ms=200.0)
+    meter = info(instrument="power", period_s=0.1, update_ms=update_ms)
     with Watch([Opened(meter, log)]) as found:
         start_ns = (time.monotonic_ns() // 200_000_000 + 1) * 200_000_000 + 60_000_000
         end_ns = start_ns + 400_000_000
         found.window_set(start_ns, end_ns)
-        time.sleep((end_ns - time.monotonic_ns()) * 1e-9)
+        time.sleep(max(0.0, (end_ns - time.monotonic_ns()) * 1e-9))
         over = time.monotonic()
     return found, end_ns, time.monotonic() - over
 
 
 def test_the_last_row_of_a_log_is_waited_for() -> None:
-    found, end_ns, _ = logged(Log())
+    found, end_ns, _ = logged(Log(), update_ms=1000.0)  # patience for a machine held up
     assert found.readings[-1].t_ns >= end_ns
     assert found.faults == {}
 
@@ -281,7 +285,7 @@ def test_a_meter_that_breaks_is_named_and_the_others_go_on(
 def test_a_reading_of_another_clock_is_no_reading() -> None:
     class Ahead(Session):
         def read(self) -> list[Reading]:
-            t_ns = time.monotonic_ns() + 100_000_000
+            t_ns = time.monotonic_ns() + 1_000_000_000
             return [Reading(meter="m", device="d", t_ns=t_ns, value=1.0, unit="J")]
 
     found = watched(Opened(info(), Ahead()))

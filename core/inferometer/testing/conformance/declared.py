@@ -7,7 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from inferometer.engine import QUANTITIES, Engine, Unsupported
-from inferometer.testing.check import Failed, applies, check, checks_of, need
+from inferometer.testing.check import (
+    Failed,
+    applies,
+    check,
+    checks_of,
+    complete_check,
+    name_check,
+    need,
+)
 from inferometer.testing.conformance.kit import PLATFORMS
 
 if TYPE_CHECKING:
@@ -21,19 +29,8 @@ PIN = re.compile(r"[A-Za-z0-9][\w.\-]*(\[[\w,\-]+\])?==[\w.+!\-]+(\s*;.*)?(\s+--
 DEADLINES_S = (5.0, 7200.0)
 
 
-@check
-def complete(kit: Kit) -> None:
-    """It has every member of the contract."""
-    members = [member for member in vars(Engine) if not member.startswith("_")]
-    lacking = [member for member in members if not hasattr(kit.engine, member)]
-    need(not lacking, f"it lacks {', '.join(lacking)}")
-
-
-@check
-def name(kit: Kit) -> None:
-    """Its name can stand in a study and in a file name."""
-    said = kit.engine.name
-    need(re.fullmatch(r"[a-z0-9]+([\-._][a-z0-9]+)*", said), f"{said!r}: use lower case and dashes")
+complete: Check[Kit] = complete_check(Engine, lambda kit: kit.engine)
+name: Check[Kit] = name_check(lambda kit: kit.engine, "in a study and in a file name")
 
 
 @check

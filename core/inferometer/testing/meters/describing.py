@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from inferometer.meter import EnergyMeter
 from inferometer.records import MeterInfo
 from inferometer.redact import plain
-from inferometer.testing.check import Failed, applies, check, checks_of, need
+from inferometer.testing.check import (
+    Failed,
+    applies,
+    check,
+    checks_of,
+    complete_check,
+    name_check,
+    need,
+)
 from inferometer.testing.meters.kit import Kit, within
 from inferometer.testing.meters.world import REASONS
 
@@ -20,7 +28,6 @@ if TYPE_CHECKING:
 
     from inferometer.testing.check import Check
 
-MEMBERS = ("name", "options", "info", "open")
 STEADY = ("name", "scope", "kind", "method", "instrument", "boundary", "period_s", "permission")
 """What must not change between two looks at a meter that nobody touched."""
 
@@ -31,19 +38,10 @@ ODD_DEVICES = (
 """What may stand in ``CUDA_VISIBLE_DEVICES``, and how many the engine was to use."""
 
 
-@check
-def complete(kit: Kit) -> None:
-    """It has every member of the contract."""
-    missing = [name for name in MEMBERS if not hasattr(kit.meter, name)]
-    need(not missing, f"lacks {', '.join(missing)}")
-    for name in ("info", "open"):
-        need(callable(getattr(kit.meter, name)), f"{name} cannot be called")
-
-
-@check
-def name(kit: Kit) -> None:
-    """Its name can stand in a study, in a table and in a file name."""
-    need(re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,39}", kit.meter.name), f"{kit.meter.name!r}")
+complete: Check[Kit] = complete_check(EnergyMeter, lambda kit: kit.meter)
+name: Check[Kit] = name_check(
+    lambda kit: kit.meter, "in a study, in a table and in a file name", longest=40
+)
 
 
 @check

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,10 +18,12 @@ from inferometer.testing.plugins import target as targets
 from inferometer.testing.plugins.target import Told
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 PROGRAM = "inferometer.testing.plugins.process"
+WHOLE_PIPE = 1 << 20
+"""Bytes; a pipe holds fewer, so one look takes all there is."""
 
 
 def check(
@@ -32,7 +36,8 @@ def check(
     """Check the plugin in a folder, or the installed distribution of that name.
 
     ``options`` are given to its meters and executors, ``samples`` to its importers; ``tell`` gets
-    each result at once. A process that ends before it has told everything is a failure, too.
+    each result at once. A process that ends before it has told everything is a failure, too. What
+    the plugin has left running in that process's group ends with it.
 
     Raises:
         UsageError: there is no such plugin.
@@ -47,24 +52,48 @@ def check(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=surroundings,
+        start_new_session=True,
     ) as process:
         assert process.stdin is not None
-        assert process.stdout is not None
         try:
             with suppress(BrokenPipeError):  # it ended before it read: told below
                 process.stdin.write(msgspec.json.encode(target))
                 process.stdin.close()
-            for line in process.stdout:
+            for line in _lines(process):
                 with suppress(msgspec.DecodeError):  # it was killed while it told: told below
                     found.append(msgspec.json.decode(line, type=Told))
                     tell(found[-1])
-        except BaseException:
-            process.terminate()
-            raise
+        finally:  # the process itself has ended, or this was interrupted
+            os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         found.append(_ended(process.returncode, found))
         tell(found[-1])
     return found
+
+
+def _lines(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    """Yield the lines of its stdout until it has ended, and leave it to be waited for.
+
+    The end of the pipe may come much later: what a plugin has forked has it open, too.
+    """
+    assert process.stdout is not None
+    out, ended = process.stdout.fileno(), os.pidfd_open(process.pid)
+    os.set_blocking(out, False)
+    watched, begun = {out, ended}, b""
+    ready: list[int] = []
+    try:
+        while ended not in ready:
+            ready, _, _ = select.select(watched, (), ())
+            try:
+                text = os.read(out, WHOLE_PIPE)
+            except BlockingIOError:
+                continue
+            if not text:
+                watched.discard(out)
+            *lines, begun = (begun + text).split(b"\n")
+            yield from lines
+    finally:
+        os.close(ended)
 
 
 def _ended(code: int, found: Sequence[Told]) -> Told:
