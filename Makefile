@@ -29,10 +29,10 @@ quickstart: install
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	MYPY_NUM_WORKERS=2 $(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that wait rather than compute go four at a time, a file or a fault to a process; those that
+# Tests that wait rather than compute go four at a time, dealt out by tests/conftest.py; those that
 # judge times two at a time, as they mostly wait, too; then those that compute, one thread each;
 # measured engines and clusters alone.
 test: lint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 from tests.programs import hear_signals
 from tests.runtimes import Runtimes
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from xdist.scheduler import LoadScopeScheduling
 
 from inferometer import workload
 
@@ -69,17 +71,34 @@ def _phase(path: Path, *, engine: bool) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what mostly waits for servers and fakes, what judges times, what computes.
-
-    What is dealt out by groups goes a file to a process, but a fault by itself: they are many, take
-    seconds each, share nothing, and so fill every process to the end.
-    """
+    """Mark what mostly waits for servers and fakes, what judges times, what computes."""
     for item in items:
-        if "faults" not in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.parent.name}-{item.path.stem}"))
         phase = _phase(item.path, engine=item.get_closest_marker("engine") is not None)
         if phase != REST and not item.get_closest_marker("waiting"):
             item.add_marker(phase)
+
+
+class Dealt(LoadScopeScheduling):  # type: ignore[misc]  # comes without types
+    """A file whose tests share what it measured once goes to one process; else a test by itself.
+
+    The groups of xdist would do, but since pytest 9.2 they are passed over without a word
+    (pytest-xdist 1386), and each process measured again.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        name = nodeid.partition("::")[0]
+        return name if _shares(self.config.rootpath / name) else nodeid
+
+
+@functools.cache
+def _shares(path: Path) -> bool:
+    return 'scope="module"' in path.read_text(encoding="utf-8")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Dealt | None:
+    """Deal out what waits in our own way."""
+    return Dealt(config, log) if config.option.dist == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")
