@@ -33,10 +33,10 @@ lint: install
 	$(BIN)/lint-imports
 
 # Tests that wait rather than compute go four at a time, dealt out by tests/conftest.py; those that
-# judge times two at a time, as they mostly wait, too; then those that compute, one thread each;
-# measured engines and clusters alone.
+# judge times two at a time, as they mostly wait, too; then those that compute; measured engines and
+# clusters alone. What computes beside others has one thread.
 test: lint
-	$(BIN)/python -m pytest -m waiting --numprocesses 4 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m waiting --numprocesses 4 --dist loadgroup
 	$(BIN)/python -m pytest -m timed --numprocesses 2 --dist loadfile
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m computing --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pytest -m "not waiting and not timed and not computing"

@@ -52,28 +52,23 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def _phases(path: Path) -> set[str]:
     """Return the phases that a file may have tests of."""
     text = path.read_text(encoding="utf-8")
-    phases = {_phase(path, engine=False)}
-    if "mark.engine" in text:
-        phases.add(_phase(path, engine=True))
-    if "mark.waiting" in text:
-        phases.add("waiting")
-    return phases
+    return {_phase(path), "waiting"} if "mark.waiting" in text else {_phase(path)}
 
 
-def _phase(path: Path, *, engine: bool) -> str:
+def _phase(path: Path) -> str:
     if path.stem in ALONE:
         return REST
     if path.stem.removeprefix("test_") in TIMED.split():
         return "timed"
     waits = {"conformance", "e2e", "faults", "test_conformance.py"} & set(path.parts)
-    return "waiting" if waits and not engine else "computing"
+    return "waiting" if waits else "computing"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what mostly waits for servers and fakes, what judges times, what computes."""
     for item in items:
-        phase = _phase(item.path, engine=item.get_closest_marker("engine") is not None)
+        phase = _phase(item.path)
         if phase != REST and not item.get_closest_marker("waiting"):
             item.add_marker(phase)
 
