@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.benchmarks.oracle_table import CASES, HEAD, Case, Result, judged, measure
+from tests.benchmarks.oracle_table import CASES, HEAD, Case, Result, alone, judged, measure
 from tests.load_hosts import TOKEN, load_host, why_not
 
 if TYPE_CHECKING:
@@ -67,11 +67,6 @@ def cannot() -> str:
     if shutil.which("ip") is None:
         return "needs ip, of iproute2"
     return why_not()
-
-
-def _alone(case: Case, folder: Path, here: str) -> Result:
-    row, _ = measure(case, folder, here)
-    return row
 
 
 @dataclass(slots=True)
@@ -134,8 +129,8 @@ def main() -> int:
         for case in (case for case in CASES if asked.only in case.name):
             here = NET.format(number=1, end="1")
             with tempfile.TemporaryDirectory() as folder:
-                alone = partial(_alone, case, Path(folder), here)
-                missed |= any(judged(alone(), alone, f"{'here':<10}").misses())
+                one = partial(alone, case, Path(folder), here)
+                missed |= any(judged(one(), one, f"{'here':<10}").misses())
                 two = TwoHosts(case, Path(folder), here, hosts)
                 missed |= any(judged(two(), two, f"{'two hosts':<10}").misses())
             missed |= two.clocks_missed()
