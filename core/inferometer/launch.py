@@ -6,6 +6,7 @@ ends when we do, in whatever way we do. Its output goes to ``server.log``.
 
 from __future__ import annotations
 
+import gc
 import http.client
 import os
 import sys
@@ -322,6 +323,7 @@ def _wait_ready(
 ) -> float:
     limit = readiness.deadline_s if deadline_s is None else deadline_s
     began = time.monotonic()
+    gc.collect()  # what the launch before left in cycles; nobody is kept waiting meanwhile
     while True:
         if why := engine.why_dead():
             raise engine.failure(f"{why} before it was ready", stage="load")
