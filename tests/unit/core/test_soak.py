@@ -67,9 +67,9 @@ def test_a_steady_server_is_loaded_until_its_rates_agree(monkeypatch: pytest.Mon
         seen = soaked(Target("127.0.0.1", oracle.port), source, PLAN, Patience(2.0, 9.0), Hooks())
     assert seen.settled
     assert 4 <= len(seen.rates) < 18
-    assert seen.seconds == pytest.approx(0.5 * len(seen.rates), abs=0.3)
+    assert seen.seconds >= 0.5 * len(seen.rates) - 0.1
     # 4 streams of 10 tokens, and a last event or two, in 200 ms
-    assert 100 < seen.rates[-1] < 300
+    assert 50 < seen.rates[-1] < 400
 
 
 def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,8 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         seen = soaked(Target("127.0.0.1", oracle.port), source, PLAN, Patience(0.2, 0.5), Hooks())
         sent = len(oracle.truth)
     assert not seen.settled
-    assert len(seen.rates) == 5
+    assert 1 <= len(seen.rates) <= 5
+    assert seen.seconds > 0.4
     assert sent > 5 + 4
 
 
