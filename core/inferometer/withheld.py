@@ -57,6 +57,8 @@ def lately() -> Iterator[None]:
     finally:
         for value in _known.keys() - before:
             del _known[value]
+        forms.cache_clear()
+        _bytes.cache_clear()
 
 
 def learn_variables(environ: Mapping[str, str] | None = None) -> None:
