@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferometer import redact, standing
+from inferometer import journal_records, redact, standing
 from inferometer.errors import InferometerError
 from inferometer.journal_records import Event, words
 
@@ -32,7 +32,7 @@ class Journal:
     def __init__(self, store: Store, display: Display) -> None:
         self._store, self._display = store, display
         self._known = standing.known(store)
-        self._events = standing.read(store.root)
+        self._events = journal_records.before(store.root)
         self._launch = ""
         self._begun_ns: dict[str, int] = {}
         self._broken = False
@@ -129,7 +129,7 @@ class Journal:
         """Say how a launch of a node ended: ``ok``, ``failed``, or ``lost`` with its node."""
         seconds = (time.monotonic_ns() - self._begun_ns.pop(launch, 0)) * 1e-9
         self._tell("launched", node=node, launch=launch, status=status, seconds=seconds)
-        self._events = standing.needed(self._events, node, launch)
+        self._events = journal_records.needed(self._events, node, launch)
         self._display.launched(status)
 
     def aside(self, text: str) -> None:
@@ -152,11 +152,11 @@ class Journal:
 
     def _write(self, line: bytes) -> None:
         try:
-            with (self._store.root / standing.FILE).open("ab", buffering=0) as file:
+            with (self._store.root / journal_records.FILE).open("ab", buffering=0) as file:
                 line = b"\n" + line if self._torn and file.tell() else line
                 self._torn = file.write(line) < len(line)
         except OSError as error:
             self._torn = True
             if not self._broken:  # nothing that is measured depends on it
                 self._broken = True
-                self._display.warn(f"{standing.FILE} is not written any more: {error}")
+                self._display.warn(f"{journal_records.FILE} is not written any more: {error}")

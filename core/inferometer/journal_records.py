@@ -5,11 +5,23 @@ Times are nanoseconds of the wall clock: another process, on another day, reads 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import msgspec
 from msgspec import Struct
 
 from inferometer.numbers import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+FILE = "events.jsonl"
+LATEST_NS = 1 << 63
+LONGEST_S = 1e10
+"""A line with a later moment or a longer launch is damaged."""
+PASSING = {"stage", "note", "launch", "window"}
+"""What is said of a launch while it goes on: of one that has ended it tells nothing more."""
 
 
 class Process(Struct, frozen=True, kw_only=True):
@@ -78,6 +90,61 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     until_ns: int = 0
     process: Process | None = None
     figure: Figure | None = None
+
+
+def read(root: Path) -> list[Event]:
+    """Return what runs in ``root`` said of themselves; lines that cannot be read are left out.
+
+    The last one may be half written: somebody may be writing it just now. A file that cannot be
+    read says nothing; what is done and left is still known.
+    """
+    return list(_said(root))
+
+
+def before(root: Path) -> list[Event]:
+    """Return what a run that begins now needs of those before it; as :func:`read` reads.
+
+    Without having held the rest, which is some kB a launch.
+    """
+    found: list[Event] = []
+    last = None
+    for event in _said(root):
+        if last and (last.node or last.what not in PASSING or event.what == "begun"):
+            found.append(last)
+        last = event
+    return found if last is None else [*found, last]
+
+
+def needed(events: Sequence[Event], node: str = "", launch: str = "") -> list[Event]:
+    """Return the events on which a later standing still depends, once a launch of a node has ended.
+
+    A study has thousands of launches, and each of them is drawn some ten times.
+    """
+    last = len(events) - 1
+    return [
+        event
+        for place, event in enumerate(events)
+        if event.what not in PASSING
+        or place == last
+        or events[place + 1].what == "begun"
+        or (event.node, event.launch if node else "") != (node, launch if node else "")
+    ]
+
+
+def _said(root: Path) -> Iterator[Event]:
+    try:
+        with (root / FILE).open("rb") as lines:
+            yield from filter(None, map(_event, lines))
+    except OSError:
+        return
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = msgspec.json.decode(line, type=Event)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return event if abs(event.t_ns) < LATEST_NS and 0 <= event.seconds < LONGEST_S else None
 
 
 def words(figure: Figure) -> str:

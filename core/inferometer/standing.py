@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import msgspec
 from msgspec import Struct
 
 from inferometer.errors import InferometerError
 from inferometer.flights import InFlight, in_flight, nodes
-from inferometer.journal_records import Event, Figure, Process
+from inferometer.journal_records import Event, Figure, Process, read
 from inferometer.plan import wanted
 from inferometer.study import parse
 
@@ -29,16 +28,10 @@ if TYPE_CHECKING:
     from inferometer.plan import Launch, Plan
     from inferometer.store import Store
 
-FILE = "events.jsonl"
 PROC = Path("/proc")
 State = Literal["not begun", "running", "finished", "interrupted", "failed", "died", "unknown"]
-LATEST_NS = 1 << 63
-LONGEST_S = 1e10
-"""A line with a later moment or a longer launch is damaged."""
 OF_STAGES = {"stage", "launch", "launched"}
 """Behind a launch and at its end there is no stage."""
-PASSING = {"stage", "note", "launch", "window"}
-"""What is said of a launch while it goes on: of one that has ended it tells nothing more."""
 WARNINGS = 5
 """The latest ones that are told."""
 
@@ -122,43 +115,6 @@ def known(store: Store) -> Known:
         return Known(plan, sequential=False, usd_per_hour=None)
     price = study.price.usd_per_hour if study.price else None
     return Known(plan, sequential=isinstance(study.sequential, Struct), usd_per_hour=price)
-
-
-def read(root: Path) -> list[Event]:
-    """Return what runs in ``root`` said of themselves; lines that cannot be read are left out.
-
-    The last one may be half written: somebody may be writing it just now. A file that cannot be
-    read says nothing; what is done and left is still known.
-    """
-    try:
-        lines = (root / FILE).read_bytes().splitlines()
-    except OSError:
-        return []
-    found = []
-    for line in filter(None, lines):
-        try:
-            event = msgspec.json.decode(line, type=Event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue
-        if abs(event.t_ns) < LATEST_NS and 0 <= event.seconds < LONGEST_S:
-            found.append(event)
-    return found
-
-
-def needed(events: Sequence[Event], node: str = "", launch: str = "") -> list[Event]:
-    """Return the events on which a later standing still depends, once a launch of a node has ended.
-
-    A study has thousands of launches, and each of them is drawn some ten times.
-    """
-    last = len(events) - 1
-    return [
-        event
-        for place, event in enumerate(events)
-        if event.what not in PASSING
-        or place == last
-        or events[place + 1].what == "begun"
-        or (event.node, event.launch if node else "") != (node, launch if node else "")
-    ]
 
 
 def look(store: Store) -> Standing:

@@ -44,7 +44,7 @@ from tests.conftest import trained
 from tests.programs import ROOT, hear_signals, until
 from tests.studies import DECLARED, PRICE, Table, written
 
-from inferometer import api, checks, marks, standing, store
+from inferometer import api, checks, journal_records, marks, store
 from inferometer.errors import InferometerError
 from inferometer.ports import is_free
 from inferometer.store import Store
@@ -251,7 +251,7 @@ def examine(watched: Watched) -> list[str]:
     try:
         results.plan()
         results.study_text()
-        standing.read(watched.results)
+        journal_records.read(watched.results)
         for record in (*results.launches(), *results.failures()):
             if record.status == "ok":
                 folder = results.folder(record.id)

@@ -22,7 +22,7 @@ from tests.conftest import trained
 from tests.programs import program
 from tests.studies import PRICE, SHORT, written
 
-from inferometer import standing
+from inferometer import journal_records
 from inferometer.forecast import past as pasts
 from inferometer.forecast.estimate import forecast
 from inferometer.forecast.parts import Machine
@@ -141,7 +141,7 @@ def line(words: str, found: Held) -> None:
 
 def beside(store: Store, records: Collection[LaunchRecord]) -> None:
     """Print how long the runs took beside their launches: environments, analysis, failures."""
-    events = standing.read(store.root)
+    events = journal_records.read(store.root)
     begun = [event.t_ns for event in events if event.what == "begun"]
     if len(begun) != 1:
         return

@@ -16,8 +16,9 @@ from tests.studies import DECLARED, PRICE, Table, written
 
 from inferometer import checks
 from inferometer.analyze import analyze
+from inferometer.journal_records import read
 from inferometer.plugins import Registry
-from inferometer.standing import look, read
+from inferometer.standing import look
 from inferometer.store import Store
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from tests.programs import module, until, using
 from tests.rays import Held, held
 from tests.studies import DECLARED, PRICE, Table, written
 
+from inferometer.journal_records import read
 from inferometer.processes import alive
-from inferometer.standing import look, read
+from inferometer.standing import look
 from inferometer.store import Store
 
 if TYPE_CHECKING:

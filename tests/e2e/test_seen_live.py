@@ -12,8 +12,9 @@ from tests.programs import module, until
 from tests.studies import DECLARED
 
 from inferometer import cli
+from inferometer.journal_records import read
 from inferometer.metrics.evaluate import evaluate
-from inferometer.standing import look, read
+from inferometer.standing import look
 from inferometer.store import Store
 from inferometer.tables import scan
 

@@ -11,7 +11,7 @@ import msgspec
 import polars as pl
 from tests.fuzz.base import Target, place, put, require
 
-from inferometer import chunklog, inventory, standing, startlines, tables
+from inferometer import chunklog, inventory, journal_records, standing, startlines, tables
 from inferometer.capacity_records import CapacitySearch
 from inferometer.cli import manifest
 from inferometer.errors import UsageError
@@ -122,7 +122,7 @@ def _known() -> standing.Known:
 
 
 def _events(root: Path) -> None:
-    standing.standing(_store(), _known(), standing.read(root), NOW_NS)
+    standing.standing(_store(), _known(), journal_records.read(root), NOW_NS)
 
 
 def _lines(root: Path) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from inferometer import standing
+from inferometer import journal_records
 from inferometer.records import NOT_ENGINES
 from inferometer.store import capacities
 
@@ -256,7 +256,7 @@ def _spreads(store: Store, records: Mapping[str, LaunchRecord]) -> Iterator[Scat
         if prior.metric == RATE and prior.variance is not None and 0 <= prior.variance < MOST_TPS:
             yield Scatter(prior.variance, max(0.0, prior.df), prior.simulated)
     cells: dict[tuple[bool, str, str, str, str, str], dict[str, float]] = {}
-    for event in standing.read(store.root):
+    for event in journal_records.read(store.root):
         figure = event.figure
         record = records.get(figure.launch) if figure is not None else None
         if figure is None or record is None or "url" in record.environment:

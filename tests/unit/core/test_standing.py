@@ -17,10 +17,10 @@ from inferometer import cli, standing
 from inferometer import plan as plans
 from inferometer.errors import UsageError
 from inferometer.journal import Journal
-from inferometer.journal_records import Event, Figure
+from inferometer.journal_records import FILE, Event, Figure, before, needed, read
 from inferometer.look_records import Look
 from inferometer.progress import Silent
-from inferometer.standing import look, read, this_process
+from inferometer.standing import look, this_process
 from inferometer.standing_words import rows
 from inferometer.store import Store
 from inferometer.study import parse
@@ -73,7 +73,7 @@ def make_whole(store: Store, launch: str) -> None:
 
 
 def write(store: Store, *events: Event) -> None:
-    with (store.root / standing.FILE).open("ab") as file:
+    with (store.root / FILE).open("ab") as file:
         file.writelines(msgspec.json.encode(event) + b"\n" for event in events)
 
 
@@ -125,7 +125,7 @@ def test_a_run_that_is_ended_says_by_what(error: BaseException, state: str, tmp_
 
 def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     store, display = begun(tmp_path), Silent()
-    (store.root / standing.FILE).mkdir()
+    (store.root / FILE).mkdir()
     with Journal(store, display) as journal:
         journal.stage("on")
     assert [what for what, _ in display.said] == ["warn", "stage"]
@@ -134,7 +134,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 def test_a_killed_run_spoils_no_line_of_the_next(tmp_path: Path) -> None:
     store = begun(tmp_path)
     write(store, beginning())
-    with (store.root / standing.FILE).open("ab") as file:
+    with (store.root / FILE).open("ab") as file:
         file.write(b'{"t_ns":5,"what":"sta')
     with Journal(store, Silent()):
         pass
@@ -144,7 +144,7 @@ def test_a_killed_run_spoils_no_line_of_the_next(tmp_path: Path) -> None:
 @pytest.mark.parametrize("before", [b'{"t_ns":5,"what":"be', b"\xff\n{"])
 def test_a_run_killed_at_its_first_word_hides_no_later_one(before: bytes, tmp_path: Path) -> None:
     store = begun(tmp_path)
-    (store.root / standing.FILE).write_bytes(before)
+    (store.root / FILE).write_bytes(before)
     with Journal(store, Silent()):
         assert look(store).state == "running"
     assert [event.what for event in read(store.root)] == ["begun", "ended"]
@@ -213,8 +213,9 @@ def test_what_is_kept_of_launches_that_ended_is_what_a_standing_needs(tmp_path: 
             Event(t_ns=number, what="launched", launch=first, status="ok", seconds=4),
         )
     now, known, events = 20 * S, standing.known(store), read(store.root)
-    kept = standing.needed(events)
+    kept = needed(events)
     assert len(kept) == 3 + 3 * 3
+    assert before(store.root) == kept
     for more in ([], [Event(t_ns=9 * S, what="launch", launch=second, text="two")]):
         every = standing.standing(store, known, [*events, *more], now)
         assert standing.standing(store, known, [*kept, *more], now) == every
