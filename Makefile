@@ -32,14 +32,15 @@ lint: install
 	MYPY_NUM_WORKERS=2 $(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Tests that wait rather than compute go four at a time, dealt out by tests/conftest.py; those that
-# judge times two at a time, as they mostly wait, too; then those that compute; measured engines and
-# clusters alone. What computes beside others has one thread.
+# Tests that wait rather than compute go four at a time, dealt out by tests/conftest.py, and so do
+# those that judge times; then, two at a time, those that compute and those that start clusters;
+# measured engines alone. What computes beside others has one thread.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m waiting --numprocesses 4 --dist loadgroup
-	$(BIN)/python -m pytest -m timed --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m timed --numprocesses 4 --dist loadfile
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m computing --numprocesses 2 --dist worksteal
-	$(BIN)/python -m pytest -m "not waiting and not timed and not computing"
+	$(BIN)/python -m pytest -m cluster --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not waiting and not timed and not computing and not cluster"
 
 unit: install
 	$(BIN)/python -m pytest -m "not engine"

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Kind = Literal["bytes", "bos", "metaspace"]
-ALONE = {"test_real_engines", "test_ray", "test_ray_groups", "test_load_hosts_ray"}
-"""They measure with all of the machine, or start a cluster, which is work enough for two cores."""
+ALONE = {"test_real_engines"}
+"""It measures with all of the machine."""
+CLUSTERS = {"test_ray", "test_ray_groups", "test_load_hosts_ray"}
+"""They start one, which mostly waits for its own processes."""
 TIMED = """
 attached bench capacity_watch containers counting environment faults load_driver
 load_http load_open load_turns load_workers measure metering meters meters_amd meters_csv
@@ -28,8 +30,8 @@ meters_nvml meters_replay meters_sysfs oracle processor sequential server soak
 watch work
 """
 """Files of tests that judge how long something takes, by name."""
-REST = "not waiting and not timed and not computing"
-PHASES = {"waiting", "timed", "computing", REST}
+REST = "not waiting and not timed and not computing and not cluster"
+PHASES = {"waiting", "timed", "computing", "cluster", REST}
 """What ``make test`` asks for, one after the other."""
 
 
@@ -58,6 +60,8 @@ def _phases(path: Path) -> set[str]:
 def _phase(path: Path) -> str:
     if path.stem in ALONE:
         return REST
+    if path.stem in CLUSTERS:
+        return "cluster"
     if path.stem.removeprefix("test_") in TIMED.split():
         return "timed"
     waits = {"conformance", "e2e", "faults", "test_conformance.py"} & set(path.parts)
