@@ -80,7 +80,8 @@ class Start:
         for process in self.family if self.engine is None else ():
             with contextlib.suppress(psutil.Error):
                 parent, line = process.parent(), process.cmdline()
-                if parent and supervises(parent.cmdline()) and not supervises(line):
+                ours = parent and supervises(parent.cmdline()) and not supervises(line)
+                if ours and "--port" in line:  # without any line while it begins or is gone
                     self.engine, self.port = process, int(line[line.index("--port") + 1])
 
     def living(self) -> list[psutil.Process]:
