@@ -122,7 +122,8 @@ def _known() -> standing.Known:
 
 
 def _events(root: Path) -> None:
-    standing.standing(_store(), _known(), journal_records.read(root), NOW_NS)
+    for said in (journal_records.read(root), journal_records.before(root)):
+        standing.standing(_store(), _known(), said, NOW_NS)
 
 
 def _lines(root: Path) -> None:
