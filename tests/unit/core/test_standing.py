@@ -221,6 +221,21 @@ def test_what_is_kept_of_launches_that_ended_is_what_a_standing_needs(tmp_path: 
         assert standing.standing(store, known, [*kept, *more], now) == every
 
 
+def test_a_node_that_was_lost_before_its_first_launch_ended_still_counts(tmp_path: Path) -> None:
+    store = begun(tmp_path, PRICE)
+    first, second, *_ = ids(store)
+    write(
+        store,
+        beginning(0),
+        Event(t_ns=1 * S, what="launch", node="node-1", launch=first, text="one"),
+        Event(t_ns=2 * S, what="launch", node="node-2", launch=second, text="two"),
+        Event(t_ns=9 * S, what="launched", node="node-1", launch=first, status="ok", seconds=8),
+    )
+    now, known = 20 * S, standing.known(store)
+    every = standing.standing(store, known, read(store.root), now)
+    assert standing.standing(store, known, before(store.root), now) == every
+
+
 # -- who runs ----------------------------------------------------------------------------
 
 
