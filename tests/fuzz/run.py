@@ -223,6 +223,7 @@ def _fed(watched: Watched, data: bytes, pool: list[bytes]) -> None:
     watched.feed(data)
     if watched.refused == refused and len(pool) < GROWTH:
         pool.append(data)
+        watched.held += sys.getsizeof(data)
 
 
 def _leave() -> None:
@@ -239,7 +240,7 @@ def _teller(target: Target, session: Session) -> tuple[Callable[[], bool], Watch
 
     watched = watch.Watched(target, session.out / target.name)
     watched.feed(target.seeds()[0])
-    begin, before = time.process_time(), watch.peak_kb()
+    begin = time.process_time()
 
     def tell() -> bool:
         spent = time.process_time() - begin
@@ -251,7 +252,7 @@ def _teller(target: Target, session: Session) -> tuple[Callable[[], bool], Watch
                 "refused": watched.refused,
                 "seconds": spent,
                 "slowest_s": watched.slowest_s,
-                "grown_mb": (watch.peak_kb() - before) / 1024,
+                "grown_mb": watched.grown_kb / 1024,
                 "findings": sorted(watched.findings),
             }
             session.told.write_text(json.dumps(told), encoding="utf-8")

@@ -197,6 +197,25 @@ def test_what_takes_much_memory_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     assert watched.findings == {"memory": b"first"}
 
 
+@pytest.mark.skipif(not watch.PEAK.exists(), reason="the kernel does not forget a peak")
+def test_what_whoever_feeds_takes_is_not_the_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def feed(data: bytes) -> None:
+        assert data * (100 << 20)
+
+    monkeypatch.setattr(watch, "MOST_MB", 64)
+    watched = watch.Watched(Target("x", feed, (AssertionError,), "bytes"))
+    watched.feed(b"")
+    assert len(b"x" * (200 << 20)), "taken and given back"
+    watched.feed(b"")
+    kept = b"x" * (100 << 20)
+    watched.held += len(kept)
+    watched.feed(b"")
+    assert watched.findings == {}
+    assert watched.grown_kb < 32 << 10
+    watched.feed(b"x")
+    assert watched.findings == {"memory": b"x"}
+
+
 def test_a_run_tells_what_it_fed(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "tests.fuzz.run", "refused", "weights-index", "--unguided"]
     line += ["--inputs=300", f"--out={tmp_path}"]

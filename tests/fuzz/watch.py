@@ -7,7 +7,7 @@ import resource
 import signal
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ LONGEST_S = 5.0
 """Of the processor: what takes longer hangs."""
 MOST_MB = 256
 LONGEST_MESSAGE = 4000
+PEAK = Path("/proc/self/clear_refs")
+"""Writing 5 there forgets the peak, says proc_pid_clear_refs(5)."""
 
 
 class TooSlowError(BaseException):
@@ -41,12 +43,17 @@ class Watched:
     refused: int = 0
     findings: dict[str, bytes] = field(default_factory=dict)
     slowest_s: float = 0.0
-    _peak_kb: int = 0
+    held: int = 0
+    """Bytes of inputs that whoever feeds has kept: not the reader's."""
+    grown_kb: int = 0
+    """By how much the process was above its start, at most, while the target had an input."""
+    _start_kb: int = 0
 
     def feed(self, data: bytes) -> None:
         """Feed one input and keep what is wrong with it."""
         self.inputs += 1
-        self._peak_kb = self._peak_kb or peak_kb()
+        forget_peak()  # making an input may have taken more than reading it
+        self._start_kb = self._start_kb or peak_kb()
         begin = time.process_time()
         try:
             with _limited():
@@ -58,9 +65,10 @@ class Watched:
         except (Exception, TooSlowError) as error:  # noqa: BLE001 -- that is the question
             self._keep(where(error), data)
         self.slowest_s = max(self.slowest_s, time.process_time() - begin)
-        grown = peak_kb()
-        if grown > self._peak_kb + (MOST_MB << 10):
-            self._peak_kb = grown
+        grown = peak_kb() - self._start_kb - (self.held >> 10)
+        self.grown_kb = max(self.grown_kb, grown)
+        if grown > MOST_MB << 10:
+            self._start_kb += grown  # the next finding is as much above this one
             self._keep("memory", data)
 
     def _keep(self, what: str, data: bytes) -> None:
@@ -110,4 +118,11 @@ def _expired(*_: Any) -> None:
 
 
 def peak_kb() -> int:
+    """Return the most memory that this process has taken since its peak was forgotten, in kB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def forget_peak() -> None:
+    """Let the peak be what the process takes now, where the kernel can."""
+    with suppress(OSError):
+        PEAK.write_bytes(b"5")
