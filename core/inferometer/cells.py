@@ -94,11 +94,16 @@ class Evidence:
         return [*self.records, *self.failures]
 
 
-class _Rows(NamedTuple):
-    """One cell's rows of the long table, and its requests that ended, one frame a launch."""
+_Told = tuple[int, float | None, "Kind", str | None, str]
+"""What the long table tells of a metric in one launch: its columns :data:`_TOLD`."""
+_TOLD = ("block", "value", "kind", "reason", "detail")
 
-    points: pl.DataFrame | None
-    ended: list[pl.DataFrame]
+
+class _Rows(NamedTuple):
+    """One cell's rows of the long table by metric and meter, and its requests, by launch."""
+
+    points: dict[tuple[str, str | None], list[_Told]]
+    ended: list[distributions.Ended]
 
 
 class Values(NamedTuple):
@@ -185,7 +190,7 @@ def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
     groups = evidence.points.partition_by(keys, as_dict=True)
     ended = distributions.requests(evidence.tables, evidence.slo).partition_by(keys, as_dict=True)
     return [
-        _cell(evidence, stack, model, point, _Rows(groups.get(key), _launches(ended.get(key))))
+        _cell(evidence, stack, model, point, _rows(groups.get(key), ended.get(key)))
         for model in models
         for point in evidence.load_points
         for stack in evidence.stacks
@@ -196,13 +201,16 @@ def build_cells(evidence: Evidence, models: Sequence[Model]) -> list[Cell]:
 def values(rows: pl.DataFrame, metric: str, meter: str | None) -> Values:
     """Return one metric of one cell's ``rows`` of the long table."""
     rows = rows.filter(pl.col("metric") == metric, pl.col("meter").eq_missing(meter))
-    fit = rows.filter(pl.col("value").is_not_null())
-    unfit = rows.filter(pl.col("value").is_null())
+    return _values(rows.select(_TOLD).rows())
+
+
+def _values(rows: Sequence[_Told]) -> Values:
+    fit = [row for row in rows if row[1] is not None]
     return Values(
-        by_round=dict(fit.select("block", "value").iter_rows()),
-        kind=worst_kind((fit if fit.height else rows)["kind"].to_list()),
-        reasons=list(unfit.select("reason", "detail").iter_rows()),
-        details=[text for text in fit["detail"].unique(maintain_order=True) if text],
+        by_round={block: value for block, value, *_ in fit if value is not None},
+        kind=worst_kind(kind for _, _, kind, _, _ in fit or rows),
+        reasons=[(reason or "", detail) for _, value, _, reason, detail in rows if value is None],
+        details=list(dict.fromkeys(detail for *_, detail in fit if detail)),
     )
 
 
@@ -317,12 +325,20 @@ def _cell(evidence: Evidence, stack: str, model: Model, point: LoadPoint, rows: 
     )
 
 
-def _launches(ended: pl.DataFrame | None) -> list[pl.DataFrame]:
-    return [] if ended is None else ended.partition_by("launch", maintain_order=True)
+def _rows(points: pl.DataFrame | None, ended: pl.DataFrame | None) -> _Rows:
+    # Once for all metrics: looking for each in the table took most of the time of an analysis.
+    found = _Rows({}, [])
+    if points is not None:
+        for metric, meter, *told in points.select("metric", "meter", *_TOLD).iter_rows():
+            found.points.setdefault((metric, meter), []).append(tuple(told))
+    if ended is not None:
+        parts = ended.partition_by("launch", maintain_order=True)
+        found.ended.extend(map(distributions.Ended, parts))
+    return found
 
 
 def _value(metric: Metric, meter: str | None, rows: _Rows, why: tuple[str, str]) -> Value:
-    found = values(rows.points, metric.id, meter) if rows.points is not None else None
+    found = _values(rows.points.get((metric.id, meter), ())) if rows.points else None
     told = found is not None and (metric.percentile is not None or found.by_round)
     if found is None or not told or not rows.ended or not metric.of_requests:
         return value_of(metric, found, why)

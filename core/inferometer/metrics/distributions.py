@@ -7,6 +7,7 @@ a number comes with what they are worth (:mod:`inferometer.uncertainty.proportio
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import polars as pl
@@ -47,6 +48,34 @@ class Outcome(NamedTuple):
     detail: str = ""
 
 
+class Ended:
+    """Rows of :func:`requests` of one launch, and what several metrics take from them."""
+
+    def __init__(self, rows: pl.DataFrame) -> None:
+        self.rows = rows
+        self._samples: dict[str, NDArray[np.float64]] = {}
+
+    @cached_property
+    def full(self) -> pl.DataFrame:
+        """Those of full length: one of phase stagger was shorter than the workload says."""
+        return self.rows.filter(pl.col("phase") == "load")
+
+    @cached_property
+    def failed(self) -> int:
+        """How many of those of full length failed."""
+        return int(self.full["finished"].not_().sum())
+
+    def hits(self, column: str) -> NDArray[np.bool_]:
+        """Return a column that says yes or no, of all requests; null is not judged."""
+        return self.rows[column].drop_nulls().to_numpy()
+
+    def samples(self, column: str) -> NDArray[np.float64]:
+        """Return a latency of the requests of full length, in order of time."""
+        if column not in self._samples:
+            self._samples[column] = self.full[column].drop_nulls().to_numpy()
+        return self._samples[column]
+
+
 def requests(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     """Return the requests that ended in their windows, in order of time.
 
@@ -57,21 +86,18 @@ def requests(tables: Tables, slo: Slo | None) -> pl.DataFrame:
     return judged(tables, slo).sort("done_ns", maintain_order=True).select(*keys, *_REQUESTS)
 
 
-def by_window(found: pl.DataFrame) -> dict[Place, pl.DataFrame]:
+def by_window(found: pl.DataFrame) -> dict[Place, Ended]:
     """Return the rows of :func:`requests` by launch and load point."""
     parts = found.partition_by(KEY, as_dict=True, maintain_order=True)
-    return {(str(launch), int(point)): rows for (launch, point), rows in parts.items()}
+    return {(str(launch), int(point)): Ended(rows) for (launch, point), rows in parts.items()}
 
 
-def outcome(metric: Metric, launches: Sequence[pl.DataFrame]) -> Outcome:
-    """Return a percentile or a share over rows of :func:`requests`, one frame a launch."""
+def outcome(metric: Metric, launches: Sequence[Ended]) -> Outcome:
+    """Return a percentile or a share over the requests of ``launches``."""
     if metric.hits is not None:
-        # ``met`` is null where a request is not judged
-        return _share(metric, [rows[metric.hits].drop_nulls().to_numpy() for rows in launches])
-    # one of phase stagger was shorter than the workload says
-    full = [rows.filter(pl.col("phase") == "load") for rows in launches]
-    failed = sum(int(rows["finished"].not_().sum()) for rows in full)
-    samples = [rows[metric.requires[0]].drop_nulls().to_numpy() for rows in full]
+        return _share(metric, [each.hits(metric.hits) for each in launches])
+    samples = [each.samples(metric.requires[0]) for each in launches]
+    failed = sum(each.failed for each in launches)
     return _percentile(metric, [one for one in samples if one.size], failed)
 
 
@@ -128,6 +154,6 @@ def _bounded(metric: Metric, seen: Outcome) -> Outcome:
     return seen._replace(low=None, high=None, detail=words)
 
 
-def of_windows(metric: Metric, found: Mapping[Place, pl.DataFrame], place: Place) -> Outcome:
+def of_windows(metric: Metric, found: Mapping[Place, Ended], place: Place) -> Outcome:
     """Return a percentile of one window of ``found``."""
     return outcome(metric, [found[place]] if place in found else [])

@@ -127,7 +127,7 @@ def _aggregate(metric: Metric, ended: pl.DataFrame) -> pl.DataFrame:
 
 
 def _percentiles(
-    metric: Metric, window: pl.DataFrame, found: Mapping[tuple[str, int], pl.DataFrame]
+    metric: Metric, window: pl.DataFrame, found: Mapping[distributions.Place, distributions.Ended]
 ) -> Iterator[tuple[Any, ...]]:
     for row in window.iter_rows(named=True):
         seen = distributions.of_windows(metric, found, (row["launch"], row["load_point"]))
